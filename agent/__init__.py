@@ -1,0 +1,1 @@
+"""The daemon on a host: samples probes and publishes what they say."""

@@ -1,0 +1,1 @@
+"""Plan, make, verify and restore encrypted backups."""

@@ -1,0 +1,1 @@
+"""Measured comparisons, each beside a peer or a limit in one run."""

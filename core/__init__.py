@@ -1,0 +1,1 @@
+"""The spine every part stands on: model, wire, spool, security, configuration, runtime."""

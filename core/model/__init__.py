@@ -1,0 +1,1 @@
+"""The words the parts share: identities, items, records, ranges."""

@@ -1,0 +1,1 @@
+"""What every daemon needs to run: clock, supervision, backoff, logging."""

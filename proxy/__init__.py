@@ -1,0 +1,1 @@
+"""Takes in sources, keeps their records in custody, forwards them to the active server."""

@@ -1,0 +1,1 @@
+"""The active/standby server: lease, intake, ingest, problems, escalations, API."""

@@ -1,0 +1,19 @@
+"""Waiting for a promised condition instead of sleeping."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+async def until(condition: Callable[[], bool], timeout_seconds: float = 10.0, what: str = "the condition") -> None:
+    """Return as soon as `condition()` is true, looking every 10 ms; fail after the timeout, naming `what`."""
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come true within {timeout_seconds} s")
+        await asyncio.sleep(0.01)

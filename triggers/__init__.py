@@ -1,0 +1,1 @@
+"""What counts as a problem and who is told when; pure decisions over columns."""
