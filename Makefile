@@ -1,0 +1,41 @@
+# What a developer and an operator type. `make up` and `make test` are the two commands of the README.
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+ARGS ?=
+
+.PHONY: help setup setup-dev up check test trials bench lock
+
+help: ## say what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+setup: ## install what is missing into .venv
+	@sh deploy/setup.sh run
+
+setup-dev: ## also what tests and checks need
+	@sh deploy/setup.sh dev
+
+up: setup ## watch this machine, end to end: make up ARGS="--port 9000"
+	@exec $(PYTHON) -m watchkeep up $(ARGS)
+
+check: setup-dev ## format, lint, types, import contracts, unit tests
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports
+	@$(PYTHON) -m pytest -q tests/unit
+
+test: setup-dev ## everything that must pass, the short trials included
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports
+	@$(PYTHON) -m pytest $(ARGS)
+
+trials: setup-dev ## the long trials; prints the table of docs/reliability.md
+	@$(PYTHON) -m tests.trials --long $(ARGS)
+
+bench: setup-dev ## the benchmarks, each beside a peer or a limit
+	@$(PYTHON) -m benchmarks $(ARGS)
+
+lock: ## choose dependency versions anew
+	@sh deploy/lock.sh

@@ -1,0 +1,11 @@
+#!/bin/sh
+# Choose the versions of all dependencies anew and write the two lock files: names, versions, hashes, no addresses.
+set -eu
+cd "$(dirname "$0")/.."
+.venv/bin/python -m pip install --quiet uv
+compile() {
+    .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+        --python-version 3.11 pyproject.toml "$@"
+}
+compile --extra server --extra embedded --extra build -o requirements.lock
+compile --all-extras -c requirements.lock -o requirements-dev.lock

@@ -1,0 +1,57 @@
+#!/bin/sh
+# Install what is missing: a Python environment of our own (.venv) from the lock files, and for "dev" also what tests need.
+#
+#   sh deploy/setup.sh run    what `make up` needs
+#   sh deploy/setup.sh dev    what `make test` needs
+#
+# Debian packages are installed only when something is missing, with sudo when not root. Doing it again costs no time.
+set -eu
+cd "$(dirname "$0")/.."
+wanted=${1:-run}
+python=${PYTHON:-python3}
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+install_packages() {
+    command -v apt-get >/dev/null || fail "please install these yourself, this is not Debian: $*"
+    as_root=
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || fail "run as root, or install sudo, or install these yourself: $*"
+        as_root=sudo
+    fi
+    say "installing Debian packages: $*"
+    $as_root apt-get -qq update
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null
+}
+
+command -v "$python" >/dev/null || install_packages python3 python3-venv
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    fail "Python 3.11 or newer is needed, $("$python" -V) is here: set PYTHON=/path/to/a/newer/python3"
+"$python" -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
+
+lock=requirements.lock
+[ "$wanted" = dev ] && lock=requirements-dev.lock
+stamp=".venv/installed-$wanted"
+state=$(cat "$lock" pyproject.toml | cksum; "$python" -V)
+if [ "$(cat "$stamp" 2>/dev/null)" != "$state" ]; then
+    if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
+        rm -rf .venv
+        "$python" -m venv .venv
+    fi
+    say "installing Python packages of $lock into .venv"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement "$lock"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+    printf '%s\n' "$state" >"$stamp"
+fi
+.venv/bin/python deploy/build_front.py
+
+if [ "$wanted" = dev ]; then
+    missing=
+    command -v chromium >/dev/null || missing="$missing chromium"
+    command -v setpriv >/dev/null || missing="$missing util-linux"
+    command -v ip >/dev/null || missing="$missing iproute2"
+    command -v debootstrap >/dev/null || missing="$missing debootstrap"
+    # shellcheck disable=SC2086 # a list of package names
+    [ -z "$missing" ] || install_packages $missing
+fi
