@@ -46,7 +46,8 @@ def find_installation(chosen: Path | None = None) -> Installation:
         return Installation(dsn=found["dsn"], url=found["url"], server=found["server"])
     except FileNotFoundError as error:
         raise InstallationError(
-            f"no installation in {folder}: start one with `watchkeep up`, or name its folder with --data or {DATA_VARIABLE}"
+            f"no installation in {folder}: start one with `watchkeep up`, "
+            f"or name its folder with --data or {DATA_VARIABLE}"
         ) from error
     except PermissionError as error:
         raise InstallationError(
