@@ -303,7 +303,7 @@ def unpack_rows(buffer: bytes | memoryview, header: Header, offset: int = 0) -> 
             not isinstance(row, list)
             or len(row) != len(shape)
             or any(
-                type(field) is not wanted or (wanted is int and field < 0)
+                type(field) is not wanted or (isinstance(field, int) and field < 0)
                 for field, wanted in zip(row, shape, strict=True)
             )
         ):
