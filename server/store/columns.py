@@ -1,0 +1,62 @@
+"""Array columns out of the database as numpy arrays: no Python object per value."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psycopg.adapt import Loader
+from psycopg.pq import Format
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg.abc import Buffer
+
+_HEADER_BYTES = 20
+_DIMENSIONS = struct.Struct(">iii")
+
+
+class _NumpyLoader(Loader):
+    """Loads a one-dimensional array without NULLs from the binary format; anything else is a bug in our schema."""
+
+    format = Format.BINARY
+    element: np.dtype[np.void]
+    native: type[Any]
+
+    def load(self, data: Buffer) -> np.ndarray[Any, Any]:
+        dimensions, has_nulls, _ = _DIMENSIONS.unpack_from(data)
+        if dimensions == 0:
+            return np.empty(0, dtype=self.native)
+        if dimensions != 1 or has_nulls:
+            raise ValueError("an array column of samples has NULLs or more than one dimension")
+        return np.frombuffer(data, dtype=self.element, offset=_HEADER_BYTES)["value"].astype(self.native)
+
+
+class _Int4Loader(_NumpyLoader):
+    element = np.dtype([("length", ">i4"), ("value", ">i4")])
+    native = np.int32
+
+
+class _Int8Loader(_NumpyLoader):
+    element = np.dtype([("length", ">i4"), ("value", ">i8")])
+    native = np.int64
+
+
+class _Float8Loader(_NumpyLoader):
+    element = np.dtype([("length", ">i4"), ("value", ">f8")])
+    native = np.float64
+
+
+def register_columns(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Let binary cursors of this connection return int4[], int8[] and float8[] as numpy arrays."""
+    connection.adapters.register_loader("int4[]", _Int4Loader)
+    connection.adapters.register_loader("int8[]", _Int8Loader)
+    connection.adapters.register_loader("float8[]", _Float8Loader)
+
+
+def unpack_late(late: bytes | None, count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return the late marks of `count` values as bool[count]."""
+    if late is None:
+        return np.zeros(count, dtype=np.bool_)
+    return np.unpackbits(np.frombuffer(late, dtype=np.uint8), count=count).view(np.bool_)

@@ -1,0 +1,60 @@
+"""Sources' dictionaries: which of our items a source's item number means, for one life of the source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from psycopg import AsyncConnection
+
+RECORD = """
+INSERT INTO dictionary (source_id, boot, version, numbers, items) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (source_id, boot, version) DO UPDATE SET numbers = excluded.numbers, items = excluded.items
+"""
+RECORD_ITEM_SOURCES = """
+INSERT INTO item_source (item_id, source_id)
+SELECT item_id, %s FROM unnest(%s::int4[]) AS u (item_id)
+ON CONFLICT DO NOTHING
+"""
+READ = """
+SELECT source_id, boot, version, numbers, items FROM dictionary
+JOIN unnest(%s::int4[], %s::int8[]) AS w (source_id, boot) USING (source_id, boot)
+ORDER BY source_id, boot, version
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DictionaryEntries:
+    """The entries of one dictionary record: `items[i]` is the server's item for the source's number `numbers[i]`."""
+
+    source_id: int
+    boot: int
+    version: int
+    numbers: Sequence[int]
+    items: Sequence[int]
+
+
+async def record_dictionaries(connection: AsyncConnection[Any], entries: Sequence[DictionaryEntries]) -> None:
+    """Store dictionary records within the caller's transaction; the same (source, boot, version) again replaces it."""
+    for each in entries:
+        items = list(each.items)
+        await connection.execute(RECORD, (each.source_id, each.boot, each.version, list(each.numbers), items))
+        await connection.execute(RECORD_ITEM_SOURCES, (each.source_id, sorted(set(items))))
+
+
+async def read_dictionaries(
+    connection: AsyncConnection[Any], lives: Iterable[tuple[int, int]]
+) -> list[DictionaryEntries]:
+    """Return the dictionaries of the given (source, boot)s, by life and then by version."""
+    wanted = list(lives)
+    cursor = await connection.execute(READ, ([source for source, _ in wanted], [boot for _, boot in wanted]))
+    return [
+        DictionaryEntries(
+            source_id=source_id, boot=boot, version=version,
+            numbers=[int(number) for number in numbers], items=[int(item) for item in items],
+        )
+        for source_id, boot, version, numbers, items in await cursor.fetchall()
+    ]  # fmt: skip

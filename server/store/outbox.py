@@ -1,0 +1,162 @@
+"""What is to be told: enqueued with its event, claimed by conditional update under the epoch, receipt recorded.
+
+Between a claim and its receipt a notice is with the dispatcher; when that server dies, the claim runs out or the next
+epoch takes it over at once. So a notice is told at least once, and always under the same key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+
+    from psycopg import AsyncConnection
+
+ENQUEUE = """
+INSERT INTO outbox (key, event_id, receiver, media, payload)
+SELECT * FROM unnest(%s::uuid[], %s::int8[], %s::text[], %s::text[], %s::jsonb[])
+ON CONFLICT (key) DO NOTHING
+"""
+# SKIP LOCKED: two claimers of one server never wait for each other, and never take the same notice.
+CLAIM = """
+UPDATE outbox SET claimed_by_epoch = %(epoch)s, attempts = attempts + 1,
+                  claimed_until = now() + %(seconds)s * interval '1 second'
+WHERE id IN (
+    SELECT id FROM outbox
+    WHERE sent_at IS NULL AND failed_at IS NULL AND due_at <= now()
+      AND (claimed_until IS NULL OR claimed_until <= now() OR claimed_by_epoch < %(epoch)s)
+    ORDER BY due_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+)
+RETURNING id, key, event_id, receiver, media, payload, created_at, attempts
+"""
+RECORD_SENT = """
+UPDATE outbox SET sent_at = now(), claimed_until = NULL, last_error = NULL
+WHERE id = %s AND claimed_by_epoch = %s AND sent_at IS NULL
+"""
+RECORD_RETRY = """
+UPDATE outbox SET due_at = now() + %s * interval '1 second', claimed_until = NULL, last_error = %s
+WHERE id = %s AND claimed_by_epoch = %s AND sent_at IS NULL
+"""
+RECORD_FAILED = """
+UPDATE outbox SET failed_at = now(), claimed_until = NULL, last_error = %s
+WHERE id = %s AND claimed_by_epoch = %s AND sent_at IS NULL
+"""
+NEXT_DUE = """
+SELECT extract(epoch FROM min(greatest(due_at, coalesce(claimed_until, due_at))) - now())::float8
+FROM outbox WHERE sent_at IS NULL AND failed_at IS NULL
+"""
+TOLD = """
+SELECT o.id, o.key, e.problem_id, e.kind, o.receiver, o.media, o.created_at, o.attempts, o.sent_at, o.failed_at, o.last_error
+FROM outbox o JOIN event e ON e.id = o.event_id WHERE e.problem_id = ANY (%s) ORDER BY o.id
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something to tell a receiver about an event. `key` goes along with every attempt."""
+
+    event_id: int
+    receiver: str
+    media: str
+    payload: Mapping[str, Any]
+    key: UUID = field(default_factory=uuid4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedNotice:
+    """A notice this server may send now; `attempts` counts this attempt too."""
+
+    id: int
+    key: UUID
+    event_id: int
+    receiver: str
+    media: str
+    payload: dict[str, Any]
+    created_at: datetime
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What became of a notice, for people."""
+
+    id: int
+    key: UUID
+    problem_id: int
+    kind: str
+    receiver: str
+    media: str
+    created_at: datetime
+    attempts: int
+    sent_at: datetime | None
+    failed_at: datetime | None
+    last_error: str | None
+
+    @property
+    def state(self) -> str:
+        """Return "sent", "failed" or "waiting"."""
+        if self.sent_at is not None:
+            return "sent"
+        return "failed" if self.failed_at is not None else "waiting"
+
+
+async def enqueue(connection: AsyncConnection[Any], notices: Sequence[Notice]) -> None:
+    """Add notices within the transaction that writes their events; a known key is left alone."""
+    if not notices:
+        return
+    columns = (
+        [n.key for n in notices],
+        [n.event_id for n in notices],
+        [n.receiver for n in notices],
+        [n.media for n in notices],
+        [Jsonb(dict(n.payload)) for n in notices],
+    )
+    await connection.execute(ENQUEUE, columns)
+
+
+async def claim(
+    connection: AsyncConnection[Any], *, epoch: int, limit: int = 20, claim_seconds: float = 60.0
+) -> list[ClaimedNotice]:
+    """Claim due notices within a fenced transaction; the caller may send them once that has committed.
+
+    A claim lasts `claim_seconds`, which must exceed the longest attempt; a claim of an older epoch counts for nothing.
+    """
+    async with connection.cursor(row_factory=class_row(ClaimedNotice)) as cursor:
+        await cursor.execute(CLAIM, {"epoch": epoch, "limit": limit, "seconds": claim_seconds})
+        return sorted(await cursor.fetchall(), key=lambda notice: notice.id)
+
+
+async def record_sent(connection: AsyncConnection[Any], notice_id: int, *, epoch: int) -> bool:
+    """Record the receipt; False when the claim is not this epoch's any more or a receipt is there."""
+    return (await connection.execute(RECORD_SENT, (notice_id, epoch))).rowcount == 1
+
+
+async def record_retry(
+    connection: AsyncConnection[Any], notice_id: int, *, epoch: int, error: str, after_seconds: float
+) -> bool:
+    """Record a failed attempt and when the next one is due; False when the claim is not this epoch's any more."""
+    return (await connection.execute(RECORD_RETRY, (after_seconds, error, notice_id, epoch))).rowcount == 1
+
+
+async def record_failed(connection: AsyncConnection[Any], notice_id: int, *, epoch: int, error: str) -> bool:
+    """Give a notice up; False when the claim is not this epoch's any more."""
+    return (await connection.execute(RECORD_FAILED, (error, notice_id, epoch))).rowcount == 1
+
+
+async def seconds_until_due(connection: AsyncConnection[Any]) -> float | None:
+    """Return how long until a notice may be claimed (negative: overdue); None when none waits."""
+    row = await (await connection.execute(NEXT_DUE)).fetchone()
+    return None if row is None or row[0] is None else float(row[0])
+
+
+async def read_told(connection: AsyncConnection[Any], problem_ids: Collection[int]) -> list[Told]:
+    """Return what was told about these problems, oldest first."""
+    async with connection.cursor(row_factory=class_row(Told)) as cursor:
+        return await (await cursor.execute(TOLD, (list(problem_ids),))).fetchall()
