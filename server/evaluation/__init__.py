@@ -1,0 +1,1 @@
+"""Triggers bound to stored items, evaluated over what a transaction stores."""

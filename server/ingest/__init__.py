@@ -1,0 +1,1 @@
+"""From judged records to one transaction: gather, write, evaluate, commit, acknowledge."""
