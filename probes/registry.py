@@ -1,0 +1,45 @@
+"""The probes there are, by name. A probe is imported when it is first asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from probes.declaration import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from probes.declaration import Item
+
+_PLACES: Final = {
+    "cpu": ("probes.cpu", "read_cpu"),
+    "filesystems": ("probes.filesystems", "read_filesystems"),
+    "memory": ("probes.memory", "read_memory"),
+    "network": ("probes.network", "read_network"),
+    "processes": ("probes.processes", "read_processes"),
+}
+
+
+def probe_names() -> tuple[str, ...]:
+    """Return the names of all probes, in alphabetical order."""
+    return tuple(sorted(_PLACES))
+
+
+def find_probe(name: str) -> Probe | None:
+    """Return the probe `name`, None when there is none."""
+    place = _PLACES.get(name)
+    if place is None:
+        return None
+    found = getattr(import_module(place[0]), place[1])
+    assert isinstance(found, Probe)  # noqa: S101 - the list above is ours
+    return found
+
+
+def all_items() -> Iterator[tuple[Probe, Item]]:
+    """Yield every item of every probe: the data dictionary of what agents measure."""
+    for name in probe_names():
+        found = find_probe(name)
+        if found is not None:
+            for item in found.items:
+                yield found, item
