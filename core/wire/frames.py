@@ -1,0 +1,28 @@
+"""The data plane's frame: a 17-byte envelope, then records as they lie in a spool."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+_ENVELOPE: Final = struct.Struct("<cQQ")
+_DATA: Final = b"D"
+
+
+class FrameError(ValueError):
+    """The envelope is none; the text says what is wrong."""
+
+
+def pack_envelope(session: int, frame: int) -> bytes:
+    """Return the first part of a data message: frame number `frame` (from 1) of `session`."""
+    return _ENVELOPE.pack(_DATA, session, frame)
+
+
+def read_envelope(data: bytes) -> tuple[int, int]:
+    """Return (session, frame number). Raises FrameError."""
+    if len(data) != _ENVELOPE.size:
+        raise FrameError(f"a data envelope has {_ENVELOPE.size} bytes, not {len(data)}")
+    kind, session, frame = _ENVELOPE.unpack(data)
+    if kind != _DATA or frame < 1:
+        raise FrameError("a data envelope starts with D and numbers its frame from 1")
+    return session, frame
