@@ -79,12 +79,34 @@ class RangeSet:
             place += 1
         return gaps
 
+    def common(self, ranges: Iterable[NumberRange]) -> RangeSet:
+        """Return the numbers that are in the set and in one of `ranges`."""
+        both = RangeSet()
+        for first, last in ranges:
+            place = bisect_left(self._lasts, first)
+            while place < len(self._firsts) and self._firsts[place] <= last:
+                both.add(max(first, self._firsts[place]), min(last, self._lasts[place]))
+                place += 1
+        return both
+
+    def without(self, ranges: Iterable[NumberRange]) -> RangeSet:
+        """Return the numbers of the set that are in none of `ranges`."""
+        rest = self.copy()
+        for first, last in ranges:
+            rest.remove(first, last)
+        return rest
+
     def copy(self) -> RangeSet:
         """Return an independent copy."""
         twin = RangeSet()
         twin._firsts = self._firsts.copy()
         twin._lasts = self._lasts.copy()
         return twin
+
+    @property
+    def lowest(self) -> int:
+        """The smallest number in the set; 0 when it is empty."""
+        return self._firsts[0] if self._firsts else 0
 
     @property
     def highest(self) -> int:

@@ -21,11 +21,11 @@ _REMEDIES = {
 }
 
 
-class SpoolFull(Exception):  # noqa: N818 - a state of the spool, the name the parts agreed on
+class SpoolFull(Exception):
     """The spool holds as much as it may; nothing was appended."""
 
 
-class SpoolFault(Exception):  # noqa: N818 - a fault of the machine, the name the parts agreed on
+class SpoolFault(Exception):
     """The operating system refused; the message names the folder and says what to do.
 
     What was appended before is untouched.

@@ -1,5 +1,7 @@
 """Ranges behave as sets of numbers."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,8 +23,21 @@ def test_adding_and_removing_ranges_equals_adding_and_removing_every_number(step
             numbers -= span
     listed = list(ranges)
     assert {n for first, last in listed for n in range(first, last + 1)} == numbers
-    assert all(last + 1 < first for (_, last), (first, _) in zip(listed, listed[1:], strict=False)), "touching ranges"
+    assert all(last + 1 < first for (_, last), (first, _) in pairwise(listed)), "touching ranges"
     assert ranges.count == len(numbers)
     assert ranges.highest == max(numbers, default=0)
     assert {n for n in range(1, 80) if n in ranges} == numbers
     assert {n for first, last in ranges.missing(1, 80) for n in range(first, last + 1)} == set(range(1, 81)) - numbers
+
+
+@given(SPANS, SPANS)
+def test_common_and_without_split_a_set_by_another(
+    ours: list[tuple[bool, int, int]], theirs: list[tuple[bool, int, int]]
+) -> None:
+    left = RangeSet((first, first + length) for _, first, length in ours)
+    right = [(first, first + length) for _, first, length in theirs]
+    numbers = {n for first, last in left for n in range(first, last + 1)}
+    others = {n for first, last in right for n in range(first, last + 1)}
+    assert {n for first, last in left.common(right) for n in range(first, last + 1)} == numbers & others
+    assert {n for first, last in left.without(right) for n in range(first, last + 1)} == numbers - others
+    assert left.lowest == min(numbers, default=0)

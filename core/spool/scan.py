@@ -1,0 +1,221 @@
+"""Walking over records: quickly over bytes that are trusted, with checksums and resynchronisation over a file's."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from zlib import crc32
+
+from core.model.record import (
+    HEADER_BYTES,
+    MAGIC,
+    MAX_BODY_BYTES,
+    MAX_BOOT,
+    Kind,
+    RecordError,
+    read_header,
+    verify,
+)
+
+# magic, kind, body_bytes, checksum, (count), source, boot, number: the header's beginning, enough to walk on.
+# A Header object per record would cost ten times as much, and a proxy walks over every record it takes.
+_WALK = struct.Struct("<3sBII4x16sQQ")
+_CHECKED_FROM = 12
+_CONTROL = frozenset({Kind.DICTIONARY, Kind.LOST, Kind.CLOSING})
+
+
+def is_control(kind: int) -> bool:
+    """Tell whether records of this kind are kept when samples are dropped: small, and others need them."""
+    return kind in _CONTROL
+
+
+Run = tuple[bytes, int, int, int]
+"""(source, boot, first, last): records of consecutive numbers that follow each other."""
+
+
+@dataclass(slots=True)
+class Contents:
+    """What a stretch of records holds. `control` counts those that are not samples."""
+
+    runs: list[Run] = field(default_factory=list)
+    records: int = 0
+    control: int = 0
+
+    def add(self, source: bytes, boot: int, number: int, kind: int) -> None:
+        """Note one more record."""
+        self.records += 1
+        if kind in _CONTROL:
+            self.control += 1
+        if self.runs:
+            last_source, last_boot, first, last = self.runs[-1]
+            if number == last + 1 and boot == last_boot and source == last_source:
+                self.runs[-1] = (last_source, last_boot, first, number)
+                return
+        self.runs.append((source, boot, number, number))
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Bytes from `begin` to `end` that are no record, and the neighbours' names as (source, boot, number)."""
+
+    begin: int
+    end: int
+    reason: str
+    before: tuple[bytes, int, int] | None
+    after: tuple[bytes, int, int] | None
+
+    @property
+    def missing(self) -> tuple[Run, ...]:
+        """The numbers that certainly lay here, when both neighbours belong to one boot."""
+        return between(self.before, self.after)
+
+
+def between(before: tuple[bytes, int, int] | None, after: tuple[bytes, int, int] | None) -> tuple[Run, ...]:
+    """Return the run of numbers between two records of one boot; empty when there is none or nothing is certain."""
+    if before is None or after is None or before[:2] != after[:2] or after[2] <= before[2] + 1:
+        return ()
+    return ((before[0], before[1], before[2] + 1, after[2] - 1),)
+
+
+def _walk_step(buffer: bytes | memoryview, offset: int) -> tuple[int, int, int, bytes, int, int]:
+    """Return (kind, end, checksum, source, boot, number) of the whole record at `offset`; RecordError when none is."""
+    if len(buffer) - offset >= HEADER_BYTES:
+        magic, kind, body_bytes, checksum, source, boot, number = _WALK.unpack_from(buffer, offset)
+        end = offset + HEADER_BYTES + body_bytes
+        if (
+            magic == MAGIC
+            and kind <= Kind.CLOSING
+            and body_bytes <= MAX_BODY_BYTES
+            and end <= len(buffer)
+            and 1 <= boot <= MAX_BOOT
+            and 1 <= number <= MAX_BOOT
+        ):
+            return kind, end, checksum, source, boot, number
+    read_header(buffer, offset)  # says what is wrong, else:
+    raise RecordError(f"the record at offset {offset} is cut short")
+
+
+def contents_of(records: bytes | memoryview) -> Contents:
+    """Walk over whole records, checksums unchecked; RecordError at the first byte that does not start one."""
+    contents = Contents()
+    offset = 0
+    while offset < len(records):
+        kind, offset, _, source, boot, number = _walk_step(records, offset)
+        contents.add(source, boot, number, kind)
+    return contents
+
+
+def records_of(records: bytes | memoryview) -> list[tuple[int, int, Kind, bytes, int, int]]:
+    """Return (begin, end, kind, source, boot, number) of each record; RecordError as `contents_of`."""
+    listed = []
+    offset = 0
+    while offset < len(records):
+        kind, end, _, source, boot, number = _walk_step(records, offset)
+        listed.append((offset, end, Kind(kind), source, boot, number))
+        offset = end
+    return listed
+
+
+def records_named(records: bytes, key: tuple[bytes, int]) -> list[tuple[bytes, int]]:
+    """Return (record, number) of those of this (source, boot); RecordError as `contents_of`."""
+    return [
+        (records[begin:end], number)
+        for begin, end, _, source, boot, number in records_of(records)
+        if (source, boot) == key
+    ]
+
+
+def whole_records(buffer: bytes | memoryview) -> int:
+    """Return how many bytes of whole records `buffer` begins with; 0 when the first is cut short.
+
+    Raises RecordError when something that is no record follows.
+    """
+    offset = 0
+    while len(buffer) - offset >= HEADER_BYTES:
+        magic, _, body_bytes, _, _, _, _ = _WALK.unpack_from(buffer, offset)
+        if magic != MAGIC or body_bytes > MAX_BODY_BYTES:
+            raise RecordError(f"no record starts at offset {offset}")
+        if offset + HEADER_BYTES + body_bytes > len(buffer):
+            break
+        offset += HEADER_BYTES + body_bytes
+    return offset
+
+
+def record_bytes_at(buffer: bytes | memoryview) -> int:
+    """Return the length of the record `buffer` starts with, of which it may hold the header only."""
+    return read_header(buffer).record_bytes
+
+
+class Scan:
+    """What a file's bytes hold when every checksum is verified.
+
+    Damage loses only the records it lies in: the scan goes on at the next bytes that are a record with a matching
+    checksum. The length a damaged record claims is tried first: a text inside it may look like a record.
+    """
+
+    def __init__(self, data: bytes, begin: int) -> None:
+        self.contents = Contents()
+        self.holes: list[Hole] = []
+        self.first: tuple[bytes, int, int] | None = None
+        self.last: tuple[bytes, int, int] | None = None
+        self.end = begin
+        self._data = memoryview(data)
+        self._bytes = data
+        offset = begin
+        while offset < len(data):
+            step = self._valid_step(offset)
+            if step is None:
+                offset = self._skip(offset)
+                continue
+            kind, offset, source, boot, number = step
+            self.contents.add(source, boot, number, kind)
+            self.last = (source, boot, number)
+            self.first = self.first or self.last
+            self.end = offset
+
+    @property
+    def is_head_damaged(self) -> bool:
+        """Whether the data begins with bytes that are no record, and records follow."""
+        return bool(self.holes) and self.holes[0].before is None and self.first is not None
+
+    @property
+    def is_tail_damaged(self) -> bool:
+        """Whether the data ends in bytes that are no record; `end` lies before them."""
+        return self.end < len(self._bytes)
+
+    def _valid_step(self, offset: int) -> tuple[int, int, bytes, int, int] | None:
+        try:
+            kind, end, checksum, source, boot, number = _walk_step(self._data, offset)
+        except RecordError:
+            return None
+        if crc32(self._data[offset + _CHECKED_FROM : end]) != checksum:
+            return None
+        return kind, end, source, boot, number
+
+    def _skip(self, offset: int) -> int:
+        """Note the hole that begins at `offset`; return where it ends."""
+        reason = self._reason(offset)
+        end = self._claimed_end(offset)
+        if end is None or (end < len(self._data) and self._valid_step(end) is None):
+            end = self._bytes.find(MAGIC, offset + 1)
+            while end >= 0 and self._valid_step(end) is None:
+                end = self._bytes.find(MAGIC, end + 1)
+            if end < 0:
+                end = len(self._data)
+        step = self._valid_step(end) if end < len(self._data) else None
+        self.holes.append(Hole(offset, end, reason, self.last, step[2:] if step else None))
+        return end
+
+    def _claimed_end(self, offset: int) -> int | None:
+        try:
+            end = offset + read_header(self._data, offset).record_bytes
+        except RecordError:
+            return None
+        return end if end <= len(self._data) else None
+
+    def _reason(self, offset: int) -> str:
+        try:
+            verify(self._data, read_header(self._data, offset), offset)
+        except RecordError as error:
+            return str(error)
+        return "not a record"
