@@ -1,0 +1,187 @@
+"""Writes one group of records within an open transaction, and says what memory learns when it has committed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import numpy as np
+
+from core.model.ranges import RangeSet
+from core.model.record import Kind, RecordError, unpack_rows
+from server.ingest.announce import write_events
+from server.ingest.translation import translate
+from server.intake.dictionaries import MAX_ITEM_NUMBER
+from server.store.batches import copy_batches, copy_texts
+from server.store.dictionary import DictionaryEntries, read_dictionaries, record_dictionaries
+from server.store.inventory import ItemDeclaration, ensure_hosts, ensure_items
+from server.store.quarantine import PoisonRecord, quarantine
+from server.store.received import ReceivedDelta, record_received
+from triggers.evaluation import Columns as Samples
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from server.evaluation.watch import Watch
+    from server.ingest.announce import Router
+    from server.intake.dictionaries import Dictionaries, Lookup
+    from server.intake.ledger import Life
+    from server.intake.screening import Admitted, Screened
+    from server.store.batches import BatchColumns
+    from server.store.database import Connection
+    from triggers.evaluation import Staged
+
+
+@dataclass(slots=True, kw_only=True)
+class Effects:
+    """What a written group changes in memory once it is committed, and what is to be said to whom."""
+
+    deltas: list[ReceivedDelta] = field(default_factory=list)
+    dictionaries: list[DictionaryEntries] = field(default_factory=list)
+    staged: Staged | None = None
+    stored: list[Admitted] = field(default_factory=list)
+    waiting: list[Admitted] = field(default_factory=list)
+    poison: list[tuple[Admitted, str]] = field(default_factory=list)
+    value_count: int = 0
+    notice_count: int = 0
+
+
+class GroupWriter:
+    """Turns judged records into rows. Holds no state of its own between groups."""
+
+    def __init__(self, *, dictionaries: Dictionaries, watch: Watch, router: Router) -> None:
+        self._dictionaries = dictionaries
+        self._watch = watch
+        self._router = router
+
+    async def write(self, connection: Connection, screened: Screened, now_us: int) -> Effects:
+        """Write everything the group brings, and stage its evaluation.
+
+        Raises the store's errors; then nothing stays staged. The caller restores the watch's snapshot when the
+        transaction fails, and ends the stage when it has committed or failed.
+        """
+        effects = Effects()
+        await self._read_dictionaries(connection, screened.admitted)
+        for admitted in screened.admitted:
+            if admitted.arrival.header.kind is Kind.DICTIONARY:
+                await self._write_dictionary(connection, admitted, effects)
+        others = [each for each in screened.admitted if each.arrival.header.kind is not Kind.DICTIONARY]
+        staged_lookups = self._extend(effects.dictionaries)
+        said = translate(others, lambda life: staged_lookups.get(life) or self._dictionaries.lookup(life))
+        effects.stored += said.stored
+        effects.waiting += said.waiting
+        effects.poison += said.poison
+        effects.deltas = [*_ended(effects, screened), *said.announced]
+        effects.value_count = sum(len(batch.items) for batch in said.batches) + len(said.texts)
+        effects.staged = self._evaluate(said.batches, now_us)
+        try:
+            await copy_batches(connection, _marked(said.batches, effects.staged))
+            await copy_texts(connection, said.texts)
+            await record_dictionaries(connection, effects.dictionaries)
+            await quarantine(connection, [_poison(admitted, reason) for admitted, reason in effects.poison])
+            await record_received(connection, effects.deltas)
+            if effects.staged is not None:
+                effects.notice_count = await write_events(connection, self._watch, effects.staged.events, self._router)
+        except BaseException:
+            if effects.staged is not None:
+                effects.staged.drop()
+            raise
+        return effects
+
+    async def _read_dictionaries(self, connection: Connection, admitted: Iterable[Admitted]) -> None:
+        """Bring in what the store knows of lives not heard before: committed facts, so memory may learn them now."""
+        unread = self._dictionaries.unread(each.life for each in admitted)
+        if unread:
+            self._dictionaries.read(unread, await read_dictionaries(connection, unread))
+
+    async def _write_dictionary(self, connection: Connection, admitted: Admitted, effects: Effects) -> None:
+        try:
+            rows = unpack_rows(admitted.arrival.record, admitted.arrival.header)
+        except RecordError as error:
+            effects.poison.append((admitted, str(error)))
+            return
+        if max((row[0] for row in rows), default=0) > MAX_ITEM_NUMBER:
+            effects.poison.append((admitted, f"an item number exceeds the limit of {MAX_ITEM_NUMBER}"))
+            return
+        own_host = admitted.source.host_id
+        named = await ensure_hosts(connection, {row[5] for row in rows if row[5]})
+        hosts = [named[row[5]] if row[5] else own_host for row in rows]
+        declarations = [
+            ItemDeclaration(host_id=host, key=row[1], type=row[2], unit=row[3], description=row[4])
+            for host, row in zip(hosts, rows, strict=True)
+            if host is not None
+        ]
+        if len(declarations) < len(rows):
+            effects.poison.append((admitted, "an item names no host and its source has none of its own"))
+            return
+        ids = await ensure_items(connection, declarations)
+        effects.dictionaries.append(
+            DictionaryEntries(
+                source_id=admitted.source.id,
+                boot=admitted.arrival.header.boot,
+                version=admitted.arrival.header.dictionary,
+                numbers=[row[0] for row in rows],
+                items=[ids[each.host_id, each.key] for each in declarations],
+            )
+        )
+        effects.stored.append(admitted)
+
+    def _extend(self, entries: Sequence[DictionaryEntries]) -> dict[Life, Lookup]:
+        lookups: dict[Life, Lookup] = {}
+        for each in entries:
+            life = (each.source_id, each.boot)
+            lookups[life] = (lookups.get(life) or self._dictionaries.lookup(life)).extended(each)
+        return lookups
+
+    def _evaluate(self, batches: Sequence[BatchColumns], now_us: int) -> Staged | None:
+        if not batches or not len(self._watch):
+            return None
+        samples = Samples(
+            items=np.concatenate([batch.items for batch in batches]),
+            instants=np.concatenate([batch.first_at_us + batch.offsets.astype(np.int64) for batch in batches]),
+            values=np.concatenate([batch.values for batch in batches]),
+        )
+        return self._watch.evaluator.evaluate(samples, now_us)
+
+
+def _ended(effects: Effects, screened: Screened) -> list[ReceivedDelta]:
+    """Say, per life, which numbers end here: stored, or refused for ever."""
+    stored: dict[Life, RangeSet] = {}
+    for admitted in effects.stored:
+        number = admitted.arrival.header.number
+        stored.setdefault(admitted.life, RangeSet()).add(number, number)
+    refused: dict[Life, RangeSet] = {}
+    for admitted, _ in effects.poison:
+        number = admitted.arrival.header.number
+        refused.setdefault(admitted.life, RangeSet()).add(number, number)
+    for refusal in screened.refused:
+        if refusal.source is not None:
+            header = refusal.arrival.header
+            refused.setdefault((refusal.source.id, header.boot), RangeSet()).add(header.number, header.number)
+    return [
+        *(ReceivedDelta(source_id=source, boot=boot, ranges=ranges) for (source, boot), ranges in stored.items()),
+        *(ReceivedDelta(source_id=source, boot=boot, refused=ranges) for (source, boot), ranges in refused.items()),
+    ]
+
+
+def _marked(batches: Sequence[BatchColumns], staged: Staged | None) -> Sequence[BatchColumns]:
+    """Return the batches with their late samples marked."""
+    if staged is None or not staged.late.any():
+        return batches
+    ends = np.cumsum([len(batch.items) for batch in batches])
+    marks: list[NDArray[np.bool_]] = np.split(staged.late, ends[:-1])
+    return [replace(batch, late=late) if late.any() else batch for batch, late in zip(batches, marks, strict=True)]
+
+
+def _poison(admitted: Admitted, reason: str) -> PoisonRecord:
+    header = admitted.arrival.header
+    return PoisonRecord(
+        source=UUID(bytes=header.source),
+        boot=header.boot,
+        number=header.number,
+        reason=reason,
+        record=bytes(admitted.arrival.record),
+    )
