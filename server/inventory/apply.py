@@ -1,0 +1,153 @@
+"""Turns checked documents into stored definitions: all of them in one transaction, or none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from server.inventory.catalogue import shipped_catalogue
+from server.inventory.check import check, check_references
+from server.inventory.effective import Inventory
+from server.inventory.plan import Change, deletion, plan, resulting
+from server.inventory.yaml import read_yaml
+from server.store.definitions import Author, lock_definitions, read_definitions, read_revision, write_changes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from server.inventory.check import Checked
+    from server.inventory.fault import Fault
+    from server.inventory.model import Kind
+    from server.inventory.plan import Via
+    from server.inventory.yaml import Document
+    from server.store.database import Connection, Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What would change, judged against the definitions as they were at `revision`; usable only without faults."""
+
+    changes: list[Change]
+    faults: list[Fault]
+    revision: int
+
+    @property
+    def overwriting(self) -> list[Change]:
+        """The changes that would undo what somebody changed by another way than files."""
+        return [change for change in self.changes if change.overwrites]
+
+
+class DefinitionsMoved(Exception):
+    """Somebody else changed definitions since the proposal was made: propose again and look."""
+
+
+class DefinitionsWrong(Exception):
+    """Definitions cannot be used; `faults` says all that is wrong."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("\n".join(f"{f.file}:{f.line}: {f.path}: {f.message} {f.remedy}" for f in faults))
+        self.faults = list(faults)
+
+
+def check_documents(documents: Sequence[Document]) -> Checked:
+    """Check documents by themselves against what this version's agents can measure; pure."""
+    return check(documents, shipped_catalogue())
+
+
+async def propose(database: Database, checked: Checked, *, via: Via, prune: bool = False) -> Proposal:
+    """Compare checked documents with what is stored. Nothing is changed."""
+    async with database.connection() as connection, connection.transaction():
+        return await _propose(connection, checked, via=via, prune=prune)
+
+
+async def propose_deletion(database: Database, kind: Kind, name: str) -> Proposal | None:
+    """Propose to delete one definition; None when there is none. What still refers to it is a fault."""
+    async with database.connection() as connection, connection.transaction():
+        revision = await read_revision(connection)
+        stored = {each.key: each for each in await read_definitions(connection)}
+        found = stored.get((kind, name))
+        if found is None:
+            return None
+        changes = [deletion(found)]
+        faults = check_references(resulting(stored, changes), {})
+        return Proposal(changes=changes, faults=faults, revision=revision)
+
+
+async def apply(database: Database, proposal: Proposal, author: Author) -> int:
+    """Make the proposal's changes in one transaction and return the revision they got.
+
+    Raises DefinitionsWrong when the proposal has faults, DefinitionsMoved when anything changed since it was made.
+    Without changes nothing is written, and the current revision is returned.
+    """
+    if proposal.faults:
+        raise DefinitionsWrong(proposal.faults)
+    async with database.connection() as connection, connection.transaction():
+        await lock_definitions(connection)
+        current = await read_revision(connection)
+        if current != proposal.revision:
+            raise DefinitionsMoved(
+                f"definitions changed meanwhile (revision {proposal.revision} is now {current}): look again, then apply"
+            )
+        return await write_changes(connection, proposal.changes, author) if proposal.changes else current
+
+
+async def read_inventory(database: Database) -> Inventory:
+    """Return all definitions, understood, of one instant. Raises StoredDefinitionBroken."""
+    async with database.connection() as connection, connection.transaction():
+        # The revision first: what commits in between is then newer than we say, and is read again.
+        revision = await read_revision(connection)
+        return Inventory.from_stored(revision, await read_definitions(connection))
+
+
+async def define_host(database: Database, name: str, templates: Sequence[str], *, by: str) -> bool:
+    """Define a host with its first agent's arrival; False when it is defined already (then nothing changes)."""
+    async with database.connection() as connection, connection.transaction():
+        await lock_definitions(connection)
+        stored = {each.key: each for each in await read_definitions(connection)}
+        if ("host", name) in stored:
+            return False
+        body = {"kind": "host", "name": name, "templates": list(templates)}
+        change = Change(action="create", kind="host", name=name, before=None, after=body)
+        await write_changes(connection, [change], Author(name=by, via="enrolment"))
+        return True
+
+
+def shipped_documents() -> list[Document]:
+    """Return the definitions delivered with Watchkeep. Raises DefinitionsWrong (a bug of this version)."""
+    documents: list[Document] = []
+    for resource in sorted(files("server.templates").iterdir(), key=lambda found: found.name):
+        if resource.name.endswith(".yaml"):
+            found, faults = read_yaml(resource.read_bytes(), resource.name)
+            if faults:
+                raise DefinitionsWrong(faults)
+            documents += found
+    return documents
+
+
+async def install_shipped(database: Database) -> int:
+    """Store the delivered definitions that are new or changed with this version; return how many.
+
+    What a person changed, by file or page, stays as that person left it.
+    """
+    checked = check_documents(shipped_documents())
+    if checked.faults:
+        raise DefinitionsWrong(checked.faults)
+    async with database.connection() as connection, connection.transaction():
+        await lock_definitions(connection)
+        stored = {each.key: each for each in await read_definitions(connection)}
+        wanted = {
+            key: body for key, body in checked.bodies().items() if key not in stored or stored[key].via == "shipped"
+        }
+        changes = plan(stored, wanted, via="shipped", prune=False)
+        if changes:
+            await write_changes(connection, changes, Author(name="watchkeep", via="shipped"))
+        return len(changes)
+
+
+async def _propose(connection: Connection, checked: Checked, *, via: Via, prune: bool) -> Proposal:
+    revision = await read_revision(connection)
+    stored = {each.key: each for each in await read_definitions(connection)}
+    changes = plan(stored, checked.bodies(), via=via, prune=prune)
+    faults = [*checked.faults, *check_references(resulting(stored, changes), checked.documents)]
+    return Proposal(changes=changes, faults=faults, revision=revision)

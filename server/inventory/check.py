@@ -1,0 +1,75 @@
+"""Checks definitions before anything becomes active: every fault of every document at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from server.inventory.fault import suggest
+from server.inventory.meaning import judge
+from server.inventory.shape import fault, shape
+from server.inventory.yaml import Document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from server.inventory.catalogue import Catalogue
+    from server.inventory.fault import Fault
+    from server.inventory.model import Definition, Key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What documents define, where each stands, and all that is wrong; usable only without faults."""
+
+    definitions: dict[Key, Definition]
+    documents: dict[Key, Document]
+    faults: list[Fault]
+
+    def bodies(self) -> dict[Key, dict[str, Any]]:
+        """Return the definitions in the form in which they are stored."""
+        return {key: definition.body() for key, definition in self.definitions.items()}
+
+
+def check(documents: Iterable[Document], catalogue: Catalogue) -> Checked:
+    """Check each document by itself, and that no two define the same."""
+    checked = Checked(definitions={}, documents={}, faults=[])
+    for document in documents:
+        definition, faults = shape(document)
+        checked.faults.extend(faults)
+        if definition is None:
+            continue
+        checked.faults.extend(judge(definition, document, catalogue))
+        first = checked.documents.get(definition.key)
+        if first is not None:
+            message = f"the {definition.kind} {definition.name!r} is defined twice"
+            where = f"{first.file}, line {first.place(())[0]}" if first.places else "above"
+            checked.faults.append(fault(document, ("name",), message, f"Remove one of them; the first is in {where}."))
+            continue
+        checked.definitions[definition.key] = definition
+        checked.documents[definition.key] = document
+    return checked
+
+
+def check_references(resulting: Mapping[Key, Mapping[str, Any]], documents: Mapping[Key, Document]) -> list[Fault]:
+    """Check that all that is referred to will exist; `resulting` is everything as it would be, by key.
+
+    A host that stays as it is but loses a template is reported too, without a line when no file defines it.
+    """
+    faults: list[Fault] = []
+    templates = [name for kind, name in resulting if kind == "template"]
+    for key, body in resulting.items():
+        if key[0] != "host":
+            continue
+        document = documents.get(key) or Document(file=f"(stored) host {key[1]}", data=body)
+        for place, name in enumerate(body.get("templates", ())):
+            if ("template", name) not in resulting:
+                message = f"host {key[1]!r} names the template {name!r}, which does not exist"
+                faults.append(fault(document, ("templates", place), message, suggest(name, templates)))
+    return faults
+
+
+def documents_from_plain(plain: Sequence[Any], origin: str = "request") -> list[Document]:
+    """Make documents of plain JSON values: faults then have a path, but no line."""
+    count = len(plain)
+    return [Document(file=f"{origin}[{place}]" if count > 1 else origin, data=data) for place, data in enumerate(plain)]

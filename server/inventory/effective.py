@@ -1,0 +1,118 @@
+"""What definitions mean for one host: what its agent samples, which triggers watch it; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from server.inventory.model import MODELS, HostDefinition, ReceiverDefinition, SampledItems, Template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Self
+
+    from server.inventory.model import Definition, TriggerDefinition
+    from server.inventory.plan import StoredDefinition
+
+
+class StoredDefinitionBroken(Exception):
+    """A stored definition is not understood by this version; the message names it and the remedy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostTrigger:
+    """A trigger that watches a host. (template, name) is its identity; `title` makes a problem's name."""
+
+    template: str
+    definition: TriggerDefinition
+
+    @property
+    def name(self) -> str:
+        """The trigger's name within its template, placeholders and all."""
+        return self.definition.name
+
+    @property
+    def severity(self) -> str:
+        """How bad its problems are."""
+        return self.definition.severity
+
+    @property
+    def expression(self) -> str:
+        """What is evaluated."""
+        return self.definition.expression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """Every definition, understood, as it was at `revision`."""
+
+    revision: int
+    templates: dict[str, Template]
+    hosts: dict[str, HostDefinition]
+    receivers: dict[str, ReceiverDefinition]
+    revisions: dict[tuple[str, str], int]
+
+    @classmethod
+    def from_stored(cls, revision: int, stored: Iterable[StoredDefinition]) -> Self:
+        """Understand what the database holds. Raises StoredDefinitionBroken."""
+        inventory = cls(revision=revision, templates={}, hosts={}, receivers={}, revisions={})
+        for each in stored:
+            inventory.revisions[each.key] = each.revision
+            definition = understand(each)
+            if isinstance(definition, Template):
+                inventory.templates[each.name] = definition
+            elif isinstance(definition, HostDefinition):
+                inventory.hosts[each.name] = definition
+            elif isinstance(definition, ReceiverDefinition):
+                inventory.receivers[each.name] = definition
+        return inventory
+
+    def templates_of(self, host: str) -> list[Template]:
+        """Return the templates of a host in the order it names them; none for a host that is not defined."""
+        found = self.hosts.get(host)
+        return [] if found is None else [self.templates[name] for name in found.templates if name in self.templates]
+
+    def document(self, host: str) -> dict[str, Any] | None:
+        """Return what the agent of `host` is to sample; None for a host that is not defined: it keeps its default.
+
+        What several templates ask for is sampled once, at the shortest of their intervals. The version grows with
+        every change that may touch this host and stays when others change.
+        """
+        if host not in self.hosts:
+            return None
+        templates = self.templates_of(host)
+        shortest: list[SampledItems] = []
+        for item in (item for template in templates for item in template.items if isinstance(item, SampledItems)):
+            same = [p for p, w in enumerate(shortest) if (w.probe, w.parameters) == (item.probe, item.parameters)]
+            if not same:
+                shortest.append(item)
+            elif item.every < shortest[same[0]].every:
+                shortest[same[0]] = item
+        version = max(self.revisions[key] for key in [("host", host), *(t.key for t in templates)])
+        return {
+            "version": version,
+            "probes": [
+                {"probe": i.probe, "interval_seconds": i.every.total_seconds(), "parameters": i.parameters}
+                for i in shortest
+            ],
+        }
+
+    def triggers(self, host: str) -> list[HostTrigger]:
+        """Return the triggers that watch a host."""
+        return [
+            HostTrigger(template=template.name, definition=trigger)
+            for template in self.templates_of(host)
+            for trigger in template.triggers
+        ]
+
+
+def understand(stored: StoredDefinition) -> Definition:
+    """Give a stored definition its model. Raises StoredDefinitionBroken."""
+    try:
+        return MODELS[stored.kind].model_validate(stored.body)
+    except (ValidationError, KeyError) as error:
+        raise StoredDefinitionBroken(
+            f"the stored {stored.kind} {stored.name!r} is not understood by this version ({error}): apply it anew"
+        ) from error

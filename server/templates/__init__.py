@@ -1,0 +1,1 @@
+"""Definitions delivered with Watchkeep, as files people may read and copy."""
