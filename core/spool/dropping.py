@@ -20,12 +20,13 @@ class DropPlan:
     """Files to compact (samples go, dictionaries, lost ranges and closings stay) and files to delete.
 
     `lost` are the numbers that then nobody is known to have: neither stored, nor taken by a proxy, nor held elsewhere
-    in the spool.
+    in the spool. `deleted_control` are dictionaries, closings and lost ranges that go all the same.
     """
 
     compact: list[Segment] = field(default_factory=list)
     delete: list[Segment] = field(default_factory=list)
     lost: dict[Key, RangeSet] = field(default_factory=dict)
+    deleted_control: dict[Key, RangeSet] = field(default_factory=dict)
     freed_bytes: int = 0
 
     @property
@@ -61,6 +62,9 @@ def plan_drop(segments: Sequence[Segment], wanted_bytes: int) -> DropPlan:
             plan.compact.remove(segment)
         plan.delete.append(segment)
         plan.freed_bytes += control[segment.number][0] if segment.control else segment.record_bytes
+    for segment in plan.delete:
+        for key, numbers in control.get(segment.number, (0, {}))[1].items():
+            plan.deleted_control.setdefault(key, RangeSet()).update(numbers)
     _note_lost(plan, segments, {number: kept for number, (_, kept) in control.items()})
     return plan
 
