@@ -54,7 +54,7 @@ class Accounts:
 
     async def create_first(self, name: str, password_hash: str, *, role: str) -> bool:
         """Create the first account; False when there is one already, also when another server is creating it now."""
-        async with self._database.connection() as connection:
+        async with self._database.connection() as connection, connection.transaction():
             await connection.execute("LOCK TABLE account IN SHARE ROW EXCLUSIVE MODE")
             cursor = await connection.execute(
                 "INSERT INTO account (name, role, password_hash) SELECT %s, %s, %s"
@@ -88,7 +88,7 @@ class Accounts:
 
         Raises LookupError when there is no such account.
         """
-        async with self._database.connection() as connection:
+        async with self._database.connection() as connection, connection.transaction():
             cursor = await connection.execute(
                 "UPDATE account SET password_hash = %s, changed_at = now() WHERE name = %s RETURNING id",
                 (password_hash, name),
@@ -105,7 +105,7 @@ class Accounts:
     ) -> tuple[str, Visitor]:
         """Open a session and return its token, which is not kept here, and the visitor; sweep expired sessions."""
         token = secrets.token_urlsafe(32)
-        async with self._database.connection() as connection:
+        async with self._database.connection() as connection, connection.transaction():
             await connection.execute("DELETE FROM session WHERE expires_at < now() OR seen_at + idle < now()")
             cursor = await connection.execute(
                 "INSERT INTO session (token_hash, account_id, idle, expires_at, address, program)"
@@ -135,7 +135,7 @@ class Accounts:
 
     async def close_session(self, token: str, *, address: str) -> None:
         """End a session; nothing happens when it is over already."""
-        async with self._database.connection() as connection:
+        async with self._database.connection() as connection, connection.transaction():
             cursor = await connection.execute(
                 "DELETE FROM session USING account WHERE token_hash = %s AND account.id = account_id"
                 " RETURNING account.name",

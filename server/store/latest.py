@@ -23,7 +23,7 @@ _SINCE_BATCHES: Final = 256
 # Slices are by the hour of storing: the bound on stored_at keeps closed ones out of the plan.
 _FRESH = """
 SELECT b.first_at, b.items, b.offsets, b."values"
-FROM (SELECT DISTINCT source_id FROM item_source WHERE item_id = ANY (%(items)s)) s
+FROM (SELECT DISTINCT source_id FROM item_source WHERE item_id = ANY (%(items)s::int4[])) s
 CROSS JOIN LATERAL (
     SELECT first_at, items, offsets, "values" FROM history_batch
     WHERE source_id = s.source_id AND last_at > now() - make_interval(secs => %(seconds)s)
@@ -33,11 +33,11 @@ CROSS JOIN LATERAL (
 # For items sampled rarely, or not any more: what fresh batches did not hold.
 _HOT = """
 SELECT DISTINCT ON (v.item_id) v.item_id, b.first_at + v.offset_us * interval '1 microsecond' AS at, v.value
-FROM (SELECT DISTINCT source_id FROM item_source WHERE item_id = ANY (%(items)s)) s
+FROM (SELECT DISTINCT source_id FROM item_source WHERE item_id = ANY (%(items)s::int4[])) s
 JOIN history_batch b ON b.source_id = s.source_id AND b.last_at > now() - interval '3 hours'
     AND b.stored_at > now() - interval '4 hours' AND b.items && %(items)s::int4[]
 CROSS JOIN LATERAL unnest(b.items, b.offsets, b."values") AS v (item_id, offset_us, value)
-WHERE v.item_id = ANY (%(items)s)
+WHERE v.item_id = ANY (%(items)s::int4[])
 ORDER BY v.item_id, at DESC
 """
 _COLD = """
@@ -52,7 +52,7 @@ CROSS JOIN LATERAL (
     SELECT at, value FROM history_text WHERE item_id = i.id AND stored_at > now() - interval '30 days'
     ORDER BY at DESC LIMIT 1) t
 """
-_SOURCES = "SELECT item_id, source_id FROM item_source WHERE item_id = ANY (%s)"
+_SOURCES = "SELECT item_id, source_id FROM item_source WHERE item_id = ANY (%s::int4[])"
 _SINCE = """
 SELECT s.source_id, b.first_at, b.last_at, b.items, b.offsets, b."values"
 FROM unnest(%(sources)s::int4[], %(after)s::timestamptz[]) AS s (source_id, after)
@@ -61,9 +61,14 @@ CROSS JOIN LATERAL (
     WHERE source_id = s.source_id AND last_at > s.after AND stored_at > now() - interval '1 hour'
     ORDER BY last_at LIMIT %(batches)s) b
 """
+_NEWEST = """
+SELECT s.id, b.last_at FROM unnest(%s::int4[]) AS s (id) CROSS JOIN LATERAL (
+    SELECT last_at FROM history_batch
+    WHERE source_id = s.id AND stored_at > now() - interval '1 hour' ORDER BY last_at DESC LIMIT 1) b
+"""
 _TEXT_SINCE = """
 SELECT item_id, at, value FROM history_text
-WHERE item_id = ANY (%(items)s) AND at > %(after)s AND stored_at > now() - interval '1 hour'
+WHERE item_id = ANY (%(items)s::int4[]) AND at > %(after)s AND stored_at > now() - interval '1 hour'
 ORDER BY at LIMIT 1000
 """
 
@@ -78,7 +83,7 @@ class Latest:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Points:
-    """Samples of several items in the order of their instants: `items` int32[n], `at_us` int64[n], `values` float64[n]."""
+    """Samples of several items by instant, columns of one length: `items` int32, `at_us` int64, `values` float64."""
 
     items: NDArray[np.int32]
     at_us: NDArray[np.int64]
@@ -86,7 +91,7 @@ class Points:
 
 
 async def read_fresh(connection: AsyncConnection[Any], items: Collection[int]) -> dict[int, Latest]:
-    """Return the newest number of those items that had one within FRESH_SECONDS (and the newest 32 batches of a source)."""
+    """Return the newest number of items that had one within FRESH_SECONDS and the newest 32 batches of a source."""
     if not items:
         return {}
     async with connection.cursor(binary=True) as cursor:
@@ -108,8 +113,8 @@ async def read_older(connection: AsyncConnection[Any], items: Collection[int]) -
     async with connection.cursor(binary=True) as cursor:
         await cursor.execute(_COLD, {"items": list(items)})
         for item, at, offsets, values in await cursor.fetchall():
-            newest = max(range(len(offsets)), key=offsets.__getitem__)
-            found[item] = Latest(at_us=to_us(at) + offsets[newest], value=values[newest])
+            newest = int(offsets.argmax())
+            found[item] = Latest(at_us=to_us(at) + int(offsets[newest]), value=float(values[newest]))
         await cursor.execute(_HOT, {"items": list(items)})
         for item, at, value in await cursor.fetchall():
             if item not in found or to_us(at) >= found[item].at_us:
@@ -132,6 +137,11 @@ async def read_item_sources(connection: AsyncConnection[Any], items: Collection[
     for item, source in await cursor.fetchall():
         found.setdefault(source, set()).add(item)
     return found
+
+
+async def read_newest_instants(connection: AsyncConnection[Any], sources: Collection[int]) -> dict[int, datetime]:
+    """Return the last instant of each source's newest batch; sources that sent nothing within the hour are left out."""
+    return dict(await (await connection.execute(_NEWEST, (list(sources),))).fetchall())
 
 
 async def read_since(
@@ -169,12 +179,11 @@ def _gather(rows: Iterable[Sequence[Any]], wanted: Collection[int]) -> Points:
     values: list[NDArray[np.float64]] = []
     keep = np.fromiter(wanted, dtype=np.int32, count=len(wanted))
     for first_at, batch_items, offsets, batch_values in rows:
-        numbers = np.asarray(batch_items, dtype=np.int32)
-        is_wanted = np.isin(numbers, keep)
+        is_wanted = np.isin(batch_items, keep)
         if is_wanted.any():
-            items.append(numbers[is_wanted])
-            at_us.append(np.asarray(offsets, dtype=np.int64)[is_wanted] + to_us(first_at))
-            values.append(np.asarray(batch_values, dtype=np.float64)[is_wanted])
+            items.append(batch_items[is_wanted])
+            at_us.append(offsets[is_wanted].astype(np.int64) + to_us(first_at))
+            values.append(batch_values[is_wanted])
     if not items:
         return Points(items=np.empty(0, np.int32), at_us=np.empty(0, np.int64), values=np.empty(0))
     joined_at = np.concatenate(at_us)

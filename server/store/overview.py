@@ -12,14 +12,20 @@ if TYPE_CHECKING:
 
     from psycopg import AsyncConnection
 
-# Of the hot batches only each source's newest is looked at, by the index; without one, the trends know the hour.
+# Of the hot batches only each source's newest is looked at, by the index; a host silent for hours was last heard when
+# something of it was stored.
 _HOSTS = """
 SELECT h.id, h.name, coalesce(i.items, 0) AS items, coalesce(p.problems, '{}') AS problems,
-       (SELECT max(b.last_at) FROM source s CROSS JOIN LATERAL (
-            SELECT last_at FROM history_batch
-            WHERE source_id = s.id AND stored_at > now() - interval '4 hours' ORDER BY last_at DESC LIMIT 1) b
-        WHERE s.host_id = h.id) AS last_at
+       ARRAY(SELECT jsonb_array_elements_text(d.body -> 'templates')) AS templates,
+       coalesce(
+           (SELECT max(b.last_at) FROM source s CROSS JOIN LATERAL (
+                SELECT last_at FROM history_batch
+                WHERE source_id = s.id AND stored_at > now() - interval '4 hours' ORDER BY last_at DESC LIMIT 1) b
+            WHERE s.host_id = h.id),
+           (SELECT max(r.heard_at) FROM source s JOIN received r ON r.source_id = s.id WHERE s.host_id = h.id)
+       ) AS last_at
 FROM host h
+LEFT JOIN definition d ON d.kind = 'host' AND d.name = h.name
 LEFT JOIN (SELECT host_id, count(*) AS items FROM item GROUP BY host_id) i ON i.host_id = h.id
 LEFT JOIN (
     SELECT host_id, jsonb_object_agg(severity, n) AS problems
@@ -36,7 +42,7 @@ FROM (SELECT id FROM source) s CROSS JOIN LATERAL (
 """
 _SUMMARY_ITEMS = r"""
 SELECT id, host_id, key FROM item
-WHERE type = 'number' AND host_id = ANY (%(hosts)s)
+WHERE type = 'number' AND host_id = ANY (%(hosts)s::int4[])
   AND (key IN ('cpu.busy', 'memory.used_percent') OR key LIKE 'filesystem.used\_percent[%%')
 """
 _BOOT = """
@@ -63,12 +69,13 @@ SELECT pg_database_size(current_database()) AS size_bytes,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostRow:
-    """A host with counts; `problems` maps severity to the number of open ones, `last_at` is its newest sample's instant."""
+    """A host with counts; `problems` counts open ones by severity, `last_at` is its newest sample's instant."""
 
     id: int
     name: str
     items: int
     problems: dict[str, int]
+    templates: list[str]
     last_at: datetime | None
 
 
