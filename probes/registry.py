@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from probes.declaration import Item
 
 _PLACES: Final = {
+    "agent": ("probes.agent", "read_agent"),
     "cpu": ("probes.cpu", "read_cpu"),
     "filesystems": ("probes.filesystems", "read_filesystems"),
     "memory": ("probes.memory", "read_memory"),

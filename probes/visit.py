@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 Result = TypeVar("Result")
 
@@ -21,11 +21,13 @@ class ProbeFailedError(Exception):
 class Visit:
     """What one configured probe keeps between its reads. Used by one run at a time.
 
-    `proc` is the folder of the proc filesystem, so that an agent in a container can watch its host's.
+    `proc` is the folder of the proc filesystem, so that an agent in a container can watch its host's. `own` returns
+    what the daemon that runs the probe counts of itself, by name.
     """
 
-    def __init__(self, proc: str = "/proc") -> None:
+    def __init__(self, proc: str = "/proc", own: Callable[[], Mapping[str, float]] = dict) -> None:
         self.proc = proc
+        self.own = own
         self.at = 0.0
         self._last_at = 0.0
         self._totals: dict[str, float] = {}
@@ -83,7 +85,10 @@ class Visit:
 
 
 def read_text(path: str) -> str:
-    """Return a kernel file's text, read without buffering layers. Raises ProbeFailedError naming it."""
+    """Return a kernel file's text; bytes that are no UTF-8 become surrogates, so that a path stays usable.
+
+    Raises ProbeFailedError naming the file.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -94,4 +99,4 @@ def read_text(path: str) -> str:
             os.close(descriptor)
     except OSError as error:
         raise ProbeFailedError(f"{path}: {error.strerror}") from error
-    return b"".join(parts).decode(errors="replace")
+    return b"".join(parts).decode(errors="surrogateescape")

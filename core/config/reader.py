@@ -91,8 +91,16 @@ def parse_config(text: str, kind: type[Config], path: Path) -> Config:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([Fault(file=path, path="", expected=f"is not valid TOML: {error}")]) from error
-    reader = _Reader(path)
-    config = reader.read_table(kind, table, "")
+    return check_table(table, kind, path)
+
+
+def check_table(table: Mapping[str, Any], kind: type[Config], origin: Path, path: str = "") -> Config:
+    """Read an already decoded `table` as a `kind`; `origin` and `path` say in a fault where it came from.
+
+    Raises ConfigError with every fault at once.
+    """
+    reader = _Reader(origin)
+    config = reader.read_table(kind, table, path)
     if reader.faults:
         raise ConfigError(reader.faults)
     return config  # type: ignore[no-any-return]  # without faults it is a `kind`
@@ -140,9 +148,9 @@ class _Reader:
         declared = {field.name: field for field in fields(kind)}
         types = setting_types(kind)
         for key in table:
-            if key not in declared:
-                known = ", ".join(declared)
-                self.report(_join(path, key), f"unknown setting; expected one of {known}")
+            if not isinstance(key, str) or key not in declared:
+                known = f"expected one of {', '.join(declared)}" if declared else "there are none here"
+                self.report(_join(path, str(key)), f"unknown setting; {known}")
         values: dict[str, Any] = {}
         for name, field in declared.items():
             if name in table:
