@@ -47,7 +47,7 @@ class WaitingRoom:
     def take_expired(self, now_us: int) -> list[Arrival]:
         """Return, and forget, the records that have waited too long; all of them when there are too many."""
         wait_us = 0 if self._count > MAX_WAITING else WAIT_US
-        return self._take(lambda since_us, admitted: now_us - since_us > wait_us)
+        return self._take(lambda since_us, _: now_us - since_us > wait_us)
 
     def _take(self, is_due: Callable[[int, Admitted], bool]) -> list[Arrival]:
         taken: list[Arrival] = []
