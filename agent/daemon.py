@@ -1,0 +1,89 @@
+"""Composes the agent; reading `run_agent` is reading its architecture."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from agent.greeting import AgentGreeter
+from agent.outlet import Outlet
+from agent.sampler import Sampler
+from core.runtime.counters import Counters
+from core.runtime.logging import Log
+from core.security.keys import read_public
+from core.spool.keeping import keep_synced
+from core.spool.outbox import Outbox
+from core.spool.spool import SpoolLimits
+from core.wire.curve import load_or_create
+from core.wire.publisher import Publisher, Upstream
+from probes.registry import find_probe
+from probes.visit import Visit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent.document import FindProbe
+    from agent.settings import AgentSettings
+    from core.runtime.clock import Clock
+    from core.wire.timings import LinkTimings
+
+log = Log("agent")
+
+
+async def run_agent(
+    settings: AgentSettings,
+    clock: Clock,
+    *,
+    find: FindProbe = find_probe,
+    timings: LinkTimings | None = None,
+) -> None:
+    """Sample and deliver until cancelled; then end this boot with a closing record, on disk when this returns.
+
+    What was not stored by a server stays in the data folder for the next start. Raises SpoolFault when the folder
+    cannot be used, KeyFault when the key file cannot.
+    """
+    counters = Counters()
+    keys = load_or_create(settings.key_file)
+    outbox = Outbox.open(settings.data / "spool", settings.source, SpoolLimits(max_bytes=settings.spool_limit), clock)
+    try:
+        spool = outbox.spool
+
+        def own() -> Mapping[str, float]:
+            return {
+                **counters.snapshot(),
+                "agent.spool_bytes": float(spool.held_bytes),
+                "agent.dropped_records": float(spool.dropped_records),
+            }
+
+        greeter = AgentGreeter(
+            name=settings.name,
+            outbox=outbox,
+            file=settings.data / "remembered.json",
+            find_probe=find,
+            counters=counters,
+        )
+        publisher = Publisher(
+            spool=spool,
+            keys=keys,
+            upstreams=[Upstream(endpoint=u.endpoint, key=read_public(u.key)) for u in settings.upstreams],
+            greeter=greeter,
+            clock=clock,
+            counters=counters,
+            timings=timings,
+        )
+        sampler = Sampler(
+            outlet=Outlet(outbox, counters, notify=publisher.notify),
+            clock=clock,
+            counters=counters,
+            make_visit=lambda: Visit(str(settings.proc), own),
+            phase=settings.source.int % 10_007 / 10_007,
+        )
+        greeter.attach(apply=sampler.apply, answer=publisher.send)
+        log.info("The agent samples", name=settings.name, source=settings.source, boot=outbox.boot)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(sampler.run(), name="sampler")
+            tasks.create_task(publisher.run(), name="publisher")
+            tasks.create_task(keep_synced(spool, clock), name="late fsync")
+    finally:
+        outbox.close()
+        log.info("The agent has ended its boot", boot=outbox.boot, last=outbox.last_number)

@@ -1,0 +1,138 @@
+"""What the agent does about the events of its link: settles numbers, applies configurations, remembers the epoch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from agent.document import DEFAULT_BODY, DocumentError, read_document
+from agent.remembered import load, save
+from core.runtime.logging import Log
+from core.wire.greeter import HeartbeatFacts, HelloFacts
+from core.wire.messages import Configured
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from agent.document import Document, FindProbe
+    from agent.remembered import Remembered
+    from core.runtime.counters import Counters
+    from core.spool.outbox import Outbox
+    from core.wire.greeter import AckKind
+    from core.wire.messages import Acknowledgements, Configuration, Welcome
+
+log = Log("agent")
+
+SOFTWARE: Final = "watchkeep-agent 0.1.0"
+_LONGEST_ANSWER: Final = 4000
+
+
+class AgentGreeter:
+    """The agent's Greeter. `apply` puts a checked document in force; `answer` is Publisher.send."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        outbox: Outbox,
+        file: Path,
+        find_probe: FindProbe,
+        counters: Counters,
+    ) -> None:
+        self._name = name
+        self._outbox = outbox
+        self._file = file
+        self._find_probe = find_probe
+        self._counters = counters
+        self._remembered = load(file)
+        self._apply: Callable[[Document], None] = _ignore
+        self._answer: Callable[[Configured], Awaitable[None]] | None = None
+
+    def attach(self, *, apply: Callable[[Document], None], answer: Callable[[Configured], Awaitable[None]]) -> None:
+        """Put in force by `apply` what was remembered (else the built-in document); answer the server by `answer`."""
+        self._apply = apply
+        self._answer = answer
+        body = self._remembered.body
+        try:
+            document = read_document(DEFAULT_BODY if body is None else body, self._find_probe)
+        except DocumentError as error:
+            log.warning("The remembered configuration cannot be used", file=self._file, error=error)
+            self._remembered = replace(self._remembered, version=0, body=None)
+            document = read_document(DEFAULT_BODY, self._find_probe)
+        apply(document)
+
+    def hello(self) -> HelloFacts:
+        """Say who this is."""
+        return HelloFacts(
+            role="agent",
+            name=self._name,
+            source=self._outbox.source.bytes,
+            boots=tuple(self._outbox.held_boots()),
+            configuration=self._remembered.version,
+            epoch=self._remembered.epoch,
+            software=SOFTWARE,
+        )
+
+    def welcomed(self, welcome: Welcome) -> None:
+        """Begin a new boot when the collector has seen numbers this one never gave (a machine rolled back)."""
+        if self._outbox.settle(dict(welcome.seen)):
+            self._counters.add("agent.renumbered")
+            log.warning("This agent was rolled back or cloned; it goes on under new numbers", boot=self._outbox.boot)
+
+    def acknowledged(self, kind: AckKind, acks: Acknowledgements) -> None:
+        """Count what was refused: it is forgotten."""
+        if kind == "refused":
+            refused = sum(last - first + 1 for ranges in acks.values() for first, last in ranges)
+            self._counters.add("agent.refused_records", refused)
+            log.warning("The server refused records; they are gone", records=refused)
+
+    async def configured(self, message: Configuration) -> None:
+        """Put the document in force, remember it, say what of it could not be done."""
+        error = None
+        try:
+            document = read_document(message.body, self._find_probe)
+        except DocumentError as fault:
+            error = str(fault)
+            log.warning("A configuration was refused; the one before it stays", version=message.version, error=error)
+        else:
+            if message.body != self._remembered.body or message.version != self._remembered.version:
+                self._apply(document)
+                self._remember(replace(self._remembered, version=message.version, body=message.body))
+                log.info("A configuration is in force", version=message.version, probes=len(document.assignments))
+            if document.faults:
+                error = "; ".join(document.faults)
+                log.warning("A part of the configuration cannot be done", version=message.version, error=error)
+        if self._answer is not None:
+            await self._answer(Configured(version=message.version, error=_printable(error)))
+
+    def epoch_seen(self, epoch: int) -> None:
+        """Keep the highest epoch, so that a server of an older one cannot command this agent after a restart either."""
+        self._remember(replace(self._remembered, epoch=max(epoch, self._remembered.epoch)))
+
+    def heartbeat(self) -> HeartbeatFacts:
+        """Say how much is held."""
+        return HeartbeatFacts(
+            boot=self._outbox.boot,
+            number=self._outbox.last_number,
+            held_records=self._outbox.spool.held_records,
+            held_bytes=self._outbox.spool.held_bytes,
+            oldest_at=self._outbox.spool.oldest_at or 0,
+        )
+
+    def _remember(self, remembered: Remembered) -> None:
+        self._remembered = remembered
+        try:
+            save(self._file, remembered)
+        except OSError as error:
+            log.error("The configuration will be forgotten at the next start", file=self._file, error=error)
+
+
+def _ignore(_document: Document) -> None:
+    """Stand in until the greeter is attached."""
+
+
+def _printable(text: str | None) -> str | None:
+    if text is None:
+        return None
+    return "".join(letter if letter.isprintable() else "?" for letter in text)[:_LONGEST_ANSWER]
