@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, NoReturn
 
+import zmq.asyncio
+
+from core.runtime.logging import Log
+from core.wire.ending import SessionOver
+from core.wire.epoch import EpochMemory
+from core.wire.failover import Ending, Failover
+from core.wire.probing import probe
+from core.wire.session import Session
 from core.wire.timings import LinkTimings
+from core.wire.upstream import LinkState, Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,28 +26,9 @@ if TYPE_CHECKING:
     from core.wire.greeter import Greeter
     from core.wire.messages import SourceMessage
 
+__all__ = ["LinkState", "Publisher", "Upstream"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upstream:
-    """Where a collector is: the endpoint of its control plane (tcp://host:port) and its public key (32 bytes)."""
-
-    endpoint: str
-    key: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkState:
-    """How a publisher's link is. `upstream` is None between sessions; `trouble` says why, in words.
-
-    `since` is the instant (µs) of the last change between connected and not.
-    """
-
-    upstream: Upstream | None
-    since: int
-    session: int
-    in_flight_bytes: int
-    window: int
-    trouble: str
+_log = Log("link")
 
 
 class Publisher:
@@ -55,21 +45,118 @@ class Publisher:
         counters: Counters,
         timings: LinkTimings | None = None,
     ) -> None:
-        raise NotImplementedError
+        self._spool = spool
+        self._keys = keys
+        self._upstreams = tuple(upstreams)
+        self._greeter = greeter
+        self._clock = clock
+        self._counters = counters
+        self._timings = timings or LinkTimings()
+        self._failover = Failover([upstream.endpoint for upstream in self._upstreams], self._timings)
+        self._epochs = EpochMemory(greeter.hello().epoch, greeter.epoch_seen)
+        self._session: Session | None = None
+        self._since = clock.now_us()
+        self._trouble = "not connected yet"
+        counters.watch("link.in_flight_bytes", lambda: self.state.in_flight_bytes)
+        counters.watch("link.is_up", lambda: int(self.state.upstream is not None))
 
-    async def run(self) -> None:
+    async def run(self) -> NoReturn:
         """Connect, say hello, stream, take acknowledgements, fail over; until cancelled, then say goodbye."""
-        raise NotImplementedError
+        context = zmq.asyncio.Context()
+        try:
+            while True:
+                ending = await self._run_session(context, self._upstreams[self._failover.place])
+                await self._clock.sleep(self._failover.ended(ending))
+        finally:
+            self._session = None
+            # Waits for the goodbye at most linger_seconds: every socket has that linger or none.
+            context.destroy()
 
     def notify(self) -> None:
         """Tell that something was appended to the spool."""
-        raise NotImplementedError
+        if self._session is not None and self._session.stream is not None:
+            self._session.stream.notify()
 
     async def send(self, message: SourceMessage) -> None:
         """Send a control message to the present upstream; dropped when there is none."""
-        raise NotImplementedError
+        if self._session is not None and self._session.is_welcome:
+            self._session.put(message)
 
     @property
     def state(self) -> LinkState:
         """How the link is now."""
-        raise NotImplementedError
+        session = self._session
+        if session is None or not session.is_welcome:
+            return LinkState(
+                upstream=None, since=self._since, session=0, in_flight_bytes=0, window=0, trouble=self._trouble
+            )
+        flight = session.stream.flight if session.stream is not None else None
+        return LinkState(
+            upstream=session.upstream,
+            since=self._since,
+            session=session.number,
+            in_flight_bytes=flight.in_flight_bytes if flight else 0,
+            window=flight.window if flight else 0,
+            trouble="",
+        )
+
+    async def _run_session(self, context: zmq.asyncio.Context, upstream: Upstream) -> Ending:
+        session = Session(
+            context=context,
+            upstream=upstream,
+            keys=self._keys,
+            spool=self._spool,
+            greeter=self._greeter,
+            epochs=self._epochs,
+            clock=self._clock,
+            counters=self._counters,
+            timings=self._timings,
+            on_welcome=self._note_welcome,
+        )
+        self._session = session
+        self._counters.add("link.sessions")
+        ending = Ending(trouble="")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(session.run(), name="session")
+                tasks.create_task(self._look_at_preferred(context, session), name="preferred upstream")
+        except* SessionOver as group:
+            ending = _first(group)
+        finally:
+            if session.is_welcome:
+                self._since = self._clock.now_us()
+            self._session = None
+        if session.is_welcome or ending.trouble != self._trouble:
+            _log.warning("The link is down", upstream=upstream.endpoint, reason=ending.trouble)
+        self._trouble = ending.trouble
+        return ending
+
+    def _note_welcome(self) -> None:
+        self._since = self._clock.now_us()
+        assert self._session is not None  # noqa: S101 - only a running session calls this
+        _log.info("The link is up", upstream=self._session.upstream.endpoint)
+
+    async def _look_at_preferred(self, context: zmq.asyncio.Context, session: Session) -> None:
+        """End the session when an upstream higher on the list has been steady for some looks."""
+        steady_looks = dict.fromkeys(self._upstreams[: self._upstreams.index(session.upstream)], 0)
+        while steady_looks:
+            await self._clock.sleep(self._timings.probe_seconds)
+            for better in steady_looks:
+                answer = await probe(context, self._keys, better, self._timings.welcome_seconds)
+                is_well = answer is not None and answer.is_active
+                if answer is not None and answer.role == "server" and self._epochs.is_stale(answer.epoch):
+                    is_well = False
+                steady_looks[better] = steady_looks[better] + 1 if is_well else 0
+                if steady_looks[better] >= self._timings.probes_until_steady and session.is_welcome:
+                    raise SessionOver(
+                        Ending(trouble="a preferred upstream is back", was_welcomed=True, go_to=(better.endpoint,))
+                    )
+
+
+def _first(group: BaseExceptionGroup[SessionOver]) -> Ending:
+    """Return how the session ended; when several tasks noticed at once, the first has the reason."""
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    assert isinstance(found, SessionOver)  # noqa: S101 - the group was split by this type
+    return found.ending
