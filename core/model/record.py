@@ -25,8 +25,8 @@ MAGIC = b"WK1"
 HEADER = struct.Struct("<3sBIII16sQQIIq")
 HEADER_BYTES = HEADER.size
 assert HEADER_BYTES == 64  # noqa: S101 - the layout is the contract
-_CHECKED_FROM = 12  # the checksum covers everything after itself: the rest of the header and the body
 _CHECKSUM_AT = 8
+_CHECKSUM_END = 12
 
 MAX_BODY_BYTES = 1 << 20
 MAX_VALUES = 65_536
@@ -103,6 +103,18 @@ class Origin:
     boot: int
 
 
+def checksum(record: bytes | bytearray | memoryview) -> int:
+    """Return the CRC-32 of a whole record: of everything but the checksum's own four bytes."""
+    view = memoryview(record)
+    return crc32(view[_CHECKSUM_END:], crc32(view[:_CHECKSUM_AT]))
+
+
+def _sealed(header: bytearray, body: bytes) -> bytes:
+    value = crc32(body, crc32(header[_CHECKSUM_END:], crc32(header[:_CHECKSUM_AT])))
+    header[_CHECKSUM_AT:_CHECKSUM_END] = value.to_bytes(4, "little")
+    return bytes(header) + body
+
+
 def _pack(  # noqa: PLR0913 - the fields of the header, and private
     origin: Origin,
     number: int,
@@ -133,9 +145,7 @@ def _pack(  # noqa: PLR0913 - the fields of the header, and private
             base_at,
         )
     )
-    checksum = crc32(body, crc32(memoryview(header)[_CHECKED_FROM:]))
-    header[_CHECKSUM_AT:_CHECKED_FROM] = checksum.to_bytes(4, "little")
-    return bytes(header) + body
+    return _sealed(header, body)
 
 
 def pack_values(
@@ -226,9 +236,7 @@ def renumber(record: bytes | memoryview, boot: int, number: int) -> bytes:
     magic, kind, body_bytes, _, count, source, _, _, dictionary, span, base_at = HEADER.unpack_from(record)
     header = bytearray(HEADER.pack(magic, kind, body_bytes, 0, count, source, boot, number, dictionary, span, base_at))
     body = bytes(record[HEADER_BYTES : HEADER_BYTES + body_bytes])
-    checksum = crc32(body, crc32(memoryview(header)[_CHECKED_FROM:]))
-    header[_CHECKSUM_AT:_CHECKED_FROM] = checksum.to_bytes(4, "little")
-    return bytes(header) + body
+    return _sealed(header, body)
 
 
 def read_header(buffer: bytes | memoryview, offset: int = 0) -> Header:
@@ -267,8 +275,8 @@ def verify(buffer: bytes | memoryview, header: Header, offset: int = 0) -> None:
         raise RecordError(
             f"the record at offset {offset} is cut short: {len(buffer) - offset} of {header.record_bytes} bytes"
         )
-    stored = int.from_bytes(buffer[offset + _CHECKSUM_AT : offset + _CHECKED_FROM], "little")
-    if crc32(memoryview(buffer)[offset + _CHECKED_FROM : end]) != stored:
+    stored = int.from_bytes(buffer[offset + _CHECKSUM_AT : offset + _CHECKSUM_END], "little")
+    if checksum(memoryview(buffer)[offset:end]) != stored:
         raise RecordError(f"the record at offset {offset} is damaged: its checksum does not match")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from zlib import crc32
 
 from core.model.record import (
     HEADER_BYTES,
@@ -13,6 +12,7 @@ from core.model.record import (
     MAX_BOOT,
     Kind,
     RecordError,
+    checksum,
     read_header,
     verify,
 )
@@ -20,7 +20,6 @@ from core.model.record import (
 # magic, kind, body_bytes, checksum, (count), source, boot, number: the header's beginning, enough to walk on.
 # A Header object per record would cost ten times as much, and a proxy walks over every record it takes.
 _WALK = struct.Struct("<3sBII4x16sQQ")
-_CHECKED_FROM = 12
 _CONTROL = frozenset({Kind.DICTIONARY, Kind.LOST, Kind.CLOSING})
 
 
@@ -80,7 +79,7 @@ def between(before: tuple[bytes, int, int] | None, after: tuple[bytes, int, int]
 def _walk_step(buffer: bytes | memoryview, offset: int) -> tuple[int, int, int, bytes, int, int]:
     """Return (kind, end, checksum, source, boot, number) of the whole record at `offset`; RecordError when none is."""
     if len(buffer) - offset >= HEADER_BYTES:
-        magic, kind, body_bytes, checksum, source, boot, number = _WALK.unpack_from(buffer, offset)
+        magic, kind, body_bytes, stored, source, boot, number = _WALK.unpack_from(buffer, offset)
         end = offset + HEADER_BYTES + body_bytes
         if (
             magic == MAGIC
@@ -90,7 +89,7 @@ def _walk_step(buffer: bytes | memoryview, offset: int) -> tuple[int, int, int, 
             and 1 <= boot <= MAX_BOOT
             and 1 <= number <= MAX_BOOT
         ):
-            return kind, end, checksum, source, boot, number
+            return kind, end, stored, source, boot, number
     read_header(buffer, offset)  # says what is wrong, else:
     raise RecordError(f"the record at offset {offset} is cut short")
 
@@ -185,10 +184,10 @@ class Scan:
 
     def _valid_step(self, offset: int) -> tuple[int, int, bytes, int, int] | None:
         try:
-            kind, end, checksum, source, boot, number = _walk_step(self._data, offset)
+            kind, end, stored, source, boot, number = _walk_step(self._data, offset)
         except RecordError:
             return None
-        if crc32(self._data[offset + _CHECKED_FROM : end]) != checksum:
+        if checksum(self._data[offset:end]) != stored:
             return None
         return kind, end, source, boot, number
 
