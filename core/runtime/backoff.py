@@ -17,6 +17,6 @@ class Backoff:
     cap_seconds: float = 30.0
 
     def next_delay(self, previous_seconds: float, fraction: float) -> float:
-        """Return the seconds to wait after a wait of `previous_seconds` (0 at first); `fraction` is random in [0, 1)."""
+        """Return the seconds to wait after a wait of `previous_seconds` (0 at first), `fraction` random in [0, 1)."""
         highest = max(self.base_seconds, previous_seconds * 3)
         return min(self.cap_seconds, self.base_seconds + fraction * (highest - self.base_seconds))

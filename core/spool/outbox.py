@@ -24,7 +24,6 @@ from core.spool.item_book import FILE_NAME, ItemBook
 from core.spool.spool import Spool
 
 if TYPE_CHECKING:
-    from core.spool.spool import SpoolLimits
     from array import array
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
     from core.model.record import ItemEntry
     from core.runtime.clock import Clock
+    from core.spool.spool import SpoolLimits
 
 __all__ = ["ItemDescription", "Outbox"]
 
