@@ -58,7 +58,7 @@ class TextSample:
 
 
 def encode_batches(batches: Sequence[BatchColumns]) -> bytes:
-    """Return the rows of COPY_BATCHES for all batches in one buffer (about 1 µs a record beside numpy's 5 ns a value)."""
+    """Return the rows of COPY_BATCHES for all batches in one buffer."""
     items = int4_column([batch.items for batch in batches])
     offsets = int4_column([batch.offsets for batch in batches])
     values = float8_column([batch.values for batch in batches])
@@ -85,7 +85,7 @@ async def copy_batches(connection: AsyncConnection[Any], batches: Sequence[Batch
 
 
 async def copy_texts(connection: AsyncConnection[Any], texts: Sequence[TextSample]) -> None:
-    """COPY text samples, a row each, within the caller's transaction. NUL characters, which SQL cannot hold, become ␀."""
+    """COPY text samples, a row each, within the caller's transaction; NUL, which SQL cannot hold, becomes ␀."""
     if not texts:
         return
     async with connection.cursor() as cursor, cursor.copy(COPY_TEXTS) as copy:

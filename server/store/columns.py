@@ -6,11 +6,11 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psycopg
 from psycopg.adapt import Loader
 from psycopg.pq import Format
 
 if TYPE_CHECKING:
-    import psycopg
     from psycopg.abc import Buffer
 
 _HEADER_BYTES = 20
@@ -50,9 +50,9 @@ class _Float8Loader(_NumpyLoader):
 
 def register_columns(connection: psycopg.AsyncConnection[Any]) -> None:
     """Let binary cursors of this connection return int4[], int8[] and float8[] as numpy arrays."""
-    connection.adapters.register_loader("int4[]", _Int4Loader)
-    connection.adapters.register_loader("int8[]", _Int8Loader)
-    connection.adapters.register_loader("float8[]", _Float8Loader)
+    connection.adapters.register_loader(psycopg.adapters.types["int4"].array_oid, _Int4Loader)
+    connection.adapters.register_loader(psycopg.adapters.types["int8"].array_oid, _Int8Loader)
+    connection.adapters.register_loader(psycopg.adapters.types["float8"].array_oid, _Float8Loader)
 
 
 def unpack_late(late: bytes | None, count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -43,7 +43,7 @@ class ArrayColumn:
         elements["length"] = element["value"].itemsize
         if parts:
             elements["value"] = np.concatenate(parts)
-        self._bytes = memoryview(elements.view(np.uint8)) if len(elements) else memoryview(b"")
+        self._bytes = memoryview(elements.tobytes())
 
     def field(self, row: int) -> tuple[bytes, memoryview]:
         """Return the field's header and its elements."""

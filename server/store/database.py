@@ -11,7 +11,7 @@ import logging
 import os
 import select
 import socket
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from datetime import datetime
     from types import TracebackType
+    from typing import Self
 
-    from typing_extensions import Self
 
 Connection = psycopg.AsyncConnection[Any]
 _log = logging.getLogger(__name__)
 
-# A silent peer is given up after 2 + 3 × 1 s, unacknowledged data after 5 s; the same towards the server and from it.
+# A silent peer is given up after 2 s and three probes of 1 s, unacknowledged data after 5 s;
+# the same is set at the other end.
 _CLIENT_TCP = {
     "keepalives": 1,
     "keepalives_idle": 2,
@@ -212,10 +213,8 @@ def watchdog(connection: Connection, seconds: float) -> Iterator[None]:
 
 
 def _shut_down(own: socket.socket) -> None:
-    try:
+    with suppress(OSError):  # it had gone by itself
         own.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # it had gone by itself
 
 
 def _has_something_to_read(connection: Connection) -> bool:

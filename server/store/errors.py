@@ -41,8 +41,8 @@ class StoreRefused(StoreError):
 
 # Passing faults of a server that is alive: it shuts down, starts, fails over, or runs out of connections or memory.
 _AWAY = (
-    sql.AdminShutdown, sql.CrashShutdown, sql.CannotConnectNow, sql.IdleInTransactionSessionTimeout, sql.DatabaseDropped,
-    sql.TooManyConnections, sql.OutOfMemory, sql.ReadOnlySqlTransaction, sql.IoError,
+    sql.AdminShutdown, sql.CrashShutdown, sql.CannotConnectNow, sql.IdleInTransactionSessionTimeout,
+    sql.DatabaseDropped, sql.TooManyConnections, sql.OutOfMemory, sql.ReadOnlySqlTransaction, sql.IoError,
 )  # fmt: skip
 _BUSY = (sql.LockNotAvailable, sql.QueryCanceled, sql.DeadlockDetected, sql.SerializationFailure)
 

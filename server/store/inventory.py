@@ -26,7 +26,10 @@ ORDER BY host_id, key
 ON CONFLICT (host_id, key) DO UPDATE SET type = excluded.type, unit = excluded.unit, description = excluded.description
 WHERE (i.type, i.unit, i.description) IS DISTINCT FROM (excluded.type, excluded.unit, excluded.description)
 """
-SELECT_ITEMS = "SELECT i.id, i.host_id, h.name AS host, i.key, i.type, i.unit, i.description FROM item i JOIN host h ON h.id = i.host_id"
+SELECT_ITEMS = """
+SELECT i.id, i.host_id, h.name AS host, i.key, i.type, i.unit, i.description
+FROM item i JOIN host h ON h.id = i.host_id
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +99,7 @@ async def ensure_items(
     await connection.execute(ENSURE_ITEMS, columns)
     cursor = await connection.execute(
         """SELECT i.host_id, i.key, i.id FROM item i
-        JOIN (SELECT DISTINCT host_id, key FROM unnest(%s::int4[], %s::text[]) AS u (host_id, key)) w USING (host_id, key)""",
+        WHERE (i.host_id, i.key) IN (SELECT host_id, key FROM unnest(%s::int4[], %s::text[]) AS u (host_id, key))""",
         columns[:2],
     )
     return {(host_id, key): item_id for host_id, key, item_id in await cursor.fetchall()}

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from server.store.database import Database, DatabaseOptions, watchdog
+from server.store.database import Database, watchdog
 from server.store.errors import Fenced, translated
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from server.store.database import Connection
+    from server.store.database import Connection, DatabaseOptions
 
 READ = """
 SELECT l.epoch, l.holder, l.endpoint, l.taken_at, l.released_at IS NOT NULL,
@@ -149,4 +149,4 @@ async def _raise_epoch(connection: Connection, server: str, endpoint: str, stale
 async def _one_row(connection: Connection, statement: str, *parameters: Any) -> tuple[Any, ...]:
     row = await (await connection.execute(statement, parameters)).fetchone()
     assert row is not None  # noqa: S101 - the single-row tables have their row
-    return row
+    return tuple(row)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from psycopg import AsyncConnection
 
@@ -25,14 +26,21 @@ SELECT * FROM unnest(%s::uuid[], %s::int8[], %s::text[], %s::text[], %s::jsonb[]
 ON CONFLICT (key) DO NOTHING
 """
 # SKIP LOCKED: two claimers of one server never wait for each other, and never take the same notice.
+# A receiver hears of a problem's end only after it has heard of its opening, or that was given up.
 CLAIM = """
 UPDATE outbox SET claimed_by_epoch = %(epoch)s, attempts = attempts + 1,
                   claimed_until = now() + %(seconds)s * interval '1 second'
 WHERE id IN (
-    SELECT id FROM outbox
-    WHERE sent_at IS NULL AND failed_at IS NULL AND due_at <= now()
-      AND (claimed_until IS NULL OR claimed_until <= now() OR claimed_by_epoch < %(epoch)s)
-    ORDER BY due_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    SELECT o.id FROM outbox o JOIN event e ON e.id = o.event_id
+    WHERE o.sent_at IS NULL AND o.failed_at IS NULL AND o.due_at <= now()
+      AND (o.claimed_until IS NULL OR o.claimed_until <= now() OR o.claimed_by_epoch < %(epoch)s)
+      AND o.receiver <> ALL (%(busy)s::text[])
+      AND (e.kind = 'opened' OR NOT EXISTS (
+          SELECT FROM event opening JOIN outbox earlier ON earlier.event_id = opening.id
+          WHERE opening.problem_id = e.problem_id AND opening.kind = 'opened'
+            AND earlier.receiver = o.receiver AND earlier.media = o.media
+            AND earlier.sent_at IS NULL AND earlier.failed_at IS NULL))
+    ORDER BY o.due_at, o.id LIMIT %(limit)s FOR UPDATE OF o SKIP LOCKED
 )
 RETURNING id, key, event_id, receiver, media, payload, created_at, attempts
 """
@@ -53,7 +61,8 @@ SELECT extract(epoch FROM min(greatest(due_at, coalesce(claimed_until, due_at)))
 FROM outbox WHERE sent_at IS NULL AND failed_at IS NULL
 """
 TOLD = """
-SELECT o.id, o.key, e.problem_id, e.kind, o.receiver, o.media, o.created_at, o.attempts, o.sent_at, o.failed_at, o.last_error
+SELECT o.id, o.key, e.problem_id, e.kind, o.receiver, o.media, o.created_at, o.attempts,
+       o.sent_at, o.failed_at, o.last_error
 FROM outbox o JOIN event e ON e.id = o.event_id WHERE e.problem_id = ANY (%s) ORDER BY o.id
 """
 
@@ -122,14 +131,20 @@ async def enqueue(connection: AsyncConnection[Any], notices: Sequence[Notice]) -
 
 
 async def claim(
-    connection: AsyncConnection[Any], *, epoch: int, limit: int = 20, claim_seconds: float = 60.0
+    connection: AsyncConnection[Any],
+    *,
+    epoch: int,
+    limit: int = 20,
+    claim_seconds: float = 60.0,
+    busy: Collection[str] = (),
 ) -> list[ClaimedNotice]:
     """Claim due notices within a fenced transaction; the caller may send them once that has committed.
 
     A claim lasts `claim_seconds`, which must exceed the longest attempt; a claim of an older epoch counts for nothing.
+    Receivers in `busy` are left out.
     """
     async with connection.cursor(row_factory=class_row(ClaimedNotice)) as cursor:
-        await cursor.execute(CLAIM, {"epoch": epoch, "limit": limit, "seconds": claim_seconds})
+        await cursor.execute(CLAIM, {"epoch": epoch, "limit": limit, "seconds": claim_seconds, "busy": list(busy)})
         return sorted(await cursor.fetchall(), key=lambda notice: notice.id)
 
 

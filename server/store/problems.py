@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
 ENSURE_TRIGGERS = """
-WITH wanted AS (SELECT DISTINCT template, name FROM unnest(%(templates)s::text[], %(names)s::text[]) AS u (template, name)),
+WITH wanted AS (
+    SELECT DISTINCT template, name FROM unnest(%(templates)s::text[], %(names)s::text[]) AS u (template, name)
+),
 made AS (INSERT INTO trigger (template, name) SELECT template, name FROM wanted ORDER BY template, name
          ON CONFLICT (template, name) DO NOTHING RETURNING id, template, name)
 SELECT id, template, name FROM made UNION SELECT id, template, name FROM trigger JOIN wanted USING (template, name)

@@ -47,7 +47,7 @@ class ReceivedDelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """All that is known of one life of a source: `ranges` committed, `lost` dropped by the source, `refused` for ever."""
+    """All that is known of one life of a source: `ranges` committed, `lost` dropped by it, `refused` for ever."""
 
     source_id: int
     boot: int
@@ -82,7 +82,7 @@ def from_multirange(text: str) -> RangeSet:
 
 
 async def record_received(connection: AsyncConnection[Any], deltas: Sequence[ReceivedDelta]) -> None:
-    """Add the deltas within the caller's transaction; several of one life are merged first, locks are taken in order."""
+    """Add the deltas within the caller's transaction; several of one life are merged, rows locked in order."""
     if not deltas:
         return
     merged: dict[tuple[int, int], list[ReceivedDelta]] = {}

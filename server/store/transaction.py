@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from server.store.database import Backend, Database, DatabaseOptions, backend_of
+from server.store.database import Database, backend_of
 from server.store.errors import Fenced, StoreAway, StoreBusy
-from server.store.received import Received, read_received
+from server.store.received import read_received
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from server.store.database import Connection
+    from server.store.database import Backend, Connection, DatabaseOptions
+    from server.store.received import Received
 
 LOCK_EPOCH = "SELECT epoch FROM lease FOR SHARE"
 FIND_BACKEND = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND backend_start = %s"
@@ -29,7 +30,7 @@ TERMINATE_BACKEND = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHER
 _LOOK_AGAIN_SECONDS = 0.05
 
 
-class OutcomeUnknown(StoreAway):  # noqa: N818 - named for what it says, like the other outcomes
+class OutcomeUnknown(StoreAway):
     """The connection broke between COMMIT and its answer: ask `settle_outcome` before anything is repeated."""
 
     def __init__(self, backend: Backend) -> None:

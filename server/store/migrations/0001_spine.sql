@@ -201,6 +201,8 @@ ALTER TABLE history_batch
     ALTER COLUMN "values" SET STORAGE EXTERNAL;
 
 CREATE INDEX history_batch_source_last ON history_batch (source_id, last_at);
+-- Stored in the order of time, so a block range index costs next to nothing: "what came since", values a second.
+CREATE INDEX history_batch_stored ON history_batch USING brin (stored_at) WITH (pages_per_range = 32);
 CREATE INDEX history_text_item_at ON history_text (item_id, at);
 
 -- For people and other tools: a row per sample. Programs of ours use server/store/history.py.

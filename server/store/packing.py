@@ -1,0 +1,190 @@
+"""Packing: a closed slice of hot batches becomes cold rows, one an item and hour, with their trends.
+
+One fenced transaction writes the cold rows and empties the slice, so a kill at any point leaves either form, never
+both or none. What arrived late for an hour that is packed already is merged into its row, and its trend is made anew.
+Values of both forms: server/store/history.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psycopg import sql
+
+from server.store.columns import unpack_late
+from server.store.copying import copy_in, float8_column, int4_column, late_field
+from server.store.history import middle_of, unpack_cold
+from server.store.instants import POSTGRES_EPOCH_US, to_datetime, to_us
+from server.store.samples import Samples, concatenate, cut_by_hour, in_order
+from server.store.slices import BATCHES, HISTORY, TRENDS, drop_slice, ensure_slices, read_slices
+from server.store.trends import write_trends
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from numpy.typing import NDArray
+
+    from server.store.database import Connection
+    from server.store.slices import Slice
+    from server.store.transaction import Writer
+
+_log = logging.getLogger(__name__)
+
+COUNT_BY_SOURCE = (
+    'SELECT source_id, sum(cardinality("values"))::int8 FROM ONLY {} GROUP BY source_id ORDER BY source_id'
+)
+COLD_SLICES_NEEDED = """
+SELECT DISTINCT unnest(ARRAY[date_trunc('day', first_at, 'UTC'), date_trunc('day', last_at, 'UTC')]) FROM ONLY {}
+"""
+READ_SLICE = """
+SELECT first_at, items, offsets, "values", late FROM ONLY {} WHERE source_id = ANY (%s::int4[])
+ORDER BY stored_at, source_id, boot, number
+"""
+TAKE_COLD = """
+DELETE FROM history h USING unnest(%s::int4[], %s::timestamptz[]) AS u (item_id, at)
+WHERE h.item_id = u.item_id AND h.at = u.at
+RETURNING h.item_id, h.at, h.offsets, h."values", h.late
+"""
+COPY_COLD = 'COPY history (item_id, at, offsets, "values", late) FROM STDIN (FORMAT BINARY)'
+_SCALARS = struct.Struct(">hiiiq")  # fields, then item and instant, each behind its length
+
+CHUNK_VALUES = 2_000_000
+"""Values packed at once; sources are taken together up to this. About 200 MB of memory."""
+TRANSACTION_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """What packing did: `values` read, `duplicates` of them equal in item and instant to another, cold `rows` written."""
+
+    slices: int = 0
+    values: int = 0
+    duplicates: int = 0
+    rows: int = 0
+
+    def __add__(self, other: Packed) -> Packed:
+        return Packed(
+            slices=self.slices + other.slices,
+            values=self.values + other.values,
+            duplicates=self.duplicates + other.duplicates,
+            rows=self.rows + other.rows,
+        )
+
+
+async def pack_closed_slices(writer: Writer, now: datetime) -> Packed:
+    """Pack and drop every slice that is closed at `now`, and what lies in the default partition.
+
+    Goes on where it stopped when called again. Raises Fenced, StoreAway (StoreBusy when a long reader holds a slice).
+    """
+    async with writer.database.connection() as connection:
+        slices = await read_slices(connection, BATCHES)
+    packed = Packed()
+    for each in slices:
+        if each.is_closed(now):
+            packed += await pack_slice(writer, each)
+            async with writer.database.connection() as connection:
+                await drop_slice(connection, each)
+        elif each.begin is None:
+            packed += await pack_slice(writer, each)
+    return packed
+
+
+async def pack_slice(writer: Writer, packed_slice: Slice) -> Packed:
+    """Turn one slice of history_batch into cold rows and empty it, in one fenced transaction."""
+    async with writer.database.connection(60.0) as connection:
+        cursor = await connection.execute(sql.SQL(COLD_SLICES_NEEDED).format(packed_slice.identifier))
+        days = [row[0].astimezone(UTC) for row in await cursor.fetchall()]
+        if not days:
+            return Packed()
+        instants = [day + part for day in days for part in (timedelta(0), timedelta(days=1))]
+        await ensure_slices(connection, HISTORY, instants)
+        await ensure_slices(connection, TRENDS, instants)
+    total = Packed(slices=1)
+    async with writer.transaction(TRANSACTION_SECONDS) as transaction:
+        # Nothing is stored into a closed slice; into the default partition something might be, and has to wait.
+        await transaction.execute(sql.SQL("LOCK TABLE ONLY {} IN SHARE MODE").format(packed_slice.identifier))
+        for sources in await _chunks(transaction, packed_slice):
+            total += await _pack_sources(transaction, packed_slice, sources)
+        await transaction.execute(sql.SQL("TRUNCATE {}").format(packed_slice.identifier))
+    _log.info(
+        "a slice of history was packed",
+        extra={"slice": packed_slice.relation, "values": total.values, "rows": total.rows, "twice": total.duplicates},
+    )
+    return total
+
+
+async def _chunks(transaction: Connection, packed_slice: Slice) -> list[list[int]]:
+    cursor = await transaction.execute(sql.SQL(COUNT_BY_SOURCE).format(packed_slice.identifier))
+    chunks: list[list[int]] = []
+    filled = CHUNK_VALUES
+    for source_id, count in await cursor.fetchall():
+        if filled + count > CHUNK_VALUES:
+            chunks.append([])
+            filled = 0
+        chunks[-1].append(source_id)
+        filled += count
+    return chunks
+
+
+async def _pack_sources(transaction: Connection, packed_slice: Slice, sources: Sequence[int]) -> Packed:
+    arrived = await _read_slice(transaction, packed_slice, sources)
+    ordered = in_order(arrived)
+    begins, hours = cut_by_hour(ordered)
+    there = await _take_cold(transaction, ordered.items[begins[:-1]], hours)
+    if len(there):
+        ordered = in_order(concatenate([there, arrived]))
+        begins, hours = cut_by_hour(ordered)
+    await copy_in(transaction, COPY_COLD, encode_cold(ordered, begins, hours))
+    await write_trends(transaction, ordered, begins, hours)
+    return Packed(values=len(arrived), duplicates=len(there) + len(arrived) - len(ordered), rows=len(hours))
+
+
+async def _read_slice(transaction: Connection, packed_slice: Slice, sources: Sequence[int]) -> Samples:
+    parts: list[Samples] = []
+    async with transaction.cursor(binary=True) as cursor:
+        await cursor.execute(sql.SQL(READ_SLICE).format(packed_slice.identifier), (list(sources),))
+        async for first_at, items, offsets, values, late in cursor:
+            parts.append(
+                Samples(
+                    items=items,
+                    at_us=to_us(first_at) + offsets.astype(np.int64),
+                    values=values,
+                    late=unpack_late(late, len(items)),
+                )
+            )
+    return concatenate(parts)
+
+
+async def _take_cold(transaction: Connection, items: NDArray[np.int32], hours: NDArray[np.int64]) -> Samples:
+    """Delete and return the cold rows that are there already."""
+    middles = [to_datetime(middle_of(hour)) for hour in hours.tolist()]
+    async with transaction.cursor(binary=True) as cursor:
+        await cursor.execute(TAKE_COLD, (items.tolist(), middles))
+        return concatenate(
+            [unpack_cold(item, to_us(at), offsets, values, late) async for item, at, offsets, values, late in cursor]
+        )
+
+
+def encode_cold(ordered: Samples, begins: NDArray[np.int64], hours: NDArray[np.int64]) -> bytes:
+    """Return the rows of COPY_COLD for the runs of one item and hour (see `cut_by_hour`)."""
+    middles = hours + middle_of(0)
+    offsets = (ordered.at_us - np.repeat(middles, np.diff(begins))).astype(np.int32)
+    bounds = list(zip(begins[:-1].tolist(), begins[1:].tolist(), strict=True))
+    offset_fields = int4_column([offsets[begin:end] for begin, end in bounds])
+    value_fields = float8_column([ordered.values[begin:end] for begin, end in bounds])
+    any_late = bool(ordered.late.any())
+    firsts = ordered.items[begins[:-1]].tolist()
+    pieces: list[Any] = []
+    for row, (item, middle) in enumerate(zip(firsts, middles.tolist(), strict=True)):
+        pieces.append(_SCALARS.pack(5, 4, item, 8, middle - POSTGRES_EPOCH_US))
+        pieces += offset_fields.field(row)
+        pieces += value_fields.field(row)
+        begin, end = bounds[row]
+        pieces.append(late_field(ordered.late[begin:end] if any_late else None))
+    return b"".join(pieces)
