@@ -64,7 +64,8 @@ class Function:
 
     Written `name(item, window, numbers…)`: the window stands there when the basis needs one, `numbers` names the
     further ones. `from_totals` or `from_samples` computes it for n windows at once, as float64[n]; NaN is unknown, and
-    so is an empty window, which it never sees. `is_condition`: it yields true or false (as 1 and 0).
+    so is an empty window, which it never sees. `totals` names those of `Totals` it reads: the others hold nothing.
+    `is_condition`: it yields true or false (as 1 and 0).
     """
 
     name: str
@@ -73,6 +74,7 @@ class Function:
     example: str
     numbers: tuple[str, ...] = ()
     is_condition: bool = False
+    totals: tuple[str, ...] = ()
     from_totals: Callable[[Totals], Floats] | None = None
     from_samples: Callable[[Samples, tuple[float, ...]], Floats] | None = None
 
@@ -114,6 +116,7 @@ _DECLARED = (
         basis=Basis.TOTALS,
         summary="the mean of the window's values",
         example="avg(cpu.busy, 5m)",
+        totals=("sum",),
         from_totals=_average,
     ),
     Function(
@@ -121,6 +124,7 @@ _DECLARED = (
         basis=Basis.TOTALS,
         summary="the smallest value of the window",
         example="min(memory.available, 5m)",
+        totals=("minimum",),
         from_totals=lambda totals: totals.minimum,
     ),
     Function(
@@ -128,6 +132,7 @@ _DECLARED = (
         basis=Basis.TOTALS,
         summary="the largest value of the window",
         example="max(cpu.busy, 5m)",
+        totals=("maximum",),
         from_totals=lambda totals: totals.maximum,
     ),
     Function(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import DTypeLike
 
 Rows = NDArray[np.int64]
 
@@ -43,7 +47,8 @@ class Table:
 
     def take(self, count: int) -> Rows:
         """Take `count` rows, filled."""
-        reused, self._free = self._free[len(self._free) - count :], self._free[: max(len(self._free) - count, 0)]
+        kept = max(len(self._free) - count, 0)
+        reused, self._free = self._free[kept:], self._free[:kept]
         rows = np.concatenate((reused, np.arange(self._end, self._end + count - len(reused))))
         self._end += count - len(reused)
         if self._end > self._capacity:
@@ -77,7 +82,8 @@ class Lookup:
             found: NDArray[np.int32] = np.full(len(numbers), -1, np.int32)
             found[is_within] = self.rows[numbers[is_within]]
             return found
-        return self.rows[numbers]
+        within: NDArray[np.int32] = self.rows[numbers]
+        return within
 
     def __setitem__(self, numbers: NDArray[Any], rows: NDArray[Any] | int) -> None:
         if len(numbers) and (highest := int(numbers.max())) >= len(self.rows):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 
 class State(IntEnum):
@@ -41,6 +45,22 @@ class Events:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+
+def order_events(parts: Sequence[Events]) -> Events:
+    """Put events of several origins in order of (instant, key); those of one key in the order they have."""
+    if not parts:
+        nothing = np.empty(0, np.int64)
+        return Events(keys=nothing, changes=np.empty(0, np.int8), instants=nothing, values=np.empty(0))
+    keys = np.concatenate([part.keys for part in parts])
+    instants = np.concatenate([part.instants for part in parts])
+    order = np.lexsort((keys, instants))
+    return Events(
+        keys=keys[order],
+        changes=np.concatenate([part.changes for part in parts])[order],
+        instants=instants[order],
+        values=np.concatenate([part.values for part in parts])[order],
+    )
 
 
 class Transitions(NamedTuple):

@@ -1,0 +1,167 @@
+"""The samples and function values kept for all items: what to keep, taking in samples, filling up from history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from triggers.rings import MAX_SAMPLES, Rings
+from triggers.table import ragged
+from triggers.tracks import Track
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from triggers.group import Group
+    from triggers.slots import Slots
+    from triggers.syntax import Call
+    from triggers.table import Journal, Rows
+
+    Floats = NDArray[np.float64]
+
+Series = dict[Track, "Floats"]
+
+
+class Windows:
+    """Rings for the items that need one, and the tracks of all functions but `last`."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._rings = Rings(slots)
+        self.tracks: dict[Call, Track] = {}
+
+    def need(self, call: Call, slots: Rows) -> tuple[Track, Rows]:
+        """Keep what `call` takes for slots (which may repeat), counted; returns its track and their rows there."""
+        track = self.tracks.get(call)
+        if track is None:
+            track = self.tracks[call] = Track(call, self._slots, self._rings)
+        if track.has_ring:
+            without = np.unique(slots[self._slots.size[slots] == 0])
+            self._rings.open(without, np.zeros(len(without), np.int64))
+        rows, fresh = track.need(slots)
+        np.add.at(track.references, rows, 1)
+        if track.has_ring:
+            self._slots.tracks[fresh] += 1
+            self._slots.wanted_us[fresh] = np.maximum(self._slots.wanted_us[fresh], track.window_us)
+        return track, rows
+
+    def give(self, track: Track, rows: Rows) -> None:
+        """Take back what `need` counted; what nobody counts any more is forgotten."""
+        np.subtract.at(track.references, rows, 1)
+        rows = np.unique(rows)
+        unused = rows[track.references[rows] == 0]
+        slots = track.slot[unused]
+        track.give(unused)
+        if track.has_ring:
+            self._slots.tracks[slots] -= 1
+            self._rings.close(slots[self._slots.tracks[slots] == 0])
+        if not len(track):
+            self.tracks = {call: kept for call, kept in self.tracks.items() if kept is not track}
+
+    def push(self, group: Group, journal: Journal) -> Series:
+        """Take in the samples of a group; returns per track what its function yields after each of them.
+
+        The tracks' `value` columns still hold what was before: `settle` moves them on.
+        """
+        runs = group.slots[group.starts]
+        series: Series = {}
+        for track in self.tracks.values():
+            found = track.of_slot[runs]
+            rows = found[found >= 0].astype(np.int64)
+            if len(rows):
+                series[track] = np.zeros(len(group.slots))
+                track.save(rows, journal)
+        ringed = [track for track in series if track.has_ring]
+        if ringed:
+            journal.save(self._slots.head, runs)
+            for places in group.rounds():
+                has_ring = self._slots.tracks[group.slots[places]] > 0
+                self._push_round(places if has_ring.all() else places[has_ring], group, ringed, series, journal)
+        return series
+
+    def _push_round(self, places: Rows, group: Group, tracks: list[Track], series: Series, journal: Journal) -> None:
+        """Take in at most one sample per slot."""
+        slots, instants, values = group.slots[places], group.instants[places], group.values[places]
+        oldest = self._slots.head[slots]
+        entries = []
+        for track in tracks:
+            rows = track.of_slot[slots].astype(np.int64)
+            concerned = np.flatnonzero(rows >= 0)
+            if len(concerned):
+                rows = rows[concerned]
+                must_recompute = track.expire(rows, slots[concerned], instants[concerned])
+                oldest[concerned] = np.minimum(oldest[concerned], track.tail[rows])
+                entries.append((track, rows, concerned, must_recompute))
+        known = np.flatnonzero(~np.isnan(values))
+        self._rings.write(slots[known], instants[known], values[known], oldest[known], journal)
+        for track, rows, concerned, must_recompute in entries:
+            series[track][places[concerned]] = track.enter(
+                rows, slots[concerned], instants[concerned], values[concerned], must_recompute
+            )
+
+    def settle(self, group: Group, series: Series) -> None:
+        """Let the tracks' `value` columns hold what the last sample of each run brought (`push` saved them)."""
+        runs, last = group.slots[group.starts], group.ends - 1
+        for track, values in series.items():
+            rows = track.of_slot[runs]
+            concerned = np.flatnonzero(rows >= 0)
+            track.value[rows[concerned]] = values[last[concerned]]
+
+    def refill(self, slots: Rows, instants: Rows, values: Floats) -> None:
+        """Put stored samples (any order) below what the rings of their slots hold already."""
+        order = np.lexsort((instants, slots))
+        slots, instants, values = slots[order], instants[order], values[order]
+        ends = np.flatnonzero(np.append(slots[1:] != slots[:-1], True))
+        self._remember_newest(slots[ends], instants[ends], values[ends])
+        touched = slots[ends]
+        ringed = touched[self._slots.tracks[touched] > 0]
+        held_slots, held_instants, held_values = self._read_rings(ringed)
+        is_kept = (self._slots.tracks[slots] > 0) & ~np.isnan(values)
+        slots = np.concatenate((held_slots, slots[is_kept]))
+        instants = np.concatenate((held_instants, instants[is_kept]))
+        values = np.concatenate((held_values, values[is_kept]))
+        order = np.lexsort((instants, slots))  # stable: of two samples for one instant, the held one comes first
+        slots, instants, values = slots[order], instants[order], values[order]
+        longest = np.zeros(len(ringed), np.int64)
+        for track in self.tracks.values():
+            if track.has_ring:
+                longest = np.maximum(longest, np.where(track.of_slot[ringed] >= 0, track.window_us, 0))
+        begins = self._slots.last_at[ringed] - longest
+        is_first = np.append(True, (slots[1:] != slots[:-1]) | (instants[1:] != instants[:-1]))[: len(slots)]
+        is_kept = is_first & (instants > begins[np.searchsorted(ringed, slots)])
+        slots, instants, values = slots[is_kept], instants[is_kept], values[is_kept]
+        begin = np.searchsorted(slots, ringed, side="left")
+        end = np.searchsorted(slots, ringed, side="right")
+        begin = np.maximum(begin, end - MAX_SAMPLES)
+        self._rings.close(ringed)
+        self._rings.open(ringed, end - begin)
+        numbers = ragged(np.zeros(len(ringed), np.int64), end - begin)
+        source = ragged(begin, end - begin)
+        places = self._rings.place(slots[source], numbers)
+        self._rings.instants[places] = instants[source]
+        self._rings.values[places] = values[source]
+        self._slots.head[ringed] = end - begin
+        for track in self.tracks.values():
+            if track.has_ring:
+                track.rebuild(ringed)
+
+    def _remember_newest(self, slots: Rows, instants: Rows, values: Floats) -> None:
+        is_newer = instants > self._slots.last_at[slots]
+        self._slots.last_at[slots[is_newer]] = instants[is_newer]
+        self._slots.last_value[slots[is_newer]] = values[is_newer]
+
+    def _read_rings(self, slots: Rows) -> tuple[Rows, Rows, Floats]:
+        """Read all that the windows of `slots` hold: a column each of slots, instants, values."""
+        oldest = self._slots.head[slots]
+        for track in self.tracks.values():
+            if track.has_ring:
+                rows = track.of_slot[slots]
+                concerned = np.flatnonzero(rows >= 0)
+                oldest[concerned] = np.minimum(oldest[concerned], track.tail[rows[concerned]])
+        instants, values = [np.empty(0, np.int64)], [np.empty(0)]
+        for stretch in self._rings.read(slots, oldest):
+            instants.append(stretch.instants)
+            values.append(stretch.values)
+        owners = np.repeat(slots, self._slots.head[slots] - oldest)
+        return owners, np.concatenate(instants), np.concatenate(values)
