@@ -1,0 +1,50 @@
+"""Opens what the API is made of, over one database: what a server daemon calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from server.api.health import FactsKeeper
+from server.api.latest_values import LatestValues
+from server.api.live import LiveFeed
+from server.api.login import Login
+from server.api.passwords import Passwords
+from server.api.refusals import RefusalLedger
+from server.api.services import Services, WebTerms
+from server.store.accounts import Accounts
+
+if TYPE_CHECKING:
+    from core.runtime.clock import Clock
+    from server.api.services import HealthSource, Pages
+    from server.store.database import Database
+
+
+def make_services(
+    *,
+    database: Database,
+    health: HealthSource,
+    clock: Clock,
+    terms: WebTerms | None = None,
+    pages: Pages | None = None,
+) -> Services:
+    """Make everything `make_application` needs.
+
+    `database` is for the API alone, so that its few connections bound what the pages may ask of the database.
+    """
+    terms = terms or WebTerms()
+    accounts, passwords = Accounts(database), Passwords()
+    refusals = RefusalLedger(clock)
+    return Services(
+        database=database,
+        accounts=accounts,
+        passwords=passwords,
+        login=Login(accounts=accounts, passwords=passwords, refusals=refusals, clock=clock, terms=terms),
+        latest=LatestValues(database, clock),
+        live=LiveFeed(database, clock),
+        facts=FactsKeeper(),
+        health=health,
+        refusals=refusals,
+        clock=clock,
+        terms=terms,
+        pages=pages,
+    )

@@ -1,0 +1,124 @@
+"""Series for graphs: values as they came, or the hours' trends for long ranges, thinned with their peaks kept."""
+
+import asyncio
+from datetime import timedelta
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import AwareDatetime, Field
+
+from server.api.endpoint import Answer, Asked, Call, Role, endpoint
+from server.api.errors import ApiError, not_found
+from server.api.items import ItemId
+from server.api.thinning import Series, thin, thin_trends
+from server.store.database import Connection
+from server.store.history import read_samples
+from server.store.inventory import Item, read_items
+from server.store.samples import Samples
+from server.store.trend_series import read_trend_series
+
+_HOUR = timedelta(hours=1)
+_SHORT = timedelta(hours=6)
+MAX_VALUES_RANGE = timedelta(days=31)
+MAX_RANGE = timedelta(days=3660)
+_SECONDS = 20.0
+
+
+class HistoryQuery(Asked):
+    """Which items, which range."""
+
+    item: Annotated[list[ItemId], Field(min_length=1, max_length=20, description="An item's id; up to 20 times.")]
+    begin: AwareDatetime = Field(alias="from", description="Begin of the range, with its offset from UTC.")
+    end: AwareDatetime = Field(alias="to", description="End of the range, itself left out.")
+    points: int = Field(500, ge=10, le=5000, description="At most so many points a series.")
+
+
+class SeriesView(Answer):
+    """A series in columns: instants in ms since 1970, and for each the mean, least and greatest value there."""
+
+    item: int
+    unit: str
+    source: Literal["values", "trends"]
+    at: list[int]
+    value: list[float | None]
+    minimum: list[float | None]
+    maximum: list[float | None]
+
+
+class History(Answer):
+    """One series an item, in the order asked for; items of text have empty ones."""
+
+    series: list[SeriesView]
+
+
+@endpoint("GET", "/history", role=Role.VIEWER, timeout_seconds=_SECONDS, failures=(404,))
+async def show_history(call: Call, query: HistoryQuery) -> History:
+    """Return the items' values in a range, thinned to `points` with their peaks kept."""
+    if not timedelta() < query.end - query.begin <= MAX_RANGE:
+        raise ApiError(
+            400,
+            "invalid",
+            "query from, to: the range has to end after it begins, within ten years",
+            remedy="Exchange `from` and `to`, or ask for a shorter range.",
+        )
+    async with call.services.database.connection(_SECONDS) as connection:
+        items = {item.id: item for item in await read_items(connection, query.item)}
+        wanted = list(dict.fromkeys(query.item))
+        for item_id in wanted:
+            if item_id not in items:
+                raise not_found("item", item_id)
+        numbers = [item_id for item_id in wanted if items[item_id].type == "number"]
+        found = await _read_values(connection, numbers, query) if _is_shown_by_values(query) else {}
+        series = []
+        for item_id in wanted:
+            source, columns = "values", found.get(item_id)
+            if columns is None and item_id in numbers and query.end - query.begin >= _HOUR:
+                trends = await read_trend_series(connection, item_id, query.begin, query.end)
+                source, columns = "trends", thin_trends(trends, query.points)
+            series.append(_view(items[item_id], source, columns))
+    return History(series=series)
+
+
+def _is_shown_by_values(query: HistoryQuery) -> bool:
+    """Tell whether a point is less than an hour, and the range one of which all values may be read."""
+    length = query.end - query.begin
+    return length / query.points < _HOUR and length <= MAX_VALUES_RANGE
+
+
+async def _read_values(connection: Connection, items: list[int], query: HistoryQuery) -> dict[int, Series]:
+    """Return the thinned series of those items that have values in the range.
+
+    A long range is read an item at a time, so that memory holds one item's values; a short one lies mostly in the hot
+    batches, which hold all items of a source, and is read at once.
+    """
+    is_short = query.end - query.begin <= _SHORT
+    found: dict[int, Series] = {}
+    for group in [items] if is_short else [[item] for item in items]:
+        samples = await read_samples(connection, group, query.begin, query.end)
+        found |= await asyncio.to_thread(_thin_each, samples, query.points)
+    return found
+
+
+def _thin_each(samples: Samples, points: int) -> dict[int, Series]:
+    """Cut samples, ordered by item, into series."""
+    items, begins = np.unique(samples.items, return_index=True)
+    ends = [*begins[1:].tolist(), len(samples.items)]
+    return {
+        item: thin(samples.at_us[begin:end], samples.values[begin:end], points)
+        for item, begin, end in zip(items.tolist(), begins.tolist(), ends, strict=True)
+    }
+
+
+def _view(item: Item, source: str, series: Series | None) -> SeriesView:
+    return SeriesView(
+        item=item.id,
+        unit=item.unit,
+        source=source,
+        at=[] if series is None else series.at_ms.tolist(),
+        value=[] if series is None else series.value.tolist(),
+        minimum=[] if series is None else series.minimum.tolist(),
+        maximum=[] if series is None else series.maximum.tolist(),
+    )
+
+
+ENDPOINTS = (show_history,)

@@ -1,0 +1,140 @@
+"""Hosts: how each is, in one line and in detail."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from server.api.endpoint import Answer, Asked, Call, Role, Word, endpoint
+from server.api.errors import not_found
+from server.store.overview import (
+    read_current_boot,
+    read_host_rows,
+    read_seconds_since_heard,
+    read_summary_items,
+)
+
+HostState = Literal["up", "silent", "unknown"]
+SILENT_SECONDS = 60.0
+
+_SUMMARY = {"cpu.busy": "cpu_busy", "memory.used_percent": "memory_used_percent"}
+
+
+class HostSummary(Answer):
+    """The host by three figures in percent; the fullest filesystem counts. Null where nothing is known."""
+
+    cpu_busy: float | None = None
+    memory_used_percent: float | None = None
+    disk_used_percent: float | None = None
+
+
+class HostView(Answer):
+    """A host; `problems` counts open ones by severity."""
+
+    id: int
+    name: str
+    state: HostState
+    templates: list[str]
+    problems: dict[str, int]
+    items: int
+    last_at: datetime | None
+    summary: HostSummary
+
+
+class HostList(Answer):
+    """All hosts, by name."""
+
+    hosts: list[HostView]
+
+
+class AgentView(Answer):
+    """What is known of a host's agent; null where nothing is."""
+
+    boot: str | None = None
+    software: str | None = None
+    upstream: str | None = None
+    clock_skew_seconds: float | None = None
+    spool_bytes: int | None = None
+
+
+class HostDetail(HostView):
+    """A host with its agent."""
+
+    agent: AgentView | None
+
+
+class HostPath(Asked):
+    """A host by name."""
+
+    name: Word
+
+
+@endpoint("GET", "/hosts", role=Role.VIEWER)
+async def list_hosts(call: Call) -> HostList:
+    """List all hosts with their state."""
+    return HostList(hosts=await _view(call, None))
+
+
+@endpoint("GET", "/hosts/{name}", role=Role.VIEWER)
+async def show_host(call: Call, path: HostPath) -> HostDetail:
+    """Show one host and its agent."""
+    views = await _view(call, path.name)
+    if not views:
+        raise not_found("host", path.name)
+    view = views[0]
+    async with call.services.database.connection() as connection:
+        boot = await read_current_boot(connection, view.id)
+    facts = call.services.health.agent(view.name)
+    agent = None
+    if boot is not None or facts is not None:
+        agent = AgentView(
+            # A boot has 63 bits, more than a number in JavaScript holds.
+            boot=None if boot is None else f"{boot:016x}",
+            software=None if facts is None else facts.software,
+            upstream=None if facts is None else facts.upstream,
+            clock_skew_seconds=None if facts is None else facts.clock_skew_seconds,
+            spool_bytes=None if facts is None else facts.spool_bytes,
+        )
+    return HostDetail(**view.model_dump(), agent=agent)
+
+
+def judge_state(last_at: datetime | None, heard_seconds_ago: float | None, now: datetime) -> HostState:
+    """Judge from what is stored: up while values come; silent when others' come; else unknown.
+
+    When nothing at all comes in, the pipe may be at fault, so a host is not called silent for that.
+    """
+    if last_at is None:
+        return "unknown"
+    if (now - last_at).total_seconds() <= SILENT_SECONDS:
+        return "up"
+    return "silent" if heard_seconds_ago is not None and heard_seconds_ago <= SILENT_SECONDS else "unknown"
+
+
+async def _view(call: Call, name: str | None) -> list[HostView]:
+    async with call.services.database.connection() as connection:
+        rows = await read_host_rows(connection, name=name)
+        heard_seconds_ago = await read_seconds_since_heard(connection)
+        summary_items = await read_summary_items(connection, [row.id for row in rows])
+    latest = await call.services.latest.of_numbers([item for item, _, _ in summary_items])
+    figures: dict[int, dict[str, float]] = {}
+    for item, host, key in summary_items:
+        value = latest[item].value if item in latest else None
+        if isinstance(value, float):
+            name_of_figure = _SUMMARY.get(key, "disk_used_percent")
+            known = figures.setdefault(host, {})
+            known[name_of_figure] = max(value, known.get(name_of_figure, value))
+    now = datetime.fromtimestamp(call.services.clock.now_us() / 1_000_000, tz=UTC)
+    return [
+        HostView(
+            id=row.id,
+            name=row.name,
+            state=judge_state(row.last_at, heard_seconds_ago, now),
+            templates=row.templates,
+            problems=row.problems,
+            items=row.items,
+            last_at=row.last_at,
+            summary=HostSummary(**figures.get(row.id, {})),
+        )
+        for row in rows
+    ]
+
+
+ENDPOINTS = (list_hosts, show_host)

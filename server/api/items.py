@@ -1,0 +1,78 @@
+"""Items with their newest values."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from server.api.endpoint import Answer, Asked, Call, Role, Word, endpoint
+from server.api.item_key import split_key
+from server.store.instants import to_datetime
+from server.store.inventory import search_items
+
+MAX_ID = 2**31 - 1
+ItemId = Annotated[int, Field(ge=1, le=MAX_ID)]
+
+
+class ItemQuery(Asked):
+    """Which items."""
+
+    host: Word | None = Field(None, description="Only this host's, by its exact name.")
+    search: Word | None = Field(None, description="Only those whose key contains this text, in any case of letters.")
+    limit: int = Field(200, ge=1, le=2000)
+    after: int = Field(0, ge=0, le=MAX_ID, description="Go on after this item: `next` of the page before.")
+
+
+class ItemView(Answer):
+    """An item with its newest value, which is null while there is none."""
+
+    id: int
+    host: str
+    key: str
+    name: str
+    parameter: str | None
+    type: str
+    unit: str
+    description: str
+    value: float | str | None
+    at: datetime | None
+
+
+class ItemPage(Answer):
+    """Some items; `next` is null on the last page."""
+
+    items: list[ItemView]
+    next: int | None
+
+
+@endpoint("GET", "/items", role=Role.VIEWER)
+async def list_items(call: Call, query: ItemQuery) -> ItemPage:
+    """List items with their newest values."""
+    async with call.services.database.connection() as connection:
+        found = await search_items(
+            connection, host=query.host, search=query.search or "", after_id=query.after, limit=query.limit + 1
+        )
+    page = found[: query.limit]
+    latest = await call.services.latest.of_items(page)
+    views = []
+    for item in page:
+        name, parameter = split_key(item.key)
+        newest = latest.get(item.id)
+        views.append(
+            ItemView(
+                id=item.id,
+                host=item.host,
+                key=item.key,
+                name=name,
+                parameter=parameter,
+                type=item.type,
+                unit=item.unit,
+                description=item.description,
+                value=None if newest is None else newest.value,
+                at=None if newest is None else to_datetime(newest.at_us),
+            )
+        )
+    return ItemPage(items=views, next=page[-1].id if len(found) > query.limit else None)
+
+
+ENDPOINTS = (list_items,)

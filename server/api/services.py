@@ -1,0 +1,105 @@
+"""What the API is made of; the composing command opens these and hands them down."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from aiohttp import web
+
+from server.api.login_limit import LoginTerms
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from core.runtime.clock import Clock
+    from server.api.health import FactsKeeper
+    from server.api.latest_values import LatestValues
+    from server.api.live import LiveFeed
+    from server.api.login import Login
+    from server.api.passwords import Passwords
+    from server.api.refusals import RefusalCount, RefusalLedger
+    from server.store.accounts import Accounts
+    from server.store.database import Database
+
+Pages = Callable[[web.Request], Awaitable[web.StreamResponse]]
+"""Serves whatever is not the API: the built page's files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartHealth:
+    """How one part is: a server, proxy, agent, the database, a daemon's task."""
+
+    kind: str
+    name: str
+    state: Literal["up", "silent", "refused", "unknown"]
+    since: datetime | None = None
+    counters: Mapping[str, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentFacts:
+    """What the links tell of a host's agent; None where nothing does."""
+
+    software: str | None = None
+    upstream: str | None = None
+    clock_skew_seconds: float | None = None
+    spool_bytes: int | None = None
+
+
+class HealthSource(Protocol):
+    """What the server daemon knows of itself and its links; reading it never waits."""
+
+    @property
+    def role(self) -> Literal["active", "standby"]:
+        """Whether this server holds the lease."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch it holds or last saw."""
+
+    @property
+    def server(self) -> str:
+        """Its name."""
+
+    def parts(self) -> Sequence[PartHealth]:
+        """Every part it hears of; short on the standby."""
+
+    def agent(self, host: str) -> AgentFacts | None:
+        """What is heard of the agent on a host; None on the standby and for hosts without one."""
+
+    def refusals(self) -> Sequence[RefusalCount]:
+        """What links, intake and ingest refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebTerms:
+    """How the web port behaves."""
+
+    is_https: bool = False  # served under TLS, or by a proxy that ends it: cookies become Secure, HSTS is sent
+    max_body_bytes: int = 4 << 20
+    max_streams: int = 64
+    session_idle_seconds: int = 12 * 3600
+    session_seconds: int = 7 * 24 * 3600
+    login: LoginTerms = field(default_factory=LoginTerms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything a handler may use."""
+
+    database: Database
+    accounts: Accounts
+    passwords: Passwords
+    login: Login
+    latest: LatestValues
+    live: LiveFeed
+    facts: FactsKeeper
+    health: HealthSource
+    refusals: RefusalLedger
+    clock: Clock
+    terms: WebTerms
+    pages: Pages | None = None
