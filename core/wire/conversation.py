@@ -152,6 +152,9 @@ class Conversation:
             heard_at=now_us,
             heard_monotonic=now,
         )
+        standing = self._outgoing.standing
+        epoch = max(standing.epoch, welcome.epoch)  # a heartbeat never says less than a welcome said
+        self._outgoing.stand(role=welcome.role, epoch=epoch, is_active=standing.is_active)
         self._links.add(link, now)
         link.granted_bytes = 0 if self._outgoing.is_full else self._links.window_bytes
         complete = replace(
