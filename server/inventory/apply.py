@@ -149,5 +149,5 @@ async def _propose(connection: Connection, checked: Checked, *, via: Via, prune:
     revision = await read_revision(connection)
     stored = {each.key: each for each in await read_definitions(connection)}
     changes = plan(stored, checked.bodies(), via=via, prune=prune)
-    faults = [*checked.faults, *check_references(resulting(stored, changes), checked.documents)]
+    faults = [*checked.faults, *check_references(resulting(stored, changes), checked.documents, checked.unfit)]
     return Proposal(changes=changes, faults=faults, revision=revision)

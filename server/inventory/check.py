@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from server.inventory.fault import suggest
 from server.inventory.meaning import judge
+from server.inventory.model import KINDS
 from server.inventory.shape import fault, shape
 from server.inventory.yaml import Document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from server.inventory.catalogue import Catalogue
     from server.inventory.fault import Fault
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What documents define, where each stands, and all that is wrong; usable only without faults."""
+    """What documents define, where each stands, and all that is wrong; usable only without faults.
+
+    `unfit` are definitions whose form is wrong: they are there, and others may rightly refer to them.
+    """
 
     definitions: dict[Key, Definition]
     documents: dict[Key, Document]
     faults: list[Fault]
+    unfit: set[Key]
 
     def bodies(self) -> dict[Key, dict[str, Any]]:
         """Return the definitions in the form in which they are stored."""
@@ -33,11 +38,12 @@ class Checked:
 
 def check(documents: Iterable[Document], catalogue: Catalogue) -> Checked:
     """Check each document by itself, and that no two define the same."""
-    checked = Checked(definitions={}, documents={}, faults=[])
+    checked = Checked(definitions={}, documents={}, faults=[], unfit=set())
     for document in documents:
         definition, faults = shape(document)
         checked.faults.extend(faults)
         if definition is None:
+            checked.unfit.update(_name_unfit(document))
             continue
         checked.faults.extend(judge(definition, document, catalogue))
         first = checked.documents.get(definition.key)
@@ -51,19 +57,29 @@ def check(documents: Iterable[Document], catalogue: Catalogue) -> Checked:
     return checked
 
 
-def check_references(resulting: Mapping[Key, Mapping[str, Any]], documents: Mapping[Key, Document]) -> list[Fault]:
+def _name_unfit(document: Document) -> set[Key]:
+    data = document.data
+    if isinstance(data, dict) and data.get("kind") in KINDS and isinstance(data.get("name"), str):
+        return {(data["kind"], data["name"])}
+    return set()
+
+
+def check_references(
+    resulting: Mapping[Key, Mapping[str, Any]], documents: Mapping[Key, Document], unfit: Collection[Key] = ()
+) -> list[Fault]:
     """Check that all that is referred to will exist; `resulting` is everything as it would be, by key.
 
-    A host that stays as it is but loses a template is reported too, without a line when no file defines it.
+    What is `unfit` counts as existing, since its own faults are told already. A host that stays as it is but loses a
+    template is reported too, without a line when no file defines it.
     """
     faults: list[Fault] = []
-    templates = [name for kind, name in resulting if kind == "template"]
+    templates = {name for kind, name in (*resulting, *unfit) if kind == "template"}
     for key, body in resulting.items():
         if key[0] != "host":
             continue
         document = documents.get(key) or Document(file=f"(stored) host {key[1]}", data=body)
         for place, name in enumerate(body.get("templates", ())):
-            if ("template", name) not in resulting:
+            if name not in templates:
                 message = f"host {key[1]!r} names the template {name!r}, which does not exist"
                 faults.append(fault(document, ("templates", place), message, suggest(name, templates)))
     return faults
