@@ -1,0 +1,24 @@
+"""`watchkeep completion`: prints the code by which a shell completes our commands."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+_EPILOG = """\b
+Examples:
+  echo 'eval "$(watchkeep completion bash)"' >> ~/.bashrc
+  echo 'eval "$(watchkeep completion zsh)"' >> ~/.zshrc
+  watchkeep completion fish > ~/.config/fish/completions/watchkeep.fish
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print what makes SHELL complete watchkeep's commands and options."""
+    found = get_completion_class(shell)
+    if found is None:
+        raise click.UsageError(f"click has no completion for {shell}")
+    click.echo(found(ctx.find_root().command, {}, "watchkeep", "_WATCHKEEP_COMPLETE").source())
