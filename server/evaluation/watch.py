@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from server.store.instants import to_datetime
+from server.store.instants import to_datetime, to_us
 from server.store.problems import ProblemOpening, ProblemResolution
 from triggers.evaluation import Evaluator, Instances
 from triggers.judgement.problem import Change
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from server.evaluation.bindings import Identity, Wanted
     from server.store.problems import Problem, ProblemEvent
@@ -62,14 +63,16 @@ class Watch:
         self._keys: dict[Identity, int] = {}
         self._next_key = 1
         self._open = {
-            (p.trigger_id, p.host_id, p.parameter): OpenProblem(
-                problem_id=p.id, opened_at_us=round(p.opened_at.timestamp() * 1_000_000)
-            )
+            (p.trigger_id, p.host_id, p.parameter): OpenProblem(problem_id=p.id, opened_at_us=to_us(p.opened_at))
             for p in open_problems
         }
 
     def __len__(self) -> int:
         return len(self._instances)
+
+    def items(self) -> set[int]:
+        """Return the ids of all items some instance speaks of."""
+        return {item for instance in self._instances.values() for item in instance.wanted.items}
 
     def instance(self, key: int) -> Instance:
         """Return the instance the evaluator calls `key`."""
@@ -111,6 +114,10 @@ class Watch:
         places = {instance.place for instance in self._instances.values()}
         return [problem for place, problem in self._open.items() if place not in places]
 
+    def opened_at(self, instance: Instance) -> datetime:
+        """Return since when the instance's open problem is open."""
+        return to_datetime(self._open[instance.place].opened_at_us)
+
     def turns(self, events: Events) -> Iterator[Turn]:
         """Arrange events so that each turn can be written at once; write and `note` a turn before taking the next."""
         waiting = list(
@@ -147,9 +154,7 @@ class Watch:
         at = {instance.place: opening.at for instance, opening in turn.openings}
         for event in opened:
             place = (event.trigger_id, event.host_id, event.parameter)
-            self._open[place] = OpenProblem(
-                problem_id=event.problem_id, opened_at_us=round(at[place].timestamp() * 1_000_000)
-            )
+            self._open[place] = OpenProblem(problem_id=event.problem_id, opened_at_us=to_us(at[place]))
         for event in resolved:
             self._open.pop((event.trigger_id, event.host_id, event.parameter), None)
 

@@ -21,15 +21,15 @@ from server.store.received import ReceivedDelta, record_received
 from triggers.evaluation import Columns as Samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from server.evaluation.watch import Watch
-    from server.ingest.announce import Router
     from server.intake.dictionaries import Dictionaries, Lookup
     from server.intake.ledger import Life
     from server.intake.screening import Admitted, Screened
+    from server.inventory.model import ReceiverDefinition
     from server.store.batches import BatchColumns
     from server.store.database import Connection
     from triggers.evaluation import Staged
@@ -52,10 +52,12 @@ class Effects:
 class GroupWriter:
     """Turns judged records into rows. Holds no state of its own between groups."""
 
-    def __init__(self, *, dictionaries: Dictionaries, watch: Watch, router: Router) -> None:
+    def __init__(
+        self, *, dictionaries: Dictionaries, watch: Watch, receivers: Callable[[], Collection[ReceiverDefinition]]
+    ) -> None:
         self._dictionaries = dictionaries
         self._watch = watch
-        self._router = router
+        self._receivers = receivers
 
     async def write(self, connection: Connection, screened: Screened, now_us: int) -> Effects:
         """Write everything the group brings, and stage its evaluation.
@@ -84,7 +86,9 @@ class GroupWriter:
             await quarantine(connection, [_poison(admitted, reason) for admitted, reason in effects.poison])
             await record_received(connection, effects.deltas)
             if effects.staged is not None:
-                effects.notice_count = await write_events(connection, self._watch, effects.staged.events, self._router)
+                effects.notice_count = await write_events(
+                    connection, self._watch, effects.staged.events, self._receivers()
+                )
         except BaseException:
             if effects.staged is not None:
                 effects.staged.drop()

@@ -20,13 +20,12 @@ from server.store.received import ReceivedDelta, record_received
 from server.store.transaction import OutcomeUnknown, settle_outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from core.model.ranges import RangeSet
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
     from server.evaluation.watch import Watch
-    from server.ingest.announce import Router
     from server.ingest.group import Effects, GroupWriter
     from server.ingest.waiting import WaitingRoom
     from server.intake.dictionaries import Dictionaries
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from server.intake.ledger import Ledger
     from server.intake.reception import Reception
     from server.intake.screening import Arrival, Screened
+    from server.inventory.model import ReceiverDefinition
     from server.store.transaction import Writer
     from triggers.evaluation import Judge, Staged
 
@@ -72,10 +72,11 @@ class IngestParts:
     watch: Watch
     group_writer: GroupWriter
     waiting: WaitingRoom
-    router: Router
+    receivers: Callable[[], Collection[ReceiverDefinition]]
     directory: Callable[[], Directory]
-    judge: Judge
+    judge: Callable[[], Judge]
     listener: Listener
+    prepare: Callable[[], Awaitable[None]]
     clock: Clock
     counters: Counters
     retention_us: int
@@ -92,6 +93,7 @@ class Ingest:
         """Ingest for ever. Raises Fenced. Cancelled between groups or within one, nothing is half done."""
         parts = self._parts
         while True:
+            await parts.prepare()
             arrivals = await parts.reception.gather(GROUP_VALUES, GROUP_SECONDS, TICK_SECONDS)
             arrivals = parts.waiting.take_ready(parts.dictionaries) + arrivals
             if arrivals:
@@ -256,7 +258,7 @@ class Ingest:
         if parts.clock.monotonic() < self._next_tick:
             return
         self._next_tick = parts.clock.monotonic() + TICK_SECONDS
-        staged = parts.watch.evaluator.tick(parts.clock.now_us(), parts.judge)
+        staged = parts.watch.evaluator.tick(parts.clock.now_us(), parts.judge())
         if not len(staged.events):
             staged.commit()
             return
@@ -281,7 +283,7 @@ class Ingest:
     async def _write_tick(self, staged: Staged) -> int:
         parts = self._parts
         async with parts.writer.transaction() as connection:
-            return await write_events(connection, parts.watch, staged.events, parts.router)
+            return await write_events(connection, parts.watch, staged.events, parts.receivers())
 
     async def _pause(self, error: StoreAway, attempt: int) -> None:
         parts = self._parts

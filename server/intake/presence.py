@@ -15,7 +15,7 @@ import numpy as np
 from core.wire.messages import Goodbye, Hello, Presence, SourceHeartbeat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from numpy.typing import NDArray
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from core.wire.messages import PresenceRow, SourceMessage
     from server.intake.directory import Directory
     from server.intake.ledger import Ledger
-    from server.store.dictionary import DictionaryEntries
 
 FRESH_SECONDS: Final = 7.0
 DEFAULT_GRACE_SECONDS: Final = 30.0
@@ -112,20 +111,16 @@ class PresenceBook:
         elif isinstance(message, Presence):
             self._note_presence(peer.key, message, now)
 
-    def learn_items(self, entries: DictionaryEntries) -> None:
-        """Remember which source samples these items."""
-        self.learn_sources(np.asarray(entries.items, np.int64), entries.source_id)
-
-    def learn_sources(self, items: NDArray[np.int64], source_id: int) -> None:
+    def learn_sources(self, items: Collection[int], source_id: int) -> None:
         """Remember that `items` come from `source_id`; an item several sources sample is the last one's."""
-        if not len(items):
+        if not items:
             return
-        highest = int(items.max())
+        highest = max(items)
         if highest >= len(self._item_sources):
             grown = np.zeros(2 * (highest + 1), np.int32)
             grown[: len(self._item_sources)] = self._item_sources
             self._item_sources = grown
-        self._item_sources[items] = source_id
+        self._item_sources[np.fromiter(items, np.int64)] = source_id
 
     def judge(self, directory: Directory, ledger: Ledger) -> Callable[[NDArray[np.int32]], NDArray[np.bool_]]:
         """Return the judge of this moment: given item ids, is each one's silence its own?"""

@@ -1,0 +1,190 @@
+"""Composes the server; reading `run_server` is reading its architecture."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from core.runtime.counters import Counters
+from core.runtime.logging import Log
+from core.wire.collector import Collector
+from core.wire.curve import load_or_create
+from server.api.application import make_application
+from server.api.composition import make_services
+from server.api.services import WebTerms
+from server.distribution.distributor import Distributor
+from server.health import Health, Refusals
+from server.intake.desk import Desk
+from server.intake.presence import PresenceBook
+from server.intake.reception import Reception
+from server.picture import Picture
+from server.reign import Realm, Reign
+from server.store.database import Database, DatabaseOptions
+from server.store.errors import Fenced, StoreAway
+from server.store.lease import release, take
+from server.store.migrate import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from core.runtime.clock import Clock
+    from core.wire.timings import LinkTimings
+    from server.api.services import Pages
+    from server.settings import ServerSettings
+
+log = Log("server")
+
+WATCH_SECONDS: Final = 0.25
+STORE_PAUSE_SECONDS: Final = 0.5
+
+
+class Replaced(Exception):
+    """Another server has taken over: this process ends, so that nothing of the old reign survives in it."""
+
+
+async def run_server(
+    settings: ServerSettings,
+    clock: Clock,
+    *,
+    pages: Pages | None = None,
+    timings: LinkTimings | None = None,
+    ready: Callable[[str], None] = lambda url: None,  # noqa: ARG005 - nobody waits
+) -> None:
+    """Serve until cancelled, active or standby; a clean end hands the lease over at once.
+
+    `ready` is called with the page's URL once it is served. Raises Replaced, MigrationError, KeyFault, OSError (a port
+    is taken).
+    """
+    options = DatabaseOptions(dsn=settings.dsn, server=settings.name)
+    await _wait_for_store(options, clock)
+    counters, refusals = Counters(), Refusals(clock)
+    async with Database(options) as database, Database(options, purpose="api") as api_database:
+        picture = Picture(database, clock)
+        presence = PresenceBook(clock, settings.nodata_grace.total_seconds())
+        reception = Reception(clock, counters)
+        desk = Desk(
+            reception=reception,
+            presence=presence,
+            directory=lambda: picture.directory,
+            active_endpoint=lambda: "" if picture.lease is None else picture.lease.endpoint,
+        )
+        collector = Collector(
+            keys=load_or_create(settings.key_file),
+            authority=picture,
+            bind_host=settings.host,
+            control_port=settings.control_port,
+            data_port=settings.data_port,
+            clock=clock,
+            receiver=desk,
+            counters=counters,
+            timings=timings,
+            on_refusal=refusals.count_link,
+        )
+        health = Health(
+            server=settings.name,
+            desk=desk,
+            presence=presence,
+            picture=picture,
+            refusals=refusals,
+            counters=counters,
+            clock=clock,
+        )
+        distributor = Distributor(collector, lambda: health.epoch, lambda: picture.directory, lambda: picture.inventory)
+        desk.welcomed = distributor.begin
+        realm = Realm(
+            options=options,
+            collector=collector,
+            desk=desk,
+            reception=reception,
+            presence=presence,
+            picture=picture,
+            refusals=refusals,
+            clock=clock,
+            counters=counters,
+            retention=settings.retention,
+            secrets=settings.secrets,
+        )
+        services = make_services(
+            database=api_database,
+            health=health,
+            clock=clock,
+            terms=WebTerms(is_https=settings.web_is_https),
+            pages=pages,
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(picture.keep_looking(), name="picture")
+            tasks.create_task(collector.run(), name="collector")
+            tasks.create_task(_keep_telling(distributor, desk, presence, clock), name="distribution")
+            tasks.create_task(_serve_web(make_application(services), settings, ready), name="web")
+            await collector.ready.wait()
+            tasks.create_task(_hold_lease(realm, settings), name="lease")
+
+
+async def _wait_for_store(options: DatabaseOptions, clock: Clock) -> None:
+    """Bring the database up to this version, as soon as it can be reached."""
+    is_told = False
+    while True:
+        try:
+            await migrate(options)
+            return
+        except StoreAway as error:
+            if not is_told:
+                log.warning("waiting for the database", error=error)
+            is_told = True
+            await clock.sleep(STORE_PAUSE_SECONDS)
+
+
+async def _hold_lease(realm: Realm, settings: ServerSettings) -> None:
+    """Stand by until the lease is free, then reign. Cancelled while reigning, hand over."""
+    stale_after = settings.takeover_after.total_seconds()
+    endpoint = settings.endpoint or f"tcp://{settings.host}:{realm.collector.control_port}"
+    while True:
+        try:
+            lease = await take(realm.options, endpoint=endpoint, stale_after_seconds=stale_after)
+        except StoreAway:
+            lease = None
+        if lease is None:
+            await realm.clock.sleep(WATCH_SECONDS)
+            continue
+        try:
+            await Reign(realm, lease).run()
+        except* Fenced as group:
+            raise Replaced(str(group.exceptions[0])) from group
+        except* StoreAway as group:
+            log.warning("the reign could not begin", error=group.exceptions[0])
+        finally:
+            await _hand_over(realm.options, lease.epoch)
+
+
+async def _hand_over(options: DatabaseOptions, epoch: int) -> None:
+    """Release the lease if it is still ours, so that a standby need not wait for our silence."""
+    try:
+        async with Database(options) as database, database.connection(timeout_seconds=3) as connection:
+            await release(connection, epoch)
+    except StoreAway as error:
+        log.warning("the lease was not released; a standby takes over after a while", error=error)
+
+
+async def _keep_telling(distributor: Distributor, desk: Desk, presence: PresenceBook, clock: Clock) -> None:
+    while True:
+        if desk.duty is not None:
+            now = clock.monotonic()
+            await distributor.refresh([up.peer for up in presence.upstreams.values() if up.is_fresh(now)])
+        await clock.sleep(1.0)
+
+
+async def _serve_web(application: web.Application, settings: ServerSettings, ready: Callable[[str], None]) -> None:
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=2.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.web_host, settings.web_port)
+        await site.start()
+        port = runner.addresses[0][1]
+        url = f"http://{settings.web_host}:{port}/"
+        log.info("the page is served", url=url)
+        ready(url)
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()

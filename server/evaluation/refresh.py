@@ -1,0 +1,109 @@
+"""Keeps the watch equal to what is defined and what exists, and its windows filled from history."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from core.runtime.logging import Log
+from server.evaluation.bindings import WatchedTrigger, items_by_host, wanted_instances
+from server.store.history import read_samples
+from server.store.instants import to_datetime
+from server.store.inventory import read_hosts, read_items
+from server.store.latest import read_older
+from server.store.problems import ensure_triggers
+from triggers.compile import compile_expression
+from triggers.evaluation import Columns
+from triggers.expression import ExpressionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from server.evaluation.watch import Watch
+    from server.inventory.effective import Inventory
+    from server.store.database import Connection
+    from server.store.transaction import Writer
+    from triggers.compile import Compiled
+
+log = Log("evaluation")
+
+REFILL_ITEMS: Final = 2000
+"""Items whose windows are read from history at once."""
+
+
+class Expressions:
+    """Compiled expressions by their text: one for all the hosts of a template."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[str, Compiled] = {}
+
+    def compiled(self, text: str) -> Compiled:
+        """Return the compiled expression. Raises ExpressionError."""
+        if text not in self._compiled:
+            self._compiled[text] = compile_expression(text)
+        return self._compiled[text]
+
+
+def watched_triggers(inventory: Inventory, expressions: Expressions) -> list[WatchedTrigger]:
+    """List every trigger of every defined host; one not understood is logged, not watched."""
+    watched = []
+    for host in inventory.hosts:
+        for trigger in inventory.triggers(host):
+            try:
+                compiled = expressions.compiled(trigger.expression)
+            except ExpressionError as error:
+                log.error("a trigger is not understood", template=trigger.template, trigger=trigger.name, error=error)
+                continue
+            watched.append(
+                WatchedTrigger(host=host, template=trigger.template, definition=trigger.definition, compiled=compiled)
+            )
+    return watched
+
+
+async def rebind(writer: Writer, watch: Watch, triggers: list[WatchedTrigger], now_us: int) -> None:
+    """Bind the triggers to the items that exist, and fill the windows this needs. Raises StoreAway, Fenced."""
+    async with writer.transaction() as connection:
+        items = items_by_host(await read_items(connection))
+        host_ids = {host.name: host.id for host in await read_hosts(connection)}
+        known = [trigger for trigger in triggers if trigger.host in host_ids]
+        trigger_ids = await ensure_triggers(
+            connection, sorted({(trigger.template, trigger.definition.name) for trigger in known})
+        )
+    watch.rebind(wanted_instances(known, items), trigger_ids, host_ids, now_us)
+    async with writer.database.connection(timeout_seconds=60) as connection:
+        await refill(connection, watch, now_us)
+
+
+async def refill(connection: Connection, watch: Watch, now_us: int) -> None:
+    """Give the evaluator the stored samples its new windows look back on."""
+    needs = watch.evaluator.needs()
+    newest_only = needs.window_seconds <= 0
+    for items in _portions(needs.items[newest_only]):
+        latest = await read_older(connection, items.tolist())
+        numbers = [(item, each.at_us, each.value) for item, each in latest.items() if isinstance(each.value, float)]
+        watch.evaluator.refill(_columns(numbers))
+        watch.evaluator.refilled(items)
+    windowed = needs.items[~newest_only]
+    seconds = float(needs.window_seconds.max(initial=0.0))
+    begin = to_datetime(now_us) - timedelta(seconds=seconds)
+    end = to_datetime(now_us) + timedelta(minutes=10)
+    for items in _portions(windowed):
+        samples = await read_samples(connection, items.tolist(), begin, end)
+        watch.evaluator.refill(Columns(items=samples.items, instants=samples.at_us, values=samples.values))
+        watch.evaluator.refilled(items)
+
+
+def _columns(rows: list[tuple[int, int, float]]) -> Columns:
+    return Columns(
+        items=np.array([row[0] for row in rows], np.int32),
+        instants=np.array([row[1] for row in rows], np.int64),
+        values=np.array([row[2] for row in rows], np.float64),
+    )
+
+
+def _portions(
+    items: np.ndarray[tuple[int], np.dtype[np.int32]],
+) -> Iterable[np.ndarray[tuple[int], np.dtype[np.int32]]]:
+    return (items[begin : begin + REFILL_ITEMS] for begin in range(0, len(items), REFILL_ITEMS))

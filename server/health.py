@@ -1,0 +1,155 @@
+"""What this server knows of itself and of every part it hears, for the health page and for doctors."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+from server.api.refusals import RefusalLedger
+from server.api.services import AgentFacts, PartHealth
+from server.store.instants import to_datetime
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.runtime.clock import Clock
+    from core.runtime.counters import Counters
+    from core.wire.collector import LinkRefusal
+    from server.api.refusals import RefusalCount
+    from server.intake.desk import Desk
+    from server.intake.directory import Directory
+    from server.intake.presence import PresenceBook, Upstream
+    from server.picture import Picture
+
+
+class Refusals(RefusalLedger):
+    """Everything refused on links and at intake."""
+
+    def count_link(self, refusal: LinkRefusal) -> None:
+        """Count what a collector refused."""
+        self.count(f"link.{refusal.kind}", refusal.detail)
+
+
+class Health:
+    """The API's HealthSource over what the daemon's parts hold in memory."""
+
+    def __init__(  # noqa: PLR0913 - what it looks at, all by name
+        self,
+        *,
+        server: str,
+        desk: Desk,
+        presence: PresenceBook,
+        picture: Picture,
+        refusals: Refusals,
+        counters: Counters,
+        clock: Clock,
+    ) -> None:
+        self._server = server
+        self._desk = desk
+        self._presence = presence
+        self._picture = picture
+        self._refusals = refusals
+        self._counters = counters
+        self._clock = clock
+        self._began = to_datetime(clock.now_us())
+
+    @property
+    def server(self) -> str:
+        """The name of this server."""
+        return self._server
+
+    @property
+    def role(self) -> Literal["active", "standby"]:
+        """Whether this server holds the lease."""
+        return "standby" if self._desk.duty is None else "active"
+
+    @property
+    def epoch(self) -> int:
+        """The epoch it holds, or saw last."""
+        if self._desk.duty is not None:
+            return self._desk.duty.epoch
+        return 0 if self._picture.lease is None else self._picture.lease.epoch
+
+    def parts(self) -> Sequence[PartHealth]:
+        """Return this server, then every link, then the sources proxies speak of."""
+        directory = self._picture.directory
+        notes = ["the database is away"] if self._picture.is_store_away else []
+        own = PartHealth(
+            kind="server",
+            name=self._server,
+            state="up",
+            since=self._began,
+            counters=self._counters.snapshot(),
+            notes=notes,
+        )
+        links = [self._link(upstream) for upstream in self._presence.upstreams.values()]
+        linked = {upstream.peer.source for upstream in self._presence.upstreams.values()}
+        relayed = [
+            self._relayed(source, directory)
+            for source in directory.sources
+            if source not in linked and self._presence.sightings(source)
+        ]
+        return [own, *links, *relayed]
+
+    def agent(self, host: str) -> AgentFacts | None:
+        """Return what is heard of the agent on a host, by its own link or through a proxy."""
+        directory = self._picture.directory
+        for uuid, source in directory.sources.items():
+            if source.name != host:
+                continue
+            for upstream in self._presence.upstreams.values():
+                if upstream.peer.source == uuid:
+                    return AgentFacts(
+                        software=upstream.software,
+                        upstream=f"server {self._server}",
+                        clock_skew_seconds=upstream.skew_us / 1_000_000,
+                        spool_bytes=upstream.held_bytes,
+                    )
+            for sighting in self._presence.sightings(uuid)[:1]:
+                proxy = directory.peers.get(sighting.proxy)
+                return AgentFacts(
+                    software=sighting.row.software,
+                    upstream=None if proxy is None else f"proxy {proxy.name}",
+                    clock_skew_seconds=sighting.row.skew_us / 1_000_000,
+                    spool_bytes=sighting.row.waiting_bytes,
+                )
+        return None
+
+    def refusals(self) -> Sequence[RefusalCount]:
+        """Return what links and intake refused."""
+        return self._refusals.counts()
+
+    def _link(self, upstream: Upstream) -> PartHealth:
+        now = self._clock.monotonic()
+        fault = self._desk.fault(upstream.peer.key)
+        counters = {"held_records": upstream.held_records, "held_bytes": upstream.held_bytes}
+        return PartHealth(
+            kind=upstream.peer.role,
+            name=upstream.peer.name,
+            state="up" if upstream.is_fresh(now) else "silent",
+            since=to_datetime(self._clock.now_us()) - timedelta(seconds=now - upstream.since_seconds),
+            counters={**counters, **self._desk.report(upstream.peer.key)},
+            notes=[f"configuration: {fault}"] if fault else [],
+        )
+
+    def _relayed(self, source: bytes, directory: Directory) -> PartHealth:
+        sightings = self._presence.sightings(source)
+        newest = sightings[0]
+        fresh = [each for each in sightings if self._clock.monotonic() - each.seen_seconds < 10]
+        ways = {each.row.session for each in fresh}
+        proxy = directory.peers.get(newest.proxy)
+        notes = [] if proxy is None else [f"through proxy {proxy.name}"]
+        if len(ways) > 1:
+            notes.append("its key is alive in more than one place: a cloned machine?")
+        return PartHealth(
+            kind="agent",
+            name=directory.sources[source].name,
+            state="up" if fresh else "silent",
+            since=to_datetime(newest.row.connected_at),
+            counters={
+                "held_records": newest.row.waiting_records,
+                "held_bytes": newest.row.waiting_bytes,
+                "clock_skew_seconds": newest.row.skew_us / 1_000_000,
+            },
+            notes=notes,
+        )

@@ -1,0 +1,72 @@
+"""The server's picture of what the store says about who may speak and what is defined, looked at again every second."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from core.runtime.logging import Log
+from server.intake.directory import Directory, draw_directory
+from server.inventory.effective import Inventory
+from server.store.definitions import read_definitions, read_revision
+from server.store.errors import StoreAway
+from server.store.lease import read_lease
+from server.store.peers import read_assignments, read_keys, read_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from core.runtime.clock import Clock
+    from core.security.authority import Peer
+    from server.inventory.model import ReceiverDefinition
+    from server.store.database import Database
+    from server.store.lease import LeaseView
+
+log = Log("server")
+
+LOOK_SECONDS: Final = 1.0
+
+
+class Picture:
+    """What was seen last; replaced whole, so a reader holds one consistent state. Also the collector's authority."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self.directory = Directory()
+        self.inventory = Inventory(revision=-1, templates={}, hosts={}, receivers={}, revisions={})
+        self.lease: LeaseView | None = None
+        self.is_store_away = False
+
+    def peer(self, key: bytes) -> Peer | None:
+        """Return who speaks with this key, as of the last look."""
+        return self.directory.peer(key)
+
+    def receivers(self) -> Collection[ReceiverDefinition]:
+        """Return who may be told of problems."""
+        return self.inventory.receivers.values()
+
+    async def look(self) -> None:
+        """Look once. Raises StoreAway, and StoredDefinitionBroken when a newer version has written definitions."""
+        async with self._database.connection() as connection:
+            self.lease = await read_lease(connection)
+            sources = await read_sources(connection)
+            keys = await read_keys(connection)
+            self.directory = draw_directory(sources, keys, await read_assignments(connection))
+            revision = await read_revision(connection)
+            if revision != self.inventory.revision:
+                self.inventory = Inventory.from_stored(revision, await read_definitions(connection))
+
+    async def keep_looking(self) -> None:
+        """Look every second until cancelled; while the database is away the last picture stays."""
+        while True:
+            try:
+                await self.look()
+            except StoreAway as error:
+                if not self.is_store_away:
+                    log.warning("the database is away; what was known last stays in force", error=error)
+                self.is_store_away = True
+            else:
+                if self.is_store_away:
+                    log.info("the database is back")
+                self.is_store_away = False
+            await self._clock.sleep(LOOK_SECONDS)

@@ -1,0 +1,46 @@
+"""What a server is told by its configuration file."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from core.config.reader import setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """The settings of a server. Several servers with one database make an active one and standbys."""
+
+    name: str = field(metadata=setting("name of this server, unique among those of one database", example='"server1"'))
+    dsn: str = field(
+        repr=False,
+        metadata=setting("PostgreSQL connection string", example='"postgresql://watchkeep:…@db.example/watchkeep"'),
+    )
+    key_file: Path = field(
+        metadata=setting("key pair of this server; made when missing", example='"/var/lib/watchkeep/server.key"')
+    )
+    secrets: Path = field(
+        default=Path("secrets"), metadata=setting("folder of secret files that receivers name", example='"secrets"')
+    )
+    host: str = field(default="127.0.0.1", metadata=setting("address the links are bound to"))
+    control_port: int = field(default=7710, metadata=setting("port of the control plane; 0 chooses one", minimum=0))
+    data_port: int = field(default=7711, metadata=setting("port of the data plane; 0 chooses one", minimum=0))
+    endpoint: str = field(
+        default="",
+        metadata=setting("how proxies reach the control plane", example='"tcp://server1.example:7710"'),
+    )
+    web_host: str = field(default="127.0.0.1", metadata=setting("address of the page and the API"))
+    web_port: int = field(default=8642, metadata=setting("port of the page and the API; 0 chooses one", minimum=0))
+    web_is_https: bool = field(
+        default=False, metadata=setting("the page is reached by HTTPS, through a proxy of yours")
+    )
+    retention: timedelta = field(default=timedelta(days=31), metadata=setting("how long history is kept", minimum=3600))
+    takeover_after: timedelta = field(
+        default=timedelta(seconds=3), metadata=setting("silence after which a standby takes over", minimum=1)
+    )
+    nodata_grace: timedelta = field(
+        default=timedelta(seconds=30),
+        metadata=setting("how long a way must have been up before silence on it means anything", minimum=0),
+    )
+    log: Literal["text", "json"] = field(default="text", metadata=setting("form of the log lines"))
