@@ -83,14 +83,17 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def fsync_files(paths: Sequence[Path]) -> None:
-    """Make files durable; one deleted meanwhile does not matter. Raises OSError."""
+def fsync_files(paths: Sequence[Path]) -> list[Path]:
+    """Make files durable; return those that are not there any more. Raises OSError."""
+    missing = []
     for path in paths:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
+            missing.append(path)
             continue
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+    return missing

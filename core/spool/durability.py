@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from typing import TYPE_CHECKING
 
 from core.spool.disk import fsync_files, fsync_folder
@@ -43,12 +45,18 @@ class Durability:
     def sync_now(self) -> None:
         """Make everything durable, blocking. Raises SpoolFault."""
         try:
-            _make_durable(self._shelf.suspects, self._dirty(), self._shelf.folder)
+            self._expect_none(_make_durable(self._shelf.suspects, self._dirty(), self._shelf.folder))
         except OSError as error:
             raise SpoolFault.during("fsync", self._shelf.folder, error) from error
 
     def _dirty(self) -> list[Segment]:
         return [segment for segment in self._shelf.segments if not segment.is_synced]
+
+    def _expect_none(self, missing: Sequence[Path]) -> None:
+        """Raise OSError when a file is missing that the spool did not delete itself."""
+        for segment in self._shelf.segments:
+            if segment.path in missing:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), segment.path)
 
     async def _commit(self) -> None:
         shelf = self._shelf
@@ -56,8 +64,9 @@ class Durability:
         for segment in dirty:
             segment.is_synced = True  # an append meanwhile says otherwise
         has_new_files, shelf.has_new_files = shelf.has_new_files, False
+        folder = shelf.folder if has_new_files else None
         try:
-            await asyncio.to_thread(_make_durable, suspects, dirty, shelf.folder if has_new_files else None)
+            self._expect_none(await asyncio.to_thread(_make_durable, suspects, dirty, folder))
         except OSError as error:
             for segment in dirty:
                 segment.is_synced = False
@@ -65,7 +74,7 @@ class Durability:
             shelf.has_new_files = has_new_files or shelf.has_new_files
             raise SpoolFault.during("fsync", shelf.folder, error) from error
         shelf.suspects = []
-        for segment in dirty:
+        for segment in [*dirty, *suspects]:
             if segment.is_synced and segment is not shelf.active:
                 segment.release()
         shelf.delete_stored()
@@ -74,9 +83,10 @@ class Durability:
         self.syncs += 1
 
 
-def _make_durable(suspects: Sequence[Segment], dirty: Sequence[Segment], folder: Path | None) -> None:
+def _make_durable(suspects: Sequence[Segment], dirty: Sequence[Segment], folder: Path | None) -> list[Path]:
     for segment in suspects:
         segment.rewrite()
-    fsync_files([segment.path for segment in dirty])
+    missing = fsync_files([segment.path for segment in dirty])
     if folder is not None:
         fsync_folder(folder)
+    return missing

@@ -17,7 +17,7 @@ _REMEDIES = {
     errno.EACCES: "give the folder to the user who runs this process, mode 0700",
     errno.EPERM: "give the folder to the user who runs this process, mode 0700",
     errno.EMFILE: "raise the process's limit of open files (ulimit -n)",
-    errno.ENOENT: "somebody deleted the folder or a file in it: restart this process",
+    errno.ENOENT: "somebody deleted the folder or a file in it: leave both alone, make the folder again if it is gone",
 }
 
 

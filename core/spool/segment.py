@@ -275,7 +275,7 @@ class Segment:
 
     def rewrite(self) -> None:
         """Write the file anew under its name, durably: its pages may be lost after a failed fsync. Raises OSError."""
-        replace_file(self.path, read_what_can_be(self.path)[: self.file_bytes])
+        replace_file(self.path, self._pread(self.file_bytes, self._shift))
 
     def release(self) -> None:
         """Close the file; nothing can be appended any more. Idempotent."""

@@ -148,7 +148,6 @@ class Shelf:
             if segment is self.active:
                 self.seal()
             if segment in self.segments and segment not in self.suspects:
-                segment.release()
                 self.suspects.append(segment)
 
     def delete_stored(self) -> None:
