@@ -18,13 +18,16 @@ from core.runtime.clock import SystemClock
 from core.runtime.logging import configure
 from core.security.keys import KeyFault
 from core.spool.faults import SpoolFault
+from probes.registry import find_probe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agent.document import FindProbe
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the agent until SIGTERM or SIGINT.
+
+def main(arguments: Sequence[str] | None = None, find: FindProbe = find_probe) -> int:
+    """Run the agent until SIGTERM or SIGINT, with the probes `find` finds.
 
     Returns 0 after a clean end, 1 when its folder or key cannot be used, 2 when its configuration is wrong.
     """
@@ -41,15 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     configure(is_json=settings.log == "json")
     try:
-        asyncio.run(_run_until_signal(settings))
+        asyncio.run(_run_until_signal(settings, find))
     except (KeyFault, SpoolFault) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
 
-async def _run_until_signal(settings: AgentSettings) -> None:
-    running = asyncio.create_task(run_agent(settings, SystemClock()), name="agent")
+async def _run_until_signal(settings: AgentSettings, find: FindProbe) -> None:
+    running = asyncio.create_task(run_agent(settings, SystemClock(), find=find), name="agent")
     stopped = []
 
     def stop() -> None:
