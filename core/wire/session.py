@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 from typing import TYPE_CHECKING, NoReturn
 
 import zmq
@@ -51,7 +51,7 @@ class Session:
         timings: LinkTimings,
         on_welcome: Callable[[], None],
     ) -> None:
-        self.number = secrets.randbits(64)
+        self.number = int.from_bytes(os.urandom(8), "little")  # not `secrets`: it loads OpenSSL, 3 MiB an agent
         self.upstream = upstream
         self.stream: Stream | None = None
         self._context = context
