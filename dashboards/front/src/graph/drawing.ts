@@ -94,9 +94,9 @@ export function axesOf(unit: string, palette: Palette, isSmall: boolean): uPlot.
     { ...shared, space: isSmall ? 70 : 84, size: 30, gap: 8, values: (_chart, instants, _axis, _space, step) => instantTexts(instants, step) },
     {
       ...shared,
-      space: isSmall ? 32 : 40,
+      space: 44,
       gap: 8,
-      size: (chart, texts) => Math.max(38, widest(chart, texts) + 16),
+      size: (chart, texts) => Math.max(isSmall ? 46 : 64, widest(chart, texts) + 16),
       values: (_chart, values) => values.map((value) => axisText(value, unit)),
       ...(steps ? { incrs: steps } : {}),
     },

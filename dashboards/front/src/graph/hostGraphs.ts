@@ -20,7 +20,7 @@ const RECIPES: readonly Recipe[] = [
   { title: "Disk space used", names: ["filesystem.used_percent"], most: 6 },
   { title: "Network", names: ["network.received", "network.sent"], most: 6, leave: /^(lo|veth.*|docker.*|br-.*)$/ },
   { title: "Load", names: ["cpu.load1", "cpu.load5", "cpu.load15"], most: 3 },
-  { title: "Disk traffic", names: ["disk.read", "disk.written"], most: 6 },
+  { title: "Processes", names: ["processes.running", "processes.blocked"], most: 2 },
 ];
 
 /** Graphs with at least one item, in a fixed order; items in the recipe's order, then by parameter. */
