@@ -21,6 +21,11 @@ class Place(NamedTuple):
 
 
 COMMANDS: Final[dict[str, Place]] = {
+    "agent": Place("watchkeep.agent:agent_command", "Run the agent of this host."),
+    "password": Place("watchkeep.password:password_command", "Set a user's password anew."),
+    "proxy": Place("watchkeep.proxy:proxy_command", "Run a proxy."),
+    "server": Place("watchkeep.server:server_command", "Run a server, active or standby."),
+    "up": Place("watchkeep.up.command:up_command", "Watch this machine: everything with one command."),
     "apply": Place("watchkeep.apply:apply", "Make templates, hosts and receivers of files hold."),
     "completion": Place("watchkeep.completion:completion", "Print what makes your shell complete this command."),
     "diff": Place("watchkeep.diff:diff", "Show what `apply` would change."),

@@ -1,0 +1,39 @@
+"""`watchkeep up`: everything on this machine, with one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from core.runtime.logging import configure
+from watchkeep.command_options import data_option
+from watchkeep.installation import data_folder
+from watchkeep.running import run_until_signal
+from watchkeep.up.run import UpError, Wishes, run_up
+
+_EPILOG = """\b
+Examples:
+  watchkeep up                             data in ./var, the page on port 8642
+  watchkeep up --port 9000 --data /srv/wk
+  make up ARGS="--port 9000"               the same from a checkout
+\b
+Ctrl-C stops everything in order. Started again it goes on with its data.
+Exit codes: 0 stopped by a signal, 1 something could not start.
+"""
+
+
+@click.command("up", epilog=_EPILOG)
+@click.option("--port", type=click.IntRange(0, 65535), default=8642, show_default=True, help="The page's port; 0: any.")
+@data_option
+@click.option(
+    "--ready-file", type=click.Path(path_type=Path), help="Write url, user, password, pids, dsn here as JSON."
+)
+def up_command(port: int, data: Path | None, ready_file: Path | None) -> None:
+    """Watch this machine: database, server, proxy, agent and page, all on loopback, enrolled with each other."""
+    configure()
+    try:
+        run_until_signal(run_up(Wishes(data=data_folder(data), port=port, ready_file=ready_file)))
+    except* UpError as group:
+        click.echo(f"watchkeep: {group.exceptions[0]}", err=True)
+        raise SystemExit(1) from group

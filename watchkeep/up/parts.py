@@ -1,0 +1,65 @@
+"""The parts of a local installation: what configuration each gets, and how it is run."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from watchkeep.installation import write_private
+from watchkeep.up.children import Child, own_process
+from watchkeep.up.layout import PROXY_NAME, SERVER_NAME, toml
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from watchkeep.up.enrolment import Enrolled
+    from watchkeep.up.layout import Layout, LocalAgent, Ports
+
+
+def write_configurations(layout: Layout, ports: Ports, agent: LocalAgent, enrolled: Enrolled, dsn: str) -> None:
+    """Write each part's configuration, made anew at every start since the ports are."""
+    settings: dict[str, dict[str, Any]] = {
+        "server": {
+            "name": SERVER_NAME,
+            "dsn": dsn,
+            "key_file": layout.key_file(SERVER_NAME),
+            "secrets": layout.data / "secrets",
+            "control_port": ports.server_control,
+            "data_port": ports.server_data,
+            "web_port": ports.web,
+        },
+        "proxy": {
+            "name": PROXY_NAME,
+            "data": layout.data / "proxy",
+            "key_file": layout.key_file(PROXY_NAME),
+            "control_port": ports.proxy_control,
+            "data_port": ports.proxy_data,
+            "servers": [{"endpoint": f"tcp://127.0.0.1:{ports.server_control}", "key": enrolled.server_key}],
+        },
+        "agent": {
+            "name": agent.name,
+            "source": agent.source,
+            "data": layout.data / "agent",
+            "key_file": layout.key_file("agent"),
+            "upstreams": [{"endpoint": f"tcp://127.0.0.1:{ports.proxy_control}", "key": enrolled.proxy_key}],
+        },
+    }
+    for part, values in settings.items():
+        write_private(layout.config_file(part), "# Written by `watchkeep up` at every start.\n" + toml(values))
+
+
+def make_children(layout: Layout, prefix: Sequence[str]) -> list[Child]:
+    """Return the daemons in the order in which they are started; `prefix` drops root."""
+    programs = {
+        "server": ("-m", "watchkeep", "server"),
+        "proxy": ("-m", "watchkeep", "proxy"),
+        "agent": ("-m", "agent"),
+    }
+    return [
+        Child(
+            name=part,
+            arguments=own_process(prefix, sys.executable, *program, "--config", str(layout.config_file(part))),
+            log_file=layout.logs / f"{part}.log",
+        )
+        for part, program in programs.items()
+    ]

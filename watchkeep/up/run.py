@@ -1,0 +1,181 @@
+"""Starts the parts of a local installation in order, keeps them running, stops them in the other order."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import socket
+import sys
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from core.runtime.account import NoAccountError, account_for, hand_over
+from core.runtime.logging import Log
+from core.security.keys import KeyFault
+from server.store.embedded import EmbeddedPostgres, binaries
+from server.store.errors import StoreError
+from watchkeep.installation import Installation, write_private
+from watchkeep.up.enrolment import enrol
+from watchkeep.up.layout import SERVER_NAME, Layout, free_ports, local_agent
+from watchkeep.up.parts import make_children, write_configurations
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from watchkeep.up.children import Child
+
+log = Log("up")
+
+READY_SECONDS: Final = 60.0
+USER: Final = "admin"
+
+
+class UpError(Exception):
+    """Something could not start; the message names it and says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the command line asks for. `port` 0 takes any free one."""
+
+    data: Path
+    port: int
+    ready_file: Path | None
+
+
+async def run_up(wishes: Wishes) -> None:
+    """Run until cancelled; everything is stopped, the database shut down, when this returns. Raises UpError."""
+    layout = Layout(data=wishes.data)
+    port = _choose_port(wishes.port)
+    try:
+        layout.make()
+        account = await asyncio.to_thread(account_for, layout.data, [Path(sys.executable), binaries() / "postgres"])
+    except (OSError, NoAccountError, StoreError) as error:
+        raise UpError(str(error)) from error
+    with _only_one(layout.data):
+        hand_over(layout.data, account)
+        async with _database(layout) as postgres:
+            agent = local_agent(layout)
+            ports = free_ports(port)
+            try:
+                enrolled = await enrol(layout, agent, postgres.dsn)
+            except (StoreError, KeyFault) as error:
+                raise UpError(str(error)) from error
+            write_configurations(layout, ports, agent, enrolled, postgres.dsn)
+            installation = Installation(dsn=postgres.dsn, url=f"http://127.0.0.1:{port}/", server=SERVER_NAME)
+            installation.write(layout.data)
+            hand_over(layout.data, account)
+            children = make_children(layout, account.prefix)
+            await _run_children(wishes, layout, installation, children, postgres)
+
+
+async def _run_children(
+    wishes: Wishes, layout: Layout, installation: Installation, children: list[Child], postgres: EmbeddedPostgres
+) -> None:
+    try:
+        for child in children:
+            await child.start()
+        await _await_page(installation.url, children[0])
+        _announce(wishes, layout, installation, children, postgres)
+        async with asyncio.TaskGroup() as tasks:
+            for child in children:
+                tasks.create_task(child.keep(), name=child.name)
+    finally:
+        _forget(wishes)
+        for child in reversed(children):
+            await asyncio.shield(child.stop())
+
+
+@asynccontextmanager
+async def _database(layout: Layout) -> AsyncIterator[EmbeddedPostgres]:
+    """The embedded database, running; shut down at the end."""
+    postgres = EmbeddedPostgres(layout.postgres)
+    try:
+        await asyncio.to_thread(postgres.start)
+    except (StoreError, OSError) as error:
+        raise UpError(f"the database did not start: {error}") from error
+    try:
+        yield postgres
+    finally:
+        await asyncio.shield(asyncio.to_thread(postgres.stop))
+
+
+@contextmanager
+def _only_one(data: Path) -> Iterator[None]:
+    """Hold the data folder's lock."""
+    descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UpError(
+                f"{data} is in use by another `watchkeep up`: stop that one, or choose another --data"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _choose_port(wished: int) -> int:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", wished))
+        except OSError as error:
+            raise UpError(f"port {wished} cannot be used ({error.strerror}): choose another with --port") from error
+        return int(listener.getsockname()[1])
+
+
+async def _await_page(url: str, server: Child) -> None:
+    """Return once the page's port answers. Raises UpError with the end of the server's log when it does not."""
+    host, _, port = url.removeprefix("http://").rstrip("/").partition(":")
+    deadline = asyncio.get_running_loop().time() + READY_SECONDS
+    while asyncio.get_running_loop().time() < deadline:
+        if server.process is not None and server.process.returncode is not None:
+            break
+        try:
+            _, writer = await asyncio.open_connection(host, int(port))
+        except OSError:
+            await asyncio.sleep(0.05)
+            continue
+        writer.close()
+        return
+    log_end = server.log_file.read_text(errors="replace")[-2000:] if server.log_file.exists() else ""
+    raise UpError(f"the server did not start; the end of {server.log_file} says:\n{log_end}")
+
+
+def _announce(
+    wishes: Wishes, layout: Layout, installation: Installation, children: list[Child], postgres: EmbeddedPostgres
+) -> None:
+    password = layout.password_file.read_text().strip() if layout.password_file.exists() else None
+    if wishes.ready_file is not None:
+        pids = {"up": os.getpid(), "postgres": postgres.pid} | {child.name: child.pid for child in children}
+        facts = {
+            "url": installation.url,
+            "user": USER,
+            "password": password,
+            "pids": pids,
+            "dsn": installation.dsn,
+        }
+        write_private(wishes.ready_file, json.dumps(facts, indent=1) + "\n")
+    click.echo()
+    click.secho("  Watchkeep is up.", bold=True)
+    click.echo(f"  Page       {click.style(installation.url, fg='cyan')}")
+    if password is None:
+        click.echo(f"  Log in     as {USER} with your password (forgotten? watchkeep password)")
+    else:
+        click.echo(f"  Log in     as {USER} with the password {click.style(password, fg='cyan')}")
+    click.echo(f"  Data       {layout.data}")
+    click.echo("  Stop       Ctrl-C")
+    click.echo()
+
+
+def _forget(wishes: Wishes) -> None:
+    if wishes.ready_file is not None:
+        wishes.ready_file.unlink(missing_ok=True)
