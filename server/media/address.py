@@ -55,6 +55,6 @@ def _embedded(address: IPv4Address | IPv6Address) -> list[IPv4Address]:
         return []
     found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
     number = int(address)
-    if number >> 32 == 0 or _is_translated(address):
+    if (number >> 32 == 0 and number > 1) or _is_translated(address):
         found.append(IPv4Address(number & 0xFFFF_FFFF))
     return [meant for meant in found if meant is not None]

@@ -38,10 +38,12 @@ def read_secret(folder: Path, name: str) -> str:
         raise SendFailed(
             f"the secret file {path} cannot be read ({error.strerror}): put it there, readable by the server only"
         ) from error
-    with os.fdopen(descriptor, "rb") as file:
-        is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        content = file.read(_MAX_SECRET_BYTES + 1) if is_regular else b""
-    if not is_regular or not content.strip() or len(content) > _MAX_SECRET_BYTES:
+    try:
+        is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        content = os.read(descriptor, _MAX_SECRET_BYTES + 1) if is_file else b""
+    finally:
+        os.close(descriptor)
+    if not content.strip() or len(content) > _MAX_SECRET_BYTES:
         raise SendFailed(f"the secret file {path} has to be a file of 1 to {_MAX_SECRET_BYTES} bytes")
     try:
         return content.decode().rstrip("\r\n")
