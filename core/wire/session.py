@@ -212,7 +212,10 @@ class Session:
             if self._source is not None:
                 for boot, stored in message.stored:
                     self._spool.mark_stored(self._source, boot, stored)
-            self._greeter.welcomed(message)
+            try:
+                self._greeter.welcomed(message)
+            except SpoolFault as error:
+                raise self._over(f"the spool cannot be settled: {error}", stay=True) from error
             self._welcome.set_result(message)
             self._on_welcome()
         else:

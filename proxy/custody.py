@@ -1,0 +1,163 @@
+"""Custody: what a source handed over is on this disk until the server has stored it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from core.model.ranges import RangeSet
+from core.model.record import iterate
+from core.runtime.logging import Log
+from core.spool.faults import SpoolFault, SpoolFull
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from core.runtime.clock import Clock
+    from core.runtime.counters import Counters
+    from core.spool.spool import Spool
+    from core.wire.greeter import AckKind
+    from core.wire.messages import Acknowledgements
+    from proxy.seen import SeenNumbers
+
+Life = tuple[bytes, int]
+_RETRY_SECONDS: Final = 1.0
+_STORED_LIVES: Final = 20_000  # of so many boots it is remembered what the server stored
+
+_log = Log("custody")
+
+
+class Custody:
+    """Keeps records in a spool. *Taken* is said only after they were fsynced; what comes twice is kept once."""
+
+    def __init__(self, *, spool: Spool, seen: SeenNumbers, clock: Clock, counters: Counters) -> None:
+        self.spool = spool
+        self.acknowledge: Callable[[AckKind, Acknowledgements], None] = lambda _kind, _acks: None
+        self.notify: Callable[[], None] = lambda: None
+        self._seen = seen
+        self._clock = clock
+        self._counters = counters
+        self._held: dict[Life, RangeSet] = {life: ranges.copy() for life, ranges in spool.unstored().items()}
+        self._stored: dict[Life, RangeSet] = {}
+        self._unsynced: dict[Life, RangeSet] = {}
+        self._has_unsynced = asyncio.Event()
+        self._room = asyncio.Event()
+        for (source, boot), ranges in self._held.items():
+            seen.note(source, boot, ranges.highest)
+
+    def known(self, source: bytes, boot: int) -> tuple[int, RangeSet]:
+        """Return the highest number ever seen of a boot, and the numbers known stored."""
+        return self._seen.highest(source, boot), self._stored.get((source, boot), RangeSet())
+
+    async def take(self, records: bytes) -> None:
+        """Append records; waits while the spool is full or its disk refuses. `keep_synced` acknowledges them."""
+        fresh = self._fresh(records)
+        if fresh:
+            await self._append(fresh)
+            self._remember(fresh)
+            self.notify()
+        if self._unsynced:
+            self._has_unsynced.set()
+
+    def _fresh(self, records: bytes) -> bytes:
+        """Return the records not held or stored yet; the others are acknowledged once more."""
+        kept: list[bytes] = []
+        stored: dict[Life, RangeSet] = {}
+        begin = end = 0
+        for offset, header in iterate(records):
+            life = (header.source, header.boot)
+            done = self._stored.get(life)
+            held = self._held.get(life)
+            end = offset + header.record_bytes
+            if done is not None and header.number in done:
+                stored.setdefault(life, RangeSet()).add(header.number, header.number)
+            elif held is not None and header.number in held:
+                self._unsynced.setdefault(life, RangeSet()).add(header.number, header.number)
+            else:
+                continue
+            self._counters.add("custody.repeated_records")
+            kept.append(records[begin:offset])
+            begin = end
+        if stored:
+            self.acknowledge("stored", stored)
+        return records if begin == 0 else b"".join([*kept, records[begin:]])
+
+    async def _append(self, records: bytes) -> None:
+        was_full = False
+        while True:
+            self._room.clear()
+            try:
+                self.spool.append(records)
+            except (SpoolFull, SpoolFault) as error:
+                if not was_full:
+                    _log.warning("Nothing more can be taken; sources keep what they have", error=error)
+                    was_full = True
+                self._counters.set("custody.is_full", 1)
+                try:
+                    await asyncio.wait_for(self._room.wait(), _RETRY_SECONDS)
+                except TimeoutError:
+                    continue  # a disk that was full may have room by now
+            else:
+                self._counters.set("custody.is_full", 0)
+                if was_full:
+                    _log.info("There is room again")
+                return
+
+    def _remember(self, records: bytes) -> None:
+        for _, header in iterate(records):
+            life = (header.source, header.boot)
+            for known in (self._held, self._unsynced):
+                ranges = known.get(life)
+                if ranges is None:
+                    ranges = known[life] = RangeSet()
+                ranges.add(header.number, header.number)
+            self._seen.note(header.source, header.boot, header.number)
+
+    async def keep_synced(self) -> NoReturn:
+        """Fsync what was taken, all that came meanwhile at once, and then say so; until cancelled."""
+        while True:
+            await self._has_unsynced.wait()
+            self._has_unsynced.clear()
+            pending, self._unsynced = self._unsynced, {}
+            try:
+                await self.spool.sync()
+            except SpoolFault as error:
+                _log.warning("What was taken cannot be made safe; it is not acknowledged", error=error)
+                self._counters.add("custody.failed_syncs")
+                for life, ranges in pending.items():
+                    self._unsynced.setdefault(life, RangeSet()).update(ranges)
+                self._has_unsynced.set()
+                await self._clock.sleep(_RETRY_SECONDS)
+                continue
+            self._counters.add("custody.syncs")
+            self.acknowledge("taken", pending)
+
+    async def keep_seen(self, every_seconds: float = 10.0) -> NoReturn:
+        """Write down now and then which numbers were seen; until cancelled."""
+        while True:
+            await self._clock.sleep(every_seconds)
+            self._seen.save()
+
+    def settle(self, kind: AckKind, acks: Acknowledgements) -> None:
+        """Note what the server has stored or refused, already marked in the spool, and tell the sources."""
+        for (source, boot), ranges in acks.items():
+            listed = list(ranges)
+            held = self._held.get((source, boot))
+            if held is not None:
+                for first, last in listed:
+                    held.remove(first, last)
+                if not held:
+                    del self._held[source, boot]
+            if kind == "stored":
+                stored = self._stored.pop((source, boot), None) or RangeSet()
+                stored.update(listed)
+                self._stored[source, boot] = stored  # the most recent last
+                if len(self._stored) > _STORED_LIVES:
+                    del self._stored[next(iter(self._stored))]
+            self.acknowledge(kind, {(source, boot): listed})
+        self._room.set()
+
+    def close(self) -> None:
+        """Write down which numbers were seen and release the spool."""
+        self._seen.save()
+        self.spool.close()
