@@ -96,11 +96,11 @@ class ItemBook:
 
 def _checked(document: Any) -> tuple[int, list[ItemEntry]]:
     """Return (next number, entries) of the file's document. Raises ValueError when it has another form."""
-    if not isinstance(document, dict) or not isinstance(document.get("next"), int):
-        raise ValueError("no next number")  # noqa: TRY004 - a damaged file is a wrong value, whatever is wrong in it
+    following, rows = (document.get("next"), document.get("items")) if isinstance(document, dict) else (None, None)
+    if type(following) is not int or not isinstance(rows, list):
+        raise ValueError("no next number or no list of items")
     entries = []
-    rows = document.get("items")
-    for row in rows if isinstance(rows, list) else []:
+    for row in rows:
         if not isinstance(row, list) or [type(field) for field in row] != [int, str, str, str, str, str]:
             raise ValueError(f"{row!r} is no item")
         number, key, kind, unit, description, host = row
@@ -108,4 +108,4 @@ def _checked(document: Any) -> tuple[int, list[ItemEntry]]:
     highest = max((entry.number for entry in entries), default=0)
     if len({entry.number for entry in entries}) != len(entries):
         raise ValueError("a number is given twice")
-    return max(document["next"], highest + 1), entries
+    return max(following, highest + 1), entries
