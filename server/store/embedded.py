@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,13 +101,13 @@ class EmbeddedPostgres:
 
     @property
     def dsn(self) -> str:
-        """The connection string of our role, over loopback TCP, with its password. Raises EmbeddedError when stopped."""
-        return self._conninfo(user=ROLE, dbname=DATABASE, password_file="password")
+        """The connection string of our role, over loopback TCP, with its password; EmbeddedError when stopped."""
+        return self._conninfo(user=ROLE, dbname=DATABASE, secret="password")
 
     @property
     def superuser_dsn(self) -> str:
         """The connection string of the database's superuser, for tests and repair."""
-        return self._conninfo(user=_SUPERUSER, dbname="postgres", password_file="superuser-password")
+        return self._conninfo(user=_SUPERUSER, dbname="postgres", secret="superuser-password")
 
     @property
     def pid(self) -> int:
@@ -147,6 +148,9 @@ class EmbeddedPostgres:
             if not self._await_end(running, timeout_seconds):
                 running.signal(signal.SIGQUIT)
                 self._await_end(running, 10.0)
+        if self._child is not None:
+            with suppress(subprocess.TimeoutExpired):  # a dying process has no command line any more, and no status yet
+                self._child.wait(10.0)
         self._reap()
         self._running = None
 
@@ -257,8 +261,8 @@ class EmbeddedPostgres:
             new.rename(path)
         return path
 
-    def _conninfo(self, *, user: str, dbname: str, password_file: str) -> str:
-        password = (self.folder / password_file).read_text().strip()
+    def _conninfo(self, *, user: str, dbname: str, secret: str) -> str:
+        password = (self.folder / secret).read_text().strip()
         return make_conninfo("", host="127.0.0.1", port=self._state().port, user=user, dbname=dbname, password=password)
 
     def _state(self) -> PostmasterFile:
