@@ -1,11 +1,11 @@
 """Series for graphs: values as they came, or the hours' trends for long ranges, thinned with their peaks kept."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from server.api.endpoint import Answer, Asked, Call, Role, endpoint
 from server.api.errors import ApiError, not_found
@@ -24,12 +24,22 @@ MAX_RANGE = timedelta(days=3660)
 _SECONDS = 20.0
 
 
+def _to_utc(at: datetime) -> datetime:
+    """Bring an instant to UTC; the years are bounded because PostgreSQL and Python disagree about the far past."""
+    if not 1970 <= at.year <= 2200:
+        raise ValueError("expected a year from 1970 to 2200")
+    return at.astimezone(UTC)
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_to_utc)]
+
+
 class HistoryQuery(Asked):
     """Which items, which range."""
 
     item: Annotated[list[ItemId], Field(min_length=1, max_length=20, description="An item's id; up to 20 times.")]
-    begin: AwareDatetime = Field(alias="from", description="Begin of the range, with its offset from UTC.")
-    end: AwareDatetime = Field(alias="to", description="End of the range, itself left out.")
+    begin: Instant = Field(alias="from", description="Begin of the range, with its offset from UTC.")
+    end: Instant = Field(alias="to", description="End of the range, itself left out.")
     points: int = Field(500, ge=10, le=5000, description="At most so many points a series.")
 
 

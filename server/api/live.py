@@ -88,6 +88,8 @@ class LiveFeed:
         self._marks: dict[int, datetime] = {}
         self._texts_after_us = 0
         self._last_event: int | None = None
+        self.looks = 0
+        """How often the store was looked into, for tests and curiosity."""
 
     @property
     def watchers(self) -> int:
@@ -124,6 +126,7 @@ class LiveFeed:
                 is_away = True
             else:
                 is_away = False
+                self.looks += 1
             await self._clock.sleep(LOOK_SECONDS)
 
     def end(self) -> None:
