@@ -73,7 +73,7 @@ async def run_server(
         collector = Collector(
             keys=load_or_create(settings.key_file),
             authority=picture,
-            bind_host=settings.host,
+            bind_host=settings.listen,
             control_port=settings.control_port,
             data_port=settings.data_port,
             clock=clock,
@@ -139,7 +139,7 @@ async def _wait_for_store(options: DatabaseOptions, clock: Clock) -> None:
 async def _hold_lease(realm: Realm, settings: ServerSettings) -> None:
     """Stand by until the lease is free, then reign. Cancelled while reigning, hand over."""
     stale_after = settings.takeover_after.total_seconds()
-    endpoint = settings.endpoint or f"tcp://{settings.host}:{realm.collector.control_port}"
+    endpoint = settings.endpoint or f"tcp://{settings.listen}:{realm.collector.control_port}"
     while True:
         try:
             lease = await take(realm.options, endpoint=endpoint, stale_after_seconds=stale_after)
@@ -179,10 +179,10 @@ async def _serve_web(application: web.Application, settings: ServerSettings, rea
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.web_host, settings.web_port)
+        site = web.TCPSite(runner, settings.web_listen, settings.web_port)
         await site.start()
         port = runner.addresses[0][1]
-        url = f"http://{settings.web_host}:{port}/"
+        url = f"http://{settings.web_listen}:{port}/"
         log.info("the page is served", url=url)
         ready(url)
         await asyncio.Event().wait()

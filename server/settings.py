@@ -23,14 +23,14 @@ class ServerSettings:
     secrets: Path = field(
         default=Path("secrets"), metadata=setting("folder of secret files that receivers name", example='"secrets"')
     )
-    host: str = field(default="127.0.0.1", metadata=setting("address the links are bound to"))
+    listen: str = field(default="127.0.0.1", metadata=setting("address at which links are taken in"))
     control_port: int = field(default=7710, metadata=setting("port of the control plane; 0 chooses one", minimum=0))
     data_port: int = field(default=7711, metadata=setting("port of the data plane; 0 chooses one", minimum=0))
     endpoint: str = field(
         default="",
         metadata=setting("how proxies reach the control plane", example='"tcp://server1.example:7710"'),
     )
-    web_host: str = field(default="127.0.0.1", metadata=setting("address of the page and the API"))
+    web_listen: str = field(default="127.0.0.1", metadata=setting("address of the page and the API"))
     web_port: int = field(default=8642, metadata=setting("port of the page and the API; 0 chooses one", minimum=0))
     web_is_https: bool = field(
         default=False, metadata=setting("the page is reached by HTTPS, through a proxy of yours")

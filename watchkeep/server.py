@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from core.config.reader import ConfigError, read_config
-from core.config.sample import sample_file
 from core.runtime.clock import SystemClock
 from core.runtime.logging import configure
 from core.security.keys import KeyFault
+from core.wire.collector import CollectorFault
 from dashboards.serving import serve_pages
 from server.daemon import Replaced, run_server
 from server.settings import ServerSettings
 from server.store.errors import StoreError
-from watchkeep.running import run_until_signal
+from watchkeep.running import config_option, run_until_signal, sample_option, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,30 +31,28 @@ Exit codes: 0 ended by a signal, 1 cannot run, 2 wrong configuration,
 
 
 @click.command("server", epilog=_EPILOG)
-@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="The TOML file to run by.")
-@click.option("--sample", is_flag=True, help="Print a configuration file to start from.")
+@config_option
+@sample_option
 @click.option("--ready-file", type=click.Path(path_type=Path), help="Write the page's URL here once it is served.")
 def server_command(config: Path | None, *, sample: bool, ready_file: Path | None) -> None:
     """Run a server until SIGTERM or SIGINT. Several with one database make an active one and standbys."""
-    if sample:
-        click.echo(sample_file(ServerSettings), nl=False)
-        return
-    if config is None:
-        raise click.UsageError("give --config FILE, or --sample to see what belongs into it")
-    try:
-        settings = read_config(config, ServerSettings)
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        raise SystemExit(2) from error
+    settings = settings_of(config, ServerSettings, sample=sample)
     configure(is_json=settings.log == "json")
     try:
         run_until_signal(run_server(settings, SystemClock(), pages=serve_pages(), ready=_write_to(ready_file)))
     except* Replaced as group:
-        click.echo(f"watchkeep: {group.exceptions[0]}", err=True)
-        raise SystemExit(3) from group
-    except* (StoreError, KeyFault, OSError) as group:
-        click.echo(f"watchkeep: {group.exceptions[0]}", err=True)
-        raise SystemExit(1) from group
+        _end(group, 3)
+    except* (StoreError, KeyFault, CollectorFault, OSError) as group:
+        _end(group, 1)
+
+
+def _end(group: BaseExceptionGroup[Exception], code: int) -> None:
+    """End the program with what went wrong first."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    click.echo(f"watchkeep: {error}", err=True)
+    raise SystemExit(code) from group
 
 
 def _write_to(path: Path | None) -> Callable[[str], None]:
