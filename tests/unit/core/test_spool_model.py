@@ -159,4 +159,4 @@ class SpoolMachine(RuleBasedStateMachine):
 
 
 TestSpoolAgainstAModel = SpoolMachine.TestCase
-TestSpoolAgainstAModel.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestSpoolAgainstAModel.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
