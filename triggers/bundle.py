@@ -86,6 +86,14 @@ class Bundle:
         operands = [self._operand_now(call, rows, memory) for call in range(len(self.tracks))]
         return self._conclude(rows, np.full(len(rows), now_us), operands)
 
+    def only_readers_of(self, track: Track, rows: Rows, track_rows: Rows) -> Rows:
+        """Choose the rows one of whose calls reads the row of `track` beside it."""
+        is_reader = np.zeros(len(rows), bool)
+        for own_track, own_rows in zip(self.tracks, self.track_rows, strict=True):
+            if own_track is track:
+                is_reader |= own_rows[rows] == track_rows
+        return rows[is_reader]
+
     def keep(self, verdict: Verdict) -> None:
         """Remember what was concluded."""
         found = verdict.transitions

@@ -238,14 +238,17 @@ class Evaluator:
         try:
             touched: dict[Bundle, list[Rows]] = {}
             for track in self._windows.tracks.values():
-                readers = self._edges.readers(track.slot[track.slide(now_us, judge, journal)])
+                changed = track.slide(now_us, judge, journal)
+                readers = self._edges.readers(track.slot[changed])
                 for number, places in _split(readers.bundles):
                     bundle = self._bundles[number]
-                    if bundle is not None and track in bundle.tracks:
-                        touched.setdefault(bundle, []).append(readers.rows[places])
+                    if bundle is not None:
+                        rows = bundle.only_readers_of(track, readers.rows[places], changed[readers.owners[places]])
+                        touched.setdefault(bundle, []).append(rows)
             verdicts = [
                 bundle.judge_now(np.unique(np.concatenate(rows)), now_us, self._slots)
                 for bundle, rows in touched.items()
+                if any(map(len, rows))
             ]
         except BaseException:
             journal.undo()

@@ -109,8 +109,12 @@ class Windows:
             track.value[rows[concerned]] = values[last[concerned]]
 
     def refill(self, slots: Rows, instants: Rows, values: Floats) -> None:
-        """Put stored samples (any order) below what the rings of their slots hold already."""
+        """Put stored samples (any order) below what the rings of their slots hold already.
+
+        Of two samples for one instant the first one counts, as in a group.
+        """
         order = np.lexsort((instants, slots))
+        order = order[_is_first(slots[order], instants[order])]
         slots, instants, values = slots[order], instants[order], values[order]
         ends = np.flatnonzero(np.append(slots[1:] != slots[:-1], True))
         self._remember_newest(slots[ends], instants[ends], values[ends])
@@ -128,8 +132,7 @@ class Windows:
             if track.has_ring:
                 longest = np.maximum(longest, np.where(track.of_slot[ringed] >= 0, track.window_us, 0))
         begins = self._slots.last_at[ringed] - longest
-        is_first = np.append(True, (slots[1:] != slots[:-1]) | (instants[1:] != instants[:-1]))[: len(slots)]
-        is_kept = is_first & (instants > begins[np.searchsorted(ringed, slots)])
+        is_kept = _is_first(slots, instants) & (instants > begins[np.searchsorted(ringed, slots)])
         slots, instants, values = slots[is_kept], instants[is_kept], values[is_kept]
         begin = np.searchsorted(slots, ringed, side="left")
         end = np.searchsorted(slots, ringed, side="right")
@@ -165,3 +168,10 @@ class Windows:
             values.append(stretch.values)
         owners = np.repeat(slots, self._slots.head[slots] - oldest)
         return owners, np.concatenate(instants), np.concatenate(values)
+
+
+def _is_first(slots: Rows, instants: Rows) -> NDArray[np.bool_]:
+    """Tell which of the ordered samples is the first one of its slot and instant."""
+    is_first = np.ones(len(slots), bool)
+    is_first[1:] = (slots[1:] != slots[:-1]) | (instants[1:] != instants[:-1])
+    return is_first
