@@ -19,7 +19,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from server.store.columns import register_columns
-from server.store.errors import StoreAway, StoreBusy, translated
+from server.store.errors import StoreAway, StoreBusy, StoreError, StoreFull, translated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -124,7 +124,9 @@ class Database:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_seconds
         try:
-            await asyncio.wait_for(self._slots.acquire(), timeout_seconds)
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes as the wait ends (python/cpython#86296).
+            async with asyncio.timeout(timeout_seconds):
+                await self._slots.acquire()
         except TimeoutError:
             raise StoreBusy(
                 f"all {self._options.max_connections} connections to the database were busy for {timeout_seconds} s"
@@ -137,8 +139,14 @@ class Database:
                 with watchdog(connection, max(deadline - loop.time(), 0.1)):
                     yield connection
             is_sound = True
-        except StoreAway:
-            await self._drop_idle()  # what broke one connection broke the others
+        except StoreAway as error:
+            if not isinstance(error, StoreBusy | StoreFull):
+                await self._drop_idle()  # what broke one connection broke the others
+            raise
+        except StoreError:
+            raise
+        except Exception:
+            is_sound = True  # the caller's own matter
             raise
         finally:
             self._slots.release()
@@ -189,7 +197,7 @@ class Database:
         is_idle = connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
         if not is_idle and is_sound:
             _log.error("a connection came back inside a transaction and was closed", extra={"connection": self._name})
-        if is_idle and not connection.closed and not self._is_closed:
+        if is_sound and is_idle and not connection.closed and not self._is_closed:
             self._idle.append(connection)
         else:
             await connection.close()
@@ -202,19 +210,29 @@ class Database:
 
 @contextmanager
 def watchdog(connection: Connection, seconds: float) -> Iterator[None]:
-    """Shut the connection's socket down when the block takes longer; the waiting statement then fails as StoreAway."""
+    """Shut the connection's socket down when the block takes longer.
+
+    The waiting statement then fails: StoreAway that names the bound.
+    """
     own = socket.socket(fileno=os.dup(connection.fileno()))  # a descriptor of ours: no number is ever reused under us
-    bitten = asyncio.get_running_loop().call_later(seconds, _shut_down, own)
+    has_bitten = False
+
+    def bite() -> None:
+        nonlocal has_bitten
+        has_bitten = True
+        with suppress(OSError):  # it had gone by itself
+            own.shutdown(socket.SHUT_RDWR)
+
+    timer = asyncio.get_running_loop().call_later(seconds, bite)
     try:
         yield
+    except psycopg.OperationalError as error:
+        if has_bitten:
+            raise StoreAway(f"the database did not answer within {seconds:.1f} s") from error
+        raise
     finally:
-        bitten.cancel()
+        timer.cancel()
         own.close()
-
-
-def _shut_down(own: socket.socket) -> None:
-    with suppress(OSError):  # it had gone by itself
-        own.shutdown(socket.SHUT_RDWR)
 
 
 def _has_something_to_read(connection: Connection) -> bool:

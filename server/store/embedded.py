@@ -128,16 +128,10 @@ class EmbeddedPostgres:
         """
         deadline = time.monotonic() + timeout_seconds
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        running = read_postmaster_file(self._cluster)
-        if running is None or not running.is_alive:
-            hand_over(self.folder, self.account)
-            if not (self._cluster / "PG_VERSION").exists():
-                self._initialise()
-            if running is not None:
-                running.remove()  # its process is gone; the number may belong to somebody else by now
-            self._launch()
-        self._await_ready(deadline)
-        self._ensure_role_and_database()
+        while not self._is_up():
+            if time.monotonic() > deadline:
+                raise EmbeddedError(f"the embedded database in {self.folder} is not ready: {self._end_of_log()}")
+            time.sleep(_POLL_SECONDS)
         return self.dsn
 
     def stop(self, timeout_seconds: float = 30.0) -> None:
@@ -159,6 +153,38 @@ class EmbeddedPostgres:
         self._reap()
         running = read_postmaster_file(self._cluster)
         return running is not None and running.is_alive
+
+    def _is_up(self) -> bool:
+        """Launch the server when none runs; tell whether it takes connections and knows our role."""
+        running = read_postmaster_file(self._cluster)
+        if running is None or not running.is_alive:
+            if self._child is None:
+                self._prepare(running)
+                self._launch()
+            elif self._child.poll() is not None:
+                self._child = None
+                if not self._is_old_server_going():
+                    raise EmbeddedError(f"the embedded database did not start: {self._end_of_log()}")
+            return False
+        if not running.is_ready:
+            return False
+        self._running = running
+        try:
+            self._ensure_role_and_database()
+        except psycopg.OperationalError:
+            return False  # it was killed a moment ago, or is shutting down
+        return True
+
+    def _prepare(self, stale: PostmasterFile | None) -> None:
+        hand_over(self.folder, self.account)
+        if not (self._cluster / "PG_VERSION").exists():
+            self._initialise()
+        if stale is not None:
+            stale.remove()  # its process is gone; the number may belong to somebody else by now
+
+    def _is_old_server_going(self) -> bool:
+        """Tell whether the start failed only because children of a killed server have not ended yet."""
+        return "pre-existing shared memory block" in (self.folder / "start.log").read_text(errors="replace")
 
     def _initialise(self) -> None:
         half_made = self.folder / "cluster.new"
@@ -220,18 +246,6 @@ class EmbeddedPostgres:
 
     def _socket_fits(self) -> bool:
         return len(os.fsencode(self.folder / ".s.PGSQL.65535.lock")) <= _MAX_SOCKET_PATH_BYTES
-
-    def _await_ready(self, deadline: float) -> None:
-        while True:
-            running = read_postmaster_file(self._cluster)
-            if running is not None and running.is_ready and running.is_alive:
-                self._running = running
-                return
-            if self._child is not None and self._child.poll() is not None:
-                raise EmbeddedError(f"the embedded database did not start: {self._end_of_log()}")
-            if time.monotonic() > deadline:
-                raise EmbeddedError(f"the embedded database in {self.folder} is not ready yet: {self._end_of_log()}")
-            time.sleep(_POLL_SECONDS)
 
     def _await_end(self, running: PostmasterFile, timeout_seconds: float) -> bool:
         deadline = time.monotonic() + timeout_seconds

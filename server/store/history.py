@@ -26,11 +26,13 @@ ORDER BY stored_at, source_id, boot, number
 """
 READ_COLD = """
 SELECT item_id, at, offsets, "values", late FROM history
-WHERE item_id = ANY (%(items)s::int4[]) AND at > %(begin)s - interval '30 minutes' AND at < %(end)s + interval '30 minutes'
+WHERE item_id = ANY (%(items)s::int4[])
+  AND at > %(begin)s - interval '30 minutes' AND at < %(end)s + interval '30 minutes'
 """
 READ_TEXTS = """
 SELECT item_id, at, value, is_late FROM history_text
-WHERE item_id = ANY (%(items)s::int4[]) AND at >= %(begin)s AND at < %(end)s ORDER BY item_id, at, stored_at LIMIT %(limit)s
+WHERE item_id = ANY (%(items)s::int4[]) AND at >= %(begin)s AND at < %(end)s
+ORDER BY item_id, at, stored_at LIMIT %(limit)s
 """
 
 
@@ -48,7 +50,7 @@ async def read_samples(connection: Connection, items: Collection[int], begin: da
     """Return the items' numbers with an instant in [begin, end), ordered by item and instant, each once.
 
     Hot rows are read before cold ones: a slice that is packed in between is seen twice, never not at all, and equal
-    samples fall together. Memory: about 40 bytes a sample of all items their sources sent in that time and is still hot.
+    samples fall together. Memory: some 40 bytes a sample.
     """
     wanted = np.unique(np.fromiter(items, dtype=np.int32))
     parameters = {"items": wanted.tolist(), "begin": begin, "end": end}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from server.store.database import Database, watchdog
-from server.store.errors import Fenced, translated
+from server.store.errors import Fenced, StoreBusy, translated
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,6 +45,7 @@ RELEASE = "UPDATE lease SET released_at = clock_timestamp() WHERE epoch = %s AND
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '500ms'"
 
 DEFAULT_STALE_AFTER_SECONDS = 3.0
+_LAST_ROUND_SECONDS = 0.8  # a round waits half a second for the lock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +111,8 @@ async def take(
 ) -> Lease | None:
     """Take the lease when its holder is silent for `stale_after_seconds` or has released it; None when it is not free.
 
-    Terminates the old holder's connections first, frozen or not. Raises StoreAway (also after `timeout_seconds`, when
-    the lease row stayed locked by something that is not ours to terminate); nothing has changed then.
+    Terminates the old holder's connections first, frozen or not. Raises StoreAway, and StoreBusy after `timeout_seconds`
+    when something that is not ours to terminate kept the lease row locked; nothing has changed then.
     """
     database = Database(options, purpose="taker")
     connection = await database.dedicated()
@@ -124,9 +125,12 @@ async def take(
                 await connection.execute(TERMINATE_WRITERS, (view.epoch,))
                 try:
                     return await _raise_epoch(connection, options.server, endpoint, stale_after_seconds)
-                except psycopg.errors.LockNotAvailable:
-                    if loop.time() > deadline:
-                        raise
+                except psycopg.errors.LockNotAvailable as error:
+                    if loop.time() + _LAST_ROUND_SECONDS > deadline:
+                        raise StoreBusy(
+                            f"the lease row was locked for {timeout_seconds} s by a connection that is no server's: "
+                            "look for it in pg_stat_activity"
+                        ) from error
                 view = await read_lease(connection)
             return None
     finally:

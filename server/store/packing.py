@@ -61,7 +61,7 @@ TRANSACTION_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packed:
-    """What packing did: `values` read, `duplicates` of them equal in item and instant to another, cold `rows` written."""
+    """What packing did: `values` read, `duplicates` of them seen before (item and instant), cold `rows` written."""
 
     slices: int = 0
     values: int = 0

@@ -41,7 +41,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Thinned:
-    """Buckets of time: `at_us` int64[m] the instant of each bucket's middle sample, float64[m] each, `count` int64[m]."""
+    """Buckets of time: `at_us` int64[m] of each one's middle sample, `count` int64[m] of numbers, float64[m] else."""
 
     at_us: NDArray[np.int64]
     minimum: NDArray[np.float64]
@@ -84,7 +84,7 @@ def in_order(samples: Samples) -> Samples:
 def cut_by_hour(samples: Samples) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return (begins, hours) of the runs of one item and one hour in ordered samples.
 
-    `begins` int64[runs + 1] are indices, the last one the number of samples; `hours` int64[runs] the hour's begin in µs.
+    `begins` int64[runs + 1] are indices, the last one the number of samples; `hours` int64[runs] hours' begins in µs.
     """
     if not len(samples):
         return np.zeros(1, np.int64), np.empty(0, np.int64)

@@ -92,7 +92,7 @@ def timescale_server() -> Iterator[DatabaseServer]:
     programs = "/usr/lib/postgresql/17/bin"
     data = f"/var/lib/postgresql/watchkeep-{uuid4().hex[:12]}"
     port = _free_port()
-    log = tempfile.TemporaryFile()
+    log = tempfile.TemporaryFile()  # noqa: SIM115 - closed below, when the server has ended
     subprocess.run(
         [*inside, f"{programs}/initdb", f"--pgdata={data}", "--auth=trust", "--encoding=UTF8", "--locale=C", "-N"],
         check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60, cwd="/",

@@ -143,7 +143,8 @@ async def test_the_same_sample_twice_is_packed_once_and_the_last_arrival_wins(
     for value in (1.0, 2.0):
         async with writer.transaction() as transaction:
             batch = BatchColumns(
-                source_id=produced.sources[0], boot=1, number=1, first_at_us=to_us(at), items=np.array([item], np.int32),
+                source_id=produced.sources[0], boot=1, number=1, first_at_us=to_us(at),
+                items=np.array([item], np.int32),
                 offsets=np.zeros(1, np.int32), values=np.array([value]),
             )  # fmt: skip
             await copy_batches(transaction, [batch])

@@ -302,10 +302,13 @@ async def test_poison_is_kept_whole_and_counted(database: Database, writer: Writ
 async def test_data_the_database_refuses_is_told_apart_and_undoes_the_whole_transaction(
     database: Database, writer: Writer
 ) -> None:
-    with pytest.raises(StoreRefused):
+    async def store() -> None:
         async with writer.transaction() as transaction:
             await ensure_hosts(transaction, ["kept?"])
             await record_received(transaction, [ReceivedDelta(source_id=999, boot=1)])
+
+    with pytest.raises(StoreRefused):
+        await store()
     async with database.connection() as connection:
         assert await (await connection.execute("SELECT FROM host")).fetchall() == []
 
