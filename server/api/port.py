@@ -1,0 +1,64 @@
+"""Opens the web port: where the application meets the network, with bounds on idle and on stopping."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator
+
+
+class PortUnusable(Exception):
+    """The address cannot be listened on; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortTerms:
+    """Where to listen. A connection that sends no whole request head for `idle_seconds` is closed."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    tls: ssl.SSLContext | None = None
+    idle_seconds: float = 60.0
+    stop_seconds: float = 3.0
+
+
+@asynccontextmanager
+async def open_port(application: web.Application, terms: PortTerms) -> AsyncIterator[int]:
+    """Serve within the block and yield the real port (`port` 0 lets the system choose).
+
+    At the block's end streams end at once and running requests get `stop_seconds`. A request whose sender has gone is
+    cancelled. Raises PortUnusable.
+    """
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        keepalive_timeout=terms.idle_seconds,
+        shutdown_timeout=terms.stop_seconds,
+        handler_cancellation=True,
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, terms.host, terms.port, ssl_context=terms.tls)
+        try:
+            await site.start()
+        except OSError as error:
+            raise PortUnusable(_explain(error, terms)) from error
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def _explain(error: OSError, terms: PortTerms) -> str:
+    where = f"{terms.host}:{terms.port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where} is in use by another program: stop it, or choose another port with --port"
+    if error.errno == errno.EACCES:
+        return f"{where} needs rights this user lacks: choose a port of 1024 or above with --port"
+    return f"{where} cannot be listened on: {error.strerror or error}"
