@@ -95,7 +95,8 @@ async def test_the_newest_value_is_found_in_packed_history_too(signed_in: Site, 
 async def test_items_are_found_by_host_and_text_a_page_at_a_time(signed_in: Site, database: Database) -> None:
     await store_host(database, "db1", *(f"disk.read[sd{letter}]" for letter in "abcde"), "cpu.busy")
     await store_host(database, "db2", "disk.read[sda]")
-    found, after = [], 0
+    found: list[str] = []
+    after: int | None = 0
     while after is not None:
         page = await signed_in.get("/items", host="db1", search="DISK", limit=2, after=after)
         assert len(page["items"]) <= 2
