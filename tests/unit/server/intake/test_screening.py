@@ -1,0 +1,90 @@
+"""What is stored, what is a duplicate, what is refused and why."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+from core.model.ranges import RangeSet
+from core.model.record import Origin, pack_values
+from server.intake.ledger import Ledger
+from server.intake.screening import AHEAD_US, believable, screen
+from server.store.instants import to_us
+from server.store.received import ReceivedDelta
+from tests.unit.server.intake.arrivals import (
+    AGENT_KEY,
+    FOREIGN,
+    MINE,
+    MOVED_AT,
+    OTHER_PROXY_KEY,
+    PROXY_KEY,
+    REVOKED_KEY,
+    arrival,
+    directory,
+)
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from server.intake.screening import Screened
+
+NOW = to_us(MOVED_AT) + 3_600_000_000
+DAY = 86_400_000_000
+
+
+def made(number: int, at: int = NOW, source: UUID = MINE) -> bytes:
+    return pack_values(Origin(source, 5), number, 1, array("I", [1]), [at], array("d", [1.0]))
+
+
+def screened(*records: tuple[bytes, bytes], ledger: Ledger | None = None) -> Screened:
+    arrivals = [arrival(record, key) for record, key in records]
+    return screen(arrivals, ledger or Ledger(), directory(), believable(NOW, 30 * DAY))
+
+
+def test_a_record_of_a_source_is_admitted_from_its_own_key_and_from_its_groups_proxy() -> None:
+    result = screened((made(1), AGENT_KEY), (made(2), OTHER_PROXY_KEY))
+    assert [admitted.arrival.header.number for admitted in result.admitted] == [1, 2]
+    assert result.admitted[0].life == (1, 5)
+
+
+def test_a_proxy_may_relay_what_was_sampled_while_the_source_was_its_own_and_nothing_later() -> None:
+    before, after = to_us(MOVED_AT) - 1, to_us(MOVED_AT)
+    result = screened((made(1, before), PROXY_KEY), (made(2, after), PROXY_KEY))
+    assert [admitted.arrival.header.number for admitted in result.admitted] == [1]
+    assert [refusal.source for refusal in result.refused] == [None], "its true source's account stays untouched"
+
+
+def test_an_agent_speaks_for_nobody_else_and_a_revoked_or_unknown_key_for_nobody() -> None:
+    result = screened((made(1, source=FOREIGN), AGENT_KEY), (made(1), REVOKED_KEY), (made(1), b"?" * 32))
+    assert not result.admitted
+    assert len(result.reasons()) == 2
+
+
+def test_what_is_stored_refused_or_twice_in_the_group_is_a_duplicate_but_what_was_lost_may_still_come() -> None:
+    ledger = Ledger()
+    ledger.commit(
+        [
+            ReceivedDelta(source_id=1, boot=5, ranges=RangeSet([(1, 3)])),
+            ReceivedDelta(source_id=1, boot=5, refused=RangeSet([(4, 4)])),
+            ReceivedDelta(source_id=1, boot=5, lost=RangeSet([(5, 5)])),
+        ]
+    )
+    records = [(made(number), AGENT_KEY) for number in (2, 4, 5, 6, 6)]
+    result = screened(*records, ledger=ledger)
+    assert [each.header.number for each in result.duplicates] == [2, 4, 6]
+    assert [each.arrival.header.number for each in result.admitted] == [5, 6]
+
+
+def test_instants_too_far_ahead_or_older_than_retention_are_refused_in_the_sources_account() -> None:
+    result = screened(
+        (made(1, NOW + AHEAD_US + 1), AGENT_KEY),
+        (made(2, NOW - 30 * DAY - 1), OTHER_PROXY_KEY),
+        (made(3, NOW - 30 * DAY - 1), AGENT_KEY),
+        (made(4, NOW + AHEAD_US), AGENT_KEY),
+    )
+    assert [each.arrival.header.number for each in result.admitted] == [4]
+    assert [(each.arrival.header.number, each.source is not None) for each in result.refused] == [
+        (1, True),
+        (2, False),
+        (3, True),
+    ]
