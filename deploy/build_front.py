@@ -15,9 +15,8 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 try:
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -37,9 +36,8 @@ class FrontNotBuilt(Exception):
     """The pages could not be built; the message says what to do."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """How to call node and npm."""
+class Node(NamedTuple):
+    """How to call node and npm. Not a dataclass: hatchling runs this file without entering it in sys.modules."""
 
     node: Path
     npm: tuple[str, ...]

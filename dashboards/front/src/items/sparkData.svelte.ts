@@ -5,7 +5,7 @@ import type { Item, Series } from "../api/types.ts";
 
 const HOUR_MS = 3_600_000;
 const POINTS = 48;
-const AT_ONCE = 25;
+const AT_ONCE = 20;
 const MOST = 100;
 
 /** Lines for the first hundred numeric items; a missing line is no fault worth a word. */
