@@ -94,7 +94,8 @@ class Custody:
                     was_full = True
                 self._counters.set("custody.is_full", 1)
                 try:
-                    await asyncio.wait_for(self._room.wait(), _RETRY_SECONDS)
+                    async with asyncio.timeout(_RETRY_SECONDS):
+                        await self._room.wait()
                 except TimeoutError:
                     continue  # a disk that was full may have room by now
             else:

@@ -135,13 +135,15 @@ class Session:
 
     async def _converse(self, tasks: asyncio.TaskGroup) -> None:
         try:
-            welcome = await asyncio.wait_for(asyncio.shield(self._welcome), self._timings.welcome_seconds)
+            async with asyncio.timeout(self._timings.welcome_seconds):
+                welcome = await asyncio.shield(self._welcome)
         except TimeoutError as error:
             raise self._over(f"no welcome within {self._timings.welcome_seconds} s") from error
         tasks.create_task(self._beat(), name="link heartbeat")
         self._data.connect(self.upstream.data_endpoint(welcome.data_port))
         try:
-            subscription = await asyncio.wait_for(self._data.recv(), self._timings.welcome_seconds)
+            async with asyncio.timeout(self._timings.welcome_seconds):
+                subscription = await self._data.recv()
         except TimeoutError as error:
             raise self._over("its data plane does not answer") from error
         if subscription != b"\x01":

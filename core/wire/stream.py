@@ -87,7 +87,9 @@ class Stream:
             sent_bytes = self._send_next()
             if sent_bytes is None:
                 try:
-                    await asyncio.wait_for(self._wake.wait(), self._timings.heartbeat_seconds)
+                    # Not wait_for: in Python 3.11 it swallows a cancellation that meets the event it waits for.
+                    async with asyncio.timeout(self._timings.heartbeat_seconds):
+                        await self._wake.wait()
                 except TimeoutError:
                     self._look_whether_stuck()
             elif 0 < sent_bytes < _SMALL_FRAME_BYTES:

@@ -22,20 +22,19 @@ from core.wire.timings import LinkTimings
 from tests.support.records import BOOT, SOURCE, record
 
 if TYPE_CHECKING:
-    from core.wire.greeter import AckKind
-    from core.wire.messages import Configuration, Hello, Redirect, Refusal, SourceMessage
-    from core.wire.collector import LinkRefusal
     from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
     from pathlib import Path
     from typing import Any
     from uuid import UUID
 
     from core.security.keys import KeyPair
-    from core.wire.messages import Acknowledgements
+    from core.wire.collector import LinkRefusal
+    from core.wire.greeter import AckKind
+    from core.wire.messages import Acknowledgements, Configuration, Hello, Redirect, Refusal, SourceMessage
 
 SHORT = LinkTimings(
     heartbeat_seconds=0.1,
-    dead_seconds=1.0,
+    dead_seconds=3.0,
     welcome_seconds=2.0,
     clone_seconds=0.5,
     receiver_seconds=0.4,
@@ -58,10 +57,17 @@ class Ledger:
         self.collector: Collector | None = None
         self.answer: Redirect | Refusal | None = None
         self.says_stored = True
+        self.epoch = 1
         self.hellos: list[Hello] = []
         self.heard_messages: list[SourceMessage] = []
         self.room = asyncio.Event()
         self.room.set()
+
+    def reign(self, epoch: int, *, is_active: bool = True) -> None:
+        """Be the server of this epoch, or the standby beside it."""
+        assert self.collector is not None
+        self.epoch = epoch
+        self.collector.stand(role="server", epoch=epoch, is_active=is_active)
 
     async def greet(self, peer: Peer, hello: Hello) -> Welcome | Redirect | Refusal:
         self.hellos.append(hello)
@@ -70,12 +76,12 @@ class Ledger:
         boots = [boot for boot, _, _ in hello.boots]
         mine = {boot: self.received.get((peer.source or b"", boot), RangeSet()) for boot in boots}
         return Welcome(
-            epoch=1,
+            epoch=self.epoch,
             seen=tuple((boot, ranges.highest) for boot, ranges in mine.items()),
             stored=tuple((boot, tuple(ranges)) for boot, ranges in mine.items()),
         )
 
-    async def receive(self, peer: Peer, records: bytes) -> None:
+    async def receive(self, peer: Peer, records: bytes) -> None:  # noqa: ARG002 - the protocol's
         await self.room.wait()
         acks: dict[tuple[bytes, int], RangeSet] = {}
         for _, header in iterate(records):
@@ -86,7 +92,7 @@ class Ledger:
         if self.says_stored and self.collector is not None:
             self.collector.acknowledge("stored", acks)
 
-    async def heard(self, peer: Peer, message: SourceMessage) -> None:
+    async def heard(self, peer: Peer, message: SourceMessage) -> None:  # noqa: ARG002 - the protocol's
         del self.heard_messages[:-1000]
         self.heard_messages.append(message)
 
@@ -155,6 +161,7 @@ class End:
             data_port=data_port, clock=SystemClock(), receiver=self.ledger, counters=self.counters,
             timings=self.timings, window_bytes=self.window_bytes, on_refusal=self.refusals.append,
         )  # fmt: skip
+        collector.stand(role="server", epoch=self.ledger.epoch, is_active=True)
         self.ledger.collector = collector
         return collector
 

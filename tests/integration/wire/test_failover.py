@@ -1,0 +1,124 @@
+"""A source and several collectors: it goes to the next when one is gone, and back when the preferred one is steady."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.wire.curve import make_keys
+from core.wire.messages import Redirect
+from core.wire.publisher import Upstream
+from tests.support.links import End, Origin, peer_of, running
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def test_a_source_goes_to_the_next_collector_and_returns_to_the_preferred_one(tmp_path: Path) -> None:
+    keys = make_keys()
+    first, second = End([peer_of(keys)]), End([peer_of(keys)])
+    async with running(first, second):
+        origin = Origin(tmp_path, [first.upstream, second.upstream], keys=keys)
+        async with running(origin):
+            origin.publish(100)
+            await until(lambda: first.ledger.has(100))
+            await first.stop()
+            origin.publish(100)
+            await until(lambda: second.ledger.has(200, first=101), what="the second took over")
+            await first.start()
+            await until(lambda: origin.publisher.state.upstream == first.upstream, what="the return")
+            origin.publish(100)
+            await until(lambda: first.ledger.has(300, first=201))
+            await until(lambda: origin.spool.held_records == 0)
+
+
+async def test_what_a_dead_collector_took_and_never_stored_is_sent_to_the_next(tmp_path: Path) -> None:
+    keys = make_keys()
+    first, second = End([peer_of(keys)]), End([peer_of(keys)])
+    first.ledger.says_stored = False
+    async with running(first, second):
+        origin = Origin(tmp_path, [first.upstream, second.upstream], keys=keys)
+        origin.publish(200)
+        async with running(origin):
+            await until(lambda: first.ledger.has(200))
+            first.collector.acknowledge("taken", {(origin.source.bytes, origin.boot): [(1, 200)]})
+            await until(lambda: origin.notes.acks["taken"].covers(1, 200))
+            assert origin.spool.held_records == 200
+            await first.stop()
+            await until(lambda: second.ledger.has(200))
+            await first.start()
+
+
+async def test_a_standby_redirects_to_the_active_collector(tmp_path: Path) -> None:
+    keys = make_keys()
+    standby, other, active = End([peer_of(keys)]), End([peer_of(keys)]), End([peer_of(keys)])
+    standby.ledger.reign(0, is_active=False)
+    async with running(standby, other, active):
+        standby.ledger.answer = Redirect(endpoints=(active.upstream.endpoint,), reason="standby")
+        origin = Origin(tmp_path, [standby.upstream, other.upstream, active.upstream], keys=keys)
+        other.ledger.answer = Redirect(endpoints=(), reason="standby")
+        other.ledger.reign(0, is_active=False)
+        origin.publish(10)
+        async with running(origin):
+            await until(lambda: active.ledger.has(10))
+            assert not other.ledger.hellos
+            assert origin.counters.get("link.redirects") == 1
+
+
+async def test_a_redirect_to_a_stranger_is_not_followed(tmp_path: Path) -> None:
+    keys = make_keys()
+    standby, stranger, active = End([peer_of(keys)]), End([peer_of(keys)]), End([peer_of(keys)])
+    standby.ledger.reign(0, is_active=False)
+    async with running(standby, stranger, active):
+        standby.ledger.answer = Redirect(endpoints=(stranger.upstream.endpoint,), reason="standby")
+        origin = Origin(tmp_path, [standby.upstream, active.upstream], keys=keys)
+        origin.publish(10)
+        async with running(origin):
+            await until(lambda: active.ledger.has(10))
+            assert not stranger.ledger.hellos
+
+
+async def test_a_collector_that_stops_being_active_is_left(tmp_path: Path) -> None:
+    keys = make_keys()
+    first, second = End([peer_of(keys)]), End([peer_of(keys)])
+    async with running(first, second):
+        origin = Origin(tmp_path, [first.upstream, second.upstream], keys=keys)
+        async with running(origin):
+            await until(lambda: origin.publisher.state.upstream == first.upstream)
+            first.ledger.reign(1, is_active=False)
+            await until(lambda: origin.publisher.state.upstream == second.upstream)
+            origin.publish(10)
+            await until(lambda: second.ledger.has(10))
+
+
+async def test_a_server_of_an_epoch_that_is_over_is_left_for_good(tmp_path: Path) -> None:
+    keys = make_keys()
+    old, new = End([peer_of(keys)]), End([peer_of(keys)])
+    new.ledger.reign(5)
+    async with running(old, new):
+        origin = Origin(tmp_path, [new.upstream, old.upstream], keys=keys)
+        async with running(origin):
+            await until(lambda: origin.notes.epoch == 5)
+            await new.stop()
+            await until(lambda: origin.counters.get("link.stale_epochs") > 0, what="the old one refused")
+            origin.publish(10)
+            new.ledger.reign(6)
+            await new.start()
+            await until(lambda: new.ledger.has(10))
+            assert old.ledger.received_records == 0
+
+
+async def test_a_source_whose_upstreams_are_all_away_keeps_trying_and_keeps_everything(tmp_path: Path) -> None:
+    keys = make_keys()
+    end = End([peer_of(keys)])
+    nobody = Upstream(endpoint="tcp://127.0.0.1:9", key=make_keys().public)
+    async with running(end):
+        upstream = end.upstream
+        await end.stop()
+        origin = Origin(tmp_path, [nobody, upstream], keys=keys)
+        origin.publish(50)
+        async with running(origin):
+            await until(lambda: origin.counters.get("link.sessions") >= 6)
+            assert "nobody answers" in origin.publisher.state.trouble
+            await end.start()
+            await until(lambda: end.ledger.has(50))
