@@ -14,6 +14,7 @@ import socket
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -90,6 +91,7 @@ class Database:
         self._idle: list[Connection] = []
         self._slots = asyncio.Semaphore(options.max_connections)
         self._is_closed = False
+        self._backends: WeakKeyDictionary[Connection, Backend] = WeakKeyDictionary()
 
     @property
     def options(self) -> DatabaseOptions:
@@ -153,6 +155,12 @@ class Database:
             if connection is not None:
                 await self._give_back(connection, is_sound=is_sound)
 
+    async def backend(self, connection: Connection) -> Backend:
+        """Return which server process serves a connection lent by `connection`; asked once in its life."""
+        if connection not in self._backends:
+            self._backends[connection] = await backend_of(connection)
+        return self._backends[connection]
+
     async def dedicated(self) -> Connection:
         """Open a connection outside the set, in autocommit mode; the caller closes it. Raises StoreAway."""
         with translated():
@@ -165,12 +173,16 @@ class Database:
                 connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
         except TimeoutError:
             raise StoreAway(f"the database did not answer a connection attempt within {limit} s") from None
-        register_columns(connection)
-        with watchdog(connection, limit):
-            await connection.execute(
-                "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS u (name, value)",
-                self._settings(connection),
-            )
+        try:
+            register_columns(connection)
+            with watchdog(connection, limit):
+                await connection.execute(
+                    "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS u (name, value)",
+                    self._settings(connection),
+                )
+        except BaseException:  # cancelled too: nobody else knows of this connection yet
+            connection.pgconn.finish()
+            raise
         return connection
 
     def _settings(self, connection: Connection) -> tuple[list[str], list[str]]:

@@ -102,12 +102,12 @@ class EmbeddedPostgres:
     @property
     def dsn(self) -> str:
         """The connection string of our role, over loopback TCP, with its password; EmbeddedError when stopped."""
-        return self._conninfo(user=ROLE, dbname=DATABASE, secret="password")
+        return self._conninfo(user=ROLE, dbname=DATABASE, kept_in="password")
 
     @property
     def superuser_dsn(self) -> str:
         """The connection string of the database's superuser, for tests and repair."""
-        return self._conninfo(user=_SUPERUSER, dbname="postgres", secret="superuser-password")
+        return self._conninfo(user=_SUPERUSER, dbname="postgres", kept_in="superuser-password")
 
     @property
     def pid(self) -> int:
@@ -275,8 +275,8 @@ class EmbeddedPostgres:
             new.rename(path)
         return path
 
-    def _conninfo(self, *, user: str, dbname: str, secret: str) -> str:
-        password = (self.folder / secret).read_text().strip()
+    def _conninfo(self, *, user: str, dbname: str, kept_in: str) -> str:
+        password = (self.folder / kept_in).read_text().strip()
         return make_conninfo("", host="127.0.0.1", port=self._state().port, user=user, dbname=dbname, password=password)
 
     def _state(self) -> PostmasterFile:

@@ -99,6 +99,8 @@ def cut_by_hour(samples: Samples) -> tuple[NDArray[np.int64], NDArray[np.int64]]
 
 def items_of(samples: Samples) -> Iterator[tuple[int, Samples]]:
     """Yield (item id, its samples) of ordered samples."""
+    if not len(samples):
+        return
     begins = np.flatnonzero(np.diff(samples.items, prepend=-1))
     ends = np.append(begins[1:], len(samples))
     for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):

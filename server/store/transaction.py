@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from server.store.database import Database, backend_of
+from server.store.database import Database
 from server.store.errors import Fenced, StoreAway, StoreBusy
 from server.store.received import read_received
 
@@ -66,7 +66,7 @@ class Writer:
         Cancelled during COMMIT: unknown, as after a kill.
         """
         async with self._database.connection(timeout_seconds) as connection:
-            backend = await backend_of(connection)
+            backend = await self._database.backend(connection)
             await connection.execute("BEGIN")
             try:
                 await self._lock_epoch(connection)

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.model.ranges import RangeSet
+from server.store.received import Received, from_multirange, to_multirange
+
+
+def test_multiranges_are_read_in_postgresqls_canonical_form() -> None:
+    assert from_multirange("{[1,5),[7,8)}") == RangeSet([(1, 4), (7, 7)])
+    assert from_multirange("{}") == RangeSet()
+    assert to_multirange(RangeSet([(1, 4), (7, 7)])) == "{[1,4],[7,7]}"
+
+
+@given(st.lists(st.tuples(st.integers(1, 2**62), st.integers(0, 1000)), max_size=20))
+def test_canonical_text_and_range_set_agree(pieces: list[tuple[int, int]]) -> None:
+    ranges = RangeSet((first, first + more) for first, more in pieces)
+    canonical = "{" + ",".join(f"[{first},{last + 1})" for first, last in ranges) + "}"
+    assert from_multirange(canonical) == ranges
+
+
+def test_a_life_is_complete_only_when_every_number_has_ended() -> None:
+    def life(ranges: RangeSet, last_number: int | None) -> Received:
+        return Received(
+            source_id=1, boot=1, ranges=ranges, lost=RangeSet([(3, 3)]), refused=RangeSet([(5, 5)]),
+            last_number=last_number, closed_at=None,
+        )  # fmt: skip
+
+    assert life(RangeSet([(1, 2), (4, 4)]), 5).is_complete
+    assert not life(RangeSet([(1, 2), (4, 4)]), 6).is_complete
+    assert not life(RangeSet([(1, 2)]), 5).is_complete
+    assert not life(RangeSet([(1, 2), (4, 4)]), None).is_complete
