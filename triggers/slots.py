@@ -65,6 +65,7 @@ class Slots:
             self.item[slots] = fresh
             self.bound_at[slots] = now_us
             self.since[slots] = now_us
+            self.wanted_us[slots] = 0
         return self._of_item[items].astype(np.int64)
 
     def give(self, slots: Rows) -> None:

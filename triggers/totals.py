@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 
+_ROUNDING = 2.0**-53
+
+
 class Total(Protocol):
     """One total per row of a track. `rows` are distinct within a call."""
 
@@ -33,29 +36,39 @@ class Total(Protocol):
     def remove(self, rows: Rows, values: Floats) -> Flags:
         """A value leaves each window; tells which rows must be recomputed from their windows now."""
 
+    def is_doubtful(self, rows: Rows) -> Flags:
+        """Tell which totals have lost so much that they must be recomputed."""
+
     def recompute(self, rows: Rows, stretch: Stretch) -> None:
         """Compute anew from whole windows, none of them empty."""
 
     def read(self, rows: Rows) -> Floats:
-        """The totals; not finite where the carried total is of no use and has to be recomputed."""
+        """The totals."""
 
 
 class Sum:
-    """A sum in twice the precision of a float (Knuth's TwoSum), so that what entered leaves without a trace."""
+    """A sum in twice the precision of a float (Knuth's TwoSum), so that what entered leaves without a trace.
+
+    What even that may have lost is bounded in a third column: when it could show (a huge value came and went, the sum
+    overflowed), the sum is computed anew. Whole numbers of usual size lose nothing.
+    """
 
     def __init__(self, table: Table) -> None:
         self._high: Floats = table.column(np.float64, 0.0)
         self._low: Floats = table.column(np.float64, 0.0)
+        self._lost: Floats = table.column(np.float64, 0.0)
 
     def save(self, rows: Rows, journal: Journal) -> None:
-        """Note both halves."""
+        """Note all columns."""
         journal.save(self._high, rows)
         journal.save(self._low, rows)
+        journal.save(self._lost, rows)
 
     def clear(self, rows: Rows) -> None:
         """Set to 0."""
         self._high[rows] = 0.0
         self._low[rows] = 0.0
+        self._lost[rows] = 0.0
 
     def add(self, rows: Rows, values: Floats) -> None:
         """Add and keep the rounding error."""
@@ -63,12 +76,19 @@ class Sum:
         after = before + values
         part = after - before
         self._high[rows] = after
-        self._low[rows] += (before - (after - part)) + (values - part)
+        low = self._low[rows] + ((before - (after - part)) + (values - part))
+        self._low[rows] = low
+        self._lost[rows] += np.abs(low) * _ROUNDING
 
     def remove(self, rows: Rows, values: Floats) -> Flags:
-        """Subtract; never asks for recomputation here: `read` shows when the sum went out of range."""
+        """Subtract; asks for recomputation by `is_doubtful` only."""
         self.add(rows, -values)
         return np.zeros(len(rows), bool)
+
+    def is_doubtful(self, rows: Rows) -> Flags:
+        """Doubt a sum of which more than its last bits may be lost."""
+        is_kept: Flags = self._lost[rows] <= np.abs(self._high[rows]) * (4 * _ROUNDING)  # false for NaN
+        return ~is_kept
 
     def recompute(self, rows: Rows, stretch: Stretch) -> None:
         """Sum each window almost exactly.
@@ -83,6 +103,7 @@ class Sum:
         upper = (spread + stretch.values) - spread
         self._high[rows] = np.add.reduceat(upper, stretch.starts)
         self._low[rows] = np.add.reduceat(stretch.values - upper, stretch.starts)
+        self._lost[rows] = 0.0
 
     def read(self, rows: Rows) -> Floats:
         """The rounded sum."""
@@ -113,6 +134,10 @@ class Extreme:
         """Ask for recomputation where the extreme itself left."""
         has_left: Flags = self._extreme[rows] == values
         return has_left
+
+    def is_doubtful(self, rows: Rows) -> Flags:
+        """Never: an extreme is exact."""
+        return np.zeros(len(rows), bool)
 
     def recompute(self, rows: Rows, stretch: Stretch) -> None:
         """Search the windows."""

@@ -120,7 +120,7 @@ class Track:
                 total.add(rows[known], values[known])
             must_recompute = must_recompute | (self._slots.head[slots] % _RECOMPUTE_EVERY == 0)
             for total in self._totals.values():
-                must_recompute |= ~np.isfinite(total.read(rows))
+                must_recompute |= total.is_doubtful(rows)
             again = np.flatnonzero(must_recompute & (self._slots.head[slots] > self.tail[rows]))
             if len(again):
                 self._recompute(rows[again], slots[again])

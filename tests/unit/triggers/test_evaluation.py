@@ -9,7 +9,8 @@ import pytest
 
 from tests.unit.triggers.reference import Instance, Reference, Sample
 from triggers.compile import compile_expression
-from triggers.evaluation import Columns, Evaluator, Instances, nothing_is_judgeable
+from triggers.evaluation import Columns, Evaluator, Instances, Staged, nothing_is_judgeable
+from triggers.rings import MAX_SAMPLES
 
 SECOND = 1_000_000
 EXPRESSIONS = (
@@ -21,7 +22,7 @@ EXPRESSIONS = (
     "count(a, 5s) < 3",
     "count(a, 3s) >= 2 and nodata(b, 4s)",
     "nodata(a, 6s)",
-    "timeleft(a, 8s, 7) < 9.37",
+    "timeleft(a, 8s, 7.0003) < 9.37",
     "(avg(a, 5s) - avg(a, 12s)) / last(a) > 0.3",
     "last(a) + last(b) > last(c)",
     'avg(a, 7s) > avg(host("x"), d, 7s)',
@@ -89,12 +90,12 @@ class Both:
             before = memory(self.evaluator)
             self.evaluator.evaluate(columns(samples), self.now).drop()
             assert memory(self.evaluator) == before, "a dropped group left a trace"
+        states_before = [column.tolist() for column in self.evaluator.states()]
         staged = self.evaluator.evaluate(columns(samples), self.now)
-        states_before = self.evaluator.states()
         events, late = self.reference.evaluate(samples, self.now)
         assert staged.late.tolist() == late
         assert_same_events(staged, events)
-        assert all((a == b).all() for a, b in zip(states_before, self.evaluator.states(), strict=True))
+        assert [column.tolist() for column in self.evaluator.states()] == states_before
         staged.commit()
         self.history += samples
 
@@ -144,7 +145,7 @@ def memory(evaluator: Evaluator) -> list[bytes]:
     return found + [column.tobytes() for column in held]
 
 
-def assert_same_events(staged, events) -> None:  # type: ignore[no-untyped-def]  # the test's own pair
+def assert_same_events(staged: Staged, events: list[tuple[int, int, int, float]]) -> None:
     found = staged.events
     assert list(zip(found.keys.tolist(), found.changes.tolist(), found.instants.tolist(), strict=True)) == [
         event[:3] for event in events
@@ -173,3 +174,200 @@ def test_columns_yield_what_one_value_at_a_time_yields(seed: int) -> None:
             case "refill":
                 both.refill()
         both.assert_same_states()
+
+
+@dataclass
+class Watch:
+    """One expression over items 0, 1, … as instance key 1."""
+
+    expression: str
+    is_open: bool = False
+    evaluator: Evaluator = field(default_factory=Evaluator)
+
+    def __post_init__(self) -> None:
+        compiled = compile_expression(self.expression)
+        items = tuple(range(len(compiled.references)))
+        self.evaluator.add(compiled, instances([1], [items], self.is_open), 0)
+
+    def receive(self, *samples: Sample, now: int = 0) -> list[tuple[int, int, float]]:
+        scaled = [(item, at * SECOND, value) for item, at, value in samples]
+        return self.take(self.evaluator.evaluate(columns(scaled), now * SECOND))
+
+    def tick(self, now: int, is_judgeable: bool = True) -> list[tuple[int, int, float]]:
+        return self.take(self.evaluator.tick(now * SECOND, lambda items: np.full(len(items), is_judgeable)))
+
+    def take(self, staged: Staged) -> list[tuple[int, int, float]]:
+        """The events as (change, second, value)."""
+        events = staged.events
+        staged.commit()
+        seconds = (events.instants // SECOND).tolist()
+        return list(zip(events.changes.tolist(), seconds, events.values.tolist(), strict=True))
+
+    @property
+    def state(self) -> int:
+        return int(self.evaluator.states()[1][0])
+
+
+OPENED, RESOLVED = 1, 0
+
+
+def test_a_short_spike_inside_one_group_opens_and_resolves() -> None:
+    watch = Watch("last(a) > 90")
+    events = watch.receive((0, 10, 5.0), (0, 30, 7.0), (0, 20, 95.0))
+    assert events == [(OPENED, 20, 95.0), (RESOLVED, 30, 7.0)]
+
+
+def test_several_items_are_seen_in_the_order_of_their_instants_whatever_the_order_of_arrival() -> None:
+    watch = Watch("last(a) > 5 and last(b) > 5")
+    events = watch.receive((0, 10, 9.0), (0, 20, 1.0), (0, 40, 9.0), (1, 15, 9.0), (1, 30, 1.0), (1, 40, 9.0))
+    assert events == [(OPENED, 15, 9.0), (RESOLVED, 20, 1.0), (OPENED, 40, 9.0)]
+
+
+def test_a_late_sample_raises_no_event_and_is_marked() -> None:
+    watch = Watch("last(a) > 90")
+    watch.receive((0, 10, 5.0))
+    staged = watch.evaluator.evaluate(columns([(0, 10 * SECOND, 95.0), (0, 9 * SECOND, 95.0), (7, 1, 0.0)]), 0)
+    assert (staged.late.tolist(), len(staged.events)) == ([True, True, False], 0)
+
+
+def test_unknown_neither_opens_nor_resolves() -> None:
+    watch = Watch("10 / last(a) > 2", is_open=True)
+    assert watch.state == 1
+    assert watch.receive((0, 1, 0.0)) == []
+    assert watch.state == 2
+    assert watch.receive((0, 2, math.nan)) == []
+    assert watch.receive((0, 3, 1.0)) == [], "it was open all the time"
+    assert watch.receive((0, 4, 100.0)) == [(RESOLVED, 4, 100.0)]
+
+
+def test_a_window_that_runs_empty_is_unknown_and_its_problem_stays() -> None:
+    watch = Watch("avg(a, 1m) > 90")
+    assert watch.receive((0, 100, 95.0), now=100) == [(OPENED, 100, 95.0)]
+    assert watch.tick(159) == []
+    assert watch.state == 1
+    assert watch.tick(160) == []
+    assert watch.state == 2
+
+
+def test_silence_is_a_problem_only_when_it_is_the_items_own() -> None:
+    watch = Watch("nodata(a, 2m)")
+    watch.receive((0, 100, 1.0), now=100)
+    assert watch.tick(220) == []
+    assert watch.tick(221, is_judgeable=False) == []
+    assert watch.state == 2
+    assert [event[:2] for event in watch.tick(222)] == [(OPENED, 222)]
+    assert [event[:2] for event in watch.receive((0, 223, 1.0), now=223)] == [(RESOLVED, 223)]
+
+
+def test_a_restart_neither_raises_nor_resolves_silence_by_itself() -> None:
+    started = Watch("nodata(a, 2m)", is_open=True)
+    assert started.take(started.evaluator.tick(60 * SECOND, nothing_is_judgeable)) == []
+    assert started.take(started.evaluator.tick(600 * SECOND, nothing_is_judgeable)) == []
+    assert started.state == 1
+    assert started.tick(601) == [], "still silent: the problem goes on"
+    assert [event[:2] for event in started.receive((0, 602, 1.0), now=602)] == [(RESOLVED, 602)]
+
+
+def test_too_few_values_of_a_new_item_are_no_problem_before_it_is_as_old_as_the_window() -> None:
+    watch = Watch("count(a, 5m) < 3")
+    assert watch.receive((0, 10, 1.0), (0, 299, 1.0), now=299) == []
+    assert watch.receive((0, 310, 1.0), now=310) == [(OPENED, 310, 2.0)]
+    known = Watch("count(a, 5m) < 3")
+    known.evaluator.watched_since(np.array([0], np.int32), np.array([-300 * SECOND]))
+    assert known.receive((0, 10, 1.0), now=10) == [(OPENED, 10, 1.0)]
+
+
+def test_an_event_never_lies_before_the_one_before_it() -> None:
+    watch = Watch("nodata(a, 1m)")
+    watch.receive((0, 5, 1.0), now=100)
+    assert [event[:2] for event in watch.tick(200)] == [(OPENED, 200)]
+    assert [event[:2] for event in watch.receive((0, 150, 1.0), now=201)] == [(RESOLVED, 200)], "a slow clock"
+
+
+def test_history_fills_the_windows_and_is_asked_for_once() -> None:
+    watch = Watch("avg(a, 1m) > 5 and last(b) > 0")
+    needs = watch.evaluator.needs()
+    assert dict(zip(needs.items.tolist(), needs.window_seconds.tolist(), strict=True)) == {0: 60.0, 1: 0.0}
+    stored = [(0, at, float(at)) for at in (30, 10, 20, 1)] + [(1, 4, 1.0)]
+    watch.evaluator.refill(columns([(item, at * SECOND, value) for item, at, value in stored]))
+    watch.evaluator.refilled(needs.items)
+    assert len(watch.evaluator.needs().items) == 0
+    assert watch.receive((0, 65, 40.0)) == [(OPENED, 65, 25.0)]
+
+
+def test_a_window_holds_a_bounded_number_of_samples() -> None:
+    watch = Watch("count(a, 1d) > 0 and min(a, 1d) < 2")
+    watch.evaluator.watched_since(np.array([0], np.int32), np.array([-86400 * SECOND]))
+    history = [(0, at * 1000, float(at)) for at in range(1, 2 * MAX_SAMPLES)]
+    watch.evaluator.refill(columns(history))
+    assert watch.receive((0, 3600, 0.0)) == [(OPENED, 3600, float(MAX_SAMPLES))]
+    for at in range(3601, 3610):
+        watch.receive((0, at, 5.0))
+    (track,) = (track for call, track in watch.evaluator._windows.tracks.items() if call.function == "count")
+    assert track.value.tolist()[0] == MAX_SAMPLES
+
+
+def test_a_failed_evaluation_leaves_no_trace_and_the_next_one_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch("avg(a, 1m) > 5")
+    watch.receive((0, 1, 1.0))
+    before = memory(watch.evaluator)
+    with monkeypatch.context() as patch:
+        patch.setattr(watch.evaluator._edges, "readers", _no_memory)
+        with pytest.raises(MemoryError):
+            watch.receive(*[(0, at, 100.0) for at in range(2, 40)])
+    assert memory(watch.evaluator) == before
+    assert watch.receive((0, 2, 100.0)) == [(OPENED, 2, 50.5)]
+
+
+def _no_memory(*_: object) -> None:
+    raise MemoryError
+
+
+def test_one_stage_at_a_time_and_each_ends_once() -> None:
+    watch = Watch("last(a) > 5")
+    staged = watch.evaluator.evaluate(columns([(0, 1, 9.0)]), 0)
+    with pytest.raises(RuntimeError, match="neither committed nor dropped"):
+        watch.evaluator.tick(0, nothing_is_judgeable)
+    assert watch.state == 2, "what is staged does not show"
+    staged.commit()
+    assert watch.state == 1
+    with pytest.raises(RuntimeError, match="already"):
+        staged.drop()
+
+
+def test_a_key_is_bound_once() -> None:
+    watch = Watch("last(a) > 5")
+    with pytest.raises(ValueError, match="key 1"):
+        watch.evaluator.add(compile_expression("last(a) > 6"), instances([2, 1], [(0,), (1,)]), 0)
+    assert watch.evaluator.states()[0].tolist() == [1]
+
+
+def test_what_nobody_reads_is_forgotten() -> None:
+    evaluator = Evaluator()
+    keys = list(range(500))
+    evaluator.add(compile_expression("avg(a, 5m) > last(b)"), instances(keys, [(key, 7) for key in keys]), 0)
+    evaluator.add(compile_expression("max(a, 5m) > 1"), instances([900], [(7,)]), 0)
+    evaluator.remove(np.array([*keys, 900]))
+    assert len(evaluator._slots) == 0
+    assert not evaluator._windows.tracks
+    assert evaluator._bundle_of == {}
+    assert evaluator.states()[0].tolist() == []
+
+
+def test_one_item_read_by_very_many_instances_reaches_them_all() -> None:
+    evaluator = Evaluator()
+    keys = list(range(20_000))
+    compiled = compile_expression('last(a) > 0 and last(host("gate"), up)')
+    evaluator.add(compiled, instances(keys, [(key, 50_000) for key in keys]), 0)
+    evaluator.evaluate(columns([(key, 1, 1.0) for key in keys]), 0).commit()
+    assert len(evaluator.evaluate(columns([(50_000, 2, 1.0)]), 0).events) == 20_000
+
+
+def test_sums_do_not_drift_after_values_of_any_size() -> None:
+    random = Random(5)
+    watch = Watch("avg(a, 20s) > 5")
+    values = [random.choice([1e17, -1e17, 0.1, 3.7, 1e-9, 1e300, -1e300]) for _ in range(5000)]
+    values += [0.1] * 20
+    watch.receive(*[(0, at, value) for at, value in enumerate(values)])
+    (track,) = watch.evaluator._windows.tracks.values()
+    assert track.value.tolist()[0] == pytest.approx(0.1, rel=1e-15)
