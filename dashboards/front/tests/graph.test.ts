@@ -45,8 +45,8 @@ test("reading inside a gap finds no value, shortly after one finds it", () => {
   assert.equal(valueAt(one, 500, 30), null);
 });
 
-test("an address that makes no sense shows the last hour", () => {
-  assert.deepEqual(windowFrom(new URLSearchParams("range=3y&from=5&to=1")), { range: "1h" });
+test("an address that makes no sense shows the last quarter of an hour", () => {
+  assert.deepEqual(windowFrom(new URLSearchParams("range=3y&from=5&to=1")), { range: "15m" });
 });
 
 test("a window survives its own address", () => {

@@ -2,7 +2,7 @@
 
 import { clock } from "../live/clock.svelte.ts";
 import { route } from "../route.svelte.ts";
-import { extentOf, type GraphWindow, isLive, moved, queryOf, RANGES, windowFrom, zoomed } from "./window.ts";
+import { extentOf, type GraphWindow, isLive, moved, queryOf, type RangeName, RANGES, windowFrom, zoomed } from "./window.ts";
 
 export type GraphAction = "in" | "out" | "past" | "future" | "live";
 const SLOW_MS = 10_000;
@@ -17,7 +17,7 @@ export class GraphView {
   });
   /** The instant under the cursor. */
   reading = $state<number | null>(null);
-  #lastRange: "5m" | "15m" | "1h" | "6h" | "24h" | "7d" = "1h";
+  #lastRange: RangeName = "15m";
 
   choose = (view: GraphWindow): void => {
     if (isLive(this.view)) this.#lastRange = this.view.range;

@@ -32,13 +32,13 @@ export function extentOf(view: GraphWindow, now: number): { from: number; to: nu
   return isLive(view) ? { from: now - RANGES[view.range], to: now } : view;
 }
 
-/** Read a window from an address; anything wrong means the last hour. */
+/** Read a window from an address; anything wrong means the last quarter of an hour. */
 export function windowFrom(query: URLSearchParams): GraphWindow {
   const from = Number(query.get("from"));
   const to = Number(query.get("to"));
   if (from > 0 && to > from) return { from, to };
   const range = query.get("range");
-  return { range: RANGE_NAMES.find((known) => known === range) ?? "1h" };
+  return { range: RANGE_NAMES.find((known) => known === range) ?? "15m" };
 }
 
 /** The window as an address has it. */
