@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import web
-
 from core.runtime.counters import Counters
 from core.runtime.logging import Log
 from core.wire.collector import Collector
 from core.wire.curve import load_or_create
 from server.api.application import make_application
 from server.api.composition import make_services
+from server.api.port import PortTerms, open_port
 from server.api.services import WebTerms
 from server.distribution.distributor import Distributor
 from server.health import Health, Refusals
@@ -28,6 +27,8 @@ from server.store.migrate import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from aiohttp import web
 
     from core.runtime.clock import Clock
     from core.wire.timings import LinkTimings
@@ -54,8 +55,8 @@ async def run_server(
 ) -> None:
     """Serve until cancelled, active or standby; a clean end hands the lease over at once.
 
-    `ready` is called with the page's URL once it is served. Raises Replaced, MigrationError, KeyFault, OSError (a port
-    is taken).
+    `ready` is called with the page's URL once it is served. Raises Replaced, MigrationError, KeyFault, PortUnusable,
+    CollectorFault.
     """
     options = DatabaseOptions(dsn=settings.dsn, server=settings.name)
     await _wait_for_store(options, clock)
@@ -176,15 +177,8 @@ async def _keep_telling(distributor: Distributor, desk: Desk, presence: Presence
 
 
 async def _serve_web(application: web.Application, settings: ServerSettings, ready: Callable[[str], None]) -> None:
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=2.0)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, settings.web_listen, settings.web_port)
-        await site.start()
-        port = runner.addresses[0][1]
+    async with open_port(application, PortTerms(host=settings.web_listen, port=settings.web_port)) as port:
         url = f"http://{settings.web_listen}:{port}/"
         log.info("the page is served", url=url)
         ready(url)
         await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()

@@ -12,6 +12,7 @@ from core.runtime.logging import configure
 from core.security.keys import KeyFault
 from core.wire.collector import CollectorFault
 from dashboards.serving import serve_pages
+from server.api.port import PortUnusable
 from server.daemon import Replaced, run_server
 from server.settings import ServerSettings
 from server.store.errors import StoreError
@@ -42,7 +43,7 @@ def server_command(config: Path | None, *, sample: bool, ready_file: Path | None
         run_until_signal(run_server(settings, SystemClock(), pages=serve_pages(), ready=_write_to(ready_file)))
     except* Replaced as group:
         _end(group, 3)
-    except* (StoreError, KeyFault, CollectorFault, OSError) as group:
+    except* (StoreError, KeyFault, CollectorFault, PortUnusable, OSError) as group:
         _end(group, 1)
 
 

@@ -79,9 +79,11 @@ async def _run_children(
     wishes: Wishes, layout: Layout, installation: Installation, children: list[Child], postgres: EmbeddedPostgres
 ) -> None:
     try:
-        for child in children:
+        server, *others = children
+        await server.start()
+        await _await_page(installation.url, server)
+        for child in others:  # a part that finds nobody there would wait before it tries again
             await child.start()
-        await _await_page(installation.url, children[0])
         _announce(wishes, layout, installation, children, postgres)
         async with asyncio.TaskGroup() as tasks:
             for child in children:

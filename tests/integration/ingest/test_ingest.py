@@ -1,0 +1,158 @@
+"""What ingest stores, and what it does with what cannot be stored, on a real database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from server.inventory.apply import apply, check_documents, propose
+from server.inventory.check import documents_from_plain
+from server.store.database import DatabaseOptions
+from server.store.definitions import Author
+from server.store.lease import take
+from server.store.outbox import claim
+from server.store.problems import ProblemFilter, read_problems
+from server.store.quarantine import read_quarantined
+from server.store.transaction import Writer
+from tests.integration.ingest.reigning import Feed, ingesting
+from tests.support.cutting import cutter
+
+if TYPE_CHECKING:
+    from server.store.database import Connection, Database
+
+TEMPLATE = {
+    "kind": "template",
+    "name": "t",
+    "items": [{"item": "load"}],
+    "triggers": [{"name": "Busy on {host}", "expression": "last(load) > 90", "severity": "high"}],
+}
+HOST = {"kind": "host", "name": "h", "templates": ["t"]}
+RECEIVER = {"kind": "receiver", "name": "r", "webhook": {"url": "https://example.org/"}}
+
+
+async def stored_values(connection: Connection) -> list[float]:
+    rows = await (await connection.execute("SELECT value FROM samples ORDER BY value")).fetchall()
+    return [row[0] for row in rows]
+
+
+async def define(database: Database) -> None:
+    checked = check_documents(documents_from_plain([TEMPLATE, HOST, RECEIVER]))
+    proposal = await propose(database, checked, via="file")
+    await apply(database, proposal, Author(name="test", via="file"))
+
+
+async def test_what_arrives_twice_in_any_order_is_stored_once_and_always_acknowledged(
+    writer: Writer, database: Database
+) -> None:
+    async with ingesting(writer, database) as feed:
+        dictionary, one, two, three = feed.dictionary("load"), feed.values(1), feed.values(2), feed.values(3)
+        await feed.put(three, dictionary, one)
+        await feed.settled(1, 2, 4)
+        await feed.put(one, two, three, three)
+        await feed.settled(1, 2, 3, 4)
+        assert feed.counters.get("ingest.duplicate_records") == 3
+        async with database.connection() as connection:
+            assert await stored_values(connection) == [1, 2, 3]
+
+
+async def test_samples_that_outrun_their_dictionary_wait_for_it(writer: Writer, database: Database) -> None:
+    async with ingesting(writer, database) as feed:
+        dictionary, early = feed.dictionary("load"), feed.values(7)
+        await feed.put(early)
+        await feed.put(dictionary)
+        await feed.settled(1, 2)
+        assert not feed.listener.refusals
+        async with database.connection() as connection:
+            assert await stored_values(connection) == [7]
+
+
+async def test_a_poison_record_goes_to_quarantine_and_its_neighbours_are_stored(
+    writer: Writer, database: Database
+) -> None:
+    async with ingesting(writer, database) as feed:
+        good, foreign, bad_key = feed.dictionary("load"), feed.values(5, item=99), feed.dictionary("", version=2)
+        after = feed.values(6)
+        await feed.put(good, foreign, bad_key, after)
+        await feed.settled(1, 2, 3, 4)
+        assert set(feed.listener.refusals) == {2, 3}
+        async with database.connection() as connection:
+            assert await stored_values(connection) == [6]
+            kept = {each.number: each.reason for each in await read_quarantined(connection)}
+    assert "item number 99" in kept[2]
+    assert "refuses the data" in kept[3]
+
+
+async def test_a_problem_opens_and_resolves_with_its_samples_and_its_notices_are_owed(
+    writer: Writer, database: Database
+) -> None:
+    await define(database)
+    async with ingesting(writer, database) as feed:
+        await feed.put(feed.dictionary("load"), feed.values(10))
+        await feed.settled(1, 2)
+        await feed.bound()
+        spike = feed.values(95, 99, 20)
+        await feed.put(spike)
+        await feed.settled(3)
+        await feed.put(spike)
+        await feed.put(feed.values(30))
+        await feed.settled(4)
+    async with database.connection() as connection:
+        (problem,) = await read_problems(connection, ProblemFilter(state="all"))
+        assert (problem.name, problem.value, problem.resolved_at is None) == ("Busy on h", 95, False)
+        cursor = await connection.execute("SELECT kind FROM event ORDER BY id")
+        assert [row[0] for row in await cursor.fetchall()] == ["opened", "resolved"]
+        first = await claim(connection, epoch=writer.epoch)
+        assert [notice.payload["event"] for notice in first] == ["opened"], "its end is told after its beginning"
+
+
+@pytest.mark.parametrize("harm", ["after", "before"])
+async def test_an_unanswered_commit_is_settled_by_what_is_stored(
+    database_options: DatabaseOptions, database: Database, harm: str
+) -> None:
+    await define(database)
+    address = conninfo_to_dict(database_options.dsn)
+    async with cutter(str(address["host"]), int(str(address["port"]))) as cut:
+        cut_options = DatabaseOptions(dsn=make_conninfo(database_options.dsn, port=cut.port), server="one")
+        lease = await take(cut_options, endpoint="here")
+        assert lease is not None
+        writer = Writer(cut_options, lease.epoch)
+        try:
+            async with ingesting(writer, database) as feed:
+                await feed.put(feed.dictionary("load"), feed.values(10))
+                await feed.settled(1, 2)
+                await feed.bound()
+                cut.arm(b"COMMIT\0", harm)
+                await feed.put(feed.values(95))
+                await feed.settled(3)
+                await feed.put(feed.values(20))
+                await feed.settled(4)
+                assert feed.counters.get("ingest.unknown_commits") == 1
+                assert feed.counters.get("ingest.duplicate_records") == 0
+        finally:
+            await writer.close()
+    assert cut.done.is_set()
+    async with database.connection() as connection:
+        assert await stored_values(connection) == [10, 20, 95]
+        cursor = await connection.execute("SELECT kind FROM event ORDER BY id")
+        assert [row[0] for row in await cursor.fetchall()] == ["opened", "resolved"]
+
+
+async def test_what_was_stored_under_an_earlier_reign_is_a_duplicate_in_the_next(
+    writer: Writer, database: Database
+) -> None:
+    async with ingesting(writer, database) as first:
+        records = [first.dictionary("load"), first.values(1)]
+        await first.put(*records)
+        await first.settled(1, 2)
+    async with ingesting(writer, database) as second:
+        await second.put(*records)
+        more = Feed(second.reception, second.listener, second.counters, second.watch)
+        more.boot = first.boot
+        more._number = 2
+        await more.put(more.values(2))
+        await more.settled(1, 2, 3)
+        assert second.counters.get("ingest.duplicate_records") == 2
+        async with database.connection() as connection:
+            assert await stored_values(connection) == [1, 2]
