@@ -133,10 +133,10 @@ class Dispatcher:
                 break
         async with self._writer.database.connection() as connection:
             due = await outbox.seconds_until_due(connection)
-        # Overdue and yet not claimable: its receiver is busy or its opening is not told yet. A receipt wakes us.
-        return (
-            terms.look_again_seconds if due is None else min(max(due, terms.blocked_seconds), terms.look_again_seconds)
-        )
+        if due is not None and due <= 0:
+            # Overdue and yet not claimable: its receiver is busy or its opening is not told yet. A receipt wakes us.
+            return terms.blocked_seconds
+        return terms.look_again_seconds if due is None else min(due, terms.look_again_seconds)
 
     async def _wait(self, seconds: float) -> None:
         woken = asyncio.create_task(self._woken.wait())
