@@ -13,10 +13,9 @@ from triggers.table import Lookup, Table
 from triggers.totals import TOTALS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
+    from triggers.columns import Judge
     from triggers.rings import Rings, Stretch
     from triggers.slots import Slots
     from triggers.syntax import Call
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
-    Judge = Callable[[NDArray[np.int32]], Flags]
 
 _RECOMPUTE_EVERY = 1024
 
