@@ -49,16 +49,14 @@ class Group:
         """Leave the scratch column as it was found."""
         self._run[self.slots] = -1
 
-    def rounds(self) -> Iterator[Rows]:
-        """Yield the places of the first sample of each run, then of the second, and so on."""
-        if self.longest_run <= 1:
-            yield self.starts
-            return
-        lengths = self.ends - self.starts
-        by_length = np.argsort(-lengths, kind="stable")
-        starts, falling = self.starts[by_length], -lengths[by_length]
-        for depth in range(self.longest_run):
-            yield starts[: np.searchsorted(falling, -depth, side="left")] + depth
+    def rounds(self, runs: Rows) -> Iterator[Rows]:
+        """Yield the places of the first sample of each of `runs`, then of the second, and so on."""
+        lengths = self.ends[runs] - self.starts[runs]
+        if self.longest_run > 1:
+            by_length = np.argsort(-lengths, kind="stable")
+            runs, lengths = runs[by_length], lengths[by_length]
+        for depth in range(int(lengths.max(initial=0))):
+            yield self.starts[runs[: np.searchsorted(-lengths, -depth, side="left")]] + depth
 
     def latest(self, slots: Rows, instants: Rows) -> Rows:
         """Place of the newest sample of each slot not newer than the given instant; -1 where the group has none."""

@@ -34,6 +34,25 @@ class Stretch(NamedTuple):
     values: NDArray[np.float64]
 
 
+class Run(NamedTuple):
+    """Many samples of one slot, taken in together, after those its ring held.
+
+    `instants`, `values`: all known samples, the held ones first; `oldest` is the number of the first of them. The run
+    is looked at `at` int64[k]; each time the first `seen` int64[k] of the samples have come.
+    """
+
+    instants: Rows
+    values: NDArray[np.float64]
+    oldest: int
+    at: Rows
+    seen: Rows
+
+    @property
+    def head(self) -> int:
+        """The number after the last sample's."""
+        return self.oldest + len(self.instants)
+
+
 class Rings:
     """Sample number k of a slot lies at base + (k mod size); those from the oldest tail of its tracks to head count.
 
@@ -79,17 +98,10 @@ class Rings:
     def read(self, slots: Rows, tails: Rows) -> Iterator[Stretch]:
         """Read the samples from `tails` to the head of each slot, some windows at a time to bound memory."""
         lengths = self._slots.head[slots] - tails
-        ends = np.cumsum(lengths)
-        begin = 0
-        while begin < len(slots):
-            done = int(ends[begin - 1]) if begin else 0
-            end = max(begin + 1, int(np.searchsorted(ends, done + _CHUNK, side="right")))
-            part = slice(begin, end)
-            owner = np.repeat(np.arange(begin, end), lengths[part])
-            places = self.place(slots[owner], ragged(tails[part], lengths[part]))
-            starts = ends[part] - lengths[part] - done
+        for part in in_parts(lengths):
+            places = self.place(np.repeat(slots[part], lengths[part]), ragged(tails[part], lengths[part]))
+            starts = np.cumsum(lengths[part]) - lengths[part]
             yield Stretch(part, starts, lengths[part], self.instants[places], self.values[places])
-            begin = end
 
     def first_after(self, slots: Rows, tails: Rows, instants: Rows) -> Rows:
         """Number of the first sample newer than `instants`, among those from `tails` to the head (by bisection)."""
@@ -101,20 +113,46 @@ class Rings:
             low = np.where(is_open & ~is_newer, middle + 1, low)
         return low
 
+    def replace(self, slot: int, run: Run, first: int, journal: Journal) -> None:
+        """Let a slot hold the samples of `run` from number `first` on, and nothing else."""
+        slots = np.array([slot])
+        journal.save(self._slots.head, slots)
+        self._move(slots, block_sizes(np.array([run.head - first + 1]), _SMALLEST_RING), journal)
+        numbers = np.arange(first, run.head)
+        places = self.place(np.full(len(numbers), slot), numbers)
+        self.instants[places] = run.instants[first - run.oldest :]
+        self.values[places] = run.values[first - run.oldest :]
+        self._slots.head[slot] = run.head
+
     def _grow(self, slots: Rows, tails: Rows, heads: Rows, journal: Journal) -> None:
         old_base, old_size = self._slots.base[slots], self._slots.size[slots].astype(np.int64)
         lengths = heads - tails
-        new_size = block_sizes(lengths + 1, _SMALLEST_RING)
-        new_base = self._blocks.take(new_size)
         owner = np.repeat(np.arange(len(slots)), lengths)
         numbers = ragged(tails, lengths)
+        self._move(slots, block_sizes(lengths + 1, _SMALLEST_RING), journal)
         source = old_base[owner] + (numbers & (old_size[owner] - 1))
-        target = new_base[owner] + (numbers & (new_size[owner] - 1))
+        target = self.place(slots[owner], numbers)
         self.instants[target] = self.instants[source]
         self.values[target] = self.values[source]
-        journal.at_undo(lambda: self._blocks.give(new_base, new_size))
+
+    def _move(self, slots: Rows, sizes: Rows, journal: Journal) -> None:
+        """Give slots other places, the old ones kept until the stage is committed."""
+        old_base, old_size = self._slots.base[slots], self._slots.size[slots].astype(np.int64)
+        new_base = self._blocks.take(sizes)
+        journal.at_undo(lambda: self._blocks.give(new_base, sizes))
         journal.at_commit(lambda: self._blocks.give(old_base, old_size))
         journal.save(self._slots.base, slots)
         journal.save(self._slots.size, slots)
         self._slots.base[slots] = new_base
-        self._slots.size[slots] = new_size
+        self._slots.size[slots] = sizes
+
+
+def in_parts(lengths: Rows) -> Iterator[slice]:
+    """Cut windows of these lengths into stretches that bound memory."""
+    ends = np.cumsum(lengths)
+    begin = 0
+    while begin < len(lengths):
+        done = int(ends[begin - 1]) if begin else 0
+        end = max(begin + 1, int(np.searchsorted(ends, done + _CHUNK, side="right")))
+        yield slice(begin, end)
+        begin = end

@@ -39,8 +39,8 @@ class Total(Protocol):
     def is_doubtful(self, rows: Rows) -> Flags:
         """Tell which totals have lost so much that they must be recomputed."""
 
-    def recompute(self, rows: Rows, stretch: Stretch) -> None:
-        """Compute anew from whole windows, none of them empty."""
+    def recompute(self, rows: Rows, stretch: Stretch) -> Floats:
+        """Compute anew from whole windows, none of them empty: a row for each, or one for the last; returns all."""
 
     def read(self, rows: Rows) -> Floats:
         """The totals."""
@@ -90,7 +90,7 @@ class Sum:
         is_kept: Flags = self._lost[rows] <= np.abs(self._high[rows]) * (4 * _ROUNDING)  # false for NaN
         return ~is_kept
 
-    def recompute(self, rows: Rows, stretch: Stretch) -> None:
+    def recompute(self, rows: Rows, stretch: Stretch) -> Floats:
         """Sum each window almost exactly.
 
         Each value is cut at one common bit: the upper parts add up without error, the lower ones with an error far
@@ -101,9 +101,12 @@ class Sum:
         cut = np.where(np.isfinite(cut), cut, 0.0)  # sums out of range stay so
         spread = np.repeat(cut, stretch.lengths)
         upper = (spread + stretch.values) - spread
-        self._high[rows] = np.add.reduceat(upper, stretch.starts)
-        self._low[rows] = np.add.reduceat(stretch.values - upper, stretch.starts)
+        high = np.add.reduceat(upper, stretch.starts)
+        low = np.add.reduceat(stretch.values - upper, stretch.starts)
+        self._high[rows] = high[-len(rows) :]
+        self._low[rows] = low[-len(rows) :]
         self._lost[rows] = 0.0
+        return high + low
 
     def read(self, rows: Rows) -> Floats:
         """The rounded sum."""
@@ -139,9 +142,11 @@ class Extreme:
         """Never: an extreme is exact."""
         return np.zeros(len(rows), bool)
 
-    def recompute(self, rows: Rows, stretch: Stretch) -> None:
+    def recompute(self, rows: Rows, stretch: Stretch) -> Floats:
         """Search the windows."""
-        self._extreme[rows] = self._choose.reduceat(stretch.values, stretch.starts)
+        extremes: Floats = self._choose.reduceat(stretch.values, stretch.starts)
+        self._extreme[rows] = extremes[-len(rows) :]
+        return extremes
 
     def read(self, rows: Rows) -> Floats:
         """The extremes."""

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from triggers.functions import FUNCTIONS, Basis, Samples, Totals
-from triggers.rings import MAX_SAMPLES
+from triggers.rings import MAX_SAMPLES, Stretch, in_parts
 from triggers.slots import NEVER
-from triggers.table import Lookup, Table
+from triggers.table import Lookup, Table, ragged
 from triggers.totals import TOTALS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from triggers.columns import Judge
-    from triggers.rings import Rings, Stretch
+    from triggers.rings import Rings, Run
     from triggers.slots import Slots
     from triggers.syntax import Call
     from triggers.table import Journal, Rows
@@ -124,6 +124,31 @@ class Track:
                 self._recompute(rows[again], slots[again])
         return self._compute(rows, slots, instants)
 
+    def follow_run(self, row: int, slot: int, run: Run) -> Floats:
+        """Take in a long run at once: each of its windows is computed anew. Returns what the function yields, [k]."""
+        begins = np.searchsorted(run.instants, run.at - self.window_us, side="right")
+        begins = np.maximum(np.maximum(begins, run.seen - MAX_SAMPLES), self.tail[row] - run.oldest)
+        lengths = np.maximum(run.seen - begins, 0)
+        self.tail[row] = run.oldest + run.seen[-1] - lengths[-1]
+        if self.basis is Basis.COUNT:
+            return np.where(self._slots.since[slot] <= run.at - self.window_us, lengths.astype(np.float64), np.nan)
+        found = np.full(len(run.at), np.nan)
+        filled = np.flatnonzero(lengths)
+        for part in in_parts(lengths[filled]):
+            windows = filled[part]
+            places = ragged(begins[windows], lengths[windows])
+            starts = np.cumsum(lengths[windows]) - lengths[windows]
+            stretch = Stretch(part, starts, lengths[windows], run.instants[places], run.values[places])
+            if self._totals:
+                totals = {name: total.recompute(np.array([row]), stretch) for name, total in self._totals.items()}
+                found[windows] = self._from_totals(lengths[windows].astype(np.float64), totals)
+            else:
+                found[windows] = self._from_samples(stretch, run.at[windows])
+        if not lengths[-1]:
+            for total in self._totals.values():
+                total.clear(np.array([row]))
+        return found
+
     def rebuild(self, slots: Rows) -> None:
         """Compute the rows of `slots` anew from their rings, as after a refill."""
         rows = self.of_slot[slots].astype(np.int64)
@@ -199,19 +224,22 @@ class Track:
         held = (self._slots.head[slots] - self.tail[rows]).astype(np.float64)
         if self.basis is Basis.COUNT:
             return np.where(self._slots.since[slots] <= instants - self.window_us, held, np.nan)
-        found: Floats
-        if self.function.from_totals is not None:
-            totals = {name: total.read(rows) for name, total in self._totals.items()}
-            unused = held if len(totals) < len(TOTALS) else None
-            given = {name: totals.get(name, unused) for name in TOTALS}
-            with np.errstate(all="ignore"):
-                found = self.function.from_totals(Totals(count=held, **given))  # type: ignore[arg-type]  # see unused
-            return np.where((held > 0) & np.isfinite(found), found, np.nan)
+        if self._totals:
+            return self._from_totals(held, {name: total.read(rows) for name, total in self._totals.items()})
         found = np.full(len(rows), np.nan)
         filled = np.flatnonzero(held > 0)
         for stretch in self._rings.read(slots[filled], self.tail[rows[filled]]):
             found[filled[stretch.part]] = self._from_samples(stretch, instants[filled[stretch.part]])
         return found
+
+    def _from_totals(self, held: Floats, totals: dict[str, Floats]) -> Floats:
+        compute = self.function.from_totals
+        if compute is None:
+            raise TypeError(f"{self.function.name} declares no computation")
+        given = {name: totals.get(name, held) for name in TOTALS}  # those not asked for hold nothing of use
+        with np.errstate(all="ignore"):
+            found = compute(Totals(count=held, **given))
+        return np.where((held > 0) & np.isfinite(found), found, np.nan)
 
     def _from_samples(self, stretch: Stretch, ends: Rows) -> Floats:
         compute = self.function.from_samples

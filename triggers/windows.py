@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from triggers.rings import MAX_SAMPLES, Rings
+from triggers.rings import MAX_SAMPLES, Rings, Run
 from triggers.table import ragged
 from triggers.tracks import Track
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+LONG_RUN = 64  # samples of one item in a group: about where one window anew is cheaper than one round more
 Series = dict[Track, "Floats"]
 
 
@@ -30,6 +31,7 @@ class Windows:
         self._slots = slots
         self._rings = Rings(slots)
         self.tracks: dict[Call, Track] = {}
+        self.long_run = LONG_RUN
 
     def need(self, call: Call, slots: Rows) -> tuple[Track, Rows]:
         """Keep what `call` takes for slots (which may repeat), counted; returns its track and their rows there."""
@@ -75,10 +77,34 @@ class Windows:
         ringed = [track for track in series if track.has_ring]
         if ringed:
             journal.save(self._slots.head, runs)
-            for places in group.rounds():
-                has_ring = self._slots.tracks[group.slots[places]] > 0
-                self._push_round(places if has_ring.all() else places[has_ring], group, ringed, series, journal)
+            has_ring = self._slots.tracks[runs] > 0
+            is_long = group.ends - group.starts > self.long_run
+            for places in group.rounds(np.flatnonzero(has_ring & ~is_long)):
+                self._push_round(places, group, ringed, series, journal)
+            for number in np.flatnonzero(has_ring & is_long).tolist():
+                self._push_run(slice(group.starts[number], group.ends[number]), group, ringed, series, journal)
         return series
+
+    def _push_run(self, places: slice, group: Group, tracks: list[Track], series: Series, journal: Journal) -> None:
+        """Take in a long run of one slot at once: a round for each sample would cost more."""
+        slot = int(group.slots[places.start])
+        instants, values = group.instants[places], group.values[places]
+        known = ~np.isnan(values)
+        _, held_instants, held_values = self._read_rings(np.array([slot]))
+        run = Run(
+            instants=np.concatenate((held_instants, instants[known])),
+            values=np.concatenate((held_values, values[known])),
+            oldest=int(self._slots.head[slot]) - len(held_instants),
+            at=instants,
+            seen=len(held_instants) + np.cumsum(known),
+        )
+        first = run.head
+        for track in tracks:
+            row = int(track.of_slot[np.array([slot])][0])
+            if row >= 0:
+                series[track][places] = track.follow_run(row, slot, run)
+                first = min(first, int(track.tail[row]))
+        self._rings.replace(slot, run, first, journal)
 
     def _push_round(self, places: Rows, group: Group, tracks: list[Track], series: Series, journal: Journal) -> None:
         """Take in at most one sample per slot."""

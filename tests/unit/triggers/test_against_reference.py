@@ -128,6 +128,7 @@ def assert_same_events(staged: Staged, events: list[tuple[int, int, int, float]]
 def test_columns_yield_what_one_value_at_a_time_yields(seed: int) -> None:
     random = Random(seed)
     both = Both()
+    both.evaluator._windows.long_run = random.choice([1, 3, 64])  # both ways to take in an item's many samples
     for _ in range(random.randint(1, 9)):
         both.add(random.randint(0, 1000))
     for _ in range(random.choice([4, 25])):
