@@ -75,6 +75,7 @@ class Load:
         self._random = np.random.default_rng(1)
         self._number = 0
         self._at_us = time.time_ns() // 1000
+        self._values = self._random.random(1 << 20).round(3)
 
     def batches(self, size: int) -> list[BatchColumns]:
         """Return batches of `size` values for one transaction."""
@@ -87,7 +88,7 @@ class Load:
                 BatchColumns(
                     source_id=1 + self._number % 100, boot=1, number=self._number, first_at_us=self._at_us,
                     items=((first + np.arange(size)) % ITEMS).astype(np.int32), offsets=np.zeros(size, np.int32),
-                    values=self._random.random(size).round(3),
+                    values=self._values[first : first + size],
                 )
             )  # fmt: skip
         return made

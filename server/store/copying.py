@@ -39,11 +39,12 @@ class ArrayColumn:
         self._element_bytes = element.itemsize
         counts = np.fromiter((len(part) for part in parts), dtype=np.int64, count=len(parts))
         self._ends = np.concatenate(([0], np.cumsum(counts))).tolist()
+        # One allocation a column: fresh pages cost more than the copying of values does.
         elements = np.empty(self._ends[-1], dtype=element)
         elements["length"] = element["value"].itemsize
         if parts:
-            elements["value"] = np.concatenate(parts)
-        self._bytes = memoryview(elements.tobytes())
+            np.concatenate(parts, out=elements["value"])
+        self._bytes = memoryview(elements.view(np.uint8).data)
 
     def field(self, row: int) -> tuple[bytes, memoryview]:
         """Return the field's header and its elements."""

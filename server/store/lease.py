@@ -109,9 +109,9 @@ async def take(
     stale_after_seconds: float = DEFAULT_STALE_AFTER_SECONDS,
     timeout_seconds: float = 10.0,
 ) -> Lease | None:
-    """Take the lease when its holder is silent for `stale_after_seconds` or has released it; None when it is not free.
+    """Take the lease when its holder is silent for `stale_after_seconds` or has released it; None: it is not free.
 
-    Terminates the old holder's connections first, frozen or not. Raises StoreAway, and StoreBusy after `timeout_seconds`
+    Terminates the old holder's connections first, frozen or not. Raises StoreAway; StoreBusy after `timeout_seconds`
     when something that is not ours to terminate kept the lease row locked; nothing has changed then.
     """
     database = Database(options, purpose="taker")
