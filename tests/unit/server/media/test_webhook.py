@@ -2,18 +2,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import os
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from server.escalation.payload import Happening, write_payload
 from server.media.contract import SendFailed, SendRefused
 from server.media.secret import read_secret
 from server.media.webhook import check_url, judge_answer, sign, write_body
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 KEY = UUID("5f0c9b3e-7c1d-4d0e-9a3b-2f1e6d5c4b3a")
 NOW = 1_795_000_000.0
@@ -65,6 +65,7 @@ def test_retry_after_is_read_within_bounds(header: str | None, seconds: float | 
         "ftp://a.example/", "//a.example/", "a.example", "https://", "https:///x", "https://u:p@a.example/",
         "https://a.example/#x", "https://a.example/a b", "https://a.example/\r\nX: y", "file:///etc/passwd",
         "https://a.example:99999/", "https://a.example:0/", "https://a.example/" + "x" * 2000, "javascript:x", "http://[::1/",
+        "http://127.1/", "http://2130706433/", "http://0x7f000001/", "http://0177.0.0.1/", "http://a.0x7f/",
     ],
 )  # fmt: skip
 def test_only_whole_http_urls_are_accepted(url: str) -> None:
@@ -94,3 +95,19 @@ def test_an_unusable_secret_names_the_file_and_never_its_content(tmp_path: Path)
         with pytest.raises(SendFailed, match=name) as raised:
             read_secret(tmp_path, name)
         assert "hidden" not in str(raised.value)
+
+
+def test_the_example_in_the_manual_is_true() -> None:
+    manual = Path(__file__).parents[4] / "docs" / "webhooks.md"
+    example = manual.read_text().split("```http\n")[1].split("\n```")[0]
+    head, body = example.split("\n\n")
+    headers = dict(line.split(": ", 1) for line in head.splitlines())
+    timestamp = int(headers["Watchkeep-Signature"].split(",")[0].removeprefix("t="))
+    expected = sign("an example secret", UUID(headers["Idempotency-Key"]), timestamp, body.encode())
+    assert headers["Watchkeep-Signature"] == expected
+    happening = Happening(
+        event="opened", problem_id=0, host="", template="", trigger="", name="", parameter="", severity="", value=None,
+        opened_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    assert json.loads(body).keys() == write_payload(happening).keys()
+    assert write_body(json.loads(body)) == body.encode()
