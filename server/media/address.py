@@ -28,7 +28,7 @@ def judge_address(text: str, *, allow_private: bool) -> str | None:
         address = ip_address(text.partition("%")[0])
     except ValueError:
         return f"{text!r} is not an IP address"
-    for meant in (address, *_embedded(address)):
+    for meant in (*_embedded(address), address):
         if meant in _METADATA:
             return f"{text} is a cloud's metadata address"
         if meant.is_multicast or meant.is_unspecified or (isinstance(meant, IPv4Address) and meant in _THIS_NETWORK):

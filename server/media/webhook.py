@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import re
 import socket
 import time
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ from server.media.contract import Medium, MediumSettings, Message, SendFailed, S
 from server.media.secret import SecretFile, read_secret
 
 _MAX_URL_CHARACTERS: Final = 2000
+_NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
+_IPV4: Final = re.compile(r"(?:(?:0|[1-9][0-9]{0,2})\.){3}(?:0|[1-9][0-9]{0,2})")
 _MAX_ANSWER_BYTES: Final = 200
 _MAX_RETRY_SECONDS: Final = 3600.0
 # The receiver read the notice and refuses its form: the same bytes would be refused again. Everything else, 401, 403,
@@ -38,6 +41,10 @@ def check_url(text: str) -> str:
         raise ValueError(f"expected a URL like https://chat.example.org/hooks/7 ({error})") from error
     if not is_whole:
         raise ValueError("expected a URL like https://chat.example.org/hooks/7")
+    # Spellings like 127.1 or 0x7f000001, which some resolvers take for addresses; nobody writes them by accident.
+    last = (url.host or "").rstrip(".").rpartition(".")[2]
+    if _NUMBER.fullmatch(last) and not _IPV4.fullmatch(url.host or ""):
+        raise ValueError("expected a host name, or an address written as usual")
     if url.user is not None or url.password is not None or url.fragment:
         raise ValueError("expected a URL without user, password and fragment")
     return text
