@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_SAMPLES = 16384
 _SMALLEST_RING = 8
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
 
 
 class Stretch(NamedTuple):

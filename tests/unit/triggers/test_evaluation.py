@@ -206,6 +206,18 @@ def test_sums_do_not_drift_after_values_of_any_size() -> None:
     watch = Watch("avg(a, 20s) > 5")
     values = [random.choice([1e17, -1e17, 0.1, 3.7, 1e-9, 1e300, -1e300]) for _ in range(5000)]
     values += [0.1] * 20
-    watch.receive(*[(0, at, value) for at, value in enumerate(values)])
+    samples = [(0, at, value) for at, value in enumerate(values)]
+    for begin in range(0, len(samples), 40):
+        watch.receive(*samples[begin : begin + 40])
     (track,) = watch.evaluator._windows.tracks.values()
     assert track.value.tolist()[0] == pytest.approx(0.1, rel=1e-15)
+
+
+@pytest.mark.parametrize("count", [40, 200], ids=["by rounds", "at once"])
+def test_a_dropped_group_that_went_round_its_ring_leaves_no_trace(count: int) -> None:
+    watch = Watch("max(a, 5s) > 1000 or avg(a, 3s) > 1000")
+    watch.receive(*[(0, at, float(at)) for at in range(10)])
+    before = memory(watch.evaluator)
+    watch.evaluator.evaluate(columns([(0, at * SECOND, -1.0) for at in range(10, 10 + count)]), 0).drop()
+    assert memory(watch.evaluator) == before
+    assert watch.receive((0, 10, 6000.0)) == [(OPENED, 10, 6000.0)]
