@@ -115,17 +115,21 @@ class Publisher:
         )
         self._session = session
         self._counters.add("link.sessions")
-        ending = Ending(trouble="")
+        # No TaskGroup: in Python 3.11 one forgets that it was cancelled when a task of it fails at that very moment.
+        tasks = [
+            asyncio.create_task(session.run(), name="session"),
+            asyncio.create_task(self._look_at_preferred(context, session), name="preferred upstream"),
+        ]
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(session.run(), name="session")
-                tasks.create_task(self._look_at_preferred(context, session), name="preferred upstream")
-        except* SessionOver as group:
-            ending = _first(group)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         finally:
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
             if session.is_welcome:
                 self._since = self._clock.now_us()
             self._session = None
+        ending = _ending_of(results)
         if session.is_welcome or ending.trouble != self._trouble:
             _log.warning("The link is down", upstream=upstream.endpoint, reason=ending.trouble)
         self._trouble = ending.trouble
@@ -153,10 +157,20 @@ class Publisher:
                     )
 
 
-def _first(group: BaseExceptionGroup[SessionOver]) -> Ending:
-    """Return how the session ended; when several tasks noticed at once, the first has the reason."""
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    assert isinstance(found, SessionOver)  # noqa: S101 - the group was split by this type
-    return found.ending
+def _ending_of(results: Sequence[object]) -> Ending:
+    """Return how the session ended; when several tasks noticed at once, the first has the reason. Raises bugs."""
+    endings: list[Ending] = []
+    for result in results:
+        found = result
+        if isinstance(found, BaseExceptionGroup):
+            over, others = found.split(SessionOver)
+            if others is not None:
+                raise others
+            found = over
+        while isinstance(found, BaseExceptionGroup):
+            found = found.exceptions[0]
+        if isinstance(found, SessionOver):
+            endings.append(found.ending)
+        elif isinstance(found, BaseException) and not isinstance(found, asyncio.CancelledError):
+            raise found
+    return endings[0]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from core.security.authority import Peer
-    from core.wire.collector import Collector
+    from core.wire.collector import Collector, LinkView
     from tests.support.links import End
 
 
@@ -57,13 +57,25 @@ class Middle:
             spool_limit=ByteSize(self._spool_limit),
             servers=tuple(UpstreamSettings(endpoint=s.endpoint, key=key_text(s.key)) for s in self._servers),
         )
-        ready: asyncio.Future[Collector] = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(run_proxy(settings, SystemClock(), timings=SHORT, on_ready=ready.set_result))
-        await asyncio.wait({self._task, ready}, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        ready = asyncio.Event()
+
+        def note(collector: Collector) -> None:
+            self.collector = collector
+            ready.set()
+
+        self._task = asyncio.create_task(run_proxy(settings, SystemClock(), timings=SHORT, on_ready=note))
+        self._task.add_done_callback(lambda _: ready.set())
+        async with asyncio.timeout(10):
+            await ready.wait()
         if self._task.done():
             self._task.result()
-        self.collector = ready.result()
+        assert self.collector is not None
         self._ports = (self.collector.control_port, self.collector.data_port)
+
+    @property
+    def links(self) -> list[LinkView]:
+        """The proxy's live links."""
+        return self.collector.links() if self.collector is not None else []
 
     async def stop(self) -> None:
         """End the proxy; its disk stays."""
