@@ -1,0 +1,312 @@
+"""Sources of our own under trial: counters through the real Outbox and Publisher, and a ledger of what was appended.
+
+    python -m tests.trials.source FILE
+
+FILE is JSON (see Plan). SIGUSR1: make nothing more, and end with 0 once everything is stored. SIGTERM: end at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import struct
+import sys
+from array import array
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+from uuid import UUID
+
+from core.model.item import ItemDescription
+from core.runtime.clock import SystemClock
+from core.runtime.counters import Counters
+from core.runtime.logging import Log, configure
+from core.security.keys import read_public
+from core.spool.faults import SpoolFault, SpoolFull
+from core.spool.keeping import keep_synced
+from core.spool.outbox import Outbox
+from core.spool.spool import SpoolLimits
+from core.wire.curve import load_or_create
+from core.wire.greeter import HeartbeatFacts, HelloFacts
+from core.wire.messages import Configured
+from core.wire.publisher import Publisher, Upstream
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from core.runtime.clock import Clock
+    from core.wire.greeter import AckKind
+    from core.wire.messages import Acknowledgements, Configuration, Welcome
+
+ENTRY: Final = struct.Struct("<qqqq")
+"""A line of the ledger: counter, boot, number, instant (µs)."""
+WAVE_KEY: Final = "cpu.busy"
+"""The item whose value crosses the threshold of the trial's trigger; a key that templates may name."""
+WAVE_HIGH: Final = 1_000_000_000
+"""Added to the counter while the wave is high."""
+STATUS_SECONDS: Final = 0.25
+log = Log("trial")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What FILE says. Every source publishes `batches_per_second`, each with `counters` items and the wave.
+
+    `sources` are [name, uuid] pairs; a source's key is `data/NAME.key`, its spool `data/NAME/spool`, its ledger
+    `data/NAME.ledger`. `proxies` are [endpoint, public key] pairs in the order of preference.
+    """
+
+    data: Path
+    sources: tuple[tuple[str, UUID], ...]
+    proxies: tuple[tuple[str, str], ...]
+    counters: int = 125
+    batches_per_second: float = 10.0
+    wave_batches: int = 20
+    spool_bytes: int = 256 << 20
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        found: dict[str, Any] = json.loads(path.read_text())
+        found["data"] = Path(found["data"])
+        found["sources"] = tuple((name, UUID(uuid)) for name, uuid in found["sources"])
+        found["proxies"] = tuple((endpoint, key) for endpoint, key in found["proxies"])
+        return cls(**found)
+
+    def write(self, path: Path) -> None:
+        found = self.__dict__ | {
+            "data": str(self.data), "sources": [[name, str(uuid)] for name, uuid in self.sources],
+        }  # fmt: skip
+        path.write_text(json.dumps(found, indent=1))
+
+    def ledger_file(self, name: str) -> Path:
+        return self.data / f"{name}.ledger"
+
+    def key_file(self, name: str) -> Path:
+        return self.data / f"{name}.key"
+
+    def spool_folder(self, name: str) -> Path:
+        return self.data / name / "spool"
+
+    @property
+    def status_file(self) -> Path:
+        return self.data / "status.json"
+
+
+def wave(counter: int, wave_batches: int) -> float:
+    """The wave's value: the counter itself, and high for `wave_batches` of every 2 * `wave_batches`."""
+    return float(counter + (WAVE_HIGH if counter // wave_batches % 2 else 0))
+
+
+class LedgerFile:
+    """What was appended to the spool, a line each, written after the append returned.
+
+    Killed in between, the ledger lacks the last record, so the next life leaves its counter out: a counter names one
+    record for ever.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        size = os.fstat(self._file).st_size // ENTRY.size * ENTRY.size
+        self.next_counter = 1
+        self.last_instant = 0
+        if size:
+            last: tuple[int, int, int, int] = ENTRY.unpack(os.pread(self._file, ENTRY.size, size - ENTRY.size))
+            self.next_counter, self.last_instant = last[0] + 2, last[3] + 1
+
+    def note(self, counter: int, boot: int, number: int, instant: int) -> None:
+        os.write(self._file, ENTRY.pack(counter, boot, number, instant))
+
+
+@dataclass
+class Memory:
+    """What a source keeps besides its spool: the highest epoch."""
+
+    file: Path
+    epoch: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.epoch = int(self.file.read_text()) if self.file.exists() else 0
+
+    def keep(self, epoch: int) -> None:
+        draft = self.file.with_suffix(".new")
+        draft.write_text(str(epoch))
+        draft.replace(self.file)
+        self.epoch = epoch
+
+
+class Greeting:
+    """A source's Greeter over its Outbox; answers configurations and does nothing about them."""
+
+    def __init__(self, name: str, outbox: Outbox, memory: Memory) -> None:
+        self._name = name
+        self._outbox = outbox
+        self._memory = memory
+        self.publisher: Publisher | None = None
+        self.refused_records = 0
+        self.renumbered = 0
+
+    def hello(self) -> HelloFacts:
+        return HelloFacts(
+            role="agent", name=self._name, source=self._outbox.source.bytes, boots=tuple(self._outbox.held_boots()),
+            configuration=0, epoch=self._memory.epoch, software="trial source",
+        )  # fmt: skip
+
+    def welcomed(self, welcome: Welcome) -> None:
+        self.renumbered += self._outbox.settle(dict(welcome.seen))
+
+    def acknowledged(self, kind: AckKind, acks: Acknowledgements) -> None:
+        if kind == "refused":
+            self.refused_records += sum(last - first + 1 for ranges in acks.values() for first, last in ranges)
+
+    async def configured(self, message: Configuration) -> None:
+        if self.publisher is not None:
+            await self.publisher.send(Configured(version=message.version, error=None))
+
+    def epoch_seen(self, epoch: int) -> None:
+        self._memory.keep(epoch)
+
+    def heartbeat(self) -> HeartbeatFacts:
+        spool = self._outbox.spool
+        return HeartbeatFacts(
+            boot=self._outbox.boot, number=self._outbox.last_number, held_records=spool.held_records,
+            held_bytes=spool.held_bytes, oldest_at=spool.oldest_at or 0,
+        )  # fmt: skip
+
+
+class Emitter:
+    """One source: counts, appends, notes in the ledger, tells its publisher."""
+
+    def __init__(self, plan: Plan, name: str, uuid: UUID, clock: Clock) -> None:
+        self.name = name
+        self._plan = plan
+        self._clock = clock
+        plan.spool_folder(name).mkdir(parents=True, exist_ok=True)
+        self.outbox = Outbox.open(plan.spool_folder(name), uuid, SpoolLimits(max_bytes=plan.spool_bytes), clock)
+        self._ledger = LedgerFile(plan.ledger_file(name))
+        self.counters = Counters()
+        self.greeting = Greeting(name, self.outbox, Memory(plan.data / name / "epoch"))
+        self.publisher = Publisher(
+            spool=self.outbox.spool,
+            keys=load_or_create(plan.key_file(name)),
+            upstreams=[Upstream(endpoint=endpoint, key=read_public(key)) for endpoint, key in plan.proxies],
+            greeter=self.greeting,
+            clock=clock,
+            counters=self.counters,
+        )
+        self.greeting.publisher = self.publisher
+        self._counter = self._ledger.next_counter
+        self._instant = self._ledger.last_instant
+        self._items: array[int] | None = None
+        self.unpublished = 0
+
+    def emit(self) -> None:
+        """Append one batch. What the spool refuses is counted and its counter never used again."""
+        counter, self._counter = self._counter, self._counter + 1
+        self._instant = max(self._clock.now_us(), self._instant + 1)
+        values = array("d", [float(counter)]) * self._plan.counters
+        values.append(wave(counter, self._plan.wave_batches))
+        try:
+            if self._items is None:
+                self._items = array("I", self.outbox.describe(self._descriptions()))
+            number = self.outbox.publish(self._items, [self._instant] * len(values), values)
+        except (SpoolFault, SpoolFull) as error:
+            if not self.unpublished:
+                log.warning("A batch could not be appended", source=self.name, error=error)
+            self.unpublished += 1
+            return
+        self._ledger.note(counter, self.outbox.boot, number, self._instant)
+        self.publisher.notify()
+
+    def _descriptions(self) -> list[ItemDescription]:
+        keys = [*(f"trial.counter[{place}]" for place in range(self._plan.counters)), WAVE_KEY]
+        return [ItemDescription(key=key, type="number", unit="", description="a counter under trial") for key in keys]
+
+    @property
+    def unstored(self) -> int:
+        """How many of our records no server has stored yet."""
+        return sum(ranges.count for ranges in self.outbox.spool.unstored().values())
+
+    def status(self) -> Mapping[str, Any]:
+        """What the harness may want to know."""
+        state = self.publisher.state
+        return {
+            "boot": self.outbox.boot,
+            "last_number": self.outbox.last_number,
+            "counter": self._counter - 1,
+            "unstored": self.unstored,
+            "upstream": None if state.upstream is None else state.upstream.endpoint,
+            "trouble": state.trouble,
+            "unpublished": self.unpublished,
+            "lost": self.outbox.lost_records,
+            "refused": self.greeting.refused_records,
+            "renumbered": self.greeting.renumbered,
+            "counters": self.counters.snapshot(),
+        }
+
+
+async def run(plan: Plan) -> None:
+    """Emit until told to drain, then return when all is stored; cancelled: return at once."""
+    clock = SystemClock()
+    is_draining = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, is_draining.set)
+    with ExitStack() as opened:
+        emitters: list[Emitter] = []
+        for name, uuid in plan.sources:
+            emitters.append(Emitter(plan, name, uuid, clock))
+            opened.callback(emitters[-1].outbox.close)
+        async with asyncio.TaskGroup() as tasks:
+            background: list[asyncio.Task[Any]] = []
+            for emitter in emitters:
+                background.append(tasks.create_task(emitter.publisher.run()))
+                background.append(tasks.create_task(keep_synced(emitter.outbox.spool, clock)))
+            background.append(tasks.create_task(_keep_status(plan, emitters, clock)))
+            await _emit_all(plan, emitters, clock, is_draining)
+            while any(emitter.unstored for emitter in emitters):
+                await clock.sleep(0.05)
+            for task in background:
+                task.cancel()
+        _write_status(plan, emitters)
+
+
+async def _emit_all(plan: Plan, emitters: list[Emitter], clock: Clock, is_draining: asyncio.Event) -> None:
+    """Each source in its turn, evenly over time; after a pause of the machine it goes on from now."""
+    interval = 1 / plan.batches_per_second / len(emitters)
+    due = clock.monotonic()
+    while not is_draining.is_set():
+        for emitter in emitters:
+            due = max(due + interval, clock.monotonic() - 1.0)
+            await clock.sleep(max(0.0, due - clock.monotonic()))
+            emitter.emit()
+
+
+async def _keep_status(plan: Plan, emitters: list[Emitter], clock: Clock) -> None:
+    while True:
+        _write_status(plan, emitters)
+        await clock.sleep(STATUS_SECONDS)
+
+
+def _write_status(plan: Plan, emitters: list[Emitter]) -> None:
+    draft = plan.status_file.with_suffix(".new")
+    facts = {"pid": os.getpid(), "sources": {emitter.name: emitter.status() for emitter in emitters}}
+    draft.write_text(json.dumps(facts))
+    draft.replace(plan.status_file)
+
+
+def main() -> None:
+    configure()
+
+    async def run_until_terminated() -> None:
+        task = asyncio.ensure_future(run(Plan.read(Path(sys.argv[1]))))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
+
+    asyncio.run(run_until_terminated())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,269 @@
+"""A whole Watchkeep under trial: database, two servers, two proxies, sources, a webhook receiver, all real processes.
+
+    async with running_stack() as stack:
+        await stack.kill("server1")
+        await stack.start("server1")
+        await stack.drain()
+
+The servers reach the database each through a DatabaseWire, where connections can be cut at a chosen moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from server.store.embedded import EmbeddedPostgres
+from tests.support.waiting import until
+from tests.trials.database_wire import DatabaseWire
+from tests.trials.part import Part
+from tests.trials.receiver import WebhookReceiver
+from tests.trials.site import POSTGRES, PROXIES, SERVERS, SOURCES, Site, enrol, write_configurations
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from tests.trials.source import Plan
+
+_START_SECONDS: Final = 60.0
+_POSTGRES_SETTINGS: Final = "track_commit_timestamp = on\n"
+
+
+@dataclass
+class Stack:
+    """The running parts, by name. Whoever adds further parts adds them to `parts`: they end with the stack."""
+
+    site: Site
+    plan: Plan
+    postgres: EmbeddedPostgres
+    wires: dict[str, DatabaseWire]
+    receiver: WebhookReceiver
+    password: str = ""
+    parts: dict[str, Part] = field(default_factory=dict)
+
+    @property
+    def dsn(self) -> str:
+        """The database itself, for SQL of the trial's own: no wire in between."""
+        return self.postgres.dsn
+
+    # ── Parts ────────────────────────────────────────────────────────────────────────────────────────────────
+    async def start(self, name: str) -> None:
+        """Start a part, or the database, that does not run."""
+        if name == POSTGRES:
+            self.postgres.is_alive()  # reaps the one we started, so that its death is not taken for a failed start
+            await asyncio.to_thread(self.postgres.start)
+        else:
+            await self.parts[name].start()
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL to the part (to the postmaster for the database); returns when it is gone."""
+        if name != POSTGRES:
+            await self.parts[name].kill()
+            return
+        with suppress(ProcessLookupError):
+            os.kill(self.postgres.pid, signal.SIGKILL)
+        await until(lambda: not self.postgres.is_alive(), what="the end of PostgreSQL")
+
+    def add(self, name: str, *arguments: str) -> Part:
+        """Declare a part: the arguments of our Python."""
+        part = Part(name=name, arguments=(sys.executable, *arguments), log_file=self.site.folder / f"{name}.log")
+        self.parts[name] = part
+        return part
+
+    # ── Looking ──────────────────────────────────────────────────────────────────────────────────────────────
+    async def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return a statement's rows, straight from the database. Raises psycopg.OperationalError when it is away."""
+        connection = await psycopg.AsyncConnection.connect(self.dsn, autocommit=True, connect_timeout=5)
+        async with connection:
+            return await (await connection.execute(statement.encode(), parameters or None)).fetchall()
+
+    async def lease(self) -> tuple[int, str, bool]:
+        """Return epoch, holder, and whether the holder's heart beats."""
+        (row,) = await self.query(
+            "SELECT l.epoch, l.holder, l.released_at IS NULL AND h.epoch = l.epoch"
+            " AND clock_timestamp() - h.at < interval '1.5 seconds' FROM lease l CROSS JOIN lease_heartbeat h"
+        )
+        return int(row[0]), str(row[1]), bool(row[2])
+
+    async def active(self, timeout_seconds: float = 60.0) -> str:
+        """Return the name of the active server; waits until there is one."""
+        found = ""
+
+        async def look() -> bool:
+            nonlocal found
+            try:
+                _, found, is_fresh = await self.lease()
+            except psycopg.OperationalError:
+                return False
+            return is_fresh
+
+        await until_true(look, timeout_seconds, "an active server")
+        return found
+
+    async def stored_values(self) -> int:
+        """Return how many values have been stored lately, by SQL; 0 while the database is away."""
+        try:
+            ((count,),) = await self.query("SELECT coalesce(sum(cardinality(items)), 0)::int8 FROM history_batch")
+        except psycopg.OperationalError:
+            return 0
+        return int(count)
+
+    def status(self) -> dict[str, Any]:
+        """Return what the sources said last: {"pid", "sources": {name: see source.Emitter.status}}; {} at first."""
+        try:
+            found: dict[str, Any] = json.loads(self.plan.status_file.read_text())
+        except FileNotFoundError:
+            return {}
+        return found
+
+    async def health(self, server: str) -> dict[str, Any]:
+        """Return GET /api/v1/health of a server, asked as its administrator."""
+        base = f"http://127.0.0.1:{self.site.ports[f'{server} web']}/api/v1"
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
+            body = {"user": "admin", "password": self.password}
+            async with browser.post(f"{base}/session", json=body) as answer:
+                assert answer.status == 200, await answer.text()
+            async with browser.get(f"{base}/health") as answer:
+                assert answer.status == 200, await answer.text()
+                found: dict[str, Any] = await answer.json()
+                return found
+
+    # ── Waiting ──────────────────────────────────────────────────────────────────────────────────────────────
+    async def flowing(self, timeout_seconds: float = 60.0) -> None:
+        """Return once values are being stored: some more than now."""
+        before = await self.stored_values()
+
+        async def look() -> bool:
+            return await self.stored_values() > before
+
+        await until_true(look, timeout_seconds, "values in the database")
+
+    async def sources_ready(self) -> None:
+        """Return once the present process of the sources has said how it is."""
+        pid = self.parts[SOURCES].pid
+        await until(lambda: self.status().get("pid") == pid, _START_SECONDS, "the sources' first status")
+
+    async def drain(self, timeout_seconds: float = 180.0) -> None:
+        """Stop the load, wait until the sources have heard that all is stored and the proxies hold nothing more."""
+        part = self.parts[SOURCES]
+        if not part.is_running:
+            await part.start()
+        await self.sources_ready()
+        part.send(signal.SIGUSR1)
+        code = await part.ended(timeout_seconds)
+        assert code == 0, f"the sources ended with {code}:\n{part.end_of_log()}"
+        await until_true(self._are_proxies_empty, timeout_seconds, "the end of the proxies' forwarding")
+
+    async def _are_proxies_empty(self) -> bool:
+        health = await self.health(await self.active())
+        proxies = [part for part in health["parts"] if part["kind"] == "proxy"]
+        return len(proxies) == len(PROXIES) and all(
+            part["state"] == "up" and part["counters"].get("held_records") == 0 for part in proxies
+        )
+
+
+async def until_true(check: Callable[[], Awaitable[bool]], timeout_seconds: float, what: str) -> None:
+    """Await `check()` again and again, 20 times a second, until it is true; fail after the timeout, naming `what`."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_seconds
+    while not await check():
+        assert loop.time() < deadline, f"{what} did not come within {timeout_seconds} s"
+        await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def running_stack(
+    *, folder: Path | None = None, sources: int = 4, has_load: bool = True, keep_logs: Path | None = None, **wishes: Any
+) -> AsyncIterator[Stack]:
+    """Start everything in `folder` (else in a temporary one, removed at the end); values flow when this yields.
+
+    `wishes` are fields of source.Plan. `has_load` False: the sources are declared and not started. Every process ends
+    with the block. When it fails, the ends of all logs are printed, and `keep_logs` gets a copy of them.
+    """
+    async with AsyncExitStack() as opened:
+        if folder is None:
+            folder = Path(tempfile.mkdtemp(prefix="watchkeep-trial-"))
+            folder.chmod(0o711)  # the database runs under an account of its own
+            opened.callback(shutil.rmtree, folder)
+        site = Site.choose(folder, sources)
+        plan = site.plan(**wishes)
+        plan.data.mkdir(exist_ok=True)
+        plan.write(site.config_file(SOURCES))
+        postgres = EmbeddedPostgres(folder / "database", port=site.ports[POSTGRES])
+        opened.push_async_callback(asyncio.to_thread, postgres.stop)
+        await asyncio.to_thread(_start_postgres, postgres)
+        stack = Stack(
+            site=site,
+            plan=plan,
+            postgres=postgres,
+            wires={server: DatabaseWire(site.ports[f"{server} wire"], site.ports[POSTGRES]) for server in SERVERS},
+            receiver=WebhookReceiver(site.ports["webhook"]),
+        )
+        for wire in stack.wires.values():
+            opened.push_async_callback(wire.close)
+            await wire.open()
+        opened.push_async_callback(stack.receiver.close)
+        await stack.receiver.open()
+        stack.password = await enrol(site, plan, postgres.dsn)
+        dsns = {server: make_conninfo(postgres.dsn, port=stack.wires[server].port) for server in SERVERS}
+        write_configurations(site, dsns)
+        opened.push_async_exit(_show_logs(stack, keep_logs))
+        opened.push_async_callback(_stop_parts, stack)
+        for server in SERVERS:
+            stack.add(server, "-m", "watchkeep", "server", "--config", str(site.config_file(server)))
+        for proxy in PROXIES:
+            stack.add(proxy, "-m", "watchkeep", "proxy", "--config", str(site.config_file(proxy)))
+        stack.add(SOURCES, "-m", "tests.trials.source", str(site.config_file(SOURCES)))
+        for name in (*SERVERS, *PROXIES, *([SOURCES] if has_load else [])):
+            await stack.parts[name].start()
+        if has_load:
+            await stack.flowing()
+        yield stack
+
+
+def _start_postgres(postgres: EmbeddedPostgres) -> None:
+    """Make the cluster, and start it with what trials need besides: the instants of commits."""
+    postgres.start()
+    settings = postgres.folder / "cluster" / "local.conf"
+    settings.write_text(_POSTGRES_SETTINGS)
+    postgres.stop()
+    postgres.start()
+
+
+async def _stop_parts(stack: Stack) -> None:
+    """Stop every part, the sources first; all are tried even when one does not end."""
+    ends = await asyncio.gather(*(part.stop() for part in reversed(stack.parts.values())), return_exceptions=True)
+    for end in ends:
+        if isinstance(end, BaseException):
+            print(end, file=sys.stderr)  # noqa: T201 - the trial's own verdict must not be hidden by this
+
+
+def _show_logs(stack: Stack, keep: Path | None) -> Callable[..., Awaitable[bool]]:
+    async def show(kind: object, *_: object) -> bool:
+        if kind is not None:
+            for part in stack.parts.values():
+                print(f"──── the end of {part.name}'s log\n{part.end_of_log()}", file=sys.stderr)  # noqa: T201
+            if keep is not None:
+                _copy_logs(stack, keep)
+        return False
+
+    return show
+
+
+def _copy_logs(stack: Stack, keep: Path) -> None:
+    keep.mkdir(parents=True, exist_ok=True)
+    for log in stack.site.folder.glob("*.log"):
+        shutil.copy(log, keep)
