@@ -105,7 +105,8 @@ async def size_of(connection: Connection, table: str) -> int:
     return int(row[0] or 0) if row else 0
 
 
-def _same(made: tuple[int, bytes]) -> tuple[int, bytes]:
+def same_again(made: tuple[int, bytes]) -> tuple[int, bytes]:
+    """Return what was made once, again."""
     return made
 
 
@@ -159,7 +160,7 @@ class Bench:
                 await self.measure(f"what travelled, {size} values a batch", "history_batch", COPY_BATCHES, batches)
             )
             once = batches()
-            limit = partial(_same, once)
+            limit = partial(same_again, once)
             bare = COPY_BATCHES.replace("history_batch", BARE)
             results.append(await self.measure(f"bare COPY limit, {size} values a batch", BARE, bare, limit))
         return results

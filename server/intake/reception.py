@@ -58,7 +58,8 @@ class Reception:
         Returns an empty list when nothing came for `idle_seconds`. A single record may exceed `max_values`.
         """
         try:
-            await asyncio.wait_for(self._filled.wait(), idle_seconds)
+            async with asyncio.timeout(idle_seconds):  # wait_for may lose a cancellation on Python 3.11
+                await self._filled.wait()
         except TimeoutError:
             return []
         if self._waiting_values(max_values) < max_values:

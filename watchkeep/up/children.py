@@ -79,7 +79,8 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
         except TimeoutError:
             log.error("a part did not stop in time and is killed", part=self.name, seconds=STOP_SECONDS)
             with contextlib.suppress(ProcessLookupError):
