@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help setup setup-dev up check test trials bench lock
+.PHONY: help setup setup-dev up check test trials bench fresh lock
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -36,6 +36,9 @@ trials: setup-dev ## the long trials; prints the table of docs/reliability.md
 
 bench: setup-dev ## the benchmarks, each beside a peer or a limit
 	@$(PYTHON) -m benchmarks $(ARGS)
+
+fresh: ## the README from nothing in a Debian 12 and a Debian 13: make fresh ARGS=--long
+	@sh deploy/fresh-trial.sh $(ARGS)
 
 lock: ## choose dependency versions anew
 	@sh deploy/lock.sh
