@@ -10,6 +10,7 @@ from core.runtime.logging import configure
 from watchkeep.command_options import data_option
 from watchkeep.installation import data_folder
 from watchkeep.running import run_until_signal
+from watchkeep.up.foreground import take_foreground
 from watchkeep.up.run import UpError, Wishes, run_up
 
 _EPILOG = """\b
@@ -32,6 +33,7 @@ Exit codes: 0 stopped by a signal, 1 something could not start.
 def up_command(port: int, data: Path | None, ready_file: Path | None) -> None:
     """Watch this machine: database, server, proxy, agent and page, all on loopback, enrolled with each other."""
     configure()
+    take_foreground()
     try:
         run_until_signal(run_up(Wishes(data=data_folder(data), port=port, ready_file=ready_file)))
     except* UpError as group:
