@@ -31,9 +31,13 @@ command -v "$python" >/dev/null || install_packages python3 python3-venv
 "$python" -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
 
 lock=requirements.lock
-[ "$wanted" = dev ] && lock=requirements-dev.lock
+[ "$wanted" = dev ] && lock=requirements-dev.lock # holds the other's packages too, in the same versions
 stamp=".venv/installed-$wanted"
-state=$(cat "$lock" pyproject.toml | cksum; "$python" -V)
+state=$(cat requirements.lock "$lock" pyproject.toml | cksum; "$python" -V)
+if [ "$wanted" = run ] && [ -e .venv/installed-dev ]; then
+    [ "$(cat .venv/installed-dev)" != "$(cat requirements.lock requirements-dev.lock pyproject.toml | cksum; "$python" -V)" ] ||
+        printf '%s\n' "$state" >"$stamp"
+fi
 if [ "$(cat "$stamp" 2>/dev/null)" != "$state" ]; then
     if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
         rm -rf .venv
@@ -52,6 +56,7 @@ if [ "$wanted" = dev ]; then
     command -v setpriv >/dev/null || missing="$missing util-linux"
     command -v ip >/dev/null || missing="$missing iproute2"
     command -v debootstrap >/dev/null || missing="$missing debootstrap"
+    command -v strace >/dev/null || missing="$missing strace"
     # shellcheck disable=SC2086 # a list of package names
     [ -z "$missing" ] || install_packages $missing
 fi
