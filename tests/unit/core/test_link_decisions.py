@@ -1,0 +1,138 @@
+"""The decisions of a link: credit, going back, failing over, choosing what is intact."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.spool.spool import Position
+from core.wire.checking import check_records
+from core.wire.epoch import EpochMemory
+from core.wire.failover import Ending, Failover
+from core.wire.flight import Flight
+from core.wire.limits import MAX_FRAMES_IN_FLIGHT
+from core.wire.timings import LinkTimings
+from tests.support.records import OTHER, SOURCE, numbers_in, record, records
+
+LOST = Ending(trouble="gone")
+DROPPED = Ending(trouble="gone", was_welcomed=True)
+
+
+def at(offset: int) -> Position:
+    return Position(1, offset)
+
+
+def flown(sizes: list[int], window: int = 1000) -> Flight:
+    flight = Flight(at(0), window)
+    for size in sizes:
+        flight.launch(flight.cursor, at(flight.cursor.offset + size), size)
+    return flight
+
+
+def test_what_is_under_way_stays_within_the_window() -> None:
+    flight = flown([400, 400])
+    assert flight.room_bytes == 200
+    assert flight.admits(200)
+    assert not flight.admits(201)
+    assert flight.receipt(1, 1000)
+    assert flight.room_bytes == 600
+
+
+def test_a_record_larger_than_the_window_travels_alone() -> None:
+    assert flown([]).admits(5000)
+    assert not flown([1]).admits(5000)
+    assert not flown([], window=0).admits(1)
+
+
+def test_frames_without_a_receipt_are_bounded_in_number_too() -> None:
+    flight = flown([1] * MAX_FRAMES_IN_FLIGHT)
+    assert flight.room_bytes == 0
+    flight.receipt(1, 1000)
+    assert flight.room_bytes > 0
+
+
+def test_going_back_starts_the_same_frame_at_the_same_place() -> None:
+    flight = flown([100, 200, 300])
+    assert flight.go_back(2)
+    assert (flight.cursor, flight.last_frame, flight.in_flight_bytes) == (at(100), 1, 100)
+    assert flight.launch(at(100), at(150), 50) == 2
+
+
+def test_going_back_to_what_was_read_or_never_sent_is_refused() -> None:
+    flight = flown([100, 200])
+    flight.receipt(1, 1000)
+    assert not flight.go_back(1)
+    assert not flight.go_back(3)
+    assert not flight.receipt(3, 1000)
+    assert flight.go_back(2)
+
+
+def test_every_upstream_is_tried_before_a_pause_and_pauses_grow() -> None:
+    timings = LinkTimings(first_retry_seconds=1, longest_retry_seconds=10)
+    failover = Failover(["a", "b"], timings, fraction=lambda: 1.0)
+    assert [failover.ended(LOST) for _ in range(8)] == [0, 1, 0, 3, 0, 9, 0, 10]
+    assert failover.place == 0
+    assert failover.ended(DROPPED) == 1
+    assert failover.place == 1
+
+
+def test_a_redirect_is_followed_within_the_list_and_no_further() -> None:
+    failover = Failover(["a", "b", "c"], LinkTimings())
+    failover.ended(Ending(trouble="standby", go_to=("x", "c")))
+    assert failover.place == 2
+    failover.ended(Ending(trouble="standby", go_to=("x",)))
+    assert failover.place == 0
+
+
+def test_two_that_send_sources_to_each_other_are_not_asked_without_a_pause() -> None:
+    failover = Failover(["a", "b"], LinkTimings(first_retry_seconds=1), fraction=lambda: 1.0)
+    pauses = [failover.ended(Ending(trouble="standby", go_to=(name,))) for name in "bababa"]
+    assert sum(pauses) > 3
+
+
+def test_a_collector_that_forgot_the_session_is_asked_again_first() -> None:
+    failover = Failover(["a", "b"], LinkTimings())
+    failover.ended(Ending(trouble="session", was_welcomed=True, stay=True))
+    assert failover.place == 0
+
+
+def test_a_wait_the_collector_asks_for_is_kept_within_reason() -> None:
+    failover = Failover(["a"], LinkTimings(first_retry_seconds=1, longest_retry_seconds=5))
+    assert failover.ended(Ending(trouble="cloned", retry_seconds=1000)) == 5
+
+
+def test_epochs_only_rise_and_each_rise_is_kept() -> None:
+    kept: list[int] = []
+    epochs = EpochMemory(3, kept.append)
+    for epoch in (2, 3, 4, 4, 1, 6):
+        epochs.see(epoch)
+    assert (epochs.highest, kept) == (6, [4, 6])
+    assert epochs.is_stale(5)
+    assert not epochs.is_stale(6)
+
+
+def test_a_frame_without_fault_is_handed_on_as_it_is() -> None:
+    data = records([1, 2]) + records([7], source=OTHER)
+    checked = check_records(data, None)
+    assert checked.records is data
+    assert (checked.count, checked.sources, checked.damaged) == (3, frozenset((SOURCE.bytes, OTHER.bytes)), 0)
+
+
+def test_records_of_another_source_are_left_out() -> None:
+    checked = check_records(records([1]) + records([2], source=OTHER) + records([3]), SOURCE.bytes)
+    assert numbers_in(checked.records) == [1, 3]
+    assert (checked.foreign_records, checked.foreign_source) == (1, OTHER.bytes)
+
+
+@pytest.mark.parametrize("place", [0, 5, 20, 40, 63, 64, 100])
+def test_one_flipped_bit_costs_one_record(place: int) -> None:
+    damaged = bytearray(record(2))
+    damaged[place] ^= 4
+    checked = check_records(record(1) + bytes(damaged) + record(3), SOURCE.bytes)
+    assert numbers_in(checked.records) == [1, 3]
+    assert checked.damaged >= 1
+    assert checked.damage
+
+
+def test_looking_for_an_intact_record_ends_after_some_tries() -> None:
+    assert check_records(b"WK1" * 1000 + record(1), None).records == b""
+    assert numbers_in(check_records(b"WK1" * 10 + record(1), None).records) == [1]
