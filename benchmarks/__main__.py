@@ -1,4 +1,7 @@
-"""Runs every benchmark, one after the other: `python -m benchmarks [--long]`. A single one: `python -m benchmarks.NAME`."""
+"""Runs every benchmark, one after the other: `python -m benchmarks [--long]`.
+
+A single one: `python -m benchmarks.NAME`.
+"""
 
 from __future__ import annotations
 
