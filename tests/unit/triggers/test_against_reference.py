@@ -124,7 +124,7 @@ def assert_same_events(staged: Staged, events: list[tuple[int, int, int, float]]
     assert found.values.tolist() == pytest.approx([event[3] for event in events], nan_ok=True, rel=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(300))
+@pytest.mark.parametrize("seed", range(120))
 def test_columns_yield_what_one_value_at_a_time_yields(seed: int) -> None:
     random = Random(seed)
     both = Both()
