@@ -1,7 +1,8 @@
 """What evaluating one value costs, from a thousand to a million items.
 
 Groups of 10,000 values, as ingest hands them over: hosts of 100 items in random order, each item at its interval. The
-limit beside it is writing the same values to a column of their items (`numpy scatter`): nothing can be cheaper. Times are processor time of this one thread, so busy neighbours matter little.
+limit beside it is writing the same values to a column of their items (`numpy scatter`): nothing can be
+cheaper. Times are processor time, so that busy neighbours matter little.
 
     python -m benchmarks.evaluation [--long] [--json]
 """
