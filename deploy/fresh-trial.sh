@@ -54,7 +54,9 @@ certificates=/etc/ssl/certs/ca-certificates.crt
 [ ! -e $certificates ] || cp -L $certificates "$root$certificates"
 pip_settings=$(python3 -m pip config list 2>/dev/null | grep -v "^:env:" || true)
 printf '%s\n' "$pip_settings" |
-    sed -n "s/^\([a-z]*\)\.\([a-z-]*\)='\(.*\)'\$/[\1]\n\2 = \3/p" | sed 's/\\n/\n    /g' >"$root/etc/pip.conf"
+    sed -n "s/^\([a-z]*\)\.\([a-z-]*\)='\(.*\)'\$/\1 \2 = \3/p" | sort |
+    awk '$1 != section { section = $1; print "[" section "]" } { sub(/^[a-z]+ /, ""); gsub(/\\n/, "\n    "); print }' \
+        >"$root/etc/pip.conf"
 folders=$(printf '%s\n%s\n' "$pip_settings" "${PIP_FIND_LINKS:-} ${PIP_INDEX_URL:-} ${PIP_EXTRA_INDEX_URL:-}" |
     grep -oE "(file://)?/[^ '\\]+" | sed 's,^file://,,' | sort -u)
 for folder in $folders; do
