@@ -199,7 +199,7 @@ class EmbeddedPostgres:
     def _write_settings(self) -> None:
         settings = SETTINGS | {
             "listen_addresses": "127.0.0.1",
-            "port": str(self._wanted_port or _free_port()),
+            "port": str(self._choose_port()),
             "unix_socket_directories": str(self.folder) if self._socket_fits() else "",
             "unix_socket_permissions": "0700",
             "log_directory": str(self.folder / "logs"),
@@ -210,6 +210,11 @@ class EmbeddedPostgres:
             settings["default_toast_compression"] = "lz4"
         lines = [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'\n" for name, value in settings.items()]
         (self._cluster / "watchkeep.conf").write_text("".join(lines), encoding="utf-8")
+
+    def _choose_port(self) -> int:
+        """A server that was killed comes back where it was: who knows `dsn` finds it again."""
+        known = 0 if self._running is None else self._running.port
+        return self._wanted_port or known or _free_port()
 
     def _has_lz4(self) -> bool:
         answer = subprocess.run(

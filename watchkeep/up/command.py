@@ -10,8 +10,9 @@ from core.runtime.logging import configure
 from watchkeep.command_options import data_option
 from watchkeep.installation import data_folder
 from watchkeep.running import run_until_signal
+from watchkeep.up.faults import UpError
 from watchkeep.up.foreground import take_foreground
-from watchkeep.up.run import UpError, Wishes, run_up
+from watchkeep.up.run import Wishes, run_up
 
 _EPILOG = """\b
 Examples:

@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import sys
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,26 +18,25 @@ import click
 from core.runtime.account import NoAccountError, account_for, hand_over
 from core.runtime.logging import Log
 from core.security.keys import KeyFault
-from server.store.embedded import EmbeddedPostgres, binaries
+from server.store.embedded import binaries
 from server.store.errors import StoreError
 from watchkeep.installation import Installation, write_private
+from watchkeep.up.database import keep_database, running_database
 from watchkeep.up.enrolment import enrol
+from watchkeep.up.faults import UpError
 from watchkeep.up.layout import SERVER_NAME, Layout, free_ports, local_agent
 from watchkeep.up.parts import make_children, write_configurations
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
+    from server.store.embedded import EmbeddedPostgres
     from watchkeep.up.children import Child
 
 log = Log("up")
 
 READY_SECONDS: Final = 60.0
 USER: Final = "admin"
-
-
-class UpError(Exception):
-    """Something could not start; the message names it and says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +58,9 @@ async def run_up(wishes: Wishes) -> None:
     except (OSError, NoAccountError, StoreError) as error:
         raise UpError(str(error)) from error
     with _only_one(layout.data):
+        _forget(wishes)  # one that was killed could not
         hand_over(layout.data, account)
-        async with _database(layout) as postgres:
+        async with running_database(layout) as postgres:
             agent = local_agent(layout)
             ports = free_ports(port)
             try:
@@ -86,26 +86,13 @@ async def _run_children(
             await child.start()
         _announce(wishes, layout, installation, children, postgres)
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(keep_database(postgres), name="database")
             for child in children:
                 tasks.create_task(child.keep(), name=child.name)
     finally:
         _forget(wishes)
         for child in reversed(children):
             await asyncio.shield(child.stop())
-
-
-@asynccontextmanager
-async def _database(layout: Layout) -> AsyncIterator[EmbeddedPostgres]:
-    """The embedded database, running; shut down at the end."""
-    postgres = EmbeddedPostgres(layout.postgres)
-    try:
-        await asyncio.to_thread(postgres.start)
-    except (StoreError, OSError) as error:
-        raise UpError(f"the database did not start: {error}") from error
-    try:
-        yield postgres
-    finally:
-        await asyncio.shield(asyncio.to_thread(postgres.stop))
 
 
 @contextmanager
