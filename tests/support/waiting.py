@@ -17,3 +17,12 @@ async def until(condition: Callable[[], bool], timeout_seconds: float = 10.0, wh
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} did not come true within {timeout_seconds} s")
         await asyncio.sleep(0.01)
+
+
+def wait_until(condition: Callable[[], bool], timeout_seconds: float = 10.0, what: str = "the condition") -> None:
+    """The same for tests that do not run in an event loop."""
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come true within {timeout_seconds} s")
+        time.sleep(0.01)
