@@ -6,15 +6,16 @@ import asyncio
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from core.model.ranges import RangeSet
-from core.model.record import iterate
 from core.runtime.logging import Log
 from core.spool.faults import SpoolFault, SpoolFull
+from core.spool.scan import contents_of, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
+    from core.spool.scan import Run
     from core.spool.spool import Spool
     from core.wire.greeter import AckKind
     from core.wire.messages import Acknowledgements
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 Life = tuple[bytes, int]
 _RETRY_SECONDS: Final = 1.0
 _STORED_LIVES: Final = 20_000  # of so many boots it is remembered what the server stored
+
+_NOTHING: Final = RangeSet()
 
 _log = Log("custody")
 
@@ -51,36 +54,39 @@ class Custody:
 
     async def take(self, records: bytes) -> None:
         """Append records; waits while the spool is full or its disk refuses. `keep_synced` acknowledges them."""
-        fresh = self._fresh(records)
-        if fresh:
-            await self._append(fresh)
-            self._remember(fresh)
+        if any(self._has_some_of(run) for run in contents_of(records).runs):
+            records = self._without_known(records)
+        if records:
+            await self._append(records)
+            self._remember(records)
             self.notify()
         if self._unsynced:
             self._has_unsynced.set()
 
-    def _fresh(self, records: bytes) -> bytes:
+    def _has_some_of(self, run: Run) -> bool:
+        source, boot, first, last = run
+        for known in (self._stored.get((source, boot)), self._held.get((source, boot))):
+            if known is not None and first <= known.highest and known.missing(first, last).count <= last - first:
+                return True
+        return False
+
+    def _without_known(self, records: bytes) -> bytes:
         """Return the records not held or stored yet; the others are acknowledged once more."""
-        kept: list[bytes] = []
+        fresh: list[bytes] = []
         stored: dict[Life, RangeSet] = {}
-        begin = end = 0
-        for offset, header in iterate(records):
-            life = (header.source, header.boot)
-            done = self._stored.get(life)
-            held = self._held.get(life)
-            end = offset + header.record_bytes
-            if done is not None and header.number in done:
-                stored.setdefault(life, RangeSet()).add(header.number, header.number)
-            elif held is not None and header.number in held:
-                self._unsynced.setdefault(life, RangeSet()).add(header.number, header.number)
+        for begin, end, _, source, boot, number in records_of(records):
+            life = (source, boot)
+            if number in self._stored.get(life, _NOTHING):
+                stored.setdefault(life, RangeSet()).add(number, number)
+            elif number in self._held.get(life, _NOTHING):
+                self._unsynced.setdefault(life, RangeSet()).add(number, number)
             else:
+                fresh.append(records[begin:end])
                 continue
             self._counters.add("custody.repeated_records")
-            kept.append(records[begin:offset])
-            begin = end
         if stored:
             self.acknowledge("stored", stored)
-        return records if begin == 0 else b"".join([*kept, records[begin:]])
+        return b"".join(fresh)
 
     async def _append(self, records: bytes) -> None:
         was_full = False
@@ -105,14 +111,13 @@ class Custody:
                 return
 
     def _remember(self, records: bytes) -> None:
-        for _, header in iterate(records):
-            life = (header.source, header.boot)
+        for source, boot, first, last in contents_of(records).runs:
             for known in (self._held, self._unsynced):
-                ranges = known.get(life)
+                ranges = known.get((source, boot))
                 if ranges is None:
-                    ranges = known[life] = RangeSet()
-                ranges.add(header.number, header.number)
-            self._seen.note(header.source, header.boot, header.number)
+                    ranges = known[source, boot] = RangeSet()
+                ranges.add(first, last)
+            self._seen.note(source, boot, last)
 
     async def keep_synced(self) -> NoReturn:
         """Fsync what was taken, all that came meanwhile at once, and then say so; until cancelled."""
