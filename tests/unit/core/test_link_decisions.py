@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.spool.spool import Position
+from core.wire import checking
 from core.wire.checking import check_records
 from core.wire.epoch import EpochMemory
 from core.wire.failover import Ending, Failover
@@ -115,6 +116,11 @@ def test_a_frame_without_fault_is_handed_on_as_it_is() -> None:
     checked = check_records(data, None)
     assert checked.records is data
     assert (checked.count, checked.sources, checked.damaged) == (3, frozenset((SOURCE.bytes, OTHER.bytes)), 0)
+
+
+def test_an_intact_record_needs_no_closer_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking, "read_header", None)
+    assert check_records(records(range(1, 50)), None).count == 49
 
 
 def test_records_of_another_source_are_left_out() -> None:
