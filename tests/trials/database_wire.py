@@ -40,6 +40,7 @@ class Passage:
     is_ingest: bool = False
     commit_name: bytes = b""
     aim: Aim | None = None
+    striking: asyncio.Task[None] | None = None
 
     def is_commit(self, data: bytes) -> bool:
         """Tell whether the client's bytes hold a COMMIT, as text or by the name of its prepared statement."""
@@ -61,14 +62,19 @@ class Aim:
     struck: asyncio.Future[Passage]
 
     async def fire(self, passage: Passage) -> None:
+        """Strike in a task of its own: what is struck ends the connection, and with it whoever waits here."""
+        passage.striking = asyncio.create_task(self._carry_out(passage))
+        await asyncio.shield(passage.striking)
+
+    async def _carry_out(self, passage: Passage) -> None:
         try:
             await self.strike(passage)
-        except BaseException as error:
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - handed to whoever awaits `struck`
             if not self.struck.done():
                 self.struck.set_exception(error)
-            raise
-        if not self.struck.done():
-            self.struck.set_result(passage)
+        else:
+            if not self.struck.done():
+                self.struck.set_result(passage)
 
 
 @dataclass(eq=False)

@@ -2,7 +2,8 @@
 
     python -m tests.trials.source FILE
 
-FILE is JSON (see Plan). SIGUSR1: make nothing more, and end with 0 once everything is stored. SIGTERM: end at once.
+FILE is JSON (see Plan). SIGUSR1: make nothing more, and end with 0 once everything is stored. SIGUSR2: see orders.py.
+SIGTERM: end at once.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from core.wire.curve import load_or_create
 from core.wire.greeter import HeartbeatFacts, HelloFacts
 from core.wire.messages import Configured
 from core.wire.publisher import Publisher, Upstream
+from tests.trials.orders import publish_poison, take_snapshot, wake_from_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 ENTRY: Final = struct.Struct("<qqqq")
 """A line of the ledger: counter, boot, number, instant (µs)."""
+COUNTER_KEY: Final = "trial.counter"
 WAVE_KEY: Final = "cpu.busy"
 """The item whose value crosses the threshold of the trial's trigger; a key that templates may name."""
 WAVE_HIGH: Final = 1_000_000_000
@@ -56,7 +59,8 @@ class Plan:
     """What FILE says. Every source publishes `batches_per_second`, each with `counters` items and the wave.
 
     `sources` are [name, uuid] pairs; a source's key is `data/NAME.key`, its spool `data/NAME/spool`, its ledger
-    `data/NAME.ledger`. `proxies` are [endpoint, public key] pairs in the order of preference.
+    `data/NAME.ledger`. `proxies` are [endpoint, public key] pairs; the sources prefer one after the other in turn.
+    `wave_batches` 0: no wave. `resume` names a source that comes back from its snapshot (see orders.py).
     """
 
     data: Path
@@ -65,6 +69,8 @@ class Plan:
     counters: int = 125
     batches_per_second: float = 10.0
     wave_batches: int = 20
+    counter_key: str = COUNTER_KEY
+    resume: str = ""
     spool_bytes: int = 256 << 20
 
     @classmethod
@@ -89,6 +95,20 @@ class Plan:
 
     def spool_folder(self, name: str) -> Path:
         return self.data / name / "spool"
+
+    def snapshot_folder(self, name: str) -> Path:
+        return self.data / f"{name}.snapshot"
+
+    @property
+    def item_keys(self) -> list[str]:
+        """The items of every source, in the order of their values."""
+        counters = [f"{self.counter_key}[{place}]" for place in range(self.counters)]
+        return [*counters, *([WAVE_KEY] if self.wave_batches else [])]
+
+    def proxies_of(self, name: str) -> tuple[tuple[str, str], ...]:
+        """The failover list of a source."""
+        first = [source for source, _ in self.sources].index(name) % len(self.proxies)
+        return self.proxies[first:] + self.proxies[:first]
 
     @property
     def status_file(self) -> Path:
@@ -184,14 +204,18 @@ class Emitter:
         self._plan = plan
         self._clock = clock
         plan.spool_folder(name).mkdir(parents=True, exist_ok=True)
-        self.outbox = Outbox.open(plan.spool_folder(name), uuid, SpoolLimits(max_bytes=plan.spool_bytes), clock)
+        limits = SpoolLimits(max_bytes=plan.spool_bytes)
+        if plan.resume == name:
+            self.outbox = wake_from_snapshot(plan.spool_folder(name), plan.snapshot_folder(name), uuid, limits, clock)
+        else:
+            self.outbox = Outbox.open(plan.spool_folder(name), uuid, limits, clock)
         self._ledger = LedgerFile(plan.ledger_file(name))
         self.counters = Counters()
         self.greeting = Greeting(name, self.outbox, Memory(plan.data / name / "epoch"))
         self.publisher = Publisher(
             spool=self.outbox.spool,
             keys=load_or_create(plan.key_file(name)),
-            upstreams=[Upstream(endpoint=endpoint, key=read_public(key)) for endpoint, key in plan.proxies],
+            upstreams=[Upstream(endpoint=endpoint, key=read_public(key)) for endpoint, key in plan.proxies_of(name)],
             greeter=self.greeting,
             clock=clock,
             counters=self.counters,
@@ -201,13 +225,15 @@ class Emitter:
         self._instant = self._ledger.last_instant
         self._items: array[int] | None = None
         self.unpublished = 0
+        self.is_paused = False
 
     def emit(self) -> None:
         """Append one batch. What the spool refuses is counted and its counter never used again."""
         counter, self._counter = self._counter, self._counter + 1
         self._instant = max(self._clock.now_us(), self._instant + 1)
         values = array("d", [float(counter)]) * self._plan.counters
-        values.append(wave(counter, self._plan.wave_batches))
+        if self._plan.wave_batches:
+            values.append(wave(counter, self._plan.wave_batches))
         try:
             if self._items is None:
                 self._items = array("I", self.outbox.describe(self._descriptions()))
@@ -221,8 +247,21 @@ class Emitter:
         self.publisher.notify()
 
     def _descriptions(self) -> list[ItemDescription]:
-        keys = [*(f"trial.counter[{place}]" for place in range(self._plan.counters)), WAVE_KEY]
-        return [ItemDescription(key=key, type="number", unit="", description="a counter under trial") for key in keys]
+        return [ItemDescription(key=key, description="a counter under trial") for key in self._plan.item_keys]
+
+    async def obey(self, order: str) -> list[int]:
+        """Carry out an order; `snapshot` waits, without making anything, until all is stored."""
+        if order == "poison":
+            assert self._items is not None, "nothing was published yet"
+            numbers = publish_poison(self.outbox, self._clock.now_us(), self._items[0])
+            self.publisher.notify()
+            return numbers
+        self.is_paused = True
+        while self.unstored:
+            await self._clock.sleep(0.02)
+        take_snapshot(self.outbox, self._plan.snapshot_folder(self.name))
+        self.is_paused = False
+        return []
 
     @property
     def unstored(self) -> int:
@@ -263,6 +302,7 @@ async def run(plan: Plan) -> None:
                 background.append(tasks.create_task(emitter.publisher.run()))
                 background.append(tasks.create_task(keep_synced(emitter.outbox.spool, clock)))
             background.append(tasks.create_task(_keep_status(plan, emitters, clock)))
+            background.append(tasks.create_task(_obey(plan, emitters)))
             await _emit_all(plan, emitters, clock, is_draining)
             while any(emitter.unstored for emitter in emitters):
                 await clock.sleep(0.05)
@@ -279,7 +319,21 @@ async def _emit_all(plan: Plan, emitters: list[Emitter], clock: Clock, is_draini
         for emitter in emitters:
             due = max(due + interval, clock.monotonic() - 1.0)
             await clock.sleep(max(0.0, due - clock.monotonic()))
-            emitter.emit()
+            if not emitter.is_paused:
+                emitter.emit()
+
+
+async def _obey(plan: Plan, emitters: list[Emitter]) -> None:
+    """Carry out an order at each SIGUSR2; see orders.py."""
+    is_called = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, is_called.set)
+    while True:
+        await is_called.wait()
+        is_called.clear()
+        order = json.loads((plan.data / "order.json").read_text())
+        (emitter,) = (each for each in emitters if each.name == order["source"])
+        numbers = await emitter.obey(order["order"])
+        _replace(plan.data / "done.json", json.dumps(order | {"numbers": numbers, "boot": emitter.outbox.boot}))
 
 
 async def _keep_status(plan: Plan, emitters: list[Emitter], clock: Clock) -> None:
@@ -289,10 +343,14 @@ async def _keep_status(plan: Plan, emitters: list[Emitter], clock: Clock) -> Non
 
 
 def _write_status(plan: Plan, emitters: list[Emitter]) -> None:
-    draft = plan.status_file.with_suffix(".new")
     facts = {"pid": os.getpid(), "sources": {emitter.name: emitter.status() for emitter in emitters}}
-    draft.write_text(json.dumps(facts))
-    draft.replace(plan.status_file)
+    _replace(plan.status_file, json.dumps(facts))
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_suffix(".new")
+    draft.write_text(text)
+    draft.replace(path)
 
 
 def main() -> None:
