@@ -41,6 +41,12 @@ class Passage:
     commit_name: bytes = b""
     aim: Aim | None = None
     striking: asyncio.Task[None] | None = None
+    writers: tuple[asyncio.StreamWriter, ...] = ()
+
+    def cut(self) -> None:
+        """Break the connection on both sides at once."""
+        for writer in self.writers:
+            writer.transport.abort()
 
     def is_commit(self, data: bytes) -> bool:
         """Tell whether the client's bytes hold a COMMIT, as text or by the name of its prepared statement."""
@@ -131,7 +137,7 @@ class DatabaseWire:
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
             writers.append(far_writer)
-            passage = Passage()
+            passage = Passage(writers=(writer, far_writer))
             pumps = [
                 asyncio.create_task(self._to_database(passage, reader, far_writer)),
                 asyncio.create_task(self._to_server(passage, far_reader, writer)),

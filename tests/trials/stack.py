@@ -141,6 +141,14 @@ class Stack:
                 found: dict[str, Any] = await answer.json()
                 return found
 
+    async def part_counter(self, part: str, counter: str) -> float:
+        """Return a counter of a part as the active server's health page shows it; 0 when it shows none."""
+        health = await self.health(await self.active())
+        for each in health["parts"]:
+            if each["name"] == part:
+                return float(each["counters"].get(counter, 0))
+        return 0.0
+
     # ── Waiting ──────────────────────────────────────────────────────────────────────────────────────────────
     async def flowing(self, timeout_seconds: float = 60.0) -> None:
         """Return once values are being stored: some more than now."""

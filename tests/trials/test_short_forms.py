@@ -1,0 +1,32 @@
+"""The short form of every trial belongs to the tests; the long forms: `make trials`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.trials import fence, identity, kills
+from tests.trials.finding import Finding
+
+
+def assert_passed(findings: list[Finding]) -> None:
+    assert findings
+    for finding in findings:
+        assert not finding.faults, f"{finding.trial}: {finding.injected}: {finding.found}\n" + "\n".join(finding.faults)
+
+
+@pytest.mark.trial("R1")
+@pytest.mark.timeout(600)
+async def test_thirty_kills_under_load_lose_and_double_no_value_and_no_event() -> None:
+    assert_passed(await kills.run(is_long=False))
+
+
+@pytest.mark.trial("R9")
+@pytest.mark.timeout(600)
+async def test_a_killed_or_frozen_active_server_is_replaced_within_ten_seconds_and_can_do_nothing_more() -> None:
+    assert_passed(await fence.run(is_long=False))
+
+
+@pytest.mark.trial("S-6")
+@pytest.mark.timeout(600)
+async def test_rolled_back_cloned_and_poisonous_sources_and_unanswered_commits_lose_and_double_nothing() -> None:
+    assert_passed(await identity.run(is_long=False))
