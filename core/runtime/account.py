@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pwd
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -103,10 +104,12 @@ def hand_over(folder: Path, account: Account) -> None:
     """Make the tree below `folder` the account's own on disk, when it is not yet; links are not followed."""
     if os.geteuid() != 0:
         return
-    for path in (folder, *folder.rglob("*")):
-        state = path.lstat()
-        if (state.st_uid, state.st_gid) != (account.file_uid, account.file_gid):
-            os.chown(path, account.file_uid, account.file_gid, follow_symlinks=False)
+    for parent, folders, files in os.walk(folder):
+        for path in (parent, *(os.path.join(parent, name) for name in (*folders, *files))):  # noqa: PTH118 - os.walk's
+            with suppress(FileNotFoundError):  # children of a server that was killed are still tidying up
+                state = os.lstat(path)
+                if (state.st_uid, state.st_gid) != (account.file_uid, account.file_gid):
+                    os.chown(path, account.file_uid, account.file_gid, follow_symlinks=False)
 
 
 def _reaches(prefix: tuple[str, ...], paths: Sequence[Path]) -> bool:

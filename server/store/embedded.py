@@ -38,6 +38,8 @@ DATABASE = "watchkeep"
 _SUPERUSER = "postgres"
 _MAX_SOCKET_PATH_BYTES = 107
 _POLL_SECONDS = 0.02
+_BETWEEN_ATTEMPTS_SECONDS = 0.2
+_ATTEMPTS = 5  # children of a killed server may still hold its shared memory, its socket's lock or its port
 _INITDB_TIMEOUT_SECONDS = 120.0
 
 
@@ -64,6 +66,7 @@ class EmbeddedPostgres:
         self._child: subprocess.Popen[bytes] | None = None
         self._running: PostmasterFile | None = None
         self._account: Account | None = None
+        self._failures = 0
 
     def __enter__(self) -> Self:
         self.start()
@@ -101,6 +104,7 @@ class EmbeddedPostgres:
         """
         deadline = time.monotonic() + timeout_seconds
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._failures = 0
         while not self._is_up():
             if time.monotonic() > deadline:
                 raise EmbeddedError(f"the embedded database in {self.folder} is not ready: {self._end_of_log()}")
@@ -136,8 +140,10 @@ class EmbeddedPostgres:
                 self._launch()
             elif self._child.poll() is not None:
                 self._child = None
-                if not self._is_old_server_going():
+                self._failures += 1
+                if self._failures == _ATTEMPTS:
                     raise EmbeddedError(f"the embedded database did not start: {self._end_of_log()}")
+                time.sleep(_BETWEEN_ATTEMPTS_SECONDS)
             return False
         if not running.is_ready:
             return False
@@ -154,10 +160,6 @@ class EmbeddedPostgres:
             self._initialise()
         if stale is not None:
             stale.remove()  # its process is gone; the number may belong to somebody else by now
-
-    def _is_old_server_going(self) -> bool:
-        """Tell whether the start failed only because children of a killed server have not ended yet."""
-        return "pre-existing shared memory block" in (self.folder / "start.log").read_text(errors="replace")
 
     def _initialise(self) -> None:
         half_made = self.folder / "cluster.new"
@@ -213,7 +215,7 @@ class EmbeddedPostgres:
 
     def _choose_port(self) -> int:
         """A server that was killed comes back where it was: who knows `dsn` finds it again."""
-        known = 0 if self._running is None else self._running.port
+        known = 0 if self._running is None or self._failures == _ATTEMPTS - 1 else self._running.port
         return self._wanted_port or known or _free_port()
 
     def _has_lz4(self) -> bool:
