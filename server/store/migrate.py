@@ -95,6 +95,17 @@ async def migrate(
         await connection.close()
 
 
+async def missing_migrations(connection: Connection, migrations: Sequence[Migration] | None = None) -> list[str]:
+    """Return the names of what `migrate` would apply; changes nothing. Raises MigrationError as `migrate` would."""
+    wanted = read_migrations() if migrations is None else list(migrations)
+    row = await (await connection.execute("SELECT to_regclass('migration') IS NOT NULL")).fetchone()
+    applied: list[tuple[Any, ...]] = []
+    if row is not None and row[0]:
+        applied = await (await connection.execute("SELECT number, name, checksum FROM migration")).fetchall()
+    _check(applied, wanted)
+    return [each.name for each in wanted if each.number not in {row[0] for row in applied}]
+
+
 async def _apply(connection: Connection, wanted: Sequence[Migration]) -> list[str]:
     await connection.execute(CREATE_TABLE)
     cursor = await connection.execute("SELECT number, name, checksum FROM migration ORDER BY number")
