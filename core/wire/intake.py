@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING, NoReturn
 
 import zmq
-import zmq.asyncio
 
 from core.wire import messages as m
 from core.wire.authentication import key_of
@@ -14,6 +13,8 @@ from core.wire.checking import check_records
 from core.wire.frames import FrameError, read_envelope
 
 if TYPE_CHECKING:
+    import zmq.asyncio
+
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
     from core.security.authority import Peer
@@ -75,9 +76,9 @@ class Intake:
             if self._idle_since is not None:
                 self._last_idle_at = self._clock.monotonic()
                 self._idle_since = None
-            await self._take(parts, socket)
+            await self._take(parts)
 
-    async def _take(self, parts: list[zmq.Frame], socket: zmq.asyncio.Socket) -> None:
+    async def _take(self, parts: list[zmq.Frame]) -> None:
         key = key_of(parts[0])
         peer = self._gate.admit(key, "a data frame")
         if peer is None:
@@ -99,10 +100,10 @@ class Intake:
         link.note_frame(frame, len(data))
         self._counters.add("link.received_frames")
         self._counters.add("link.received_bytes", len(data))
-        await self._hand_on(peer, data, socket)
+        await self._hand_on(peer, data)
         self._outgoing.receipt(link)
 
-    async def _hand_on(self, peer: Peer, data: bytes, socket: zmq.asyncio.Socket) -> None:
+    async def _hand_on(self, peer: Peer, data: bytes) -> None:
         own_source = None if peer.role == "proxy" else (peer.source or b"")
         checked = check_records(data, own_source)
         if checked.damaged:
@@ -115,21 +116,20 @@ class Intake:
             return
         self._links.carry(peer.key, checked.sources, self._clock.monotonic())
         loop = asyncio.get_running_loop()
-        self._stall_timer = loop.call_later(self._timings.stall_seconds, self._stall, socket)
+        self._stall_timer = loop.call_later(self._timings.stall_seconds, self._stall)
         try:
             await self._receiver.receive(peer, checked.records)
         finally:
             self._stall_timer.cancel()
 
-    def _stall(self, socket: zmq.asyncio.Socket) -> None:
-        """The receiver is full: say so, and go on serving the socket's own business.
+    def _stall(self) -> None:
+        """The receiver is full: say so, again and again until it is back.
 
-        A SUB that is not looked at sends no subscriptions, so whoever connects meanwhile would wait for them.
+        Who connects meanwhile gets its subscription all the same: zmq.asyncio looks after a socket nobody reads.
         """
         self._outgoing.note_full(2 * self._timings.stall_seconds)
-        socket.get(zmq.EVENTS)
         loop = asyncio.get_running_loop()
-        self._stall_timer = loop.call_later(self._timings.stall_seconds, self._stall, socket)
+        self._stall_timer = loop.call_later(self._timings.stall_seconds, self._stall)
 
     def _meet_gap(self, link: Link, frame: int) -> None:
         if frame <= link.frame:

@@ -95,6 +95,7 @@ async def test_a_lost_tail_is_noticed_by_the_heartbeat(tmp_path: Path, monkeypat
         async with running(origin):
             await until(lambda: end.ledger.has(1))
             assert origin.counters.get("link.sessions") == 1
+            assert end.counters.get("link.gaps") == 1
 
 
 @pytest.mark.trial("R7")
@@ -199,10 +200,10 @@ def lose_frames(monkeypatch: pytest.MonkeyPatch, end: End, places: set[int]) -> 
     take = intake._take
     arrived = 0
 
-    async def lossy(parts: list[zmq.Frame], socket: zmq.asyncio.Socket) -> None:
+    async def lossy(parts: list[zmq.Frame]) -> None:
         nonlocal arrived
         arrived += 1
         if arrived not in places:
-            await take(parts, socket)
+            await take(parts)
 
     monkeypatch.setattr(intake, "_take", lossy)
