@@ -1,0 +1,186 @@
+"""The ground of the fault trials: a stack under load whose parts each have a small disk, one server, a real agent."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import psycopg
+
+from tests.support.api import Api
+from tests.support.small_disk import small_disk
+from tests.trials.judging import Ledger
+from tests.trials.site import POSTGRES, PROXIES, SOURCES
+from tests.trials.stack import running_stack, until_true
+from watchkeep.installation import Installation
+from watchkeep.up.layout import toml
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from tests.support.small_disk import SmallDisk
+    from tests.trials.stack import Stack
+
+SERVER: Final = "server1"
+AGENT: Final = "agent"
+LOADED: Final = "source1"
+"""The source whose counters the ledger names."""
+WATCHED: Final = "source2"
+"""The host that the real agent watches."""
+DISKS: Final[Mapping[str, tuple[str, int]]] = {
+    "proxy1": ("proxy1", 48),
+    "proxy2": ("proxy2", 48),
+    AGENT: ("agent", 16),
+    POSTGRES: ("database", 320),
+}
+_AGENT_TEMPLATE: Final = """
+kind: template
+name: busy
+items:
+  - {{probe: cpu, every: 1s}}
+  - {{probe: agent, every: 1s}}
+---
+kind: host
+name: {host}
+templates: [busy]
+"""
+_STORED: Final = """
+SELECT array_agg(s.value::int8), count(*) FROM samples s JOIN item i ON i.id = s.item_id JOIN host h ON h.id = i.host_id
+WHERE h.name = %s AND i.key = %s
+"""
+
+
+@dataclass
+class Ground:
+    """What the trials stand on. `api` asks the server; it was signed in while all was well."""
+
+    stack: Stack
+    disks: Mapping[str, SmallDisk]
+    api: Api
+
+    @property
+    def installation(self) -> Path:
+        """A folder for `watchkeep … --data`."""
+        return self.stack.site.folder
+
+    def log(self, part: str) -> str:
+        return self.stack.parts[part].log_file.read_text(errors="replace")
+
+    async def says(self, part: str, text: str, since: int, timeout_seconds: float = 30.0) -> None:
+        """Wait until the part's log says something after its first `since` characters."""
+
+        async def look() -> bool:
+            assert self.stack.parts[part].is_running, f"{part} has ended:\n{self.log(part)[-2000:]}"
+            return text in self.log(part)[since:]
+
+        await until_true(look, timeout_seconds, f"{text!r} in the log of {part}")
+
+    def all_live(self) -> bool:
+        """Tell whether every part still is the process that was started."""
+        return all(part.is_running and part.starts == 1 for name, part in self.stack.parts.items() if name != "server2")
+
+    async def holds(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+        """Watch for so long that it stays true."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while loop.time() < end:
+            assert condition(), what
+            await asyncio.sleep(0.05)
+
+    async def health(self) -> dict[str, Any]:
+        found: dict[str, Any] = await asyncio.to_thread(self.api.get, "/health")
+        return found
+
+    async def counter(self, part: str, name: str) -> float:
+        """Return a counter of a part as the health page shows it; 0 when it is not counted (yet)."""
+        (found,) = [each for each in (await self.health())["parts"] if each["name"] == part]
+        return float(found["counters"].get(name, 0))
+
+    async def counted(self, part: str, name: str, least: float = 1, timeout_seconds: float = 20.0) -> None:
+        """Wait until the health page counts so many; proxies report every ten seconds."""
+
+        async def look() -> bool:
+            return await self.counter(part, name) >= least
+
+        await until_true(look, timeout_seconds, f"{name} of {part} on the health page")
+
+    async def refused(self, kind: str) -> int:
+        """Return how often the server refused something of a kind, by the health page."""
+        return sum(each["count"] for each in (await self.health())["refusals"] if each["kind"] == kind)
+
+    async def nothing_lost(self, timeout_seconds: float = 60.0) -> None:
+        """Wait until every counter that the ledger names now is stored; fail when one is stored twice."""
+        wanted = Ledger.read(self.stack.plan.ledger_file(LOADED)).counters
+        stored = np.zeros(0, np.int64)
+
+        async def look() -> bool:
+            nonlocal stored
+            try:
+                ((values, _),) = await self.stack.query(_STORED, (LOADED, self.stack.plan.item_keys[0]))
+            except psycopg.OperationalError:
+                return False
+            stored = np.array(values, np.int64)
+            return len(np.setdiff1d(wanted, stored)) == 0
+
+        await until_true(look, timeout_seconds, "the storing of all that was appended")
+        assert len(stored) == len(np.unique(stored)), "stored twice"
+        assert len(wanted) > 10
+
+
+@asynccontextmanager
+async def rough_ground() -> AsyncIterator[Ground]:
+    """Start everything; values flow and the agent is heard when this yields. All ends with the block."""
+    with ExitStack() as opened:
+        folder = Path(tempfile.mkdtemp(prefix="watchkeep-faults-"))
+        folder.chmod(0o711)  # noqa: ASYNC240 - nothing else runs yet
+        opened.callback(shutil.rmtree, folder)
+        disks = {
+            part: opened.enter_context(small_disk(folder / place, size_mib=size))
+            for part, (place, size) in DISKS.items()
+        }
+        async with running_stack(
+            folder=folder, sources=2, has_load=False, counters=250, batches_per_second=20
+        ) as stack:
+            await stack.parts["server2"].stop()
+            stack.plan = replace(stack.plan, sources=stack.plan.sources[:1])
+            stack.plan.write(stack.site.config_file(SOURCES))
+            Installation(dsn=stack.dsn, url="", server=SERVER).write(folder)
+            await _start_agent(stack)
+            await stack.start(SOURCES)
+            await stack.active()
+            await stack.flowing()
+            api = Api(f"http://127.0.0.1:{stack.site.ports[f'{SERVER} web']}/")
+            assert await asyncio.to_thread(api.sign_in, "admin", stack.password) == 200
+            definitions = folder / "busy.yaml"
+            definitions.write_text(_AGENT_TEMPLATE.format(host=WATCHED))
+            await command("apply", "--overwrite", str(definitions), "--data", str(folder))
+            yield Ground(stack, disks, api)
+
+
+async def _start_agent(stack: Stack) -> None:
+    name, source = stack.site.sources[1]
+    assert name == WATCHED
+    settings: dict[str, Any] = {
+        "name": name,
+        "source": source,
+        "data": stack.site.folder / "agent",
+        "key_file": stack.plan.key_file(name),
+        "upstreams": [{"endpoint": stack.site.endpoint(p), "key": stack.site.public_key(p)} for p in PROXIES],
+    }
+    stack.site.config_file(AGENT).write_text(toml(settings))
+    await stack.add(AGENT, "-m", "agent", "--config", str(stack.site.config_file(AGENT))).start()
+
+
+async def command(*arguments: str) -> str:
+    """Run a command of ours that has to work; return what it printed."""
+    from tests.system.installation import watchkeep  # noqa: PLC0415 - its module needs no stack
+
+    done = await asyncio.to_thread(watchkeep, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

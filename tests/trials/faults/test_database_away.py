@@ -1,0 +1,67 @@
+"""The database away: frozen, and stopped; everybody waits, says so, and goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.processes import family
+from tests.trials.faults.ground import SERVER
+from tests.trials.site import POSTGRES
+
+if TYPE_CHECKING:
+    from tests.support.processes import Living
+    from tests.trials.faults.ground import Ground
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.trial("R10")]
+AWAY_SECONDS = 15.0
+
+
+async def test_a_frozen_database_makes_everybody_wait(ground: Ground) -> None:
+    since = len(ground.log(SERVER))
+    before = await ground.counter(SERVER, "ingest.store_retries")
+    members = family([ground.stack.postgres.pid])
+    try:
+        _send(members, signal.SIGSTOP)
+        await ground.holds(ground.all_live, AWAY_SECONDS, "every part lives on")
+        status, answer = await asyncio.to_thread(ground.api.send, "GET", "/hosts")
+        assert status == 503
+        assert answer["error"]["remedy"]
+    finally:
+        _send(members, signal.SIGCONT)
+    await ground.nothing_lost()
+    assert "storing waits for the database" in ground.log(SERVER)[since:]
+    assert "the database did not answer within" in ground.log(SERVER)[since:]
+    await ground.counted(SERVER, "ingest.store_retries", before + 1)
+    assert ground.all_live()
+
+
+async def test_a_stopped_database_makes_everybody_wait(ground: Ground) -> None:
+    since = len(ground.log(SERVER))
+    before = await ground.counter(SERVER, "ingest.store_retries")
+    await asyncio.to_thread(ground.stack.postgres.stop)
+    try:
+        await ground.says(SERVER, "storing waits for the database", since)
+        await ground.says(SERVER, "the database is away", since)
+        await ground.holds(ground.all_live, AWAY_SECONDS, "every part lives on")
+        status, answer = await asyncio.to_thread(ground.api.send, "GET", "/health")
+        assert status == 503
+        assert "database" in answer["error"]["message"]
+        assert answer["error"]["remedy"]
+    finally:
+        await ground.stack.start(POSTGRES)
+    await ground.says(SERVER, "the database is back", since)
+    await ground.nothing_lost()
+    await ground.counted(SERVER, "ingest.store_retries", before + 1)
+    assert ground.all_live()
+
+
+def _send(members: set[Living], number: signal.Signals) -> None:
+    for one in members:
+        with suppress(ProcessLookupError):
+            os.kill(one.pid, number)

@@ -1,0 +1,93 @@
+"""R4: no room left under a spool or under the database: said, counted, nothing lost that was promised, goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from tests.trials.faults.ground import AGENT, SERVER, WATCHED
+from tests.trials.site import POSTGRES, PROXIES
+from tests.trials.stack import until_true
+
+if TYPE_CHECKING:
+    from tests.trials.faults.ground import Ground
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.trial("R4")]
+REMEDY = "free space on its file system"
+_ACCOUNT = """
+SELECT r.boot, r.last_number, upper(r.ranges), (int8multirange(int8range(1, upper(r.ranges))) - r.ranges - r.lost),
+       r.lost
+FROM received r JOIN source s ON s.id = r.source_id WHERE s.name = %s ORDER BY r.first_at DESC LIMIT 1
+"""
+
+
+async def test_full_disks_of_the_proxies_hold_the_sources_back_until_there_is_room(ground: Ground) -> None:
+    since = {proxy: len(ground.log(proxy)) for proxy in PROXIES}
+    try:
+        for proxy in PROXIES:
+            ground.disks[proxy].fill(leave_bytes=64 << 10)
+
+        async def is_told() -> bool:
+            return any(REMEDY in ground.log(proxy)[since[proxy] :] for proxy in PROXIES)
+
+        await until_true(is_told, 40, "a proxy's word that its disk is full")
+        (full,) = [proxy for proxy in PROXIES if REMEDY in ground.log(proxy)[since[proxy] :]]
+        line = next(line for line in ground.log(full)[since[full] :].splitlines() if REMEDY in line)
+        assert str(ground.stack.site.data(full)) in line, "the folder is named"
+        await ground.counted(full, "custody.is_full")
+        assert ground.all_live()
+    finally:
+        for proxy in PROXIES:
+            ground.disks[proxy].empty()
+    await ground.says(full, "There is room again", since[full])
+    await ground.nothing_lost()
+    assert ground.all_live()
+
+
+async def test_a_full_disk_of_an_agent_loses_only_what_it_counts(ground: Ground) -> None:
+    since = len(ground.log(AGENT))
+    await until_true(lambda: _has_values(ground), 40, "values of the agent")
+    try:
+        ground.disks[AGENT].fill()
+        await ground.says(AGENT, REMEDY, since, 40)
+        line = next(line for line in ground.log(AGENT)[since:].splitlines() if REMEDY in line)
+        assert str(ground.disks[AGENT].folder) in line
+        assert ground.all_live()
+    finally:
+        ground.disks[AGENT].empty()
+    await ground.says(AGENT, "The spool takes values again", since)
+
+    async def is_counted() -> bool:
+        ((_, _, _, uncounted, lost),) = await ground.stack.query(_ACCOUNT, (WATCHED,))
+        items = (await asyncio.to_thread(ground.api.get, "/items", host=WATCHED, search="agent.lost_values"))["items"]
+        return not uncounted and bool(lost) and bool(items) and items[0]["value"] > 0
+
+    await until_true(is_counted, 40, "an account without a hole, and the count of what was lost")
+    await ground.nothing_lost()
+    assert ground.all_live()
+
+
+async def _has_values(ground: Ground) -> bool:
+    return bool((await asyncio.to_thread(ground.api.get, "/items", host=WATCHED, search="agent.memory"))["items"])
+
+
+async def test_a_full_disk_of_the_database_makes_everybody_wait(ground: Ground) -> None:
+    since = len(ground.log(SERVER))
+    before = await ground.counter(SERVER, "ingest.store_retries")
+    try:
+        ground.disks[POSTGRES].fill()
+        await ground.says(SERVER, "storing waits for the database", since, 60)
+        assert "make room in its data folder" in ground.log(SERVER)[since:]
+        await ground.holds(ground.all_live, 3, "every part lives on")
+    finally:
+        ground.disks[POSTGRES].empty()
+    if not ground.stack.postgres.is_alive():  # it may give up when its log has no room
+        await ground.stack.start(POSTGRES)
+    await ground.nothing_lost()
+    await ground.counted(SERVER, "ingest.store_retries", before + 1)
+    assert ground.all_live()
+    with psycopg.connect(ground.stack.dsn) as connection:
+        assert connection.execute("SELECT count(*) FROM quarantine").fetchone() == (0,)
