@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from core.runtime.cancellation import honour_cancellation
 from core.runtime.counters import Counters
 from core.runtime.logging import Log
 from core.wire.collector import Collector
@@ -157,6 +158,7 @@ async def _hold_lease(realm: Realm, settings: ServerSettings) -> None:
             log.warning("the reign could not begin", error=group.exceptions[0])
         finally:
             await _hand_over(realm.options, lease.epoch)
+        honour_cancellation()
 
 
 async def _hand_over(options: DatabaseOptions, epoch: int) -> None:

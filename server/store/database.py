@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from core.runtime.cancellation import honour_cancellation
 from server.store.columns import register_columns
 from server.store.errors import StoreAway, StoreBusy, StoreError, StoreFull, translated
 
@@ -140,6 +141,7 @@ class Database:
                 connection = self._take_idle() or await self._connect()
                 with watchdog(connection, max(deadline - loop.time(), 0.1)):
                     yield connection
+                honour_cancellation()
             is_sound = True
         except StoreAway as error:
             if not isinstance(error, StoreBusy | StoreFull):
