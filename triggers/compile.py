@@ -74,6 +74,13 @@ class Compiled:
         """The longest stretch of history its functions look back on; 0 when they only need last values."""
         return max(call.window_us for call in self.calls) / 1e6
 
+    def value_unit(self, units: Sequence[str]) -> str:
+        """Return the unit of an event's value, given the units of `references` in their order; "" for none."""
+        if self.value_call is None:
+            return ""
+        own = FUNCTIONS[self.calls[self.value_call].function].unit
+        return units[self.reference_of_call[self.value_call]] if own is None else own
+
     def judge(self, operands: Sequence[Floats]) -> Outcome:
         """Evaluate for n rows at once: `operands[i]` float64[n] is what `calls[i]` yields, NaN where unknown."""
         with np.errstate(all="ignore"):

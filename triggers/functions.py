@@ -65,7 +65,7 @@ class Function:
     Written `name(item, window, numbers…)`: the window stands there when the basis needs one, `numbers` names the
     further ones. `from_totals` or `from_samples` computes it for n windows at once, as float64[n]; NaN is unknown, and
     so is an empty window, which it never sees. `totals` names those of `Totals` it reads: the others hold nothing.
-    `is_condition`: it yields true or false (as 1 and 0).
+    `is_condition`: it yields true or false (as 1 and 0). `unit`: of what it yields; None: the item's own.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Function:
     example: str
     numbers: tuple[str, ...] = ()
     is_condition: bool = False
+    unit: str | None = None
     totals: tuple[str, ...] = ()
     from_totals: Callable[[Totals], Floats] | None = None
     from_samples: Callable[[Samples, tuple[float, ...]], Floats] | None = None
@@ -140,6 +141,7 @@ _DECLARED = (
         basis=Basis.COUNT,
         summary="how many values the window holds; unknown while the item is younger than the window",
         example="count(cpu.busy, 5m)",
+        unit="",
     ),
     Function(
         name="nodata",
@@ -157,6 +159,7 @@ _DECLARED = (
         ),
         example="timeleft(filesystem.free[/], 1h, 0)",
         numbers=("threshold",),
+        unit="s",
         from_samples=_time_left,
     ),
 )

@@ -48,6 +48,7 @@ class ProblemView(Answer):
     resolved_at: datetime | None
     value: float | None
     unit: str
+    items: list[int] = Field(description="The items its trigger's expression speaks of.")
     told: list[ToldView]
 
 
@@ -100,7 +101,8 @@ def view_problems(problems: list[Problem], told: list[Told]) -> list[ProblemView
             opened_at=problem.opened_at,
             resolved_at=problem.resolved_at,
             value=problem.value,
-            unit="",
+            unit=problem.unit,
+            items=list(problem.items),
             told=notices.get(problem.id, []),
         )
         for problem in problems

@@ -38,11 +38,12 @@ class WatchedTrigger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """An instance there should be, with the item ids of its expression's references in their order."""
+    """An instance there should be: the item ids of its expression's references in their order, its value's unit."""
 
     trigger: WatchedTrigger
     parameter: str
     items: tuple[int, ...]
+    unit: str
 
     @property
     def identity(self) -> Identity:
@@ -65,10 +66,17 @@ def items_by_host(items: Iterable[Item]) -> HostItems:
     return arranged
 
 
-def wanted_instances(triggers: Iterable[WatchedTrigger], items: Mapping[str, Mapping[str, int]]) -> list[Wanted]:
-    """List every instance whose items all exist; `[*]` makes one for each parameter."""
+def wanted_instances(
+    triggers: Iterable[WatchedTrigger], items: Mapping[str, Mapping[str, int]], units: Mapping[int, str]
+) -> list[Wanted]:
+    """List every instance whose items all exist; `[*]` makes one for each parameter. `units` is by item id."""
     return [
-        Wanted(trigger=trigger, parameter=binding.parameter, items=binding.items)
+        Wanted(
+            trigger=trigger,
+            parameter=binding.parameter,
+            items=binding.items,
+            unit=trigger.compiled.value_unit([units[item] for item in binding.items]),
+        )
         for trigger in triggers
         for binding in trigger.compiled.bind(items.get(trigger.host, {}), items)
     ]

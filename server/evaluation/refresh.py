@@ -10,8 +10,8 @@ import numpy as np
 from core.runtime.logging import Log
 from server.evaluation.bindings import WatchedTrigger, items_by_host, wanted_instances
 from server.store.history import read_samples
-from server.store.instants import to_datetime
-from server.store.inventory import read_hosts, read_items
+from server.store.instants import to_datetime, to_us
+from server.store.inventory import read_births, read_hosts, read_items
 from server.store.latest import read_older
 from server.store.problems import ensure_triggers
 from triggers.compile import compile_expression
@@ -65,13 +65,18 @@ def watched_triggers(inventory: Inventory, expressions: Expressions) -> list[Wat
 async def rebind(writer: Writer, watch: Watch, triggers: list[WatchedTrigger], now_us: int) -> None:
     """Bind the triggers to the items that exist, and fill the windows this needs. Raises StoreAway, Fenced."""
     async with writer.transaction() as connection:
-        items = items_by_host(await read_items(connection))
+        items = await read_items(connection)
+        births = await read_births(connection, [item.id for item in items])
         host_ids = {host.name: host.id for host in await read_hosts(connection)}
         known = [trigger for trigger in triggers if trigger.host in host_ids]
         trigger_ids = await ensure_triggers(
             connection, sorted({(trigger.template, trigger.definition.name) for trigger in known})
         )
-    watch.rebind(wanted_instances(known, items), trigger_ids, host_ids, now_us)
+    wanted = wanted_instances(known, items_by_host(items), {item.id: item.unit for item in items})
+    watch.rebind(wanted, trigger_ids, host_ids, now_us)
+    watched = watch.items()
+    since = {item: to_us(born) for item, born in births.items() if item in watched}
+    watch.evaluator.watched_since(np.fromiter(since, np.int32), np.fromiter(since.values(), np.int64))
     async with writer.database.connection(timeout_seconds=60) as connection:
         await refill(connection, watch, now_us)
 

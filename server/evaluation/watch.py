@@ -205,4 +205,6 @@ def _opening(instance: Instance, at_us: int, value: float | None) -> ProblemOpen
         name=instance.wanted.title,
         at=to_datetime(at_us),
         value=value,
+        unit=instance.wanted.unit,
+        items=instance.wanted.items,
     )

@@ -9,6 +9,7 @@ from psycopg.rows import class_row
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from datetime import datetime
 
     from psycopg import AsyncConnection
 
@@ -111,6 +112,12 @@ async def read_items(connection: AsyncConnection[Any], item_ids: Collection[int]
     async with connection.cursor(row_factory=class_row(Item)) as cursor:
         await cursor.execute(SELECT_ITEMS + where + " ORDER BY i.id", None if item_ids is None else (list(item_ids),))
         return await cursor.fetchall()
+
+
+async def read_births(connection: AsyncConnection[Any], item_ids: Collection[int]) -> dict[int, datetime]:
+    """Return since when these items have been known, by id."""
+    cursor = await connection.execute("SELECT id, created_at FROM item WHERE id = ANY (%s)", (list(item_ids),))
+    return dict(await cursor.fetchall())
 
 
 async def search_items(

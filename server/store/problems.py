@@ -24,11 +24,13 @@ SELECT id, template, name FROM made UNION SELECT id, template, name FROM trigger
 # A problem that is open already stays as it is: the opening returns nothing and so brings no second event.
 OPEN = """
 WITH wanted AS (
-    SELECT * FROM unnest(%s::int4[], %s::int4[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::timestamptz[])
-        AS u (trigger_id, host_id, parameter, severity, name, value, at)
+    SELECT trigger_id, host_id, parameter, severity, name, value, at, unit,
+           string_to_array(nullif(items, ''), ',')::int4[] AS items
+    FROM unnest(%s::int4[], %s::int4[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::timestamptz[], %s::text[],
+                %s::text[]) AS u (trigger_id, host_id, parameter, severity, name, value, at, unit, items)
 ), opened AS (
-    INSERT INTO problem (trigger_id, host_id, parameter, severity, name, value, opened_at)
-    SELECT trigger_id, host_id, parameter, severity, name, value, at FROM wanted
+    INSERT INTO problem (trigger_id, host_id, parameter, severity, name, value, opened_at, unit, items)
+    SELECT trigger_id, host_id, parameter, severity, name, value, at, unit, coalesce(items, '{}') FROM wanted
     ON CONFLICT (trigger_id, host_id, parameter) WHERE resolved_at IS NULL DO NOTHING
     RETURNING id, trigger_id, host_id, parameter, value, opened_at
 ), told AS (
@@ -53,14 +55,14 @@ FROM told JOIN resolved ON resolved.id = told.problem_id
 """
 SELECT_PROBLEMS = """
 SELECT p.id, p.trigger_id, t.template, t.name AS trigger, p.host_id, h.name AS host, p.parameter, p.severity, p.name,
-       p.value, p.opened_at, p.opened_stored_at, p.resolved_at
+       p.value, p.unit, p.items, p.opened_at, p.opened_stored_at, p.resolved_at
 FROM problem p JOIN trigger t ON t.id = p.trigger_id JOIN host h ON h.id = p.host_id
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemOpening:
-    """A trigger's instance (host, parameter) became true at the instant of a sample."""
+    """A trigger's instance (host, parameter) became true at the instant of a sample; `items`: of its expression."""
 
     trigger_id: int
     host_id: int
@@ -69,6 +71,8 @@ class ProblemOpening:
     name: str
     at: datetime
     value: float | None
+    unit: str = ""
+    items: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +109,8 @@ class Problem:
     severity: str
     name: str
     value: float | None
+    unit: str
+    items: Sequence[int]
     opened_at: datetime
     opened_stored_at: datetime
     resolved_at: datetime | None
@@ -144,6 +150,8 @@ async def open_problems(connection: AsyncConnection[Any], openings: Sequence[Pro
         [o.name for o in openings],
         [o.value for o in openings],
         [o.at for o in openings],
+        [o.unit for o in openings],
+        [",".join(str(item) for item in o.items) for o in openings],
     )
     async with connection.cursor(row_factory=class_row(ProblemEvent)) as cursor:
         return await (await cursor.execute(OPEN, columns)).fetchall()

@@ -230,6 +230,8 @@ CREATE TABLE problem (
     severity         text NOT NULL CHECK (severity IN ('information', 'warning', 'average', 'high', 'disaster')),
     name             text NOT NULL,
     value            double precision,
+    unit             text NOT NULL DEFAULT '',
+    items            integer[] NOT NULL DEFAULT '{}', -- what its expression speaks of
     opened_at        timestamptz NOT NULL,
     opened_stored_at timestamptz NOT NULL DEFAULT now(),
     resolved_at      timestamptz
