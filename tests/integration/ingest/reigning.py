@@ -160,4 +160,5 @@ async def ingesting(writer: Writer, database: Database, *, waiting: WaitingRoom 
         yield Feed(reception, listener, counters, watch)
         assert not running.done(), "ingest ended by itself"
     finally:
+        running.cancel()
         await asyncio.gather(running, return_exceptions=True)
