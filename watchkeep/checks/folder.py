@@ -76,16 +76,17 @@ def check_installation(subject: Subject) -> Verdict:
 
 def check_keys(subject: Subject) -> Verdict:
     """Every key file is whole and private."""
-    check = "key files"
+    check, folder = "key files", subject.data / "keys"
     try:
-        paths = sorted((subject.data / "keys").glob("*.key"))
-        faults = [fault for path in paths if (fault := _key_fault(path))]
+        paths = sorted(folder.glob("*.key"))
+        open_to_others = [path.name for path in paths if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
     except OSError as error:
-        return failure(
-            check, f"{subject.data / 'keys'} cannot be read: {error.strerror}", "run the doctor as its owner"
-        )
+        return failure(check, f"{folder} cannot be read: {error.strerror}", "run the doctor as its owner, or as root")
+    if open_to_others:
+        return failure(check, f"others may read {names(open_to_others)}", f"chmod 600 {folder}/*.key")
+    faults = [fault for path in paths if (fault := _key_fault(path))]
     if faults:
-        return failure(check, "; ".join(faults), "a part without its key gets a new one, which must be allowed anew")
+        return failure(check, "; ".join(faults), "without its key a part makes a new one, which must be allowed anew")
     if not paths:
         return unknown(check, "none here")
     return fine(check, f"{count(len(paths), 'key pair')}, private: {names([path.stem for path in paths])}")

@@ -42,7 +42,7 @@ def check_page(subject: Subject) -> Verdict:
         return unknown(check, "without installation.json nobody knows where it is")
     url = subject.installation.url
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    remedy = "the server serves it: look at the server's log"
+    remedy = "the server serves it: does it run, and what does its log say?"
     try:
         with opener.open(url, timeout=PAGE_SECONDS) as answer:
             kind = answer.headers.get_content_type()
