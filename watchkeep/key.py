@@ -43,8 +43,16 @@ def key_group() -> None:
     """Say which keys may speak: let agents and proxies in, shut them out, list them."""
 
 
-@key_group.command("allow", epilog="\b\nExamples:\n  watchkeep key allow --role proxy --name dmz 'KEY'\n"
-                                   "  watchkeep key allow --role agent --name db1 --source UUID 'KEY'\n")  # fmt: skip
+# A key may begin with a dash and still is no option.
+_KEYS_AS_THEY_ARE = {"ignore_unknown_options": True}
+_ALLOW_EPILOG = """\b
+Examples:
+  watchkeep key allow --role proxy --name dmz 'KEY'
+  watchkeep key allow --role agent --name db1 --source UUID 'KEY'
+"""
+
+
+@key_group.command("allow", context_settings=_KEYS_AS_THEY_ARE, epilog=_ALLOW_EPILOG)
 @click.argument("key")
 @click.option("--role", type=click.Choice(["agent", "proxy"]), required=True, help="What holds the key.")
 @click.option("--name", required=True, help="The agent's host, or the proxy's name.")
@@ -81,7 +89,7 @@ def allow(  # noqa: PLR0913 - the options of the command, by name
     click.echo(json.dumps({"allowed": key, "name": name}) if as_json else f"{role} {name} may speak")
 
 
-@key_group.command("revoke")
+@key_group.command("revoke", context_settings=_KEYS_AS_THEY_ARE)
 @click.argument("key")
 @json_option
 @data_option

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _ENDPOINT = "inproc://zeromq.zap.01"
 _REQUEST_PARTS = 7  # version, request id, domain, address, routing id, mechanism, the key
 _KEY_BYTES = 32
+_WAY_IN = "a part of yours is let in by `watchkeep key allow`"
+_WAY_BACK = "a part that shall come back needs a new key pair"
 
 
 class Gate:
@@ -59,10 +61,11 @@ class Gate:
         """Return who holds `key`; None, counted, when nobody does or the key was revoked."""
         peer = self._authority.peer(key)
         if peer is None:
-            self._refusals.add("unknown_key", key, f"{what} under a key nobody enrolled")
+            self._refusals.add("unknown_key", key, f"{what} under a key nobody enrolled; {_WAY_IN}")
             return None
         if peer.revoked:
-            self._refusals.add("revoked_key", key, f"{what} under the revoked key of {peer.name}")
+            detail = f"{what} under the revoked key of {peer.name}; {_WAY_BACK}"
+            self._refusals.add("revoked_key", key, detail)
             return None
         return peer
 

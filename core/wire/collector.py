@@ -105,8 +105,8 @@ class Collector:
             self._outgoing.socket = control
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._gate.serve(), name="collector gate")
-                for monitor in monitors:
-                    tasks.create_task(self._watch(monitor), name="collector handshakes")
+                for monitor, port in zip(monitors, (self.control_port, self.data_port), strict=True):
+                    tasks.create_task(self._watch(monitor, port), name="collector handshakes")
                 tasks.create_task(self._intake.run(data), name="collector data")
                 tasks.create_task(self._conversation.run(control, self.data_port, tasks), name="collector control")
                 tasks.create_task(self._outgoing.run(), name="collector outgoing")
@@ -155,8 +155,9 @@ class Collector:
             ) from error
         return int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2].rstrip("\0"))
 
-    async def _watch(self, monitor: zmq.asyncio.Socket) -> NoReturn:
+    async def _watch(self, monitor: zmq.asyncio.Socket, port: int) -> NoReturn:
         while True:
             event, value = read_event(await monitor.recv_multipart())
             if event != zmq.EVENT_HANDSHAKE_FAILED_AUTH:  # the gate has counted that one, with its key
-                self._refusals.add("handshake", None, f"a connection that does not speak CURVE (ZeroMQ says {value})")
+                detail = f"a connection to port {port} does not speak CURVE (ZeroMQ says {value})"
+                self._refusals.add("handshake", None, f"{detail}; only parts of Watchkeep belong there")
