@@ -12,14 +12,14 @@ from server.evaluation.bindings import WatchedTrigger, items_by_host, wanted_ins
 from server.store.history import read_samples
 from server.store.instants import to_datetime, to_us
 from server.store.inventory import read_births, read_hosts, read_items
-from server.store.latest import read_older
+from server.store.latest import FRESH_SECONDS, read_fresh, read_older
 from server.store.problems import ensure_triggers
 from triggers.compile import compile_expression
 from triggers.evaluation import Columns
 from triggers.expression import ExpressionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from server.evaluation.watch import Watch
     from server.inventory.effective import Inventory
@@ -78,15 +78,21 @@ async def rebind(writer: Writer, watch: Watch, triggers: list[WatchedTrigger], n
     since = {item: to_us(born) for item, born in births.items() if item in watched}
     watch.evaluator.watched_since(np.fromiter(since, np.int32), np.fromiter(since.values(), np.int64))
     async with writer.database.connection(timeout_seconds=60) as connection:
-        await refill(connection, watch, now_us)
+        await refill(connection, watch, since, now_us)
 
 
-async def refill(connection: Connection, watch: Watch, now_us: int) -> None:
-    """Give the evaluator the stored samples its new windows look back on."""
+async def refill(connection: Connection, watch: Watch, since: Mapping[int, int], now_us: int) -> None:
+    """Give the evaluator the stored samples its new windows look back on; `since`: when each item was first known, µs.
+
+    Looking for an old value is dear, so nobody does for an item that is younger than what is found at once.
+    """
     needs = watch.evaluator.needs()
     newest_only = needs.window_seconds <= 0
+    fresh_from = now_us - FRESH_SECONDS * 1_000_000
     for items in _portions(needs.items[newest_only]):
-        latest = await read_older(connection, items.tolist())
+        latest = await read_fresh(connection, items.tolist())
+        older = [item for item in items.tolist() if item not in latest and since[item] < fresh_from]
+        latest |= await read_older(connection, older)
         numbers = [(item, each.at_us, each.value) for item, each in latest.items() if isinstance(each.value, float)]
         watch.evaluator.refill(_columns(numbers))
         watch.evaluator.refilled(items)
