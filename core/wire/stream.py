@@ -9,6 +9,7 @@ import zmq
 import zmq.asyncio
 
 from core.model.record import RecordError, iterate
+from core.spool.position import Position
 from core.wire.ending import SessionOver
 from core.wire.failover import Ending
 from core.wire.flight import Flight
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from core.model.ranges import RangeSet
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
-    from core.spool.spool import Position, Slice, Spool
+    from core.spool.spool import Slice, Spool
     from core.wire.timings import LinkTimings
 
 _SMALL_FRAME_BYTES = FRAME_BYTES // 4
@@ -123,12 +124,16 @@ class Stream:
         return len(records)
 
     def _without_stored(self, piece: Slice) -> bytes:
-        """Return the records that were not stored when the session began, most often all of them."""
+        """Return the records that were not stored when the session began, most often all of them.
+
+        What was appended since may lie behind them in the same piece; of that nothing is left out.
+        """
         kept = []
         try:
             for offset, header in iterate(piece.data):
                 held = self._unstored.get((header.source, header.boot))
-                if held is not None and header.number in held:
+                is_new = Position(piece.begin.segment, piece.begin.offset + offset) >= self._old_until
+                if is_new or (held is not None and header.number in held):
                     kept.append((offset, offset + header.record_bytes))
         except RecordError:
             return piece.data  # a fault of the disk: the collector judges it, counts it and saves the rest

@@ -1,0 +1,45 @@
+"""What a stream sends of a spool that grows while it is sent."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import zmq.asyncio
+
+from core.runtime.clock import SystemClock
+from core.runtime.counters import Counters
+from core.spool.spool import Spool, SpoolLimits
+from core.wire.stream import Stream
+from core.wire.timings import LinkTimings
+from tests.support.records import BOOT, SOURCE, numbers_in, record, records
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NEW_BOOT = BOOT + 1
+
+
+async def test_a_record_appended_while_older_files_are_sent_is_sent_too(tmp_path: Path) -> None:
+    with closing(Spool.open(tmp_path, SpoolLimits())) as spool:
+        spool.append(records([1, 2]))
+    context = zmq.asyncio.Context()
+    far, near = context.socket(zmq.PAIR), context.socket(zmq.PAIR)
+    far.bind("inproc://stream")
+    near.connect("inproc://stream")
+    try:
+        with closing(Spool.open(tmp_path, SpoolLimits())) as spool:
+            spool.append(records([1, 2], boot=NEW_BOOT))  # a file of its own, behind the old one
+            spool.mark_stored(SOURCE.bytes, NEW_BOOT, [(1, 1)])
+            stream = Stream(
+                spool=spool, socket=near, session=1, window=1 << 20, clock=SystemClock(), counters=Counters(),
+                timings=LinkTimings(),
+            )  # fmt: skip
+            assert stream._send_next()
+            spool.append(record(3, boot=NEW_BOOT))
+            assert stream._send_next()
+            assert stream._send_next() is None
+            sent = [numbers_in((await far.recv_multipart())[1]) for _ in range(2)]
+        assert sent == [[1, 2], [2, 3]]
+    finally:
+        context.destroy(linger=0)
