@@ -195,12 +195,12 @@ async def run(wishes: Wishes) -> dict[str, Any]:
         )  # fmt: skip
         (folder / "proxy.toml").write_text(
             toml({"name": "proxy", "data": folder / "proxy", "key_file": folder / "proxy.key",
-                  "control_port": ports.proxy_control, "data_port": ports.proxy_data,
+                  "control_port": ports.gate.control_port, "data_port": ports.gate.data_port,
                   "servers": [{"endpoint": f"tcp://127.0.0.1:{ports.server_control}",
                                "key": server_keys.public_text}]})
         )  # fmt: skip
         (folder / "flood.json").write_text(
-            json.dumps({"data": str(folder), "upstream": [f"tcp://127.0.0.1:{ports.proxy_control}",
+            json.dumps({"data": str(folder), "upstream": [f"tcp://127.0.0.1:{ports.gate.control_port}",
                         proxy_keys.public_text], "sources": sources, "items": wishes.items,
                         "hold_bytes": HOLD_BYTES})
         )  # fmt: skip

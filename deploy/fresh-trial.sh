@@ -49,6 +49,7 @@ hostname fresh
 
 # This machine's settings, read now and kept nowhere: name service, package sources' options, certificates.
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
+echo "127.0.1.1 fresh" >>"$root/etc/hosts"
 apt-config dump | grep -E '^Acquire::(Check-|http|https|Retries)' >"$root/etc/apt/apt.conf.d/99machine" || true
 certificates=/etc/ssl/certs/ca-certificates.crt
 [ ! -e $certificates ] || cp -L $certificates "$root$certificates"

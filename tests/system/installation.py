@@ -38,6 +38,7 @@ class LocalWatchkeep:
     """One installation in `folder`, running or not. `starts` holds the seconds each start took until ready."""
 
     folder: Path
+    options: tuple[str, ...] = ()
     starts: list[float] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
@@ -65,7 +66,7 @@ class LocalWatchkeep:
         assert not self.is_running
         stale = self._read_ready_file()
         began = time.monotonic()
-        command = [sys.executable, "-m", "watchkeep", "up", "--port", "0", "--data", str(self.data)]
+        command = [sys.executable, "-m", "watchkeep", "up", "--port", "0", "--data", str(self.data), *self.options]
         with (self.folder / "output").open("ab") as output:
             self.process = subprocess.Popen(
                 [*command, "--ready-file", str(self.ready_file)],

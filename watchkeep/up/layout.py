@@ -6,6 +6,7 @@ import json
 import re
 import socket
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 SERVER_NAME = "server"
 PROXY_NAME = "proxy"
 GROUP_NAME = "default"
+DEFAULT_GATE_PORT = 7701
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 # only compared with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +58,31 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Where agents of other hosts are taken in: an IPv4 address of this machine, two ports that stay the same."""
+
+    address: str = "127.0.0.1"
+    control_port: int
+    data_port: int
+
+    @property
+    def endpoint(self) -> str:
+        """How this machine's own agent gets there."""
+        address = "127.0.0.1" if self.address == EVERY_ADDRESS else self.address
+        return f"tcp://{address}:{self.control_port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Loopback ports of one start; only the page's is wished for, the others are whatever is free."""
+    """Ports of one start: the page's and, when agents of other hosts are let in, the gate's are wished for.
+
+    The others are whatever is free on the loopback.
+    """
 
     web: int
     server_control: int
     server_data: int
-    proxy_control: int
-    proxy_data: int
+    gate: Gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,17 +110,31 @@ def host_name(name: str) -> str:
     return plain or "localhost"
 
 
-def free_ports(web: int) -> Ports:
-    """Choose free loopback ports; `web` is taken as it is."""
+def free_ports(web: int, gate: Gate | None = None) -> Ports:
+    """Choose free loopback ports; `web` and `gate` are taken as they are."""
     sockets = [socket.socket() for _ in range(4)]
     try:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
-        control, data, proxy_control, proxy_data = (int(each.getsockname()[1]) for each in sockets)
+        control, data, *others = (int(each.getsockname()[1]) for each in sockets)
     finally:
         for each in sockets:
             each.close()
-    return Ports(web=web, server_control=control, server_data=data, proxy_control=proxy_control, proxy_data=proxy_data)
+    own_gate = Gate(control_port=others[0], data_port=others[1])
+    return Ports(web=web, server_control=control, server_data=data, gate=gate or own_gate)
+
+
+def read_gate(text: str) -> Gate:
+    """Read "ADDRESS" or "ADDRESS:PORT"; the data port is the next one. Raises ValueError saying what was expected."""
+    address, _, port = text.partition(":")
+    control_port = int(port) if port.isascii() and port.isdigit() else 0 if port else DEFAULT_GATE_PORT
+    try:
+        IPv4Address(address)
+    except ValueError:
+        control_port = 0
+    if not 0 < control_port < 65_535:
+        raise ValueError(f"expected an IPv4 address of this machine, or ADDRESS:PORT, found {text!r}")
+    return Gate(address=address, control_port=control_port, data_port=control_port + 1)
 
 
 def toml(settings: dict[str, Any]) -> str:

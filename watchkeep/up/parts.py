@@ -32,8 +32,9 @@ def write_configurations(layout: Layout, ports: Ports, agent: LocalAgent, enroll
             "name": PROXY_NAME,
             "data": layout.data / "proxy",
             "key_file": layout.key_file(PROXY_NAME),
-            "control_port": ports.proxy_control,
-            "data_port": ports.proxy_data,
+            "listen": ports.gate.address,
+            "control_port": ports.gate.control_port,
+            "data_port": ports.gate.data_port,
             "servers": [{"endpoint": f"tcp://127.0.0.1:{ports.server_control}", "key": enrolled.server_key}],
         },
         "agent": {
@@ -41,7 +42,7 @@ def write_configurations(layout: Layout, ports: Ports, agent: LocalAgent, enroll
             "source": agent.source,
             "data": layout.data / "agent",
             "key_file": layout.key_file("agent"),
-            "upstreams": [{"endpoint": f"tcp://127.0.0.1:{ports.proxy_control}", "key": enrolled.proxy_key}],
+            "upstreams": [{"endpoint": ports.gate.endpoint, "key": enrolled.proxy_key}],
         },
     }
     for part, values in settings.items():

@@ -17,14 +17,14 @@ import click
 
 from core.runtime.account import NoAccountError, account_for, hand_over
 from core.runtime.logging import Log
-from core.security.keys import KeyFault
+from core.security.keys import KeyFault, load
 from server.store.embedded import binaries
 from server.store.errors import StoreError
 from watchkeep.installation import Installation, write_private
 from watchkeep.up.database import keep_database, running_database
 from watchkeep.up.enrolment import enrol
 from watchkeep.up.faults import UpError
-from watchkeep.up.layout import SERVER_NAME, Layout, free_ports, local_agent
+from watchkeep.up.layout import PROXY_NAME, SERVER_NAME, Layout, free_ports, local_agent
 from watchkeep.up.parts import make_children, write_configurations
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from server.store.embedded import EmbeddedPostgres
     from watchkeep.up.children import Child
+    from watchkeep.up.layout import Gate
 
 log = Log("up")
 
@@ -41,10 +42,11 @@ USER: Final = "admin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What the command line asks for. `port` 0 takes any free one."""
+    """What the command line asks for. `port` 0 takes any free one; without a gate, no other host's agents come in."""
 
     data: Path
     port: int
+    gate: Gate | None = None
     ready_file: Path | None
 
 
@@ -52,6 +54,8 @@ async def run_up(wishes: Wishes) -> None:
     """Run until cancelled; everything is stopped, the database shut down, when this returns. Raises UpError."""
     layout = Layout(data=wishes.data)
     port = _choose_port(wishes.port)
+    if wishes.gate is not None:
+        _check_free(wishes.gate)
     try:
         layout.make()
         account = await asyncio.to_thread(account_for, layout.data, [Path(sys.executable), binaries() / "postgres"])
@@ -62,7 +66,7 @@ async def run_up(wishes: Wishes) -> None:
         hand_over(layout.data, account)
         async with running_database(layout) as postgres:
             agent = local_agent(layout)
-            ports = free_ports(port)
+            ports = free_ports(port, wishes.gate)
             try:
                 enrolled = await enrol(layout, agent, postgres.dsn)
             except (StoreError, KeyFault) as error:
@@ -121,6 +125,18 @@ def _choose_port(wished: int) -> int:
         return int(listener.getsockname()[1])
 
 
+def _check_free(gate: Gate) -> None:
+    for port in (gate.control_port, gate.data_port):
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((gate.address, port))
+            except OSError as error:
+                raise UpError(
+                    f"{gate.address}:{port} cannot be used ({error.strerror}): choose another with --listen"
+                ) from error
+
+
 async def _await_page(url: str, server: Child) -> None:
     """Return once the page's port answers. Raises UpError with the end of the server's log when it does not."""
     host, _, port = url.removeprefix("http://").rstrip("/").partition(":")
@@ -160,6 +176,9 @@ def _announce(
         click.echo(f"  Log in     as {USER} with your password (forgotten? watchkeep password)")
     else:
         click.echo(f"  Log in     as {USER} with the password {click.style(password, fg='cyan')}")
+    if wishes.gate is not None:
+        click.echo(f"  Agents     of other hosts at {wishes.gate.address}:{wishes.gate.control_port}")
+        click.echo(f"             upstream key {load(layout.key_file(PROXY_NAME)).public_text}")
     click.echo(f"  Data       {layout.data}")
     click.echo("  Stop       Ctrl-C")
     click.echo()
