@@ -45,6 +45,8 @@ class Greeter(Protocol):
     def welcomed(self, welcome: Welcome) -> None:
         """Take note of what the collector knows. The stored ranges have been marked in the spool already.
 
+        Not so those of the present boot when its numbers were seen beyond what it issued: they name other records.
+
         The spool may be renumbered here; sending starts at its beginning afterwards. A SpoolFault ends the session,
         and another is begun.
         """

@@ -211,9 +211,7 @@ class Session:
                 self._counters.add("link.stale_epochs")
                 raise self._over(f"its epoch {message.epoch} is over; the highest seen is {self._epochs.highest}")
             self._epochs.see(message.epoch)
-            if self._source is not None:
-                for boot, stored in message.stored:
-                    self._spool.mark_stored(self._source, boot, stored)
+            self._mark_known_stored(message)
             try:
                 self._greeter.welcomed(message)
             except SpoolFault as error:
@@ -222,6 +220,19 @@ class Session:
             self._on_welcome()
         else:
             self._be_sent_away(message)
+
+    def _mark_known_stored(self, welcome: m.Welcome) -> None:
+        """Forget what the collector has stored of our boots, but nothing of a present boot that was rolled back.
+
+        There the numbers issued since name other records than those that were stored under them.
+        """
+        if self._source is None:
+            return
+        seen = dict(welcome.seen)
+        rolled_back = {boot for boot, _, last in self._greeter.hello().boots[-1:] if seen.get(boot, 0) > last}
+        for boot, stored in welcome.stored:
+            if boot not in rolled_back:
+                self._spool.mark_stored(self._source, boot, stored)
 
     def _be_sent_away(self, message: m.CollectorMessage) -> None:
         if isinstance(message, m.Redirect):

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from core.model.ranges import RangeSet
 from core.wire.curve import make_keys
 from core.wire.limits import BUDGET_BYTES, SMALLEST_WINDOW_BYTES, WINDOW_BYTES
 from core.wire.links import Links
 from core.wire.messages import Configuration
 from core.wire.timings import LinkTimings
 from tests.support.links import End, Origin, peer_of, running
+from tests.support.records import BOOT, SOURCE
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -50,6 +52,22 @@ async def test_a_record_larger_than_the_window_passes(tmp_path: Path) -> None:
             origin.publish(3)
             origin.publish(2, values=65_536)
             await until(lambda: end.ledger.has(6))
+
+
+async def test_what_a_rolled_back_source_issued_anew_is_not_taken_for_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = make_keys()
+    end = End([peer_of(keys)])
+    end.ledger.received[SOURCE.bytes, BOOT] = RangeSet([(1, 100)])
+    async with running(end):
+        origin = Origin(tmp_path, [end.upstream], keys=keys)
+        origin.publish(5)
+        held: list[int] = []
+        monkeypatch.setattr(origin.notes, "welcomed", lambda _: held.append(origin.spool.held_records))
+        async with running(origin):
+            await until(lambda: bool(held), what="the welcome")
+    assert held == [5]
 
 
 @pytest.mark.trial("R1")
