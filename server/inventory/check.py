@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from server.inventory.fault import suggest
-from server.inventory.meaning import judge
+from server.inventory.meaning import judge, judge_entries
 from server.inventory.model import KINDS
+from server.inventory.remains import remains_of
 from server.inventory.shape import fault, shape
 from server.inventory.yaml import Document
 
@@ -44,6 +45,8 @@ def check(documents: Iterable[Document], catalogue: Catalogue) -> Checked:
         checked.faults.extend(faults)
         if definition is None:
             checked.unfit.update(_name_unfit(document))
+            if isinstance(document.data, dict) and document.data.get("kind") == "template":
+                checked.faults.extend(judge_entries(remains_of(document.data), document, catalogue))
             continue
         checked.faults.extend(judge(definition, document, catalogue))
         first = checked.documents.get(definition.key)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from server.inventory.fault import Fault, join_path, suggest
 from server.inventory.model import HostDefinition, SampledItems, Template
+from server.inventory.remains import entries_of
 from server.inventory.shape import fault
 from triggers.expression import ExpressionError, parse
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from server.inventory.catalogue import Catalogue, KnownItem
     from server.inventory.model import Definition, TriggerDefinition
+    from server.inventory.remains import Entries
     from server.inventory.yaml import Document, Path
     from triggers.syntax import ItemReference
 
@@ -21,14 +23,19 @@ if TYPE_CHECKING:
 def judge(definition: Definition, document: Document, catalogue: Catalogue) -> list[Fault]:
     """Return everything that is wrong with what one definition says by itself."""
     if isinstance(definition, Template):
-        items, are_known = _provided(definition, catalogue)
-        return [
-            *_judge_items(definition, document, catalogue),
-            *_judge_triggers(definition, document, items if are_known else None, catalogue),
-        ]
+        return judge_entries(entries_of(definition), document, catalogue)
     if isinstance(definition, HostDefinition):
         return list(_judge_repeats(definition, document))
     return []
+
+
+def judge_entries(entries: Entries, document: Document, catalogue: Catalogue) -> list[Fault]:
+    """Return everything that is wrong with what a template's entries say; those that are None are left out."""
+    items, are_known = _provided(entries, catalogue)
+    return [
+        *_judge_items(entries, document, catalogue),
+        *_judge_triggers(entries, document, items if are_known else None, catalogue),
+    ]
 
 
 def _judge_repeats(host: HostDefinition, document: Document) -> Iterator[Fault]:
@@ -37,9 +44,11 @@ def _judge_repeats(host: HostDefinition, document: Document) -> Iterator[Fault]:
             yield fault(document, ("templates", place), f"template {name!r} is named twice", "Remove one of them.")
 
 
-def _judge_items(template: Template, document: Document, catalogue: Catalogue) -> Iterator[Fault]:
+def _judge_items(entries: Entries, document: Document, catalogue: Catalogue) -> Iterator[Fault]:
     seen: list[object] = []
-    for place, item in enumerate(template.items):
+    for place, item in enumerate(entries.items):
+        if item is None:
+            continue
         identity = (item.probe, item.parameters) if isinstance(item, SampledItems) else item.item
         if identity in seen:
             yield fault(document, ("items", place), "the same is asked for twice", "Remove one of them.")
@@ -62,12 +71,14 @@ def _judge_items(template: Template, document: Document, catalogue: Catalogue) -
                 yield fault(document, path, expected, f"See the parameters of the probe {item.probe!r}.")
 
 
-def _provided(template: Template, catalogue: Catalogue) -> tuple[dict[str, KnownItem | None], bool]:
+def _provided(entries: Entries, catalogue: Catalogue) -> tuple[dict[str, KnownItem | None], bool]:
     """Return the items a template provides, by name (None: any parameter fits); False when a probe is not known."""
     found: dict[str, KnownItem | None] = dict(catalogue.always)
     are_known = True
-    for item in template.items:
-        if not isinstance(item, SampledItems):
+    for item in entries.items:
+        if item is None:
+            are_known = False
+        elif not isinstance(item, SampledItems):
             found[item.item] = None
         elif item.probe in catalogue.probes:
             found.update(catalogue.probes[item.probe].items)
@@ -77,10 +88,12 @@ def _provided(template: Template, catalogue: Catalogue) -> tuple[dict[str, Known
 
 
 def _judge_triggers(
-    template: Template, document: Document, items: Mapping[str, KnownItem | None] | None, catalogue: Catalogue
+    entries: Entries, document: Document, items: Mapping[str, KnownItem | None] | None, catalogue: Catalogue
 ) -> Iterator[Fault]:
     names: set[str] = set()
-    for place, trigger in enumerate(template.triggers):
+    for place, trigger in enumerate(entries.triggers):
+        if trigger is None:
+            continue
         if trigger.name in names:
             message = f"the name {trigger.name!r} is given to two triggers"
             yield fault(document, ("triggers", place, "name"), message, "Give each trigger of a template its own name.")

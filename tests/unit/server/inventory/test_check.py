@@ -34,6 +34,28 @@ def test_the_shipped_templates_have_no_fault() -> None:
     assert ("template", "linux-host") in checked.definitions
 
 
+def test_a_fault_of_form_hides_no_other_fault_and_invents_none() -> None:
+    checked = check_text(
+        """\
+kind: template
+name: linux
+items:
+  - {probe: cpuu, every: 10s}
+  - {prob: memory, every: 10s}
+  - loose words
+  - {item: shop.orders, unit: 7}
+triggers:
+  - {name: A, expression: last(memory.available) < 1, severity: high}
+  - {name: B, expression: last(cpu.busy) > 1 +, severity: urgent}
+  - {name: A, expression: 7, severity: high}
+"""
+    )
+    assert {fault.path for fault in checked.faults} == {
+        "items[0].probe", "items[1].prob", "items[2]", "items[3].unit", "triggers[1].expression",
+        "triggers[1].severity", "triggers[2].expression",
+    }  # fmt: skip
+
+
 def test_all_faults_of_all_documents_come_at_once_each_with_line_path_and_remedy() -> None:
     checked = check_text(
         """\
@@ -65,6 +87,7 @@ tags: {rack: 4}
     assert found == {
         (4, "items[0].prob"),
         (7, "items[1].every"),
+        (10, "triggers[0].expression"),
         (11, "triggers[0].severity"),
         (13, "kind"),
         (18, "webhok"),
