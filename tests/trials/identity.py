@@ -115,14 +115,21 @@ async def _resume_from_snapshot(stack: Stack) -> Found:
     """Bring a source back to a snapshot of disk and memory: it goes on in a life that has issued its numbers before."""
     await _order(stack, "snapshot", RESUMED)
     boot, number = _life(stack)
-    await until(lambda: _life(stack) > (boot, number + 20), 30, "records after the snapshot")
+    await until(lambda: _life(stack) > (boot, number + 60), 30, "records after the snapshot")
     await stack.drain()
     plan_file = stack.site.config_file(SOURCES)
     replace(stack.plan, resume=RESUMED).write(plan_file)
+    # The proxies know what was stored and answer late: by then old numbers have been issued anew.
+    for proxy in PROXIES:
+        stack.parts[proxy].send(signal.SIGSTOP)
     await stack.start(SOURCES)
     await stack.sources_ready()
     stack.plan.write(plan_file)  # the next start is an ordinary one
+    await until(lambda: _life(stack) >= (boot, number + 20), 30, "numbers issued anew")
+    for proxy in PROXIES:
+        stack.parts[proxy].send(signal.SIGCONT)
     await stack.flowing()
+    await until(lambda: stack.status()["sources"][RESUMED]["renumbered"] > 0, 30, "a new life")
     facts = stack.status()["sources"][RESUMED]
     found = Found(text=f"new lives begun: {facts['renumbered']}")
     if facts["renumbered"] != 1 or facts["boot"] == boot:
@@ -261,6 +268,9 @@ async def _order(stack: Stack, order: str, source: str) -> dict[str, Any]:
     done_file.unlink(missing_ok=True)
     (stack.plan.data / "order.json").write_text(json.dumps({"order": order, "source": source}))
     stack.parts[SOURCES].send(signal.SIGUSR2)
-    await until(done_file.exists, 60, f"the end of the order {order}")
+    try:
+        await until(done_file.exists, 30, f"the end of the order {order}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {stack.status()['sources'][source]}") from None
     done: dict[str, Any] = json.loads(done_file.read_text())
     return done

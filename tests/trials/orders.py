@@ -11,7 +11,16 @@ from array import array
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from core.model.record import ItemEntry, Origin, pack_dictionary, pack_texts, pack_values
+from core.model.record import (
+    HEADER,
+    HEADER_BYTES,
+    ItemEntry,
+    Origin,
+    pack_dictionary,
+    pack_texts,
+    pack_values,
+    renumber,
+)
 from core.spool.item_book import FILE_NAME, ItemBook
 from core.spool.outbox import Outbox
 from core.spool.spool import Spool
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
     from core.spool.spool import SpoolLimits
 
 UNKNOWN_ITEM: Final = 3_000_000
+_SPAN_FIELD: Final = 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +62,8 @@ def wake_from_snapshot(spool_folder: Path, folder: Path, source: UUID, limits: S
     shutil.copytree(folder / "spool", spool_folder)
     memory = Snapshot(**json.loads((folder / "memory.json").read_text()))
     spool = Spool.open(spool_folder, limits, clock.monotonic)
+    for (owner, boot), ranges in spool.unstored().items():
+        spool.mark_stored(owner, boot, ranges)  # all was stored when the snapshot was taken, and memory knew
     outbox = Outbox(source, spool, ItemBook(spool_folder / FILE_NAME), clock)
     outbox.boot = memory.boot
     outbox.last_number = memory.last_number
@@ -88,5 +100,8 @@ def _poison(origin: Origin, outbox: Outbox, now_us: int, item: int) -> Iterator[
     yield dictionary(key="")
     yield dictionary(key="trial." + "".join(chr(0x4E00 + place % 20_000) for place in range(20_000)))
     yield pack_texts(origin, number(), version, [UNKNOWN_ITEM], [now_us], ["text of nothing known"])
-    hour = 3_600_000_000
-    yield pack_values(origin, number(), version, array("I", [item, item]), [now_us - hour, now_us], array("d", [1, 2]))
+    # A sample outside the span its header gives: the header is changed and sealed anew.
+    record = pack_values(origin, number(), version, array("I", [item] * 2), [now_us - 10, now_us], array("d", [1, 2]))
+    fields = list(HEADER.unpack_from(record))
+    fields[_SPAN_FIELD] = 5
+    yield renumber(HEADER.pack(*fields) + record[HEADER_BYTES:], origin.boot, number())

@@ -276,6 +276,9 @@ class Emitter:
             "last_number": self.outbox.last_number,
             "counter": self._counter - 1,
             "unstored": self.unstored,
+            "oldest_unstored": [
+                [boot, *list(ranges)[:3]] for (_, boot), ranges in self.outbox.spool.unstored().items()
+            ],
             "upstream": None if state.upstream is None else state.upstream.endpoint,
             "trouble": state.trouble,
             "unpublished": self.unpublished,

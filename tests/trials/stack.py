@@ -171,7 +171,10 @@ class Stack:
             await part.start()
         await self.sources_ready()
         part.send(signal.SIGUSR1)
-        code = await part.ended(timeout_seconds)
+        try:
+            code = await part.ended(timeout_seconds)
+        except AssertionError as error:
+            raise AssertionError(f"not drained: {error}\n{json.dumps(self.status())}") from None
         assert code == 0, f"the sources ended with {code}:\n{part.end_of_log()}"
         await until_true(self._are_proxies_empty, timeout_seconds, "the end of the proxies' forwarding")
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.trials import fence, identity, kills
-from tests.trials.finding import Finding
+
+if TYPE_CHECKING:
+    from tests.trials.finding import Finding
 
 
 def assert_passed(findings: list[Finding]) -> None:
