@@ -19,6 +19,7 @@ from server.health import Health, Refusals
 from server.intake.desk import Desk
 from server.intake.presence import PresenceBook
 from server.intake.reception import Reception
+from server.inventory.apply import install_shipped
 from server.picture import Picture
 from server.reign import Realm, Reign
 from server.store.database import Database, DatabaseOptions
@@ -125,11 +126,13 @@ async def run_server(
 
 
 async def _wait_for_store(options: DatabaseOptions, clock: Clock) -> None:
-    """Bring the database up to this version, as soon as it can be reached."""
+    """Bring the database and the shipped definitions up to this version, as soon as it can be reached."""
     is_told = False
     while True:
         try:
             await migrate(options)
+            async with Database(options, purpose="shipped") as database:
+                await install_shipped(database)
             return
         except StoreAway as error:
             if not is_told:

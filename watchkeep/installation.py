@@ -10,6 +10,7 @@ from typing import Final
 
 DATA_VARIABLE: Final = "WATCHKEEP_DATA"
 DEFAULT_DATA: Final = Path("var")
+FIRST_PASSWORD: Final = "admin-password"  # noqa: S105 # a file's name
 
 
 class InstallationError(Exception):

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from server.api.login import ADMINISTRATOR, set_password
+from server.api.login import ADMINISTRATOR, ensure_administrator, set_password
 from server.api.passwords import Passwords, WeakPassword, generate_password
 from server.store.accounts import Accounts
 from server.store.database import Database, DatabaseOptions
 from server.store.errors import StoreError
-from watchkeep.installation import InstallationError, find_installation
+from watchkeep.installation import FIRST_PASSWORD, InstallationError, data_folder, find_installation
 
 
 @click.command("password")
@@ -24,7 +24,8 @@ from watchkeep.installation import InstallationError, find_installation
 def password_command(user: str, *, generate: bool, is_read_from_stdin: bool, data: Path | None) -> None:
     """Set a new password for a user and end his sessions.
 
-    Asks for it twice unless --generate or --stdin is given. Needs the database running, not the server.
+    Asks for it twice unless --generate or --stdin is given. Needs the database running, not the server. Makes the
+    administrator when there is no user yet.
     """
     if generate and is_read_from_stdin:
         raise click.UsageError("give --generate or --stdin, not both")
@@ -39,6 +40,8 @@ def password_command(user: str, *, generate: bool, is_read_from_stdin: bool, dat
         raise _NotAccepted(str(error.args[0])) from error
     except StoreError as error:
         raise _DatabaseAway(f"{error}; is Watchkeep's database running?") from error
+    if user == ADMINISTRATOR:  # the first password, which `watchkeep up` goes on telling, is none any more
+        (data_folder(data) / FIRST_PASSWORD).unlink(missing_ok=True)
     if generate:
         click.echo(password)
     click.echo(f"The password of {user} is set; {ended} open sessions were ended.", err=True)
@@ -52,6 +55,8 @@ async def change_password(dsn: str, user: str, password: str) -> int:
     passwords = Passwords()
     try:
         async with Database(DatabaseOptions(dsn=dsn, server="command", max_connections=1), purpose="password") as store:
+            if user == ADMINISTRATOR:
+                await ensure_administrator(Accounts(store), passwords)
             return await set_password(Accounts(store), passwords, user, password)
     finally:
         passwords.close()

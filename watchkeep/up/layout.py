@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from watchkeep.installation import write_private
+from watchkeep.installation import FIRST_PASSWORD, write_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ class Layout:
     @property
     def password_file(self) -> Path:
         """The administrator's first password, until it is changed."""
-        return self.data / "admin-password"
+        return self.data / FIRST_PASSWORD
 
     def key_file(self, part: str) -> Path:
         """The CURVE key pair of a part."""
