@@ -29,6 +29,7 @@ test: setup-dev ## everything that must pass, the short trials included
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports
+	@sh deploy/timescale-root.sh >/dev/null
 	@$(PYTHON) -m pytest $(ARGS)
 
 trials: setup-dev ## the long trials; prints the table of docs/reliability.md

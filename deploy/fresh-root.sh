@@ -30,9 +30,10 @@ command -v debootstrap >/dev/null || {
 }
 
 rm -rf --one-file-system "$root" "$root.partial"
+echo "setup: making $root, once (some minutes)" >&2
 # What the README asks for and nothing else; python3-venv is left to `make setup`, sudo to the trial's normal user.
-debootstrap --variant=minbase --include=ca-certificates,git,make,python3,sudo "$suite" "$root.partial" "$mirror" >&2 || {
-    echo "debootstrap failed; its log is $root.partial/debootstrap/debootstrap.log (mirror: $mirror, set DEBIAN_MIRROR to change)" >&2
+debootstrap --variant=minbase --include=ca-certificates,git,make,python3,sudo "$suite" "$root.partial" "$mirror" >"$root.log" 2>&1 || {
+    echo "debootstrap failed; its log is $root.log (mirror: $mirror, set DEBIAN_MIRROR to change)" >&2
     exit 1
 }
 rm -rf "$root.partial"/var/cache/apt/archives/*.deb "$root.partial"/var/lib/apt/lists/*

@@ -32,8 +32,9 @@ if ! command -v debootstrap >/dev/null; then
 fi
 
 rm -rf --one-file-system "$root" "$root.partial"
-debootstrap --variant=minbase --include=postgresql-17,postgresql-17-timescaledb trixie "$root.partial" "$mirror" >&2 || {
-    echo "debootstrap failed; its log is $root.partial/debootstrap/debootstrap.log (mirror: $mirror, set DEBIAN_MIRROR to change)" >&2
+echo "setup: making $root, once (some minutes)" >&2
+debootstrap --variant=minbase --include=postgresql-17,postgresql-17-timescaledb trixie "$root.partial" "$mirror" >"$root.log" 2>&1 || {
+    echo "debootstrap failed; its log is $root.log (mirror: $mirror, set DEBIAN_MIRROR to change)" >&2
     exit 1
 }
 rm -rf "$root.partial"/var/cache/apt/archives/*.deb "$root.partial"/var/lib/apt/lists/*

@@ -79,6 +79,14 @@ def signal_if_there(one: Living, number: int) -> None:
         os.kill(one.pid, number)
 
 
+def signal_any(pid: int, number: int) -> None:
+    """Signal a process that may be another user's: TimescaleDB's server runs under its own account."""
+    try:
+        os.kill(pid, number)
+    except PermissionError:
+        subprocess.run(["sudo", "-n", "sh", "-c", f"kill -{int(number)} {pid}"], check=True, timeout=10)
+
+
 def _stat(pid: int) -> tuple[Living, int, str] | None:
     """Return process, parent and state; None when there is none."""
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from server.store.received import ReceivedDelta, read_received, record_received
 from server.store.transaction import OutcomeUnknown, Writer, settle_outcome
 from tests.integration.store.making import make_source
 from tests.support.cutting import cutter
+from tests.support.processes import signal_any
 
 if TYPE_CHECKING:
     from server.store.database import Connection
@@ -99,13 +99,13 @@ async def test_a_frozen_database_ends_every_wait_in_time_and_the_next_use_works(
     async with database.connection() as connection:
         backend = await backend_of(connection)
         before = time.monotonic()
-    os.kill(backend.pid, signal.SIGSTOP)
+    signal_any(backend.pid, signal.SIGSTOP)
     try:
         with pytest.raises(StoreAway, match=r"did not answer within 1\.0 s"):
             async with database.connection(timeout_seconds=1.0) as connection:
                 await connection.execute("SELECT 1")
     finally:
-        os.kill(backend.pid, signal.SIGCONT)
+        signal_any(backend.pid, signal.SIGCONT)
     assert time.monotonic() - before < 3
     async with database.connection() as connection:
         assert await (await connection.execute("SELECT 1")).fetchone() == (1,)
