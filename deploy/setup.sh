@@ -9,6 +9,7 @@ set -eu
 cd "$(dirname "$0")/.."
 wanted=${1:-run}
 python=${PYTHON:-python3}
+PATH=$PATH:/usr/sbin:/sbin # where debootstrap is, and a user does not look
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
