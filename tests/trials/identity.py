@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.trials.database_wire import Moment, Passage
     from tests.trials.part import Part
-    from tests.trials.source import Plan
+    from tests.trials.plan import Plan
     from tests.trials.stack import Stack
 
 SHORT_CUTS: Final = 2

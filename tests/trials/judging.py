@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import psycopg
 
-from tests.trials.source import ENTRY, WAVE_HIGH, WAVE_KEY
+from tests.trials.ledger import ENTRY
+from tests.trials.plan import WAVE_HIGH, WAVE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tests.trials.source import Plan
+    from tests.trials.plan import Plan
 
 _LINE: Final = np.dtype([("counter", "<i8"), ("boot", "<i8"), ("number", "<i8"), ("instant", "<i8")])
 # A row of COPY BINARY: number of fields, then each field behind its length.

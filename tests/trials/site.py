@@ -19,7 +19,7 @@ from server.store.definitions import Author
 from server.store.inventory import ensure_hosts
 from server.store.migrate import migrate
 from server.store.peers import PeerKey, add_key, assign_source, ensure_group, ensure_source
-from tests.trials.source import WAVE_HIGH, WAVE_KEY, Plan
+from tests.trials.plan import WAVE_HIGH, WAVE_KEY, Plan
 from watchkeep.up.layout import toml
 
 if TYPE_CHECKING:

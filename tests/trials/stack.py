@@ -36,7 +36,7 @@ from tests.trials.site import POSTGRES, PROXIES, SERVERS, SOURCES, Site, enrol, 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-    from tests.trials.source import Plan
+    from tests.trials.plan import Plan
 
 _START_SECONDS: Final = 60.0
 _POSTGRES_SETTINGS: Final = "track_commit_timestamp = on\n"
@@ -201,7 +201,7 @@ async def running_stack(
 ) -> AsyncIterator[Stack]:
     """Start everything in `folder` (else in a temporary one, removed at the end); values flow when this yields.
 
-    `wishes` are fields of source.Plan. `has_load` False: the sources are declared and not started. Every process ends
+    `wishes` are fields of plan.Plan. `has_load` False: the sources are declared and not started. Every process ends
     with the block. When it fails, the ends of all logs are printed, and `keep_logs` gets a copy of them.
     """
     async with AsyncExitStack() as opened:
