@@ -78,12 +78,14 @@ def check_keys(subject: Subject) -> Verdict:
     """Every key file is whole and private."""
     check, folder = "key files", subject.data / "keys"
     try:
-        paths = sorted(folder.glob("*.key"))
+        paths = sorted([*folder.glob("*.key"), *subject.data.glob("*.key")])
         open_to_others = [path.name for path in paths if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
     except OSError as error:
         return failure(check, f"{folder} cannot be read: {error.strerror}", "run the doctor as its owner, or as root")
     if open_to_others:
-        return failure(check, f"others may read {names(open_to_others)}", f"chmod 600 {folder}/*.key")
+        return failure(
+            check, f"others may read {names(open_to_others)}", "chmod 600 " + " ".join(str(path) for path in paths)
+        )
     faults = [fault for path in paths if (fault := _key_fault(path))]
     if faults:
         return failure(check, "; ".join(faults), "without its key a part makes a new one, which must be allowed anew")
