@@ -37,6 +37,11 @@ class Reception:
         counters.watch("intake.queued_bytes", lambda: self._held_bytes)
         counters.watch("intake.queued_records", lambda: len(self._live) + len(self._backlog))
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether live records wait: what an older record needs to be understood may be among them."""
+        return bool(self._live)
+
     async def put(self, key: bytes, records: bytes) -> None:
         """Queue the whole, checked records of one frame that came under `key`; waits while the queue is full."""
         while self._held_bytes >= self._queue_bytes:
@@ -66,7 +71,9 @@ class Reception:
             await self._clock.sleep(linger_seconds)
         backlog_values = max_values if not self._live else int(max_values * BACKLOG_SHARE)
         group = self._take(self._backlog, backlog_values)
-        group = self._take(self._live, max_values - sum(a.header.count for a in group)) + group
+        # A single old record may be larger than the whole backlog's share; the live ones keep theirs.
+        left = max_values - sum(arrival.header.count for arrival in group)
+        group = self._take(self._live, max(left, max_values - backlog_values)) + group
         if not self._live and not self._backlog:
             self._filled.clear()
         self._held_bytes -= sum(len(arrival.record) for arrival in group)

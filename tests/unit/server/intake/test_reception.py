@@ -45,6 +45,15 @@ async def test_a_backlog_takes_a_bounded_share_while_live_records_wait() -> None
     assert sum(number > 20 for number in first) == 5
 
 
+async def test_old_records_larger_than_their_share_leave_the_live_ones_theirs() -> None:
+    clock = ManualClock()
+    reception = Reception(clock, Counters())
+    old = clock.now_us() - LIVE_US - 1
+    await reception.put(KEY, b"".join(values(number, old, 120) for number in range(1, 4)))
+    await reception.put(KEY, b"".join(values(number, clock.now_us()) for number in range(11, 16)))
+    assert await numbers(reception, max_values=100) == [11, 12, 13, 14, 15, 1]
+
+
 async def test_a_dictionary_never_waits_behind_a_backlog() -> None:
     clock = ManualClock()
     reception = Reception(clock, Counters())
