@@ -28,11 +28,10 @@ from server.store.slices import ensure_open_slices
 from server.store.transaction import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import timedelta
     from pathlib import Path
 
-    from core.model.ranges import RangeSet
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
     from core.wire.collector import Collector
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from server.intake.desk import Desk
     from server.intake.presence import PresenceBook
     from server.intake.reception import Reception
-    from server.intake.screening import Refused
+    from server.intake.screening import Arrival, Refused
     from server.picture import Picture
     from server.store.database import DatabaseOptions
     from server.store.lease import Lease
@@ -92,12 +91,13 @@ class Reign:
         """Take up the work where the last reign left it, and go on until fenced or cancelled."""
         realm = self._realm
         try:
-            await self._open()
-            realm.desk.duty = Duty(epoch=self._lease.epoch, ledger=self._ledger)
-            realm.collector.stand(role="server", epoch=self._lease.epoch, is_active=True)
-            log.info("this server is active", epoch=self._lease.epoch, triggers=len(self._watch))
             async with asyncio.TaskGroup() as tasks:
+                # Opening a large store takes longer than the silence after which a standby takes over.
                 tasks.create_task(self._keep_beating(), name="heartbeat")
+                await self._open()
+                realm.desk.duty = Duty(epoch=self._lease.epoch, ledger=self._ledger)
+                realm.collector.stand(role="server", epoch=self._lease.epoch, is_active=True)
+                log.info("this server is active", epoch=self._lease.epoch, triggers=len(self._watch))
                 tasks.create_task(self._ingest().run(), name="ingest")
                 tasks.create_task(self._dispatcher.run(), name="dispatcher")
                 tasks.create_task(
@@ -178,9 +178,14 @@ class Reign:
             self._realm.presence.learn_sources(items, source)
         self._bound_revision = inventory.revision
 
-    def stored(self, numbers: Mapping[tuple[bytes, int], RangeSet]) -> None:
-        """Acknowledge what is committed."""
-        self._realm.collector.acknowledge("stored", numbers)
+    def stored(self, arrivals: Sequence[Arrival]) -> None:
+        """Acknowledge what is committed: to whom each came from, however long ago, and to all who carry its source."""
+        self._realm.collector.acknowledge("stored", numbers_of(arrivals))
+        by_key: dict[bytes, list[Arrival]] = {}
+        for arrival in arrivals:
+            by_key.setdefault(arrival.key, []).append(arrival)
+        for key, those in by_key.items():
+            self._realm.collector.acknowledge("stored", numbers_of(those), key=key)
 
     def refused(self, refusals: Sequence[Refused]) -> None:
         """Acknowledge what never will be stored, to the peer it came from, and count it where people look."""

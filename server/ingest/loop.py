@@ -16,13 +16,12 @@ from server.ingest.announce import write_events
 from server.intake.screening import Refused, believable, numbers_of, screen
 from server.store.errors import Fenced, StoreAway, StoreRefused
 from server.store.quarantine import PoisonRecord, quarantine
-from server.store.received import ReceivedDelta, record_received
+from server.store.received import ReceivedDelta, have_ended, record_received
 from server.store.transaction import OutcomeUnknown, settle_outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
-    from core.model.ranges import RangeSet
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
     from server.evaluation.watch import Watch
@@ -48,8 +47,8 @@ RETRY_SECONDS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 class Listener(Protocol):
     """Whom ingest tells what was committed; called between transactions, so it must not wait."""
 
-    def stored(self, numbers: Mapping[tuple[bytes, int], RangeSet]) -> None:
-        """These numbers are committed, now or before."""
+    def stored(self, arrivals: Sequence[Arrival]) -> None:
+        """These records are committed, now or before."""
 
     def refused(self, refusals: Sequence[Refused]) -> None:
         """These records never will be stored."""
@@ -98,7 +97,10 @@ class Ingest:
             arrivals = parts.waiting.take_ready(parts.dictionaries) + arrivals
             if arrivals:
                 await self._store(arrivals)
-            for arrival in parts.waiting.take_expired(parts.clock.now_us()):
+            expired = parts.waiting.take_expired(
+                parts.dictionaries, parts.clock.monotonic(), is_behind=parts.reception.is_behind
+            )
+            for arrival in expired:
                 await self._quarantine(arrival, "its dictionary never came")
             await self._tick_when_due()
 
@@ -170,12 +172,7 @@ class Ingest:
             except StoreAway as away:
                 await self._pause(away, attempt)
                 attempt += 1
-        was_committed = any(
-            row.ranges.covers(first, last) or row.refused.covers(first, last)
-            for delta in effects.deltas
-            if (row := stored.get((delta.source_id, delta.boot))) is not None
-            for first, last in (*delta.ranges, *delta.refused)
-        )
+        was_committed = have_ended(effects.deltas, stored)
         parts.counters.add("ingest.unknown_commits")
         log.warning("the answer to a commit was lost; the store tells", was_committed=was_committed)
         return was_committed
@@ -185,45 +182,24 @@ class Ingest:
         parts = self._parts
         refused = list(screened.refused)
         done = list(screened.duplicates)
+        if effects is not None and effects.waiting:
+            waiting = {(each.arrival.life_key, each.arrival.header.number) for each in effects.waiting}
+            # A second copy of a record that waits has not ended either: nobody may forget it yet.
+            done = [each for each in done if (each.life_key, each.header.number) not in waiting]
         if effects is not None:
             done += [admitted.arrival for admitted in effects.stored]
             refused += [Refused(admitted.arrival, admitted.source, reason) for admitted, reason in effects.poison]
-            parts.waiting.add(effects.waiting, parts.clock.now_us())
+            parts.waiting.add(effects.waiting)
             parts.counters.add("ingest.stored_values", effects.value_count)
             parts.counters.add("ingest.stored_records", len(effects.stored))
             parts.counters.add("ingest.groups")
             parts.listener.committed(effects)
         parts.counters.add("ingest.duplicate_records", len(screened.duplicates))
         if done:
-            parts.listener.stored(numbers_of(done))
+            parts.listener.stored(done)
         if refused:
             parts.counters.add("ingest.refused_records", len(refused))
             parts.listener.refused(refused)
-
-    async def _settle(self, error: OutcomeUnknown, screened: Screened) -> None:
-        """Find out whether the group is stored, and bring memory to what the database says.
-
-        When it is, the watch has missed its evaluation, so this reign ends and the next one starts from the store.
-        """
-        parts = self._parts
-        lives = {admitted.life for admitted in screened.admitted}
-        attempt = 0
-        while True:
-            try:
-                stored = await settle_outcome(parts.writer.database, error.backend, lives)
-                break
-            except StoreAway as away:
-                await self._pause(away, attempt)
-                attempt += 1
-        was_committed = any(
-            admitted.arrival.header.number in stored[admitted.life].ranges
-            for admitted in screened.admitted
-            if admitted.life in stored
-        )
-        log.warning("the outcome of a commit was unknown and is settled", was_committed=was_committed)
-        parts.counters.add("ingest.unknown_commits")
-        if was_committed:
-            raise MemoryBehind("a commit whose answer was lost turned out to be stored")
 
     async def _quarantine(self, arrival: Arrival, reason: str) -> None:
         parts = self._parts

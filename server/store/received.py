@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from core.model.ranges import RangeSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from psycopg import AsyncConnection
@@ -66,6 +66,21 @@ class Received:
         ended.update(self.lost)
         ended.update(self.refused)
         return ended.covers(1, self.last_number)
+
+
+def have_ended(deltas: Iterable[ReceivedDelta], received: Mapping[tuple[int, int], Received]) -> bool:
+    """Tell whether every number the deltas end, at least one, has ended in the store, by whichever transaction.
+
+    Every one: when the lease has passed on, another server may have stored some of them, and only some.
+    """
+    numbers = [
+        (received.get((delta.source_id, delta.boot)), first, last)
+        for delta in deltas
+        for first, last in (*delta.ranges, *delta.refused)
+    ]
+    return bool(numbers) and all(
+        row is not None and not row.ranges.missing(first, last).without(row.refused) for row, first, last in numbers
+    )
 
 
 def to_multirange(ranges: RangeSet) -> str:

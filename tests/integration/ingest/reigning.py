@@ -20,6 +20,7 @@ from server.ingest.waiting import WaitingRoom
 from server.intake.dictionaries import Dictionaries
 from server.intake.ledger import Ledger
 from server.intake.reception import Reception
+from server.intake.screening import numbers_of
 from server.picture import Picture
 from server.store.inventory import ensure_hosts
 from server.store.peers import PeerKey, add_key, ensure_source
@@ -28,10 +29,10 @@ from tests.support.waiting import until
 from triggers.evaluation import nothing_is_judgeable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from server.ingest.group import Effects
-    from server.intake.screening import Refused
+    from server.intake.screening import Arrival, Refused
     from server.store.database import Database
     from server.store.transaction import Writer
 
@@ -49,8 +50,8 @@ class Remembering:
         self.groups: list[Effects] = []
         self.notices = 0
 
-    def stored(self, numbers: Mapping[tuple[bytes, int], RangeSet]) -> None:
-        for ranges in numbers.values():
+    def stored(self, arrivals: Sequence[Arrival]) -> None:
+        for ranges in numbers_of(arrivals).values():
             self.stored_numbers.update(ranges)
 
     def refused(self, refusals: Sequence[Refused]) -> None:

@@ -68,6 +68,21 @@ async def test_samples_that_outrun_their_dictionary_wait_for_it(writer: Writer, 
             assert await stored_values(connection) == [7]
 
 
+async def test_a_second_copy_of_a_record_that_waits_for_its_dictionary_is_not_acknowledged(
+    writer: Writer, database: Database
+) -> None:
+    async with ingesting(writer, database) as feed:
+        dictionary, early, late = feed.dictionary("load"), feed.values(7), feed.dictionary("free", version=2, first=2)
+        twice = feed.values(8, item=2, version=2)
+        await feed.put(dictionary, early, twice, twice)
+        await feed.settled(1, 2)
+        assert 4 not in feed.listener.stored_numbers, "nobody may forget what is only in memory"
+        await feed.put(late)
+        await feed.settled(3, 4)
+        async with database.connection() as connection:
+            assert await stored_values(connection) == [7, 8]
+
+
 async def test_a_poison_record_goes_to_quarantine_and_its_neighbours_are_stored(
     writer: Writer, database: Database
 ) -> None:

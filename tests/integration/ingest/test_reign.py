@@ -1,0 +1,100 @@
+"""A reign: what it owes to the lease while it opens, and to those whose records it stored."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from core.model.record import Origin, pack_closing
+from core.runtime.clock import SystemClock
+from core.runtime.counters import Counters
+from core.security.authority import KeyRing, Peer
+from core.wire.collector import Collector
+from core.wire.curve import load_or_create
+from core.wire.link import Link
+from server.health import Refusals
+from server.intake.desk import Desk
+from server.intake.presence import PresenceBook
+from server.intake.reception import Reception
+from server.picture import Picture
+from server.reign import Realm, Reign
+from server.store.lease import take
+from tests.support.waiting import until
+from tests.unit.server.intake.arrivals import MINE, PROXY_KEY, arrival
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from server.store.database import Database, DatabaseOptions
+    from server.store.lease import Lease
+
+
+@dataclass
+class Throne:
+    realm: Realm
+    lease: Lease
+
+
+@asynccontextmanager
+async def throne(options: DatabaseOptions, database: Database, folder: Path) -> AsyncIterator[Throne]:
+    clock, counters = SystemClock(), Counters()
+    picture, reception = Picture(database, clock), Reception(clock, counters)
+    presence = PresenceBook(clock)
+    desk = Desk(
+        reception=reception, presence=presence, directory=lambda: picture.directory, active_endpoint=lambda: ""
+    )  # fmt: skip
+    collector = Collector(
+        keys=load_or_create(folder / "key"), authority=KeyRing(), bind_host="127.0.0.1", control_port=0, data_port=0,
+        clock=clock, receiver=desk, counters=counters,
+    )  # fmt: skip
+    lease = await take(options, endpoint="here")
+    assert lease is not None
+    realm = Realm(
+        options=options, collector=collector, desk=desk, reception=reception, presence=presence, picture=picture,
+        refusals=Refusals(clock), clock=clock, counters=counters, retention=timedelta(days=30), secrets=folder,
+    )  # fmt: skip
+    yield Throne(realm, lease)
+
+
+async def test_the_heart_beats_while_the_store_is_being_opened(
+    database_options: DatabaseOptions, database: Database, tmp_path: Path
+) -> None:
+    """Otherwise a standby takes over from a server that needs longer to open, and so do they by turns for ever."""
+    async with throne(database_options, database, tmp_path) as on, database.connection(30) as other:
+        await other.execute("BEGIN")
+        await other.execute("LOCK TABLE problem IN ACCESS EXCLUSIVE MODE")
+        reigning = asyncio.create_task(Reign(on.realm, on.lease).run())
+        try:
+            beats: set[object] = set()
+            async with asyncio.timeout(4):  # the lock is waited for 5 s at most
+                while len(beats) < 3:
+                    cursor = await other.execute("SELECT at FROM lease_heartbeat, pg_sleep(0.05)")
+                    beats.add(await cursor.fetchone())
+            assert on.realm.desk.duty is None
+            await other.execute("ROLLBACK")
+            await until(lambda: on.realm.desk.duty is not None, what="the reign")
+        finally:
+            reigning.cancel()
+            await asyncio.gather(reigning, return_exceptions=True)
+
+
+async def test_a_proxy_learns_what_was_stored_however_long_ago_it_brought_it(
+    database_options: DatabaseOptions, database: Database, tmp_path: Path
+) -> None:
+    """Who carries a source is forgotten after a quarter of an hour, a database may be away for longer."""
+    async with throne(database_options, database, tmp_path) as on:
+        peer = Peer(key=PROXY_KEY, role="proxy", name="p", source=None, revoked=False)
+        link = Link(
+            peer=peer, route=b"r", session=1, software="", connected_at=0, heard_at=0, heard_monotonic=0.0
+        )  # fmt: skip
+        links = on.realm.collector._links
+        links.add(link, 0.0)
+        links.carry(PROXY_KEY, [MINE.bytes], 0.0)
+        links.forget_old_carriers(3600.0)
+        reign = Reign(on.realm, on.lease)
+        reign.stored([arrival(pack_closing(Origin(MINE, 9), 4, [(9, 4)], 0))])
+        assert list(link.pending["stored"][MINE.bytes, 9]) == [(4, 4)]
