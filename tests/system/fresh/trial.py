@@ -383,8 +383,9 @@ def main() -> int:
 
 
 def show(what: str, figures: dict[str, float]) -> None:
-    """Print figures in one line."""
-    say(f"  {what}: " + ", ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in figures.items()))
+    """Print figures in one line, and how busy the machine was: others may work on it."""
+    told = ", ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in figures.items())
+    say(f"  {what}: {told} (load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors)")
 
 
 def show_logs(case: Case) -> None:
