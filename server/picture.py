@@ -49,8 +49,9 @@ class Picture:
         """Look once. Raises StoreAway, and StoredDefinitionBroken when a newer version has written definitions."""
         async with self._database.connection() as connection:
             self.lease = await read_lease(connection)
-            sources = await read_sources(connection)
+            # Keys first: who is enrolled between two of these is unknown as yet, never a key whose source is not there.
             keys = await read_keys(connection)
+            sources = await read_sources(connection)
             self.directory = draw_directory(sources, keys, await read_assignments(connection))
             revision = await read_revision(connection)
             if revision != self.inventory.revision:
