@@ -94,6 +94,9 @@ def screen(arrivals: Sequence[Arrival], ledger: Ledger, directory: Directory, ho
     for arrival in arrivals:
         header = arrival.header
         objection = directory.objection(arrival.key, header.source, header.base_at)
+        if objection is not None and header.kind not in (Kind.VALUES, Kind.TEXTS):
+            # No sample: whoever may relay the source now may say what its item numbers mean.
+            objection = directory.objection(arrival.key, header.source, horizon.newest_us)
         if objection is not None:
             result.refused.append(Refused(arrival, None, objection))
             continue

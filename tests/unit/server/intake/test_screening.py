@@ -6,7 +6,7 @@ from array import array
 from typing import TYPE_CHECKING
 
 from core.model.ranges import RangeSet
-from core.model.record import Origin, pack_values
+from core.model.record import ItemEntry, Origin, pack_dictionary, pack_values
 from server.intake.ledger import Ledger
 from server.intake.screening import AHEAD_US, believable, screen
 from server.store.instants import to_us
@@ -52,6 +52,16 @@ def test_a_proxy_may_relay_what_was_sampled_while_the_source_was_its_own_and_not
     result = screened((made(1, before), PROXY_KEY), (made(2, after), PROXY_KEY))
     assert [admitted.arrival.header.number for admitted in result.admitted] == [1]
     assert [refusal.source for refusal in result.refused] == [None], "its true source's account stays untouched"
+
+
+def test_what_is_no_sample_may_come_by_the_present_proxy_however_old_it_is() -> None:
+    """A life's dictionary, never delivered before the source moved: without it all the life's samples are nothing."""
+    entry = [ItemEntry(number=1, key="a")]
+    dictionary = pack_dictionary(Origin(MINE, 5), 1, 1, entry, to_us(MOVED_AT) - 1)
+    later = pack_dictionary(Origin(MINE, 5), 2, 2, entry, to_us(MOVED_AT) + 1)
+    result = screened((dictionary, OTHER_PROXY_KEY), (later, PROXY_KEY))
+    assert [admitted.arrival.header.number for admitted in result.admitted] == [1]
+    assert [refusal.arrival.header.number for refusal in result.refused] == [2], "the former one has no say any more"
 
 
 def test_an_agent_speaks_for_nobody_else_and_a_revoked_or_unknown_key_for_nobody() -> None:
