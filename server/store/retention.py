@@ -31,9 +31,14 @@ WHERE h.item_id = j.item_id AND h.at = j.at
 """
 DELETE_PROBLEMS = "DELETE FROM problem WHERE resolved_at < %s"
 DELETE_QUARANTINE = "DELETE FROM quarantine WHERE stored_at < %s"
-# Samples of such a life are older than history is kept, so they are refused by their instants if they come again.
+# Samples of such a life are older than history is kept, so they are refused by their instants if they come again. Not
+# so the life a source was last heard of: it may still go on, cut off from here, and would not say its dictionary again.
 DELETE_LIVES = """
-WITH gone AS (DELETE FROM received WHERE heard_at < %s RETURNING source_id, boot)
+WITH gone AS (
+    DELETE FROM received r WHERE heard_at < %s
+      AND EXISTS (SELECT FROM received newer WHERE newer.source_id = r.source_id AND newer.heard_at > r.heard_at)
+    RETURNING source_id, boot
+)
 DELETE FROM dictionary d USING gone WHERE d.source_id = gone.source_id AND d.boot = gone.boot
 """
 

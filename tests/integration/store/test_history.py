@@ -265,6 +265,27 @@ async def test_retention_drops_old_slices_whole_and_keeps_the_rest(
     assert len(await read(database, produced.all_items, produced.begin, produced.begin + HOUR)) == 400
 
 
+async def test_of_lives_not_heard_for_long_the_last_of_each_source_stays(
+    database: Database, writer: Writer, produced: Produced
+) -> None:
+    """Its source may only be cut off: it comes back in the same life and does not say its dictionary again."""
+    await produced.store(produced.begin, produced.begin + HOUR)
+    async with writer.transaction() as transaction:
+        await transaction.execute("INSERT INTO source (uuid, name) VALUES (gen_random_uuid(), 'cut off')")
+        for boot, days in ((1, 80), (2, 60)):
+            await transaction.execute(
+                """INSERT INTO received (source_id, boot, heard_at)
+                SELECT id, %s, now() - %s * interval '1 day' FROM source WHERE name = 'cut off'""",
+                (boot, days),
+            )
+    await expire(writer, RetentionPolicy(), datetime.now(UTC))
+    async with database.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT boot FROM received JOIN source ON source.id = source_id WHERE name = 'cut off'"
+        )
+        assert await cursor.fetchall() == [(2,)]
+
+
 async def test_an_items_own_rule_keeps_its_newest_values_and_touches_no_other_item(
     database: Database, writer: Writer, produced: Produced
 ) -> None:
