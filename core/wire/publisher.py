@@ -118,7 +118,7 @@ class Publisher:
         # No TaskGroup: in Python 3.11 one forgets that it was cancelled when a task of it fails at that very moment.
         tasks = [
             asyncio.create_task(session.run(), name="session"),
-            asyncio.create_task(self._look_at_preferred(context, session), name="preferred upstream"),
+            asyncio.create_task(self._look_at_others(context, session), name="other upstreams"),
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -140,21 +140,32 @@ class Publisher:
         assert self._session is not None  # noqa: S101 - only a running session calls this
         _log.info("The link is up", upstream=self._session.upstream.endpoint)
 
-    async def _look_at_preferred(self, context: zmq.asyncio.Context, session: Session) -> None:
-        """End the session when an upstream higher on the list has been steady for some looks."""
-        steady_looks = dict.fromkeys(self._upstreams[: self._upstreams.index(session.upstream)], 0)
-        while steady_looks:
+    async def _look_at_others(self, context: zmq.asyncio.Context, session: Session) -> None:
+        """End the session when an upstream higher on the list has been steady for some looks.
+
+        Or when any of them is the server that took over from ours: cut off from its database, the old one lives on,
+        takes nothing and does not know that it was replaced.
+        """
+        place = self._upstreams.index(session.upstream)
+        preferred, others = self._upstreams[:place], self._upstreams[place + 1 :]
+        steady_looks = dict.fromkeys(self._upstreams, 0)
+        while len(self._upstreams) > 1:
             await self._clock.sleep(self._timings.probe_seconds)
-            for better in steady_looks:
-                answer = await probe(context, self._keys, better, self._timings.welcome_seconds)
+            for other in (*preferred, *others) if session.is_with_server else preferred:
+                answer = await probe(context, self._keys, other, self._timings.welcome_seconds)
                 is_well = answer is not None and answer.is_active
-                if answer is not None and answer.role == "server" and self._epochs.is_stale(answer.epoch):
-                    is_well = False
-                steady_looks[better] = steady_looks[better] + 1 if is_well else 0
-                if steady_looks[better] >= self._timings.probes_until_steady and session.is_welcome:
-                    raise SessionOver(
-                        Ending(trouble="a preferred upstream is back", was_welcomed=True, go_to=(better.endpoint,))
-                    )
+                if answer is not None and answer.role == "server":
+                    is_well = is_well and not self._epochs.is_stale(answer.epoch)
+                    if is_well and session.is_with_server and answer.epoch > self._epochs.highest:
+                        raise _go_to(other, "another server has taken over")
+                steady_looks[other] = steady_looks[other] + 1 if is_well else 0
+                is_steady = steady_looks[other] >= self._timings.probes_until_steady
+                if other in preferred and is_steady and session.is_welcome:
+                    raise _go_to(other, "a preferred upstream is back")
+
+
+def _go_to(upstream: Upstream, trouble: str) -> SessionOver:
+    return SessionOver(Ending(trouble=trouble, was_welcomed=True, go_to=(upstream.endpoint,)))
 
 
 def _ending_of(results: Sequence[object]) -> Ending:

@@ -74,6 +74,11 @@ class Session:
         """Whether the collector has welcomed us."""
         return self._welcome.done()
 
+    @property
+    def is_with_server(self) -> bool:
+        """Whether a server has welcomed us, no proxy."""
+        return self.is_welcome and self._welcome.result().role == "server"
+
     async def run(self) -> NoReturn:
         """Say hello and stream until the link breaks. Raises SessionOver; closes its sockets however it ends."""
         monitor = self._control.get_monitor_socket(LOSSES)
@@ -173,7 +178,10 @@ class Session:
             silent_seconds = self._clock.monotonic() - self._heard_at
             if silent_seconds > self._timings.dead_seconds:
                 raise self._over(f"nothing was heard from it for {silent_seconds:.1f} s")
-            facts = self._greeter.heartbeat()
+            try:
+                facts = self._greeter.heartbeat()
+            except SpoolFault as error:
+                raise self._over(f"the spool cannot be read: {error}", stay=True) from error
             self.put(
                 m.SourceHeartbeat(
                     session=self.number,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from core.spool.faults import SpoolFault
 from core.wire.curve import make_keys
 from core.wire.messages import Redirect
 from core.wire.publisher import Upstream
@@ -12,6 +13,8 @@ from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from core.wire.greeter import HeartbeatFacts
 
 
 async def test_a_source_goes_to_the_next_collector_and_returns_to_the_preferred_one(tmp_path: Path) -> None:
@@ -106,6 +109,41 @@ async def test_a_server_of_an_epoch_that_is_over_is_left_for_good(tmp_path: Path
             await new.start()
             await until(lambda: new.ledger.has(10))
             assert old.ledger.received_records == 0
+
+
+async def test_a_server_that_does_not_know_it_was_replaced_is_left_for_the_one_that_took_over(tmp_path: Path) -> None:
+    """It is cut off from its database: it answers, says it is active, and stores nothing."""
+    keys = make_keys()
+    old, new = End([peer_of(keys)]), End([peer_of(keys)])
+    new.ledger.reign(0, is_active=False)
+    old.ledger.says_stored = False
+    async with running(old, new):
+        origin = Origin(tmp_path, [old.upstream, new.upstream], keys=keys)
+        origin.publish(10)
+        async with running(origin):
+            await until(lambda: old.ledger.has(10))
+            new.ledger.reign(2)
+            await until(lambda: new.ledger.has(10), what="the new server was found")
+            await until(lambda: origin.spool.held_records == 0)
+
+
+async def test_a_heartbeat_for_which_the_spool_cannot_be_read_costs_the_session_not_the_source(tmp_path: Path) -> None:
+    keys = make_keys()
+    end = End([peer_of(keys)])
+    async with running(end):
+        origin = Origin(tmp_path, [end.upstream], keys=keys)
+        facts, faults = origin.notes.heartbeat, [SpoolFault("no file can be opened")]
+
+        def heartbeat() -> HeartbeatFacts:
+            if faults:
+                raise faults.pop()
+            return facts()
+
+        origin.notes.heartbeat = heartbeat  # type: ignore[method-assign]  # a disk that refuses once
+        origin.publish(10)
+        async with running(origin):
+            await until(lambda: end.ledger.has(10))
+            assert not faults
 
 
 async def test_a_source_whose_upstreams_are_all_away_keeps_trying_and_keeps_everything(tmp_path: Path) -> None:
