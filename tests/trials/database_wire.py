@@ -159,7 +159,8 @@ class DatabaseWire:
                 if _COPY in data:
                     passage.is_ingest = True
                     aim = self._take_aim("copy")
-                if passage.is_ingest and passage.is_commit(data):
+                is_commit = passage.is_commit(data)  # asked always: any transaction may prepare the statement
+                if passage.is_ingest and is_commit:
                     aim = self._take_aim("before commit", "under commit", "answer held", "answer passed")
                     passage.aim = aim
                 if aim is not None and aim.moment == "before commit":
