@@ -122,14 +122,18 @@ class Health:
     def _link(self, upstream: Upstream) -> PartHealth:
         now = self._clock.monotonic()
         fault = self._desk.fault(upstream.peer.key)
+        report = self._desk.report(upstream.peer.key)
+        notes = [f"configuration: {fault}"] if fault else []
+        if report.get("custody.is_full"):
+            notes.append("it takes nothing more, its disk or its spool is full: its log names folder and remedy")
         counters = {"held_records": upstream.held_records, "held_bytes": upstream.held_bytes}
         return PartHealth(
             kind=upstream.peer.role,
             name=upstream.peer.name,
             state="up" if upstream.is_fresh(now) else "silent",
             since=to_datetime(self._clock.now_us()) - timedelta(seconds=now - upstream.since_seconds),
-            counters={**counters, **self._desk.report(upstream.peer.key)},
-            notes=[f"configuration: {fault}"] if fault else [],
+            counters={**counters, **report},
+            notes=notes,
         )
 
     def _relayed(self, source: bytes, directory: Directory) -> PartHealth:

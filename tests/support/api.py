@@ -9,7 +9,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, ProxyHandler, Request, build_opener
 
-TIMEOUT_SECONDS = 15.0
+TIMEOUT_SECONDS = 30.0
 
 
 class Api:

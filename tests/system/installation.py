@@ -49,6 +49,12 @@ class LocalWatchkeep:
         return self.folder / "data"
 
     @property
+    def host(self) -> str:
+        """The name under which it watches this machine."""
+        name: str = json.loads((self.data / "agent-identity.json").read_text())["name"]
+        return name
+
+    @property
     def ready_file(self) -> Path:
         return self.folder / "ready.json"
 

@@ -116,11 +116,6 @@ async def enter(browser: Browser, running: LocalWatchkeep) -> None:
     await expect(browser.page.get_by_role("heading", name="Hosts")).to_be_visible()
 
 
-def own_host(running: LocalWatchkeep) -> str:
-    name: str = json.loads((running.data / "agent-identity.json").read_text())["name"]
-    return name
-
-
 async def test_a_wrong_password_is_told_and_the_right_one_shows_the_hosts_with_values(running: LocalWatchkeep) -> None:
     async with browsing(running) as browser:
         page = browser.page
@@ -131,7 +126,7 @@ async def test_a_wrong_password_is_told_and_the_right_one_shows_the_hosts_with_v
         await page.locator("input[name=password]").fill(running.facts["password"])
         await page.get_by_role("button", name="Log in").click()
 
-        row = page.get_by_role("row").filter(has=page.get_by_role("link", name=own_host(running), exact=True))
+        row = page.get_by_role("row").filter(has=page.get_by_role("link", name=running.host, exact=True))
         await expect(row).to_contain_text("linux-host")
         await expect(row).to_contain_text(re.compile(r"\d+(\.\d+)?\s*%"))
         await expect(page.locator("header .link")).to_have_text("Live")
@@ -142,7 +137,7 @@ async def test_a_wrong_password_is_told_and_the_right_one_shows_the_hosts_with_v
 async def test_a_host_shows_its_values_and_its_graphs(running: LocalWatchkeep) -> None:
     async with browsing(running) as browser:
         await enter(browser, running)
-        await browser.page.get_by_role("link", name=own_host(running), exact=True).click()
+        await browser.page.get_by_role("link", name=running.host, exact=True).click()
         rows = browser.page.locator("table.items tbody tr")
         await expect(rows.filter(has_text="cpu.busy")).to_contain_text("%")
         await expect(rows.filter(has_text="memory.available")).to_contain_text("GiB")
@@ -197,7 +192,7 @@ async def test_on_a_phone_nothing_reaches_beyond_the_window(
     async with browsing(running, width=360, height=740, is_dark=is_dark) as browser:
         await enter(browser, running)
         for place in PLACES:
-            await browser.go(place.format(host=own_host(running), item=shop.item))
+            await browser.go(place.format(host=running.host, item=shop.item))
             await browser.page.wait_for_function("() => !document.querySelector('[aria-busy=true]')")
             await expect(browser.page.locator("main .card, main table").first).to_be_visible()
             assert await browser.page.evaluate(OVERFLOWING) == [], place

@@ -57,7 +57,7 @@ def test_ctrl_c_stops_everything_and_it_goes_on_with_its_data(
 ) -> None:
     api = running.api()
     wait_until(lambda: has_values(api), 20, "values before the stop")
-    item = api.get("/items", host=api.get("/hosts")["hosts"][0]["name"], search="cpu.load1")["items"][0]
+    item = api.get("/items", host=running.host, search="cpu.load1")["items"][0]
     before, members = newest(api), running.members()
     assert len(members) > 5
 

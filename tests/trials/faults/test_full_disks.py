@@ -38,6 +38,8 @@ async def test_full_disks_of_the_proxies_hold_the_sources_back_until_there_is_ro
         line = next(line for line in ground.log(full)[since[full] :].splitlines() if REMEDY in line)
         assert str(ground.stack.site.data(full)) in line, "the folder is named"
         await ground.counted(full, "custody.is_full")
+        notes = [note for part in (await ground.health())["parts"] if part["name"] == full for note in part["notes"]]
+        assert any("takes nothing more" in note for note in notes)
         assert ground.all_live()
     finally:
         for proxy in PROXIES:
