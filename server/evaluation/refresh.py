@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from server.evaluation.watch import Watch
     from server.inventory.effective import Inventory
     from server.store.database import Connection
+    from server.store.latest import Latest
     from server.store.transaction import Writer
     from triggers.compile import Compiled
 
@@ -93,8 +94,7 @@ async def refill(connection: Connection, watch: Watch, since: Mapping[int, int],
         latest = await read_fresh(connection, items.tolist())
         older = [item for item in items.tolist() if item not in latest and since[item] < fresh_from]
         latest |= await read_older(connection, older)
-        numbers = [(item, each.at_us, each.value) for item, each in latest.items() if isinstance(each.value, float)]
-        watch.evaluator.refill(_columns(numbers))
+        watch.evaluator.refill(_columns(latest))
         watch.evaluator.refilled(items)
     windowed = needs.items[~newest_only]
     seconds = float(needs.window_seconds.max(initial=0.0))
@@ -103,10 +103,15 @@ async def refill(connection: Connection, watch: Watch, since: Mapping[int, int],
     for items in _portions(windowed):
         samples = await read_samples(connection, items.tolist(), begin, end)
         watch.evaluator.refill(Columns(items=samples.items, instants=samples.at_us, values=samples.values))
+        # What has nothing in its window was evaluated up to its newest sample all the same: older ones are late.
+        silent = np.setdiff1d(items, samples.items).tolist()
+        older = [item for item in silent if since[item] < to_us(begin)]
+        watch.evaluator.refill(_columns(await read_older(connection, older)))
         watch.evaluator.refilled(items)
 
 
-def _columns(rows: list[tuple[int, int, float]]) -> Columns:
+def _columns(latest: Mapping[int, Latest]) -> Columns:
+    rows = [(item, each.at_us, each.value) for item, each in latest.items() if isinstance(each.value, float)]
     return Columns(
         items=np.array([row[0] for row in rows], np.int32),
         instants=np.array([row[1] for row in rows], np.int64),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from core.model.record import pack_values
 from server.inventory.apply import apply, check_documents, propose
 from server.inventory.check import documents_from_plain
 from server.store.database import DatabaseOptions
@@ -152,6 +154,36 @@ async def test_an_unanswered_commit_is_settled_by_what_is_stored(
         assert await stored_values(connection) == [10, 20, 95]
         cursor = await connection.execute("SELECT kind FROM event ORDER BY id")
         assert [row[0] for row in await cursor.fetchall()] == ["opened", "resolved"]
+
+
+async def test_a_sample_older_than_what_an_earlier_reign_evaluated_raises_no_event(
+    writer: Writer, database: Database
+) -> None:
+    """Also when the window of its trigger reaches back to none of them."""
+    windowed = {**TEMPLATE, "triggers": [{"name": "Busy", "expression": "max(load, 1m) > 90", "severity": "high"}]}
+    checked = check_documents(documents_from_plain([windowed, HOST]))
+    await apply(database, await propose(database, checked, via="file"), Author(name="test", via="file"))
+
+    def sample(feed: Feed, value: float, minutes_ago: int) -> bytes:
+        at = feed.clock.now_us() - minutes_ago * 60_000_000
+        return pack_values(feed.origin, feed.next_number(), 1, array("I", [1]), [at], array("d", [value]))
+
+    async with ingesting(writer, database) as first:
+        await first.put(first.dictionary("load"), sample(first, 10, 20))
+        await first.settled(1, 2)
+    async with database.connection() as connection:
+        await connection.execute("UPDATE item SET created_at = now() - interval '1 day'")
+    async with ingesting(writer, database) as second:
+        await second.bound()
+        await second.put(second.dictionary("load"), sample(second, 99, 30))
+        await second.settled(1, 2)
+        async with database.connection() as connection:
+            assert await stored_values(connection) == [10, 99]
+            assert await read_problems(connection, ProblemFilter(state="all")) == []
+        await second.put(sample(second, 99, 10))
+        await second.settled(3)
+        async with database.connection() as connection:
+            assert len(await read_problems(connection, ProblemFilter(state="all"))) == 1
 
 
 async def test_what_was_stored_under_an_earlier_reign_is_a_duplicate_in_the_next(
