@@ -41,6 +41,7 @@ class Custody:
         self._clock = clock
         self._counters = counters
         self._held: dict[Life, RangeSet] = {life: ranges.copy() for life, ranges in spool.unstored().items()}
+        self._known_damages = len(spool.damages)
         self._stored: dict[Life, RangeSet] = {}
         self._unsynced: dict[Life, RangeSet] = {}
         self._has_unsynced = asyncio.Event()
@@ -54,6 +55,8 @@ class Custody:
 
     async def take(self, records: bytes) -> None:
         """Append records; waits while the spool is full or its disk refuses. `keep_synced` acknowledges them."""
+        if len(self.spool.damages) != self._known_damages:
+            self._forget_damaged()
         if any(self._has_some_of(run) for run in contents_of(records).runs):
             records = self._without_known(records)
         if records:
@@ -62,6 +65,11 @@ class Custody:
             self.notify()
         if self._unsynced:
             self._has_unsynced.set()
+
+    def _forget_damaged(self) -> None:
+        """Hold what the spool holds: what its disk lost is to be taken again, not said to be here already."""
+        self._known_damages = len(self.spool.damages)
+        self._held = {life: ranges.copy() for life, ranges in self.spool.unstored().items()}
 
     def _has_some_of(self, run: Run) -> bool:
         source, boot, first, last = run

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from core.runtime.clock import SystemClock
+from core.runtime.counters import Counters
+from core.spool.spool import Spool, SpoolLimits
 from core.wire.collector import CollectorFault
 from core.wire.curve import make_keys
 from core.wire.messages import Configuration, Configured, CountersReport, Presence
+from proxy.custody import Custody
+from proxy.seen import SeenNumbers
 from tests.support.links import End, Origin, peer_of, revoked, running
 from tests.support.proxies import Middle, knowledge, teach
-from tests.support.records import OTHER, SOURCE
+from tests.support.records import OTHER, SOURCE, record
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -123,6 +128,25 @@ async def test_a_proxy_whose_disk_is_lost_loses_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.trial("R6")
+async def test_a_record_the_proxys_disk_damaged_is_taken_again(tmp_path: Path) -> None:
+    clock, counters = SystemClock(), Counters()
+    spool = Spool.open(tmp_path / "spool", SpoolLimits(segment_bytes=64 << 10))
+    custody = Custody(spool=spool, seen=SeenNumbers(tmp_path / "seen"), clock=clock, counters=counters)
+    try:
+        await custody.take(record(1) + record(2) + record(3))
+        (file,) = (tmp_path / "spool").glob("*.segment")
+        damaged = file.read_bytes().replace(record(2), bytes(len(record(2))))
+        file.write_bytes(damaged)
+        assert spool.read(spool.begin, 1 << 20) is not None
+        assert spool.damages
+        await custody.take(record(1) + record(2) + record(3))
+        assert counters.get("custody.repeated_records") == 2
+        (ranges,) = spool.unstored().values()
+        assert ranges.covers(1, 3)
+    finally:
+        custody.close()
+
+
 async def test_a_source_that_moves_to_another_proxy_is_stored_and_both_let_go(tmp_path: Path) -> None:
     server, keys = End(), make_keys()
     async with serving(tmp_path / "a", server, peers=[peer_of(keys)]) as first:
