@@ -127,7 +127,6 @@ async def test_a_proxy_whose_disk_is_lost_loses_nothing(tmp_path: Path) -> None:
             await until(lambda: origin.spool.held_records == 0)
 
 
-@pytest.mark.trial("R6")
 async def test_a_record_the_proxys_disk_damaged_is_taken_again(tmp_path: Path) -> None:
     clock, counters = SystemClock(), Counters()
     spool = Spool.open(tmp_path / "spool", SpoolLimits(segment_bytes=64 << 10))
@@ -147,6 +146,7 @@ async def test_a_record_the_proxys_disk_damaged_is_taken_again(tmp_path: Path) -
         custody.close()
 
 
+@pytest.mark.trial("R6")
 async def test_a_source_that_moves_to_another_proxy_is_stored_and_both_let_go(tmp_path: Path) -> None:
     server, keys = End(), make_keys()
     async with serving(tmp_path / "a", server, peers=[peer_of(keys)]) as first:
