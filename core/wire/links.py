@@ -35,8 +35,14 @@ class Links:
 
     def remove(self, key: bytes) -> None:
         """Forget the link of this key and what it carried."""
-        if self._links.pop(key, None) is not None:
-            for source in [source for source, carriers in self._carriers.items() if key in carriers]:
+        link = self._links.pop(key, None)
+        if link is None:
+            return
+        own = link.peer.source
+        # An agent carries its own source only; looking through all of them for each of thousands that are lost at
+        # once would hold everything up for seconds.
+        for source in [own] if own is not None else list(self._carriers):
+            if key in self._carriers.get(source, ()):
                 self._uncarry(source, key)
 
     def carry(self, key: bytes, sources: Iterable[bytes], now: float) -> None:
