@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from array import array
+from dataclasses import replace
 
-from core.model.record import Origin, pack_values
-from server.ingest.waiting import LONGEST_STEP_SECONDS, MAX_WAITING, WAIT_SECONDS, WaitingRoom
+from core.model.record import MAX_VALUES, Origin, pack_values, read_header
+from server.ingest.waiting import LONGEST_STEP_SECONDS, MAX_WAITING, MAX_WAITING_BYTES, WAIT_SECONDS, WaitingRoom
 from server.intake.dictionaries import Dictionaries
-from server.intake.screening import Admitted
+from server.intake.screening import Admitted, Arrival
 from server.store.dictionary import DictionaryEntries
 from server.store.peers import Source
-from tests.unit.server.intake.arrivals import MINE, arrival
+from tests.unit.server.intake.arrivals import MINE, PROXY_KEY, arrival
 
 SOURCE = Source(id=1, uuid=MINE, name="mine", host_id=11)
 STEPS = round(WAIT_SECONDS / LONGEST_STEP_SECONDS)
@@ -59,3 +60,18 @@ def test_too_many_go_at_once() -> None:
     room = WaitingRoom()
     room.add([waiting_record(number) for number in range(2, MAX_WAITING + 4)])
     assert len(room.take_expired(Dictionaries(), 0.0, is_behind=False)) == MAX_WAITING + 2
+
+
+def test_records_too_large_together_go_at_once_and_none_keeps_its_frame() -> None:
+    room = WaitingRoom()
+    count = MAX_VALUES - 1
+    columns = array("I", [1]) * count, [1_000_000] * count, array("d", [1.0]) * count
+    record = pack_values(Origin(MINE, 9), 1, 1, *columns)
+    wanted = MAX_WAITING_BYTES // len(record) + 1
+    frame = memoryview(record)
+    for number in range(1, wanted + 1):
+        header = replace(read_header(record), number=number)
+        room.add([Admitted(Arrival(PROXY_KEY, header, frame), SOURCE)])
+    expired = room.take_expired(Dictionaries(), 0.0, is_behind=False)
+    assert len(expired) == wanted
+    assert all(each.record.obj is not record for each in expired)
