@@ -16,7 +16,7 @@ from playwright.async_api import expect
 from core.wire.curve import load_or_create
 from tests.integration.media.receiver import open_receiver
 from tests.support.emitting import emitting
-from tests.support.waiting import until
+from tests.support.waiting import until, wait_until
 from tests.system.browser import WAIT_MS, browsing
 from tests.system.installation import watchkeep
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.integration.media.receiver import WebhookReceiver
+    from tests.support.api import Api
     from tests.support.emitting import Emitter
     from tests.system.browser import Browser
     from tests.system.installation import LocalWatchkeep
@@ -103,6 +104,13 @@ async def open_shop(running: LocalWatchkeep, folder: Path) -> AsyncIterator[Shop
             yield Shop(emitter, receiver, item["id"])
             emitter.publish({ITEM: 5})  # whatever happened: the problem ends with the test
             await until(lambda: emitter.unstored == 0, 20, "the last value's storing")
+            await asyncio.to_thread(wait_until, lambda: not owed(api), 20, "the last notice")
+
+
+def owed(api: Api) -> list[str]:
+    """Return the notices about the shop that nobody has got yet."""
+    problems = api.get("/problems", state="all", host="shop")["problems"]
+    return [notice["state"] for problem in problems for notice in problem["told"] if notice["state"] != "sent"]
 
 
 @pytest.fixture
