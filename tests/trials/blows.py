@@ -53,7 +53,7 @@ def all_blows() -> list[Blow]:
         _at("answer held", "server", is_seen_in_sql=True),
         *(_at("answer passed", victim) for victim in ("server", *PROXIES)),
         Blow(name="source at fsync", strike=lambda stack: _at_fsync(stack, SOURCES)),
-        *(Blow(name=f"{proxy} at fsync", strike=_at_fsync_of(proxy)) for proxy in PROXIES),
+        Blow(name="proxy at fsync", strike=_proxy_at_fsync),
         Blow(name="database process at fsync", strike=_backend_at_fsync),
     ]
 
@@ -139,8 +139,14 @@ def _at(moment: Moment, victim: str, *, is_seen_in_sql: bool = False) -> Blow:
     return Blow(name=f"{victim} at COMMIT: {moment}{seen}", strike=strike)
 
 
-def _at_fsync_of(name: str) -> Callable[[Stack], Awaitable[Sequence[str]]]:
-    return lambda stack: _at_fsync(stack, name)
+async def _proxy_at_fsync(stack: Stack) -> Sequence[str]:
+    """Kill a proxy that sources are connected to: another one fsyncs nothing."""
+    await stack.flowing()
+    upstreams = [facts["upstream"] for facts in stack.status()["sources"].values()]
+    busy = [proxy for proxy in PROXIES if stack.site.endpoint(proxy) in upstreams]
+    if not busy:
+        raise Missed("no source is connected")
+    return await _at_fsync(stack, random.choice(busy))
 
 
 async def _at_fsync(stack: Stack, name: str) -> Sequence[str]:

@@ -47,15 +47,17 @@ async def run(*, is_long: bool) -> list[Finding]:
     began = time.monotonic()
     async with running_stack() as stack:
         await _warm_up(stack)
-        for blow in choose(kills, chance):
+        for blow in choose(kills + kills // 5, chance):
             await _deal(stack, blow, campaign, chance)
+            if campaign.dealt.total() == kills:
+                break
         await _raise_the_fallen(stack, campaign)
         await stack.drain()
         await until_true(lambda: _is_everything_told(stack), 90, "the last webhook")
         verdict = await asyncio.to_thread(judge, stack.plan, stack.dsn, stack.receiver.told)
-    dealt = sum(campaign.dealt.values())
+    dealt = campaign.dealt.total()
     faults = verdict.faults() + campaign.own_ends
-    if dealt < 0.9 * kills:
+    if dealt < kills:  # a fifth more were chosen, for those whose moment does not come
         faults.append(f"only {dealt} of {kills} blows hit: {dict(campaign.missed)}")
     return [
         Finding(
@@ -92,7 +94,7 @@ async def _deal(stack: Stack, blow: Blow, campaign: Campaign, chance: random.Ran
         await _raise_the_fallen(stack, campaign)
         return
     campaign.dealt[blow.name] += 1
-    log.info("struck", blow=blow.name, number=sum(campaign.dealt.values()))
+    log.info("struck", blow=blow.name, number=campaign.dealt.total())
     await asyncio.sleep(chance.uniform(0, 1))
     for name in sorted(fallen, key=lambda name: name != POSTGRES):
         await stack.start(name)
