@@ -12,6 +12,7 @@ from server.evaluation.refresh import Expressions, rebind, watched_triggers
 from server.evaluation.watch import Watch
 from server.ingest.group import GroupWriter
 from server.ingest.loop import Ingest, IngestParts
+from server.ingest.orphans import resolve_orphans
 from server.ingest.waiting import WaitingRoom
 from server.intake.desk import Duty
 from server.intake.dictionaries import Dictionaries
@@ -167,8 +168,10 @@ class Reign:
         inventory = self._realm.picture.inventory
         self._has_new_items = False
         try:
-            triggers = watched_triggers(inventory, self._expressions)
-            await rebind(self._writer, self._watch, triggers, self._realm.clock.now_us())
+            watched = watched_triggers(inventory, self._expressions)
+            await rebind(self._writer, self._watch, watched.triggers, self._realm.clock.now_us())
+            if watched.is_complete:
+                await self._end_orphans()
             async with self._writer.database.connection() as connection:
                 sources = await read_item_sources(connection, self._watch.items())
         except StoreAway:
@@ -177,6 +180,17 @@ class Reign:
         for source, items in sources.items():
             self._realm.presence.learn_sources(items, source)
         self._bound_revision = inventory.revision
+
+    async def _end_orphans(self) -> None:
+        """End the problems whose trigger, host or item is gone; what was not understood may come back and keeps its."""
+        orphans = {problem.problem_id for problem in self._watch.orphans()}
+        if not orphans:
+            return
+        now = to_datetime(self._realm.clock.now_us())
+        async with self._writer.transaction() as connection:
+            await resolve_orphans(connection, orphans, self._realm.picture.receivers(), now)
+        self._watch.forget(orphans)
+        self._dispatcher.wake()
 
     def stored(self, arrivals: Sequence[Arrival]) -> None:
         """Acknowledge what is committed: to whom each came from, however long ago, and to all who carry its source."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -47,20 +48,30 @@ class Expressions:
         return self._compiled[text]
 
 
-def watched_triggers(inventory: Inventory, expressions: Expressions) -> list[WatchedTrigger]:
-    """List every trigger of every defined host; one not understood is logged, not watched."""
-    watched = []
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Every trigger of every defined host; `is_complete` unless this version did not understand one of them."""
+
+    triggers: list[WatchedTrigger]
+    is_complete: bool
+
+
+def watched_triggers(inventory: Inventory, expressions: Expressions) -> Watched:
+    """List what is to be watched; a trigger not understood is logged and left out."""
+    watched: list[WatchedTrigger] = []
+    is_complete = True
     for host in inventory.hosts:
         for trigger in inventory.triggers(host):
             try:
                 compiled = expressions.compiled(trigger.expression)
             except ExpressionError as error:
                 log.error("a trigger is not understood", template=trigger.template, trigger=trigger.name, error=error)
+                is_complete = False
                 continue
             watched.append(
                 WatchedTrigger(host=host, template=trigger.template, definition=trigger.definition, compiled=compiled)
             )
-    return watched
+    return Watched(watched, is_complete)
 
 
 async def rebind(writer: Writer, watch: Watch, triggers: list[WatchedTrigger], now_us: int) -> None:

@@ -133,7 +133,7 @@ async def ingesting(writer: Writer, database: Database, *, waiting: WaitingRoom 
     async def prepare() -> None:
         nonlocal is_bound
         if not is_bound:
-            triggers = watched_triggers(picture.inventory, Expressions())
+            triggers = watched_triggers(picture.inventory, Expressions()).triggers
             await rebind(writer, watch, triggers, clock.now_us())
             is_bound = bool(len(watch)) or not triggers
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from array import array
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from core.model.record import pack_values
+from core.runtime.clock import SystemClock
+from server.evaluation.watch import Watch
+from server.ingest.orphans import resolve_orphans
 from server.inventory.apply import apply, check_documents, propose
 from server.inventory.check import documents_from_plain
+from server.picture import Picture
 from server.store.database import DatabaseOptions
 from server.store.definitions import Author
 from server.store.lease import take
-from server.store.outbox import claim
-from server.store.problems import ProblemFilter, read_problems
+from server.store.outbox import claim, read_told
+from server.store.problems import ProblemFilter, read_open_problems, read_problems
 from server.store.quarantine import read_quarantined
 from server.store.transaction import Writer
 from tests.integration.ingest.reigning import Feed, ingesting
@@ -122,6 +127,30 @@ async def test_a_problem_opens_and_resolves_with_its_samples_and_its_notices_are
         assert [row[0] for row in await cursor.fetchall()] == ["opened", "resolved"]
         first = await claim(connection, epoch=writer.epoch)
         assert [notice.payload["event"] for notice in first] == ["opened"], "its end is told after its beginning"
+
+
+async def test_a_problem_whose_trigger_is_gone_ends_and_who_was_told_of_it_is_told(
+    writer: Writer, database: Database
+) -> None:
+    await define(database)
+    async with ingesting(writer, database) as feed:
+        await feed.put(feed.dictionary("load"))
+        await feed.settled(1)
+        await feed.bound()
+        await feed.put(feed.values(95))
+        await feed.settled(2)
+    picture = Picture(database, SystemClock())
+    await picture.look()
+    async with database.connection() as connection:
+        watch = Watch(await read_open_problems(connection))
+    orphans = {problem.problem_id for problem in watch.orphans()}
+    async with writer.transaction() as connection:
+        await resolve_orphans(connection, orphans, picture.receivers(), datetime.now(UTC))
+    async with database.connection() as connection:
+        (problem,) = await read_problems(connection, ProblemFilter(state="all"))
+        assert problem.resolved_at is not None
+        told = await read_told(connection, [problem.id])
+    assert [(each.receiver, each.kind) for each in told] == [("r", "opened"), ("r", "resolved")]
 
 
 @pytest.mark.parametrize("harm", ["after", "before"])
