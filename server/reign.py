@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from core.runtime.logging import Log
@@ -77,6 +77,8 @@ class Reign:
         self._realm = realm
         self._lease = lease
         self._writer = Writer(realm.options, lease.epoch)
+        # The heartbeat waits for nobody: a connection of its own, under the epoch's name like every other.
+        self._pulse = Writer(replace(realm.options, max_connections=1), lease.epoch).database
         self._ledger = Ledger()
         self._dictionaries = Dictionaries()
         self._watch = Watch()
@@ -108,6 +110,7 @@ class Reign:
             realm.desk.duty = None
             realm.collector.stand(role="server", epoch=self._lease.epoch, is_active=False)
             await self._writer.close()
+            await self._pulse.close()
 
     async def _open(self) -> None:
         realm = self._realm
@@ -121,7 +124,7 @@ class Reign:
     async def _keep_beating(self) -> None:
         while True:
             try:
-                async with self._writer.database.connection(timeout_seconds=3) as connection:
+                async with self._pulse.connection(timeout_seconds=3) as connection:
                     await beat(connection, self._lease.epoch)
             except StoreAway:
                 self._realm.counters.add("lease.missed_beats")

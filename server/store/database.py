@@ -144,6 +144,7 @@ class Database:
                 honour_cancellation()
             is_sound = True
         except StoreAway as error:
+            honour_cancellation()
             if not isinstance(error, StoreBusy | StoreFull):
                 await self._drop_idle()  # what broke one connection broke the others
             raise
