@@ -39,7 +39,7 @@ _SUPERUSER = "postgres"
 _MAX_SOCKET_PATH_BYTES = 107
 _POLL_SECONDS = 0.02
 _BETWEEN_ATTEMPTS_SECONDS = 0.2
-_ATTEMPTS = 5  # children of a killed server may still hold its shared memory, its socket's lock or its port
+_ATTEMPTS = 5  # children of a killed server may still hold its socket's lock or its port
 _INITDB_TIMEOUT_SECONDS = 120.0
 
 
@@ -140,7 +140,7 @@ class EmbeddedPostgres:
                 self._launch()
             elif self._child.poll() is not None:
                 self._child = None
-                self._failures += 1
+                self._failures += not self._is_old_server_going()
                 if self._failures == _ATTEMPTS:
                     raise EmbeddedError(f"the embedded database did not start: {self._end_of_log()}")
                 time.sleep(_BETWEEN_ATTEMPTS_SECONDS)
@@ -153,6 +153,13 @@ class EmbeddedPostgres:
         except psycopg.OperationalError:
             return False  # it was killed a moment ago, or is shutting down
         return True
+
+    def _is_old_server_going(self) -> bool:
+        """Tell whether the start failed only because children of a killed server have not ended yet.
+
+        On a busy machine that may take many attempts, so it is waited for until the start's own deadline.
+        """
+        return "pre-existing shared memory block" in (self.folder / "start.log").read_text(errors="replace")
 
     def _prepare(self, stale: PostmasterFile | None) -> None:
         hand_over(self.folder, self.account)

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,24 @@ def test_after_kill_dash_nine_it_recovers_what_was_committed(folder: Path) -> No
     os.kill(postgres.pid, signal.SIGKILL)
     with EmbeddedPostgres(folder) as again:
         assert _value(again, "SELECT answer FROM kept") == 42
+    assert not postgres.is_alive()
+
+
+def test_a_start_waits_for_children_of_a_killed_server_that_are_slow_to_go(folder: Path) -> None:
+    postgres = EmbeddedPostgres(folder)
+    postgres.start()
+    again = EmbeddedPostgres(folder)
+    with psycopg.connect(postgres.dsn) as connection, ThreadPoolExecutor(1) as pool:
+        slow = connection.info.backend_pid
+        os.kill(slow, signal.SIGSTOP)
+        os.kill(postgres.pid, signal.SIGKILL)
+        start = pool.submit(again.start)
+        with pytest.raises(TimeoutError):  # it goes on trying; an error would come out
+            start.result(timeout=4)
+        os.kill(slow, signal.SIGCONT)
+        start.result(timeout=30)
+    assert _value(again, "SELECT 1") == 1
+    again.stop()
     assert not postgres.is_alive()
 
 
