@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import subprocess
@@ -34,6 +35,7 @@ FIRST_READY_SECONDS = 60.0
 NEXT_READY_SECONDS = 10.0
 FIRST_VALUE_SECONDS = 10.0
 STOP_SECONDS = 40.0
+SHOWN_CHARACTERS = 60_000
 
 
 class TrialFailed(Exception):
@@ -82,8 +84,8 @@ class Terminal:
         os.write(self.master, b"\x03")
 
     def text(self) -> str:
-        """Return what it printed, its end."""
-        return self.output.decode(errors="replace")[-6000:]
+        """Return what it printed, its end, without colours."""
+        return re.sub(r"\x1b\[[0-9;]*m", "", self.output.decode(errors="replace"))[-SHOWN_CHARACTERS:]
 
     def await_end(self, seconds: float) -> int:
         """Return its exit code. Raises TrialFailed when it has not ended in time."""
