@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import termios
@@ -49,7 +50,7 @@ def run_under_make(terminal: tuple[int, int], folder: Path, *arguments: str) -> 
     made = subprocess.Popen(
         ["make", "-C", str(folder)],
         stdin=program, stdout=program, stderr=program, start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 # a terminal of its own
+        preexec_fn=_take_terminal,  # noqa: PLW1509 # there is no other way to a terminal of its own
     )  # fmt: skip
     try:
         wait_until(ready.exists, 20, "the command under make")
@@ -57,6 +58,11 @@ def run_under_make(terminal: tuple[int, int], folder: Path, *arguments: str) -> 
         made.kill()
         raise
     return made
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # who runs the tests in the background has it ignored
 
 
 def test_ctrl_c_is_no_error_to_make(terminal: tuple[int, int], tmp_path: Path) -> None:
