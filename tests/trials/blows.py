@@ -95,7 +95,8 @@ async def _lose_disk(stack: Stack) -> Sequence[str]:
     """Kill a proxy and delete its data folder: what it had taken and not delivered is gone with it."""
     proxy = random.choice(PROXIES)
     await stack.kill(proxy)
-    await asyncio.to_thread(shutil.rmtree, stack.site.data(proxy))
+    with suppress(FileNotFoundError):  # struck before it had made its folder again
+        await asyncio.to_thread(shutil.rmtree, stack.site.data(proxy))
     return [proxy]
 
 
