@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Final
 
 from core.runtime.cancellation import honour_cancellation
@@ -41,6 +42,9 @@ log = Log("server")
 
 WATCH_SECONDS: Final = 0.25
 STORE_PAUSE_SECONDS: Final = 0.5
+END_SECONDS: Final = 5.0
+"""What a replaced server may take to end in order; then its process ends all the same."""
+REPLACED_EXIT_CODE: Final = 3
 
 
 class Replaced(Exception):
@@ -150,12 +154,14 @@ async def _hold_lease(realm: Realm, settings: ServerSettings) -> None:
             lease = await take(realm.options, endpoint=endpoint, stale_after_seconds=stale_after)
         except StoreAway:
             lease = None
+            honour_cancellation()
         if lease is None:
             await realm.clock.sleep(WATCH_SECONDS)
             continue
         try:
             await Reign(realm, lease).run()
         except* Fenced as group:
+            asyncio.get_running_loop().call_later(END_SECONDS, os._exit, REPLACED_EXIT_CODE)
             raise Replaced(str(group.exceptions[0])) from group
         except* StoreAway as group:
             log.warning("the reign could not begin", error=group.exceptions[0])

@@ -13,7 +13,7 @@ from core.security.keys import KeyFault
 from core.wire.collector import CollectorFault
 from dashboards.serving import serve_pages
 from server.api.port import PortUnusable
-from server.daemon import Replaced, run_server
+from server.daemon import REPLACED_EXIT_CODE, Replaced, run_server
 from server.settings import ServerSettings
 from server.store.errors import StoreError
 from watchkeep.running import config_option, run_until_signal, sample_option, settings_of
@@ -42,7 +42,7 @@ def server_command(config: Path | None, *, sample: bool, ready_file: Path | None
     try:
         run_until_signal(run_server(settings, SystemClock(), pages=serve_pages(), ready=_write_to(ready_file)))
     except* Replaced as group:
-        _end(group, 3)
+        _end(group, REPLACED_EXIT_CODE)
     except* (StoreError, KeyFault, CollectorFault, PortUnusable, OSError) as group:
         _end(group, 1)
 
