@@ -4,7 +4,8 @@ set -eu
 cd "$(dirname "$0")/.."
 .venv/bin/python -m pip install --quiet uv
 compile() {
-    .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+    # fewest: one version of a package for every Python, so that types and tests see the same everywhere
+    .venv/bin/uv pip compile --quiet --universal --fork-strategy fewest --generate-hashes --no-emit-index-url --no-annotate --no-header \
         --python-version 3.11 pyproject.toml "$@"
 }
 compile --extra server --extra embedded --extra build -o requirements.lock
