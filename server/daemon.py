@@ -161,13 +161,20 @@ async def _hold_lease(realm: Realm, settings: ServerSettings) -> None:
         try:
             await Reign(realm, lease).run()
         except* Fenced as group:
-            asyncio.get_running_loop().call_later(END_SECONDS, os._exit, REPLACED_EXIT_CODE)
+            asyncio.get_running_loop().call_later(END_SECONDS, _end_at_once)
             raise Replaced(str(group.exceptions[0])) from group
         except* StoreAway as group:
             log.warning("the reign could not begin", error=group.exceptions[0])
         finally:
             await _hand_over(realm.options, lease.epoch)
         honour_cancellation()
+
+
+def _end_at_once() -> None:
+    """End the process of a replaced server that did not end in order, and say what was in the way."""
+    stuck = sorted(task.get_name() for task in asyncio.all_tasks())
+    log.error("a replaced server did not end in order and ends at once", tasks=",".join(stuck))
+    os._exit(REPLACED_EXIT_CODE)
 
 
 async def _hand_over(options: DatabaseOptions, epoch: int) -> None:
