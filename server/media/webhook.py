@@ -42,8 +42,10 @@ def check_url(text: str) -> str:
     if not is_whole:
         raise ValueError("expected a URL like https://chat.example.org/hooks/7")
     # Spellings like 127.1 or 0x7f000001, which some resolvers take for addresses; nobody writes them by accident.
-    last = (url.host or "").rstrip(".").rpartition(".")[2]
-    if _NUMBER.fullmatch(last) and not _IPV4.fullmatch(url.host or ""):
+    # An IPv6 address is none of them, though from Python 3.13 on one that carries an IPv4 address ends like them.
+    host = url.host or ""
+    last = host.rstrip(".").rpartition(".")[2]
+    if ":" not in host and _NUMBER.fullmatch(last) and not _IPV4.fullmatch(host):
         raise ValueError("expected a host name, or an address written as usual")
     if url.user is not None or url.password is not None or url.fragment:
         raise ValueError("expected a URL without user, password and fragment")
