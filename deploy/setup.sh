@@ -31,6 +31,8 @@ command -v "$python" >/dev/null || install_packages python3 python3-venv
     fail "Python 3.11 or newer is needed, $("$python" -V) is here: set PYTHON=/path/to/a/newer/python3"
 "$python" -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
 
+command -v gpg >/dev/null || install_packages gnupg # encrypts and signs backups
+
 lock=requirements.lock
 [ "$wanted" = dev ] && lock=requirements-dev.lock # holds the other's packages too, in the same versions
 stamp=".venv/installed-$wanted"
@@ -45,7 +47,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$state" ]; then
         "$python" -m venv .venv
     fi
     say "installing Python packages of $lock into .venv"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement "$lock"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement "$lock"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
     printf '%s\n' "$state" >"$stamp"
 fi
@@ -58,6 +60,8 @@ if [ "$wanted" = dev ]; then
     command -v ip >/dev/null || missing="$missing iproute2"
     command -v debootstrap >/dev/null || missing="$missing debootstrap"
     command -v strace >/dev/null || missing="$missing strace"
+    command -v snmpd >/dev/null || missing="$missing snmpd"
+    command -v sshd >/dev/null || missing="$missing openssh-server"
     # shellcheck disable=SC2086 # a list of package names
     [ -z "$missing" ] || install_packages $missing
 fi

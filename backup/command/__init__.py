@@ -1,0 +1,1 @@
+"""The `bkp` command: one file a command."""
