@@ -1,0 +1,189 @@
+"""What can go wrong with a backup: each error has its own exit code, so that scripts need not read words.
+
+The codes are part of the command's contract (docs/backup.md has the table; a test keeps it true). A number once given
+never changes its meaning. 0 is success, 1 a defect of ours, 2 wrong usage (click's), 130 and 143 a signal.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BackupError(Exception):
+    """Base of every error here. The text says what happened and what to do; it holds no secret."""
+
+    exit_code: ClassVar[int] = 1
+    meaning: ClassVar[str] = "a defect of Watchkeep; the text says where"
+
+
+class ConfigInvalid(BackupError):
+    """backup.toml cannot be used, or names something that is not there."""
+
+    exit_code = 3
+    meaning = "the configuration cannot be used, or names a set or target that is not in it"
+
+
+class KeyMissing(BackupError):
+    """A key this machine needs is not in its key folder."""
+
+    exit_code = 10
+    meaning = "a key is missing"
+
+
+class KeyExpired(BackupError):
+    """A key is past its expiry date."""
+
+    exit_code = 11
+    meaning = "a key has expired"
+
+
+class PassphraseMissing(BackupError):
+    """The passphrase file is missing, empty or readable by others."""
+
+    exit_code = 12
+    meaning = "the passphrase file is missing, empty or open to others"
+
+
+class PassphraseWrong(BackupError):
+    """The passphrase does not open the key."""
+
+    exit_code = 13
+    meaning = "the passphrase does not open the key"
+
+
+class KeyWrong(BackupError):
+    """What was encrypted was encrypted to another key than ours."""
+
+    exit_code = 14
+    meaning = "the backup is encrypted to another key than the one here"
+
+
+class SignatureBad(BackupError):
+    """Something is not signed, or not by a key that is trusted for its host, or was changed afterwards."""
+
+    exit_code = 15
+    meaning = "a signature is missing, damaged or of a stranger"
+
+
+class KeyBusy(BackupError):
+    """There is a key already, or the key folder cannot be made or used."""
+
+    exit_code = 16
+    meaning = "a key is there already, or the key folder cannot be used"
+
+
+class TargetAway(BackupError):
+    """The target does not answer, or answers with a fault of its own: trying again later may help."""
+
+    exit_code = 20
+    meaning = "the target cannot be reached or has a fault of its own; trying again may help"
+
+
+class TargetRefused(BackupError):
+    """The target does not let us in, or does not let us do this."""
+
+    exit_code = 21
+    meaning = "the target refuses our credentials or rights"
+
+
+class TargetFull(BackupError):
+    """The target has no room left."""
+
+    exit_code = 22
+    meaning = "the target is full or over its quota"
+
+
+class ObjectMissing(BackupError):
+    """A file that has to be at the target is not."""
+
+    exit_code = 23
+    meaning = "a file is missing at the target"
+
+
+class TargetDiffers(BackupError):
+    """What lies at the target is not what was sent there."""
+
+    exit_code = 24
+    meaning = "a file at the target differs from what was sent"
+
+
+class SourceFailed(BackupError):
+    """What has to be saved cannot be read or made ready."""
+
+    exit_code = 30
+    meaning = "the source cannot be read or made ready"
+
+
+class EngineFailed(BackupError):
+    """duplicity ended with an exit code other than 0 that has no better name here."""
+
+    exit_code = 40
+    meaning = "duplicity failed; its exit code is in the text"
+
+
+class TimedOut(BackupError):
+    """The time limit passed; everything that ran was ended."""
+
+    exit_code = 41
+    meaning = "the time limit passed"
+
+
+class SetBusy(BackupError):
+    """Another run or restore of the same set is under way on this machine."""
+
+    exit_code = 42
+    meaning = "another run of this set is under way"
+
+
+class RunKilled(BackupError):
+    """The run of this id was ended from outside before it was done; it counts for nothing."""
+
+    exit_code = 43
+    meaning = "the run asked for was killed before it was done and counts for nothing"
+
+
+class NoRestorePoint(BackupError):
+    """There is no restore point that answers what was asked."""
+
+    exit_code = 50
+    meaning = "there is no such restore point"
+
+
+class NotInBackup(BackupError):
+    """The path asked for is not in the restore point."""
+
+    exit_code = 51
+    meaning = "the path is not in this restore point"
+
+
+class DestinationInUse(BackupError):
+    """The place to restore to is there already, or cannot be written."""
+
+    exit_code = 52
+    meaning = "the place to restore to is in use or cannot be written"
+
+
+class BackupDamaged(BackupError):
+    """A verification found damage."""
+
+    exit_code = 53
+    meaning = "verification found damage"
+
+
+class Cancelled(BackupError):
+    """SIGINT or SIGTERM came; what was half done has been cleared away."""
+
+    exit_code = 130
+    meaning = "ended by a signal; what was half done has been cleared away"
+
+
+def exit_codes() -> dict[int, str]:
+    """Return every exit code of `bkp` with its meaning, ascending."""
+    found = {0: "done", 1: BackupError.meaning, 2: "wrong usage of the command"}
+    todo: list[type[BackupError]] = [BackupError]
+    while todo:
+        kind = todo.pop()
+        if "exit_code" in kind.__dict__:
+            found.setdefault(kind.exit_code, kind.meaning)
+        todo += kind.__subclasses__()
+    return dict(sorted(found.items()))

@@ -1,0 +1,1 @@
+"""OpenPGP keys by role. GnuPG is spoken to here only."""

@@ -1,0 +1,228 @@
+"""What backup.toml says: whose machine this is, its keys, its targets, its sets."""
+
+import re
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from backup.errors import ConfigInvalid
+from core.config.reader import ByteSize, ConfigError, read_config, setting
+
+_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
+_FINGERPRINT: Final = re.compile(r"[0-9A-F]{40}")
+
+
+def check_name(text: str) -> str | None:
+    """Return what is wrong with a name that becomes a folder at the target; None when it is one."""
+    return (
+        None
+        if _NAME.fullmatch(text)
+        else "expected 1 to 128 letters, digits, '.', '_' or '-', a letter or digit first and last"
+    )
+
+
+def check_fingerprints(texts: tuple[str, ...]) -> str | None:
+    """Return what is wrong with a list of key fingerprints; None when each is one."""
+    wrong = [text for text in texts if not _FINGERPRINT.fullmatch(text)]
+    return f"expected fingerprints of 40 capital hex digits, found {wrong[0]!r}" if wrong else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeySettings:
+    """Where the keys are. A host has `host` only; a restore station `station` only; they are never the same folder."""
+
+    host: Path = field(
+        default=Path("keys/host"),
+        metadata=setting("the host's key folder: its signing pair and public encryption keys"),
+    )
+    host_passphrase_file: Path = field(
+        default=Path("keys/host.passphrase"), metadata=setting("file whose first line opens the signing key")
+    )
+    station: Path | None = field(
+        default=None,
+        metadata=setting(
+            "the restore station's key folder: decryption pairs and the hosts' public keys; never on a host",
+            example='"keys/station"',
+        ),
+    )
+    station_passphrase_file: Path = field(
+        default=Path("keys/station.passphrase"), metadata=setting("file whose first line opens the decryption key")
+    )
+    recipients: tuple[str, ...] = field(
+        default=(),
+        metadata=setting(
+            "fingerprints of the encryption keys to encrypt to; none: every one in the host's key folder",
+            check=check_fingerprints,
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetSettings:
+    """A place backups are kept at: a folder, or a container of a Swift that speaks auth version 1."""
+
+    name: str = field(metadata=setting("what sets call it", example='"store"', check=check_name))
+    kind: Literal["folder", "swift"] = field(metadata=setting("what it is", example='"folder"'))
+    folder: Path | None = field(default=None, metadata=setting("folder: where", example='"/srv/backup"'))
+    auth_url: str | None = field(
+        default=None, metadata=setting("swift: where to log in", example='"https://swift.example/auth/v1.0"')
+    )
+    user: str | None = field(default=None, metadata=setting("swift: ACCOUNT:USER", example='"backup:web1"'))
+    key_file: Path | None = field(default=None, metadata=setting("swift: file whose first line is the user's key"))
+    container: str | None = field(
+        default=None, metadata=setting("swift: the container", example='"watchkeep"', check=check_name)
+    )
+    timeout: timedelta = field(
+        default=timedelta(seconds=30), metadata=setting("how long a request may stay without answer", minimum=1)
+    )
+
+    def __post_init__(self) -> None:
+        needed = {"folder": ("folder",), "swift": ("auth_url", "user", "key_file", "container")}[self.kind]
+        missing = [name for name in needed if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"a target of kind {self.kind!r} needs {', '.join(missing)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathsSettings:
+    """A set of files and folders."""
+
+    roots: tuple[Path, ...] = field(metadata=setting("files and folders to save", example='["/etc", "/home"]'))
+    exclude: tuple[str, ...] = field(
+        default=(),
+        metadata=setting("what to leave out, below any root (* in a name, ** across names)", example='["**/.cache"]'),
+    )
+    one_file_system: bool = field(default=False, metadata=setting("stay on the file system of each root"))
+
+    def __post_init__(self) -> None:
+        if not self.roots:
+            raise ValueError("roots: expected at least one path")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostgresqlSettings:
+    """A PostgreSQL database, saved with pg_dump and a record of the moment it is of."""
+
+    database: str = field(metadata=setting("name of the database", example='"watchkeep"'))
+    host: str = field(default="localhost", metadata=setting("where it answers: a name, an address, a socket's folder"))
+    port: int = field(default=5432, metadata=setting("port", minimum=1))
+    user: str = field(default="postgres", metadata=setting("role that may read everything"))
+    passfile: Path | None = field(
+        default=None, metadata=setting("password file as PGPASSFILE has it", example='"keys/pgpass"')
+    )
+    binaries: Path | None = field(
+        default=None,
+        metadata=setting("folder of psql and pg_dump (as new as the server); none: the embedded ones, then PATH"),
+    )
+    count_rows: bool = field(default=True, metadata=setting("count every table's rows in the dump's own snapshot"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetSettings:
+    """A backup set: what is saved together, where to, and when. A restore station names neither source nor schedule."""
+
+    name: str = field(metadata=setting("what the set is called", example='"files"', check=check_name))
+    target: str = field(metadata=setting("name of the target", example='"store"', check=check_name))
+    host: str | None = field(
+        default=None,
+        metadata=setting("at a restore station: the host whose set it is; none: this machine", check=check_name),
+    )
+    every: timedelta | None = field(
+        default=timedelta(days=1), metadata=setting("how often it is due, counted from midnight UTC", minimum=1)
+    )
+    offset: timedelta = field(default=timedelta(), metadata=setting("how long after that", example='"2h"'))
+    full_after_links: int = field(
+        default=30, metadata=setting("a new full when the chain has this many incrementals", minimum=0)
+    )
+    full_after: timedelta = field(
+        default=timedelta(days=30), metadata=setting("a new full when the chain's full is this old", minimum=1)
+    )
+    time_limit: timedelta = field(default=timedelta(hours=12), metadata=setting("how long a run may take", minimum=1))
+    volume_size: ByteSize = field(
+        default=ByteSize(200 << 20), metadata=setting("size of a volume at the target", minimum=1 << 20)
+    )
+    max_block_size: int | None = field(
+        default=None,
+        metadata=setting("largest block compared, in bytes: 4096 makes deltas of dumps and images small", minimum=512),
+    )
+    paths: PathsSettings | None = field(default=None, metadata=setting("save files and folders"))
+    postgresql: PostgresqlSettings | None = field(default=None, metadata=setting("save a PostgreSQL database"))
+
+    def __post_init__(self) -> None:
+        if self.paths is not None and self.postgresql is not None:
+            raise ValueError("a set has one source: paths or postgresql")
+        if self.every is not None and self.offset >= self.every:
+            raise ValueError("offset: expected less than every")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupSettings:
+    """Everything the `bkp` command is told. Relative paths count from backup.toml's folder."""
+
+    host: str = field(
+        metadata=setting("name of this machine, as Watchkeep knows it", example='"web1"', check=check_name)
+    )
+    work: Path = field(
+        default=Path("work"), metadata=setting("caches, scratch space, locks and the journal; private to its owner")
+    )
+    state: Path = field(default=Path("state"), metadata=setting("where SET.json says how the last run went"))
+    keys: KeySettings = field(default_factory=KeySettings, metadata=setting("the keys"))
+    targets: tuple[TargetSettings, ...] = field(default=(), metadata=setting("places backups are kept at"))
+    sets: tuple[SetSettings, ...] = field(default=(), metadata=setting("what is saved"))
+
+    def __post_init__(self) -> None:
+        targets = [target.name for target in self.targets]
+        sets = [each.name for each in self.sets]
+        for kind, names in (("target", targets), ("set", sets)):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{kind} {twice[0]!r} is there twice")
+        lost = [each for each in self.sets if each.target not in targets]
+        if lost:
+            raise ValueError(f"set {lost[0].name!r} names the target {lost[0].target!r}, which is not there")
+        if self.keys.station is not None and self.keys.station == self.keys.host:
+            raise ValueError("keys: host and station need folders of their own: a host never holds a decryption key")
+
+    def find_set(self, name: str) -> SetSettings:
+        """Return a set by name. Raises ConfigInvalid naming those there are."""
+        for each in self.sets:
+            if each.name == name:
+                return each
+        known = ", ".join(sorted(each.name for each in self.sets)) or "none"
+        raise ConfigInvalid(f"there is no backup set {name!r}; known: {known}")
+
+    def find_target(self, name: str) -> TargetSettings:
+        """Return a target by name. Raises ConfigInvalid."""
+        for target in self.targets:
+            if target.name == name:
+                return target
+        raise ConfigInvalid(f"there is no target {name!r}")
+
+    def host_of(self, chosen: SetSettings) -> str:
+        """Return the host a set belongs to: the first folder of its place at the target."""
+        return chosen.host or self.host
+
+
+def read_settings(path: Path) -> BackupSettings:
+    """Read backup.toml; every path returned is absolute. Raises ConfigInvalid with every fault, one a line."""
+    try:
+        settings = read_config(path, BackupSettings)
+    except ConfigError as error:
+        raise ConfigInvalid(str(error)) from error
+    anchored: BackupSettings = _anchor(settings, path.absolute().parent)
+    return anchored
+
+
+def _anchor(config: Any, folder: Path) -> Any:
+    """Return `config` with every relative path counted from `folder`; the reader leaves defaults as they are."""
+    changed: dict[str, Any] = {}
+    for each in fields(config):
+        value = getattr(config, each.name)
+        if isinstance(value, Path):
+            changed[each.name] = folder / value
+        elif is_dataclass(value):
+            changed[each.name] = _anchor(value, folder)
+        elif isinstance(value, tuple) and value and is_dataclass(value[0]):
+            changed[each.name] = tuple(_anchor(entry, folder) for entry in value)
+    return replace(config, **changed)

@@ -1,0 +1,24 @@
+"""The kinds of sources there are; each is imported only when it is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from backup.errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    from backup.settings import SetSettings
+    from backup.sources.contract import Source
+
+
+def source_of(chosen: SetSettings) -> Source:
+    """Return the source of a set. Raises ConfigInvalid when it has none: it can be restored here, not saved."""
+    if chosen.paths is not None:
+        from backup.sources.paths import PathsSource  # noqa: PLC0415 - only what is used is imported
+
+        return PathsSource(chosen.paths)
+    if chosen.postgresql is not None:
+        from backup.sources.postgresql import PostgresqlSource  # noqa: PLC0415 - only what is used is imported
+
+        return PostgresqlSource(chosen.postgresql, time_limit_seconds=chosen.time_limit.total_seconds())
+    raise ConfigInvalid(f"set {chosen.name!r} says not what to save; give it [sets.paths] or [sets.postgresql]")

@@ -1,0 +1,71 @@
+"""What every target promises: tests/support/target_contract.py runs the same suite against each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stat:
+    """What a target says of a file without sending it: bytes, and its MD5 in hex where it keeps one (Swift's ETag)."""
+
+    size_bytes: int
+    md5: str | None = None
+
+
+class Target(Protocol):
+    """A place with named files. Names are relative with single slashes; a folder is what stands before one.
+
+    Every call blocks for at most the target's timeout between two answers, and raises
+    TargetAway (no answer, a fault of its own), TargetRefused (credentials, rights), TargetFull (room, quota).
+    One thread uses it at a time.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name in backup.toml."""
+        ...
+
+    def reach(self) -> None:
+        """Return when the target answers and knows us; makes its root (folder, container) when that is missing."""
+        ...
+
+    def files(self, folder: str) -> Mapping[str, int]:
+        """Return the files directly in a folder: name (without the folder) to bytes; empty without such a folder."""
+        ...
+
+    def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders directly in a folder that hold anything, sorted."""
+        ...
+
+    def stat(self, name: str) -> Stat:
+        """Return what is known of a file. Raises ObjectMissing."""
+        ...
+
+    def read(self, name: str) -> Iterator[bytes]:
+        """Yield a file's bytes in pieces of at most 1 MiB. Raises ObjectMissing at the first piece."""
+        ...
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put a small file, whole or not at all, replacing one of that name; it is durable on return."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove a file; one that is not there is no error."""
+        ...
+
+    def url(self, folder: str) -> str:
+        """Return what duplicity is given to find a folder. It holds no secret."""
+        ...
+
+    def environment(self) -> Mapping[str, str]:
+        """Return what duplicity needs in its environment for `url`, secrets among it."""
+        ...
+
+    def close(self) -> None:
+        """Let connections go."""
+        ...
