@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from core.runtime.cancellation import honour_cancellation
@@ -159,7 +160,9 @@ async def _hold_lease(realm: Realm, settings: ServerSettings) -> None:
             await realm.clock.sleep(WATCH_SECONDS)
             continue
         try:
-            await Reign(realm, lease).run()
+            # A task of its own: in Python 3.11 a failed TaskGroup leaves its task looking cancelled, and this one has
+            # to go on (core/runtime/cancellation).
+            await asyncio.create_task(Reign(realm, lease).run(), name="reign")
         except* Fenced as group:
             asyncio.get_running_loop().call_later(END_SECONDS, _end_at_once)
             raise Replaced(str(group.exceptions[0])) from group
@@ -172,9 +175,19 @@ async def _hold_lease(realm: Realm, settings: ServerSettings) -> None:
 
 def _end_at_once() -> None:
     """End the process of a replaced server that did not end in order, and say what was in the way."""
-    stuck = sorted(task.get_name() for task in asyncio.all_tasks())
-    log.error("a replaced server did not end in order and ends at once", tasks=",".join(stuck))
+    stuck = sorted(f"{task.get_name()} at {_place_of(task)}" for task in asyncio.all_tasks())
+    log.error("a replaced server did not end in order and ends at once", tasks=", ".join(stuck))
     os._exit(REPLACED_EXIT_CODE)
+
+
+def _place_of(task: asyncio.Task[object]) -> str:
+    """Return the file and line at which a task waits: the end of its chain of awaits."""
+    waiting: object = task.get_coro()
+    place = "?"
+    while (frame := getattr(waiting, "cr_frame", None) or getattr(waiting, "gi_frame", None)) is not None:
+        place = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+        waiting = getattr(waiting, "cr_await", None) or getattr(waiting, "gi_yieldfrom", None)
+    return place
 
 
 async def _hand_over(options: DatabaseOptions, epoch: int) -> None:

@@ -11,6 +11,10 @@ def honour_cancellation() -> None:
     asyncio.wait_for, which psycopg uses, loses a cancellation that arrives just as the wait ends
     (https://github.com/python/cpython/issues/86296), and a TaskGroup one that meets a failing child; the task would
     run on for ever. Call it after such a wait and in loops that go on after a failed group.
+
+    The other way round, a TaskGroup whose child fails while the group is being left never takes back the cancellation
+    it asked of its own task, which then looks cancelled for ever. So a task that goes on after a group has failed runs
+    that group in a task of its own: `await asyncio.create_task(...)`.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -48,6 +48,7 @@ class Takeovers:
     seconds: list[float] = field(default_factory=list)
     ends: list[float] = field(default_factory=list)
     """From SIGCONT to the old server's end."""
+    faults: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
         text = f"{len(self.seconds)} takeovers, p50 {statistics.median(self.seconds):.1f} s"
@@ -76,7 +77,7 @@ async def run(*, is_long: bool) -> list[Finding]:
             faults.append(f"{name}: a takeover took {max(takeovers.seconds):.1f} s")
     if old_writes or not all_writes or not can_notice:
         faults.append(f"{old_writes} writes under epochs that were over, of {all_writes} seen")
-    faults += refused.faults
+    faults += refused.faults + frozen.faults
     return [
         Finding(
             trial="fence: killed",
@@ -136,6 +137,8 @@ async def _freeze_active(stack: Stack, takeovers: Takeovers, *, wakes_late: bool
     code = await part.ended()
     takeovers.ends.append(time.monotonic() - woken)
     assert code == REPLACED, f"{active} ended with {code}:\n{part.end_of_log()}"
+    if "did not end in order" in part.end_of_log():
+        takeovers.faults.append(f"the old {active} had to be ended: {part.end_of_log()[-1000:]}")
     await stack.start(active)
     await stack.flowing()
 
@@ -237,6 +240,8 @@ async def _command_with_old_epochs(stack: Stack) -> Refused:
         await until(lambda: len(set(present.welcomed)) == len(proxies), 60, "the proxies")
         for peer in proxies:
             assert await collector.send(peer.key, Configuration(epoch=epoch - 1, version=1 << 30, body=nobody))
+        # Only queued so far: whoever closes now may close before it has left.
+        await until(lambda: all(_refusals(stack, proxy) for proxy in PROXIES), 30, "the proxies' refusals")
     for server in SERVERS:
         await stack.start(server)
     await stack.flowing()
@@ -251,6 +256,11 @@ async def _command_with_old_epochs(stack: Stack) -> Refused:
     )
     await _command_sources(stack, epoch, refused)
     return refused
+
+
+def _refusals(stack: Stack, proxy: str) -> int:
+    """Return how many commands of an old epoch the log of a proxy speaks of."""
+    return stack.parts[proxy].log_file.read_text().count("A command of an epoch that is over was refused")
 
 
 async def _command_sources(stack: Stack, epoch: int, refused: Refused) -> None:
