@@ -1,0 +1,162 @@
+"""A real Swift in one process: proxy, account, container and object server, each on a loopback port of its own.
+
+`python -m tests.support.swift_process FOLDER PROXY_PORT_FILE` makes rings and configurations in FOLDER, serves until it
+is ended, and writes the proxy's port to the file once everything answers. It must be a process of its own, since
+eventlet changes Python's sockets and threads for everybody in it.
+"""
+
+from __future__ import annotations
+
+import eventlet  # type: ignore[import-untyped]  # it ships no types
+
+eventlet.monkey_patch()
+
+import sys  # noqa: E402 - eventlet first: it changes what the others take
+from pathlib import Path  # noqa: E402
+from typing import Any, Final  # noqa: E402
+
+from swift.common import utils  # type: ignore[import-untyped]  # it ships no types  # noqa: E402
+
+ACCOUNT, USER, KEY = "test", "tester", "testing"
+SECOND_ACCOUNT = "other"
+_PARTS: Final = {"account": 4, "container": 4, "object": 4}
+
+_BACKEND: Final = """
+[DEFAULT]
+devices = {folder}/disks
+swift_dir = {folder}
+mount_check = false
+disable_fallocate = true
+workers = 0
+bind_ip = 127.0.0.1
+bind_port = {port}
+log_level = ERROR
+[pipeline:main]
+pipeline = {name}-server
+[app:{name}-server]
+use = egg:swift#{name}
+"""
+
+_PROXY: Final = """
+[DEFAULT]
+swift_dir = {folder}
+workers = 0
+bind_ip = 127.0.0.1
+bind_port = {port}
+log_level = ERROR
+[pipeline:main]
+pipeline = catch_errors healthcheck cache tempauth versioned_writes symlink proxy-server
+[filter:catch_errors]
+use = egg:swift#catch_errors
+[filter:healthcheck]
+use = egg:swift#healthcheck
+[filter:cache]
+paste.filter_factory = tests.support.swift_process:remembering
+[filter:tempauth]
+use = egg:swift#tempauth
+user_{account}_{user} = {key} .admin
+user_{second}_{user} = {key} .admin
+[filter:symlink]
+use = egg:swift#symlink
+[filter:versioned_writes]
+use = egg:swift#versioned_writes
+allow_object_versioning = true
+[app:proxy-server]
+use = egg:swift#proxy
+account_autocreate = true
+"""
+
+
+class Remembered:
+    """What memcached does for Swift, in a dictionary: tokens and what a container is; times are not kept."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+
+    def get(self, key: str, *_: Any, **__: Any) -> Any:
+        return self._values.get(key)
+
+    def set(self, key: str, value: Any, *_: Any, **__: Any) -> None:
+        self._values[key] = value
+
+    def delete(self, key: str, *_: Any, **__: Any) -> None:
+        self._values.pop(key, None)
+
+    def incr(self, key: str, delta: int = 1, *_: Any, **__: Any) -> int:
+        self._values[key] = max(0, int(self._values.get(key, 0)) + delta)
+        return int(self._values[key])
+
+
+def remembering(_: dict[str, str], **__: str) -> Any:
+    """Paste's factory of the filter that gives each request the cache."""
+    cache = Remembered()
+
+    def wrap(application: Any) -> Any:
+        def serve(environment: dict[str, Any], start_response: Any) -> Any:
+            environment["swift.cache"] = cache
+            return application(environment, start_response)
+
+        return serve
+
+    return wrap
+
+
+def serve(folder: Path, port_file: Path) -> None:
+    """Serve until the process is ended."""
+    (folder / "swift.conf").write_text("[swift-hash]\nswift_hash_path_suffix = tests\nswift_hash_path_prefix = tests\n")
+    utils.SWIFT_CONF_FILE = str(folder / "swift.conf")
+    utils.validate_hash_conf()
+    sockets = {name: eventlet.listen(("127.0.0.1", 0), backlog=256) for name in ("proxy", *_PARTS)}
+    ports = {name: sock.getsockname()[1] for name, sock in sockets.items()}
+    (folder / "disks" / "one").mkdir(parents=True)
+    for name, power in _PARTS.items():
+        _make_ring(folder / f"{name}.ring.gz", ports[name], power)
+        (folder / f"{name}.conf").write_text(_BACKEND.format(folder=folder, name=name, port=ports[name]))
+    (folder / "proxy.conf").write_text(
+        _PROXY.format(folder=folder, port=ports["proxy"], account=ACCOUNT, second=SECOND_ACCOUNT, user=USER, key=KEY)
+    )
+    from swift.common import wsgi  # noqa: PLC0415 - it reads the configuration named above
+
+    # Each server would choose the event hub anew, and with it forget those that serve already.
+    choose = eventlet.hubs.use_hub
+    choose(wsgi.get_hub())
+    eventlet.hubs.use_hub = lambda hub=None: choose() if hub is None else None
+    threads = []
+    for name, sock in sockets.items():
+        file = str(folder / f"{name}.conf")
+        conf = utils.readconf(file, f"app:{name}-server", log_name=name)
+        threads.append(eventlet.spawn(wsgi.run_server, conf, utils.get_logger(conf, name, log_to_console=True), sock))
+    eventlet.spawn(_say_when_ready, ports["proxy"], port_file)
+    for thread in threads:
+        thread.wait()
+
+
+def _make_ring(file: Path, port: int, power: int) -> None:
+    from swift.common.ring import RingBuilder  # type: ignore[import-untyped]  # no types  # noqa: PLC0415 - after the configuration is named
+
+    builder = RingBuilder(power, 1, 0)
+    builder.add_dev(
+        {"id": 0, "region": 1, "zone": 1, "ip": "127.0.0.1", "port": port, "device": "one", "weight": 1.0, "meta": "",
+         "replication_ip": "127.0.0.1", "replication_port": port}
+    )  # fmt: skip
+    builder.rebalance()
+    builder.get_ring().save(str(file))
+
+
+def _say_when_ready(port: int, file: Path) -> None:
+    from eventlet.green.urllib.request import urlopen  # type: ignore[import-untyped]  # noqa: PLC0415 - gives way
+
+    while True:
+        try:
+            urlopen(f"http://127.0.0.1:{port}/healthcheck", timeout=5).read()
+        except OSError:
+            eventlet.sleep(0.02)
+            continue
+        break
+    waiting = file.with_suffix(".new")
+    waiting.write_text(str(port))
+    waiting.rename(file)
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]), Path(sys.argv[2]))
