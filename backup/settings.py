@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from backup.errors import ConfigInvalid
+from backup.schedule import check_schedule
 from core.config.reader import ByteSize, ConfigError, read_config, setting
 
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
@@ -128,10 +129,13 @@ class SetSettings:
         default=None,
         metadata=setting("at a restore station: the host whose set it is; none: this machine", check=check_name),
     )
-    every: timedelta | None = field(
-        default=timedelta(days=1), metadata=setting("how often it is due, counted from midnight UTC", minimum=1)
+    schedule: str = field(
+        default="daily 02:30",
+        metadata=setting(
+            'when it is due: "daily 02:30" (UTC), "weekly sunday 03:00", "hourly", "every 6h" or "never"',
+            check=check_schedule,
+        ),
     )
-    offset: timedelta = field(default=timedelta(), metadata=setting("how long after that", example='"2h"'))
     full_after_links: int = field(
         default=30, metadata=setting("a new full when the chain has this many incrementals", minimum=0)
     )
@@ -152,8 +156,6 @@ class SetSettings:
     def __post_init__(self) -> None:
         if self.paths is not None and self.postgresql is not None:
             raise ValueError("a set has one source: paths or postgresql")
-        if self.every is not None and self.offset >= self.every:
-            raise ValueError("offset: expected less than every")
 
 
 @dataclass(frozen=True, kw_only=True)
