@@ -17,6 +17,7 @@ from server.api.composition import make_services
 from server.api.port import PortTerms, open_port
 from server.api.services import WebTerms
 from server.distribution.distributor import Distributor
+from server.enrolment.serving import serve_enrolment
 from server.health import Health, Refusals
 from server.intake.desk import Desk
 from server.intake.presence import PresenceBook
@@ -99,7 +100,13 @@ async def run_server(
             counters=counters,
             clock=clock,
         )
-        distributor = Distributor(collector, lambda: health.epoch, lambda: picture.directory, lambda: picture.inventory)
+        distributor = Distributor(
+            collector,
+            lambda: health.epoch,
+            lambda: picture.directory,
+            lambda: picture.inventory,
+            presence.clones.barred,
+        )
         desk.welcomed = distributor.begin
         realm = Realm(
             options=options,
@@ -124,8 +131,12 @@ async def run_server(
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(picture.keep_looking(), name="picture")
             tasks.create_task(collector.run(), name="collector")
-            tasks.create_task(_keep_telling(distributor, desk, presence, clock), name="distribution")
+            tasks.create_task(_keep_telling(distributor, desk, presence, refusals, clock), name="distribution")
             tasks.create_task(_serve_web(make_application(services), settings, ready), name="web")
+            tasks.create_task(
+                serve_enrolment(settings, api_database, clock, lambda k, d: refusals.count(f"enrolment.{k}", d)),
+                name="enrolment",
+            )
             await collector.ready.wait()
             tasks.create_task(_hold_lease(realm, settings), name="lease")
 
@@ -199,10 +210,15 @@ async def _hand_over(options: DatabaseOptions, epoch: int) -> None:
         log.warning("the lease was not released; a standby takes over after a while", error=error)
 
 
-async def _keep_telling(distributor: Distributor, desk: Desk, presence: PresenceBook, clock: Clock) -> None:
+async def _keep_telling(
+    distributor: Distributor, desk: Desk, presence: PresenceBook, refusals: Refusals, clock: Clock
+) -> None:
     while True:
         if desk.duty is not None:
             now = clock.monotonic()
+            for proxy, key in presence.clones.judge(now):
+                way = presence.upstreams.get(proxy)
+                refusals.count_clone("its proxy" if way is None else way.peer.name, key)
             await distributor.refresh([up.peer for up in presence.upstreams.values() if up.is_fresh(now)])
         await clock.sleep(1.0)
 

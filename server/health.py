@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+from core.runtime.logging import Log
+from core.security.keys import key_text
 from server.api.refusals import RefusalLedger
 from server.api.services import AgentFacts, PartHealth
 from server.store.instants import to_datetime
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from server.intake.presence import PresenceBook, Upstream
     from server.picture import Picture
 
+log = Log("server")
+
 
 class Refusals(RefusalLedger):
     """Everything refused on links and at intake."""
@@ -28,6 +32,12 @@ class Refusals(RefusalLedger):
     def count_link(self, refusal: LinkRefusal) -> None:
         """Count what a collector refused."""
         self.count(f"link.{refusal.kind}", refusal.detail)
+
+    def count_clone(self, proxy: str, key: bytes) -> None:
+        """Count a key that was shut out at `proxy` because it is alive at another one too."""
+        detail = f"the key {key_text(key)} is alive at two proxies and was shut out at {proxy}: a copied machine?"
+        self.count("link.cloned", detail)
+        log.warning("A key is alive at two proxies; its younger link is shut out", proxy=proxy, key=key_text(key))
 
 
 class Health:
@@ -140,11 +150,12 @@ class Health:
         sightings = self._presence.sightings(source)
         newest = sightings[0]
         fresh = [each for each in sightings if self._clock.monotonic() - each.seen_seconds < 10]
-        ways = {each.row.session for each in fresh}
         proxy = directory.peers.get(newest.proxy)
         notes = [] if proxy is None else [f"through proxy {proxy.name}"]
-        if len(ways) > 1:
-            notes.append("its key is alive in more than one place: a cloned machine?")
+        if self._presence.clones.is_barred(newest.row.key):
+            notes.append(
+                "its key is alive in more than one place, the later one is shut out: enrol a copied machine anew"
+            )
         return PartHealth(
             kind="agent",
             name=directory.sources[source].name,

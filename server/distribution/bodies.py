@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from server.intake.directory import Directory
     from server.inventory.effective import Inventory
@@ -26,8 +26,13 @@ class Knowledge:
     documents: Mapping[bytes, Document] = field(default_factory=dict)
 
 
-def proxy_knowledge(proxy: bytes, directory: Directory, inventory: Inventory) -> Knowledge:
-    """Return what the proxy with this key is to know: its group's agents, and every revoked key."""
+def proxy_knowledge(
+    proxy: bytes, directory: Directory, inventory: Inventory, barred: Collection[bytes] = ()
+) -> Knowledge:
+    """Return what the proxy with this key is to know: its group's agents, and every revoked key.
+
+    Keys in `barred` are shut out at this proxy as if they were revoked, until they are barred no more.
+    """
     group = directory.groups.get(proxy)
     carried = {
         uuid: source
@@ -35,7 +40,7 @@ def proxy_knowledge(proxy: bytes, directory: Directory, inventory: Inventory) ->
         if any(tenure.group_id == group and tenure.end_us is None for tenure in directory.tenures.get(source.id, ()))
     }
     peers = {
-        key: (key, peer.role, peer.name, peer.source or b"", peer.revoked)
+        key: (key, peer.role, peer.name, peer.source or b"", peer.revoked or key in barred)
         for key, peer in directory.peers.items()
         if peer.role == "agent" and (peer.revoked or peer.source in carried)
     }

@@ -9,7 +9,7 @@ from core.wire.messages import Configuration
 from server.distribution.bodies import Knowledge, difference, proxy_knowledge, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from core.security.authority import Peer
     from server.intake.directory import Directory
@@ -34,17 +34,19 @@ class Distributor:
         epoch: Callable[[], int],
         directory: Callable[[], Directory],
         inventory: Callable[[], Inventory],
+        barred: Callable[[bytes], Collection[bytes]] = lambda _: (),
     ) -> None:
         self._link = link
         self._epoch = epoch
         self._directory = directory
         self._inventory = inventory
+        self._barred = barred
         self._told: dict[bytes, Knowledge] = {}
 
     async def begin(self, peer: Peer) -> None:
         """Tell a link that has just been welcomed everything."""
         if peer.role == "proxy":
-            knowledge = proxy_knowledge(peer.key, self._directory(), self._inventory())
+            knowledge = self._of_proxy(peer.key)
             if await self._send(peer.key, whole(knowledge)):
                 self._told[peer.key] = knowledge
         elif peer.source is not None and (document := self._document(peer.source)) is not None:
@@ -58,7 +60,7 @@ class Distributor:
         for key, peer in live.items():
             known = self._told.get(key, Knowledge())
             if peer.role == "proxy":
-                wanted = proxy_knowledge(key, self._directory(), self._inventory())
+                wanted = self._of_proxy(key)
                 bodies = difference(known, wanted)
             elif peer.source is not None and (document := self._document(peer.source)) is not None:
                 wanted = Knowledge(documents={peer.source: document})
@@ -67,6 +69,9 @@ class Distributor:
                 continue
             if bodies and await self._send(key, bodies):
                 self._told[key] = wanted
+
+    def _of_proxy(self, key: bytes) -> Knowledge:
+        return proxy_knowledge(key, self._directory(), self._inventory(), self._barred(key))
 
     def _document(self, source: bytes) -> dict[str, Any] | None:
         known = self._directory().sources.get(source)

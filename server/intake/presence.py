@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from core.wire.messages import Goodbye, Hello, Presence, SourceHeartbeat
+from server.intake.clones import CloneWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -65,6 +66,7 @@ class PresenceBook:
     """What every link and every proxy says of itself, as of the last message. Nothing in it outlives the process."""
 
     def __init__(self, clock: Clock, grace_seconds: float = DEFAULT_GRACE_SECONDS) -> None:
+        self.clones = CloneWatch()
         self._clock = clock
         self._grace_seconds = grace_seconds
         self._began_seconds = clock.monotonic()
@@ -178,3 +180,4 @@ class PresenceBook:
         for row in message.links:
             sighting = Sighting(row=row, proxy=proxy, seen_seconds=now)
             self._sightings.setdefault(row.source, {})[proxy] = sighting
+            self.clones.note(row.key, proxy, row.session, row.heard_at, now)

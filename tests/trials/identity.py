@@ -162,7 +162,8 @@ async def _clone(stack: Stack) -> Found:
         if stack.status()["sources"][CLONED]["upstream"] != here:
             found.faults.append("the first one lost its link to the newcomer")
         found.text = f"refused at {name} {await stack.part_counter(name, 'link.refused.cloned') - before:.0f} times"
-    async with _running_clone(stack, there):
+    async with _running_clone(stack, there) as plan:
+        await until(lambda: _clone_counters(plan).get("link.refused_as_revoked", 0) > 0, 60, "the clone's exclusion")
 
         async def is_noted() -> bool:
             health = await stack.health(await stack.active())
@@ -170,7 +171,9 @@ async def _clone(stack: Stack) -> Found:
             return any("alive in more than one place" in note for note in notes)
 
         await until_true(is_noted, 60, "the note about a cloned key")
-        found.text += "; at two proxies: noted on the health page"
+        if stack.status()["sources"][CLONED]["upstream"] != here:
+            found.faults.append("the first one lost its link to the newcomer at another proxy")
+        found.text += "; at two proxies: the later one shut out, noted on the health page"
     return found
 
 
