@@ -13,11 +13,12 @@ from server.inventory.shape import fault, shape
 from server.inventory.yaml import Document
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from server.inventory.catalogue import Catalogue
     from server.inventory.fault import Fault
-    from server.inventory.model import Definition, Key
+    from server.inventory.model import Definition, Key, Kind
+    from server.inventory.yaml import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,20 +73,33 @@ def check_references(
 ) -> list[Fault]:
     """Check that all that is referred to will exist; `resulting` is everything as it would be, by key.
 
-    What is `unfit` counts as existing, since its own faults are told already. A host that stays as it is but loses a
-    template is reported too, without a line when no file defines it.
+    What is `unfit` counts as existing, since its own faults are told already. What stays as it is but loses something
+    it names is reported too, without a line when no file defines it.
     """
     faults: list[Fault] = []
-    templates = {name for kind, name in (*resulting, *unfit) if kind == "template"}
+    names: dict[str, set[str]] = {kind: set() for kind in KINDS}
+    for kind, name in (*resulting, *unfit):
+        names[kind].add(name)
     for key, body in resulting.items():
-        if key[0] != "host":
-            continue
-        document = documents.get(key) or Document(file=f"(stored) host {key[1]}", data=body)
-        for place, name in enumerate(body.get("templates", ())):
-            if name not in templates:
-                message = f"host {key[1]!r} names the template {name!r}, which does not exist"
-                faults.append(fault(document, ("templates", place), message, suggest(name, templates)))
+        document = documents.get(key) or Document(file=f"(stored) {key[0]} {key[1]}", data=body)
+        for path, kind, name in _references(key[0], body):
+            if name not in names[kind]:
+                message = f"{key[0]} {key[1]!r} names the {kind} {name!r}, which does not exist"
+                faults.append(fault(document, path, message, suggest(name, names[kind])))
     return faults
+
+
+def _references(kind: Kind, body: Mapping[str, Any]) -> Iterator[tuple[Path, Kind, str]]:
+    """List what a definition names: where, of which kind, and the name."""
+    if kind == "host":
+        for place, name in enumerate(body.get("templates", ())):
+            yield ("templates", place), "template", name
+    elif kind == "escalation":
+        for place, name in enumerate(body.get("for", {}).get("hosts", ())):
+            yield ("for", "hosts", place), "host", name
+        for number, step in enumerate(body["steps"]):
+            for place, name in enumerate(step["tell"]):
+                yield ("steps", number, "tell", place), "receiver", name
 
 
 def documents_from_plain(plain: Sequence[Any], origin: str = "request") -> list[Document]:

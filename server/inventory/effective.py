@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from server.inventory.model import MODELS, HostDefinition, ReceiverDefinition, SampledItems, Template
+from server.inventory.model import (
+    MODELS,
+    EscalationDefinition,
+    HostDefinition,
+    ReceiverDefinition,
+    SampledItems,
+    Template,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,6 +60,7 @@ class Inventory:
     hosts: dict[str, HostDefinition]
     receivers: dict[str, ReceiverDefinition]
     revisions: dict[tuple[str, str], int]
+    escalations: dict[str, EscalationDefinition] = field(default_factory=dict)
 
     @classmethod
     def from_stored(cls, revision: int, stored: Iterable[StoredDefinition]) -> Self:
@@ -67,6 +75,8 @@ class Inventory:
                 inventory.hosts[each.name] = definition
             elif isinstance(definition, ReceiverDefinition):
                 inventory.receivers[each.name] = definition
+            elif isinstance(definition, EscalationDefinition):
+                inventory.escalations[each.name] = definition
         return inventory
 
     def templates_of(self, host: str) -> list[Template]:

@@ -1,56 +1,49 @@
-"""What people define: templates, hosts, receivers. Checks and docs derive from these models."""
-
-from __future__ import annotations
+"""What people define: templates, hosts, receivers, escalations. Checks and docs derive from these models."""
 
 import re
-from datetime import timedelta
-from enum import IntEnum
-from typing import Annotated, Any, ClassVar, Final, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    PlainSerializer,
-    Tag,
-    create_model,
-    model_validator,
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, create_model, model_validator
+
+from server.inventory.escalations import EscalationDefinition, ReceiverHours
+from server.inventory.vocabulary import (
+    KINDS,
+    PLACEHOLDER,
+    Definition,
+    Interval,
+    Key,
+    Kind,
+    Line,
+    Name,
+    Part,
+    Severity,
+    SeverityName,
+    Text,
+    Title,
+    check_line,
+    check_text,
+    sort_severities,
+    write_interval,
 )
-
-from core.config.reader import parse_duration
 from server.media.registry import MEDIA
 
-Kind = Literal["template", "host", "receiver"]
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-Key = tuple[Kind, str]
+__all__ = [
+    "KINDS",
+    "Definition",
+    "EscalationDefinition",
+    "Interval",
+    "Key",
+    "Kind",
+    "Line",
+    "Name",
+    "Part",
+    "Severity",
+    "SeverityName",
+    "Text",
+    "write_interval",
+]
 
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 _ITEM_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}(?:\.[a-z][a-z0-9_]{0,62}){0,7}")
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_LONGEST_INTERVAL: Final = timedelta(days=1)
-_SHORTEST_INTERVAL: Final = timedelta(seconds=1)
-
-
-class Severity(IntEnum):
-    """How bad a problem is, mildest first."""
-
-    information = 1
-    warning = 2
-    average = 3
-    high = 4
-    disaster = 5
-
-
-SeverityName = Literal["information", "warning", "average", "high", "disaster"]
-
-
-def _check_name(text: str) -> str:
-    if not _NAME.fullmatch(text):
-        raise ValueError("expected a name of 1 to 128 letters, digits, dots, dashes or underscores, no blanks")
-    return text
 
 
 def _check_item_name(text: str) -> str:
@@ -61,85 +54,20 @@ def _check_item_name(text: str) -> str:
     return text
 
 
-def _check_line(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("expected one line of printable text")
-    return text
-
-
-def _check_title(text: str) -> str:
-    for found in _PLACEHOLDER.findall(text):
-        if found not in ("host", "parameter"):
-            raise ValueError(f"expected only the placeholders {{host}} and {{parameter}}, found {{{found}}}")
-    return text
-
-
-def _check_text(text: str) -> str:
-    if not all(letter.isprintable() or letter == "\n" for letter in text):
-        raise ValueError("expected printable text")
-    return text
-
-
-def _read_interval(value: object) -> object:
-    if isinstance(value, timedelta):
-        return value
-    found = parse_duration(value) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError('expected a duration like "10s", "1m" or "2h"')
-    return found
-
-
-def _check_interval(found: timedelta) -> timedelta:
-    if not _SHORTEST_INTERVAL <= found <= _LONGEST_INTERVAL:
-        raise ValueError("expected a duration from 1s to 1d")
-    return found
-
-
-def write_interval(interval: timedelta) -> str:
-    """Write an interval in its largest whole unit, so that 60s and 1m are the same definition."""
-    milliseconds = round(interval.total_seconds() * 1000)
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
-        if milliseconds % size == 0:
-            return f"{milliseconds // size}{unit}"
-    return f"{milliseconds}ms"
-
-
-def _sort_severities(severities: tuple[SeverityName, ...]) -> tuple[SeverityName, ...]:
-    if len(set(severities)) != len(severities):
-        raise ValueError("expected each severity once")
-    return tuple(sorted(severities, key=lambda name: Severity[name]))
-
-
-Name = Annotated[str, AfterValidator(_check_name)]
-Line = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_check_line)]
-Title = Annotated[Line, AfterValidator(_check_title)]
-Text = Annotated[str, Field(max_length=10_000), AfterValidator(_check_text)]
-Interval = Annotated[
-    timedelta,
-    BeforeValidator(_read_interval),
-    AfterValidator(_check_interval),
-    PlainSerializer(write_interval, return_type=str),
-]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SampledItems(_Part):
+class SampledItems(Part):
     """Items an agent reads by a probe, all of the probe's at once."""
 
     probe: Name
     every: Interval
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default_factory=dict)
 
 
-class ReceivedItem(_Part):
+class ReceivedItem(Part):
     """An item that comes by itself, from a program that publishes it."""
 
     item: Annotated[str, AfterValidator(_check_item_name)]
     type: Literal["number", "text"] = "number"
-    unit: Annotated[str, Field(max_length=32), AfterValidator(_check_line)] = ""
+    unit: Annotated[str, Field(max_length=32), AfterValidator(check_line)] = ""
     description: Text = ""
 
 
@@ -158,36 +86,18 @@ TemplateItem = Annotated[
 ]
 
 
-class TriggerDefinition(_Part):
+class TriggerDefinition(Part):
     """What counts as a problem, and how bad it is. `name` may hold {host} and {parameter}."""
 
     name: Title
-    expression: Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_check_text)]
+    expression: Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(check_text)]
     severity: SeverityName
     description: Text = ""
 
     def title(self, host: str, parameter: str) -> str:
         """Return the problem's name. Replaced in one pass, so that a parameter holding "{host}" stays as it is."""
         values = {"host": host, "parameter": parameter}
-        return _PLACEHOLDER.sub(lambda match: values[match[1]], self.name)
-
-
-class Definition(_Part):
-    """Anything defined under a name; `body()` is its form in files, in the database and in the API."""
-
-    kind: Kind
-    name: Name
-    description: Text = ""
-
-    @property
-    def key(self) -> Key:
-        """Identity of the definition."""
-        return (self.kind, self.name)
-
-    def body(self) -> dict[str, Any]:
-        """Return the definition as plain JSON values, defaults left out: equal definitions have equal bodies."""
-        plain = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-        return {"kind": self.kind, "name": self.name} | plain
+        return PLACEHOLDER.sub(lambda match: values[match[1]], self.name)
 
 
 class Template(Definition):
@@ -203,16 +113,19 @@ class HostDefinition(Definition):
 
     kind: Literal["host"]
     templates: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
-    tags: Annotated[dict[Name, Line], Field(max_length=100)] = {}
+    groups: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
+    tags: Annotated[dict[Name, Line], Field(max_length=100, default_factory=dict)]
 
 
 class ReceiverDefinition(Definition):
     """Who is told of which problems; each medium of the registry is a field of `Receiver`."""
 
     kind: Literal["receiver"]
-    severities: Annotated[tuple[SeverityName, ...], Field(min_length=1), AfterValidator(_sort_severities)] = (
+    severities: Annotated[tuple[SeverityName, ...], Field(min_length=1), AfterValidator(sort_severities)] = (
         "information", "warning", "average", "high", "disaster",
     )  # fmt: skip
+    hours: ReceiverHours | None = None
+    user: Line | None = None
 
     media_names: ClassVar[tuple[str, ...]] = tuple(medium.name for medium in MEDIA)
 
@@ -233,4 +146,9 @@ Receiver: Final[type[ReceiverDefinition]] = create_model(
     **{medium.name: (medium.settings | None, None) for medium in MEDIA},  # type: ignore[call-overload]  # fields by name
 )
 
-MODELS: Final[dict[Kind, type[Definition]]] = {"template": Template, "host": HostDefinition, "receiver": Receiver}
+MODELS: Final[dict[Kind, type[Definition]]] = {
+    "template": Template,
+    "host": HostDefinition,
+    "receiver": Receiver,
+    "escalation": EscalationDefinition,
+}

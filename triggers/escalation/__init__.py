@@ -1,0 +1,1 @@
+"""Who is to be told of a problem, and when; pure."""
