@@ -75,7 +75,9 @@ async def run_agent(
             outlet=Outlet(outbox, counters, notify=publisher.notify),
             clock=clock,
             counters=counters,
-            make_visit=lambda: Visit(str(settings.proc), own),
+            make_visit=lambda: Visit(
+                str(settings.proc), own, folder=settings.data / "probes", commands=settings.commands
+            ),
             phase=settings.source.int % 10_007 / 10_007,
         )
         greeter.attach(apply=sampler.apply, answer=publisher.send)

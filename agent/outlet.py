@@ -13,7 +13,7 @@ from probes.agent import STATUS
 from probes.declaration import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from core.runtime.counters import Counters
     from core.spool.outbox import Outbox
@@ -25,6 +25,8 @@ MOST_ITEMS: Final = 5000
 LONGEST_PARAMETER: Final = 200
 LONGEST_TEXT: Final = 4000
 _UNNUMBERED: Final = 0
+_PART_BYTES: Final = 512 * 1024  # of texts in a record, half of what one may hold
+_ROW_BYTES: Final = 16
 
 
 class RefusedReadingError(ValueError):
@@ -41,10 +43,12 @@ class Outlet:
         self._numbers: dict[tuple[str, str], int] = {}
         self._is_failing = False
 
-    def publish(self, at: int, readings: Iterable[tuple[Item, Reading]]) -> None:
+    def publish(self, at: int, readings: Iterable[tuple[Item, Reading]]) -> bool:
         """Append all readings made at `at` (µs, UTC) as one record of numbers and, if there are any, one of texts.
 
-        Never raises for a spool that cannot be written: the values are counted as lost, the fault is logged once.
+        More texts than fit into a record become several. An item's second reading comes a microsecond after its
+        first, and so on: the server keeps one value an instant. Returns whether all lie in the spool. Never raises
+        for a spool that cannot be written: the values are counted as lost, the fault is logged once.
         """
         described = [(item, reading) for item, reading in readings if reading.value is not None]
         try:
@@ -55,11 +59,12 @@ class Outlet:
             if not self._is_failing:
                 log.error("Values are lost, because the spool cannot take them", error=error)
             self._is_failing = True
-            return
+            return False
         if self._is_failing:
             log.info("The spool takes values again")
         self._is_failing = False
         self._notify()
+        return True
 
     def check(self, item: Item, reading: Reading) -> Reading:
         """Return the reading in the form that can be published. Raises RefusedReadingError saying why it cannot."""
@@ -85,30 +90,34 @@ class Outlet:
 
     def _number(self, described: list[tuple[Item, Reading]]) -> list[int]:
         unknown = {
-            (item.key, reading.parameter): item
+            (item.key, reading.parameter): (item, reading.unit)
             for item, reading in described
             if self._numbers.get((item.key, reading.parameter), _UNNUMBERED) == _UNNUMBERED
         }
         if unknown:
-            numbers = self._outbox.describe([_describe(item, parameter) for (_, parameter), item in unknown.items()])
+            numbers = self._outbox.describe(
+                [_describe(item, parameter, unit) for (_, parameter), (item, unit) in unknown.items()]
+            )
             self._numbers.update(zip(unknown, numbers, strict=True))
         return [self._numbers[item.key, reading.parameter] for item, reading in described]
 
     def _append(self, at: int, numbers: list[int], described: list[tuple[Item, Reading]]) -> None:
         items, values = array("I"), array("d")
-        text_items: list[int] = []
-        texts: list[str] = []
-        for number, (_, reading) in zip(numbers, described, strict=True):
+        texts: list[tuple[int, int, str]] = []
+        instants = [at] * len(numbers) if len(set(numbers)) == len(numbers) else _spread(at, numbers)
+        value_instants: list[int] = []
+        for number, instant, (_, reading) in zip(numbers, instants, described, strict=True):
             if isinstance(reading.value, str):
-                text_items.append(number)
-                texts.append(reading.value)
+                texts.append((number, instant, reading.value))
             elif reading.value is not None:
                 items.append(number)
+                value_instants.append(instant)
                 values.append(reading.value)
+        # Texts first: what counts them (a log's lines) shall not be known without them.
+        for part in _parts(texts):
+            self._outbox.publish_texts(*zip(*part, strict=True))
         if items:
-            self._outbox.publish(items, [at] * len(items), values)
-        if texts:
-            self._outbox.publish_texts(text_items, [at] * len(texts), texts)
+            self._outbox.publish(items, value_instants, values)
 
 
 def status_reading(label: str, failures: Iterable[str]) -> tuple[Item, Reading]:
@@ -116,11 +125,36 @@ def status_reading(label: str, failures: Iterable[str]) -> tuple[Item, Reading]:
     return STATUS, Reading(STATUS.key, "; ".join(failures) or "ok", label)
 
 
-def _describe(item: Item, parameter: str) -> ItemDescription:
+def _spread(at: int, numbers: list[int]) -> list[int]:
+    """Return an instant for each, so that no item has two values at one."""
+    seen: dict[int, int] = {}
+    instants = []
+    for number in numbers:
+        seen[number] = seen.get(number, -1) + 1
+        instants.append(at + seen[number])
+    return instants
+
+
+def _parts(texts: list[tuple[int, int, str]]) -> Iterator[list[tuple[int, int, str]]]:
+    """Split texts so that each part fits into a record."""
+    part: list[tuple[int, int, str]] = []
+    size = 0
+    for row in texts:
+        wanted = _ROW_BYTES + 4 * len(row[2])
+        if part and size + wanted > _PART_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += wanted
+    if part:
+        yield part
+
+
+def _describe(item: Item, parameter: str, unit: str) -> ItemDescription:
     return ItemDescription(
         key=f"{item.key}[{parameter}]" if parameter else item.key,
         type=item.type,
-        unit=item.unit,
+        unit=unit or item.unit,
         description=item.description,
     )
 

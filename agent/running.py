@@ -6,16 +6,20 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from core.runtime.logging import Log
-from probes.declaration import Failure, ProbeFailedError
+from probes.declaration import Afterwards, Failure, ProbeFailedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from probes.declaration import Found, Probe, Reading
     from probes.visit import Visit
 
 log = Log("agent")
+
+LOOK_SECONDS: Final = 0.25
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,11 +28,14 @@ class Outcome:
 
     readings: list[Reading] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
 
     def add(self, found: Found) -> None:
         """Sort what the probe yielded."""
         if isinstance(found, Failure):
             self.failures.append(found.reason)
+        elif isinstance(found, Afterwards):
+            self.afterwards.append(found.do)
         else:
             self.readings.append(found)
 
@@ -47,6 +54,53 @@ class Run:
         """Whether a thread of an earlier run is still in the kernel."""
         return self._thread is not None and self._thread.is_alive()
 
+    async def has_news(self) -> bool:
+        """Whether there is something to read before the next run is due; False for one that hangs or fails to look.
+
+        A probe that may block looks in a thread of its own, which is waited for LOOK_SECONDS at most.
+        """
+        ask = self.probe.has_news
+        if ask is None or self.is_hanging:
+            return False
+        found: list[bool] = []
+
+        def look() -> None:
+            try:
+                found.append(ask(self._visit, self._parameters))
+            except Exception as error:  # noqa: BLE001 - this supervises the probe: its bug must not hurt another
+                log.crash("A probe is broken", error, probe=self.probe.name)
+
+        if not self.probe.may_block:
+            look()
+        else:
+            await self._in_thread(look, LOOK_SECONDS)
+        return any(found)
+
+    async def _in_thread(self, work: Callable[[], None], seconds: float) -> bool:
+        """Whether `work` ended within `seconds`; its thread is left behind otherwise, and shows as hanging."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def finish() -> None:
+            if not done.done():
+                done.set_result(None)
+
+        def work_and_tell() -> None:
+            work()
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(finish)
+
+        # A daemon thread: one that hangs in the kernel must not keep the agent from ending.
+        self._thread = threading.Thread(target=work_and_tell, name=f"probe {self.probe.name}", daemon=True)
+        self._thread.start()
+        try:
+            async with asyncio.timeout(seconds):
+                await done
+        except TimeoutError:
+            return False
+        self._thread = None
+        return True
+
     def start(self, at: float) -> Outcome | asyncio.Task[Outcome]:
         """Run the probe at monotonic second `at`: at once, or as a task when it may block or waits.
 
@@ -61,6 +115,14 @@ class Run:
         outcome = Outcome()
         self._exhaust(found, outcome)
         return outcome
+
+    def follow_up(self, outcome: Outcome) -> None:
+        """Do what the probe wanted done once its readings lie in the spool; never raises."""
+        for do in outcome.afterwards:
+            try:
+                do()
+            except Exception as error:  # noqa: BLE001 - this supervises the probe: its bug must not hurt another
+                log.crash("A probe is broken", error, probe=self.probe.name)
 
     async def _await(self, found: AsyncIterator[Found]) -> Outcome:
         outcome = Outcome()
@@ -77,29 +139,21 @@ class Run:
         return outcome
 
     async def _run_in_thread(self) -> Outcome:
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
         outcome = Outcome()
-
-        def finish() -> None:
-            if not done.done():
-                done.set_result(None)
 
         def work() -> None:
             found = self.probe.read(self._visit, self._parameters)
             if isinstance(found, Iterator):
                 self._exhaust(found, outcome)
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(finish)
 
-        # A daemon thread: one that hangs in the kernel must not keep the agent from ending.
-        self._thread = threading.Thread(target=work, name=f"probe {self.probe.name}", daemon=True)
-        self._thread.start()
-        try:
-            async with asyncio.timeout(self.probe.timeout_seconds):
-                await done
-        except TimeoutError:
-            return Outcome(readings=outcome.readings.copy(), failures=[*outcome.failures, self._late()])
+        if not await self._in_thread(work, self.probe.timeout_seconds):
+            # What is to be done afterwards goes first: it belongs to readings that were yielded before it.
+            afterwards = outcome.afterwards.copy()
+            return Outcome(
+                readings=outcome.readings.copy(),
+                failures=[*outcome.failures, self._late()],
+                afterwards=afterwards,
+            )
         return outcome
 
     def _exhaust(self, found: Iterator[Found] | AsyncIterator[Found], outcome: Outcome) -> None:

@@ -26,6 +26,7 @@ log = Log("agent")
 TOGETHER_SECONDS: Final = 0.05  # what is due so soon is run now: one wakeup, one record
 GRACE_SECONDS: Final = 0.25  # a record waits so long for probes that run beside the loop; later ones get their own
 CLOCK_STEP_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 1.0  # between two looks whether a probe that answers to events has news
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -70,6 +71,7 @@ class Sampler:
         self._phase = phase
         self._watches: list[_Watch] = []
         self._is_changed = asyncio.Event()
+        self._look_due = 0.0
         self._late: set[asyncio.Task[None]] = set()
         self._offset_us: int | None = None
 
@@ -99,8 +101,9 @@ class Sampler:
         try:
             while True:
                 await self._wait()
+                called = await self._look()
                 now = self._clock.monotonic()
-                due = [watch for watch in self._watches if watch.due <= now + TOGETHER_SECONDS]
+                due = [watch for watch in self._watches if watch.due <= now + TOGETHER_SECONDS or watch in called]
                 if due:
                     await self._sample(due, now)
         finally:
@@ -113,7 +116,10 @@ class Sampler:
         self._is_changed.clear()
         waits: list[asyncio.Task[object]] = []
         if self._watches:
-            seconds = min(watch.due for watch in self._watches) - self._clock.monotonic()
+            at = min(watch.due for watch in self._watches)
+            if any(watch.run.probe.has_news for watch in self._watches):
+                at = min(at, self._look_due)
+            seconds = at - self._clock.monotonic()
             if seconds <= 0:
                 return
             waits.append(asyncio.create_task(self._clock.sleep(seconds)))
@@ -124,14 +130,25 @@ class Sampler:
             for wait in waits:
                 wait.cancel()
 
+    async def _look(self) -> list[_Watch]:
+        """Return those that have news before they are due; asks at most once in LOOK_SECONDS."""
+        now = self._clock.monotonic()
+        asked = [watch for watch in self._watches if watch.run.probe.has_news and not watch.is_busy]
+        if now < self._look_due or not asked:
+            return []
+        self._look_due = now + LOOK_SECONDS
+        answers = await asyncio.gather(*(watch.run.has_news() for watch in asked))
+        return [watch for watch, has_news in zip(asked, answers, strict=True) if has_news and watch in self._watches]
+
     async def _sample(self, due: Sequence[_Watch], now: float) -> None:
         at = self._clock.now_us()
         self._notice_step(at, now)
         outcomes: list[tuple[_Watch, Outcome]] = []
         waiting: list[tuple[_Watch, asyncio.Task[Outcome]]] = []
         for watch in due:
-            is_first = watch.status is None and watch.task is None
-            self._set_due(watch, now, is_first=is_first)
+            if watch.due <= now + TOGETHER_SECONDS:
+                is_first = watch.status is None and watch.task is None
+                self._set_due(watch, now, is_first=is_first)
             if watch.is_busy:
                 self._counters.add("agent.missed_runs")
                 continue
@@ -193,8 +210,10 @@ class Sampler:
                 elif watch.status is not None:
                     log.info("A probe succeeds again", probe=watch.assignment.label)
                 watch.status = status
-        if readings:
-            self._outlet.publish(at, readings)
+        if readings and not self._outlet.publish(at, readings):
+            return
+        for watch, outcome in outcomes:
+            watch.run.follow_up(outcome)
 
     def _notice_step(self, at: int, now: float) -> None:
         """Count when the machine's clock was set: due times do not care, but the samples' instants jump."""

@@ -25,6 +25,13 @@ class AgentSettings:
         default=ByteSize(256 << 20), metadata=setting("room on disk for what waits", minimum=1 << 20)
     )
     proc: Path = field(default=Path("/proc"), metadata=setting("proc filesystem of the watched machine"))
+    commands: tuple[Path, ...] = field(
+        default=(),
+        metadata=setting(
+            "programs, and folders of programs, that probes may start; empty: none",
+            example='["/usr/lib/nagios/plugins"]',
+        ),
+    )
     log: Literal["text", "json"] = field(default="text", metadata=setting("form of the log lines"))
     upstreams: tuple[UpstreamSettings, ...] = field(
         metadata=setting("collectors to deliver to, the preferred one first", check=check_some)

@@ -10,7 +10,7 @@ from probes.visit import ProbeFailedError, Visit
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-__all__ = ["Failure", "Item", "NoParameters", "Probe", "ProbeFailedError", "Reading", "Visit", "probe"]
+__all__ = ["Afterwards", "Failure", "Item", "NoParameters", "Probe", "ProbeFailedError", "Reading", "Visit", "probe"]
 
 DEFAULT_TIMEOUT_SECONDS: Final = 5.0
 
@@ -20,7 +20,7 @@ class Item:
     """One thing a probe measures. Its `key` is the same on every host; "[parameter]" follows it in the dictionary.
 
     `parameter` says in one word what the parameter names ("mount point"); empty when the item has none. `type` is
-    "number" or "text". Units: "B", "B/s", "%", "1/s", "s", "" for a count.
+    "number" or "text". Units: "B", "B/s", "%", "1/s", "s", "d" for days, "" for a count.
     """
 
     key: str
@@ -31,11 +31,16 @@ class Item:
 
 
 class Reading(NamedTuple):
-    """One value found. `value` is None when there is none this time (a rate needs two reads)."""
+    """One value found. `value` is None when there is none this time (a rate needs two reads).
+
+    The same item may be read several times in one visit (lines of a log): the later ones come a microsecond later each.
+    `unit` stands in for the item's own where what is measured is only known on the host (a plugin's figures).
+    """
 
     item: str
     value: float | str | None
     parameter: str = ""
+    unit: str = ""
 
 
 class Failure(NamedTuple):
@@ -44,12 +49,22 @@ class Failure(NamedTuple):
     reason: str
 
 
+class Afterwards(NamedTuple):
+    """What to do once everything yielded before it lies in the agent's spool; left out when that fails.
+
+    So a probe that reads a stream remembers how far it came only when nothing can be lost any more. Called in the
+    loop, so it shall be quick.
+    """
+
+    do: Callable[[], None]
+
+
 @dataclass(frozen=True, kw_only=True)
 class NoParameters:
     """The probe takes none."""
 
 
-Found = Reading | Failure
+Found = Reading | Failure | Afterwards
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +74,9 @@ class Probe:
     What it yielded before it raised or ran out of time counts. `parameters` is a config declaration
     (core.config.reader). `may_block` gives each run a thread of its own; without it the function must read from
     kernel memory only. An async generator is awaited in the loop and cancelled at its timeout.
+
+    `has_news(visit, parameters)` makes a probe answer to events: asked every second between its runs, it says whether
+    there is something to read before the next is due. It shall be cheap, and may wait for a disk only if `may_block`.
     """
 
     name: str
@@ -67,6 +85,7 @@ class Probe:
     read: Callable[[Visit, Any], Iterator[Found] | AsyncIterator[Found]]
     timeout_seconds: float
     may_block: bool
+    has_news: Callable[[Visit, Any], bool] | None = None
 
 
 def probe(
@@ -76,6 +95,7 @@ def probe(
     parameters: type[Any] = NoParameters,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     may_block: bool = False,
+    has_news: Callable[[Visit, Any], bool] | None = None,
 ) -> Callable[[Callable[[Visit, Any], Iterator[Found] | AsyncIterator[Found]]], Probe]:
     """Declare the decorated generator function as the probe `name`; the decorated name is then the Probe."""
 
@@ -87,6 +107,7 @@ def probe(
             read=read,
             timeout_seconds=timeout_seconds,
             may_block=may_block,
+            has_news=has_news,
         )
 
     return declare

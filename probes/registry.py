@@ -16,6 +16,7 @@ _PLACES: Final = {
     "agent": ("probes.agent", "read_agent"),
     "cpu": ("probes.cpu", "read_cpu"),
     "filesystems": ("probes.filesystems", "read_filesystems"),
+    "log.file": ("probes.log_file", "read_log"),
     "memory": ("probes.memory", "read_memory"),
     "network": ("probes.network", "read_network"),
     "processes": ("probes.processes", "read_processes"),

@@ -7,7 +7,8 @@ import threading
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
 Result = TypeVar("Result")
 
@@ -22,12 +23,24 @@ class Visit:
     """What one configured probe keeps between its reads. Used by one run at a time.
 
     `proc` is the folder of the proc filesystem, so that an agent in a container can watch its host's. `own` returns
-    what the daemon that runs the probe counts of itself, by name.
+    what the daemon that runs the probe counts of itself, by name. `folder` is where a probe may remember things over a
+    restart, None where it cannot. `commands` are the programs, and the folders of programs, that this machine's
+    administrator lets probes start. `kept` is the probe's own, and lives as long as the visit.
     """
 
-    def __init__(self, proc: str = "/proc", own: Callable[[], Mapping[str, float]] = dict) -> None:
+    def __init__(
+        self,
+        proc: str = "/proc",
+        own: Callable[[], Mapping[str, float]] = dict,
+        *,
+        folder: Path | None = None,
+        commands: Sequence[Path] = (),
+    ) -> None:
         self.proc = proc
         self.own = own
+        self.folder = folder
+        self.commands = tuple(commands)
+        self.kept: dict[str, object] = {}
         self.at = 0.0
         self._last_at = 0.0
         self._totals: dict[str, float] = {}
@@ -39,6 +52,11 @@ class Visit:
         self._last_at, self.at = self.at, at
         self._last_totals, self._totals = self._totals, {}
 
+    @property
+    def elapsed_seconds(self) -> float:
+        """How long ago the last read was; since the clock's start at first."""
+        return self.at - self._last_at
+
     def growth(self, key: str, total: float) -> float | None:
         """Return how much the counter `key` grew since the last read; None at first and after it went backwards."""
         self._totals[key] = total
@@ -48,7 +66,7 @@ class Visit:
     def rate(self, key: str, total: float) -> float | None:
         """Return the growth per second of the counter `key`; None at first and after it went backwards."""
         growth = self.growth(key, total)
-        seconds = self.at - self._last_at
+        seconds = self.elapsed_seconds
         return growth / seconds if growth is not None and seconds > 0 else None
 
     def text(self, name: str) -> str:

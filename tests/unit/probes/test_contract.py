@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from core.config.reader import ConfigError, check_table
 from probes.registry import all_items, find_probe, probe_names
 from tests.unit.probes.visiting import Reader
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from probes.declaration import Probe
 
-UNITS = {"B", "B/s", "%", "1/s", "s", ""}
+UNITS = {"B", "B/s", "%", "1/s", "s", "d", ""}
 
 
 def probe_of(name: str) -> Probe:
     probe = find_probe(name)
     assert probe is not None
     return probe
+
+
+def needs_parameters(name: str) -> bool:
+    """Whether there is something the probe must be told: then its own tests read it."""
+    return any(
+        each.default is MISSING and each.default_factory is MISSING for each in fields(probe_of(name).parameters)
+    )
+
+
+READY = [name for name in probe_names() if not needs_parameters(name)]
+TOLD = [name for name in probe_names() if needs_parameters(name)]
+OF_PROC = sorted({"cpu", "disks", "filesystems", "memory", "network", "processes", "swap", "uptime"} & set(READY))
 
 
 def test_there_is_no_probe_under_an_unknown_name() -> None:
@@ -45,7 +58,13 @@ def test_the_list_names_each_probe_as_it_names_itself(name: str) -> None:
     assert probe_of(name).name == name
 
 
-@pytest.mark.parametrize("name", probe_names())
+@pytest.mark.parametrize("name", TOLD)
+def test_what_a_probe_must_be_told_is_asked_for_by_name(name: str) -> None:
+    with pytest.raises(ConfigError, match="is missing; expected"):
+        check_table({}, probe_of(name).parameters, Path("x"))
+
+
+@pytest.mark.parametrize("name", READY)
 def test_two_reads_of_this_host_yield_declared_finite_values_and_no_failure(name: str) -> None:
     reader = Reader(probe_of(name))
     reader.read()
@@ -63,7 +82,7 @@ def test_two_reads_of_this_host_yield_declared_finite_values_and_no_failure(name
             assert declared[plain].unit != "%" or value <= 100.000001 or plain == "agent.cpu"
 
 
-@pytest.mark.parametrize("name", sorted(set(probe_names()) - {"agent"}))
+@pytest.mark.parametrize("name", OF_PROC)
 def test_a_missing_proc_filesystem_is_a_failure_that_names_the_file_never_a_crash(name: str, tmp_path: Path) -> None:
     reader = Reader(probe_of(name), tmp_path / "nowhere")
     assert reader.read() == {}
