@@ -11,7 +11,9 @@ from server.api.login import Login
 from server.api.passwords import Passwords
 from server.api.refusals import RefusalLedger
 from server.api.services import Services, WebTerms
+from server.api.token_door import TokenDoor
 from server.store.accounts import Accounts
+from server.store.tokens import Tokens
 
 if TYPE_CHECKING:
     from core.runtime.clock import Clock
@@ -32,11 +34,13 @@ def make_services(
     `database` is for the API alone, so that its few connections bound what the pages may ask of the database.
     """
     terms = terms or WebTerms()
-    accounts, passwords = Accounts(database), Passwords()
+    accounts, passwords, tokens = Accounts(database), Passwords(), Tokens(database)
     refusals = RefusalLedger(clock)
     return Services(
         database=database,
         accounts=accounts,
+        tokens=tokens,
+        token_door=TokenDoor(tokens=tokens, accounts=accounts, refusals=refusals, clock=clock, terms=terms.login),
         passwords=passwords,
         login=Login(accounts=accounts, passwords=passwords, refusals=refusals, clock=clock, terms=terms),
         latest=LatestValues(database, clock),

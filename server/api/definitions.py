@@ -9,6 +9,7 @@ from pydantic import Field, RootModel
 
 from server.api.endpoint import Answer, Asked, Call, Role, Word, endpoint
 from server.api.errors import ApiError, not_found
+from server.api.scope import cut, groups_of, require_unrestricted, visible_hosts
 from server.inventory.apply import (
     DefinitionsMoved,
     DefinitionsWrong,
@@ -89,17 +90,17 @@ class Changes(Answer):
 
 @endpoint("GET", "/definitions", role=Role.VIEWER)
 async def list_definitions(call: Call, query: KindQuery) -> DefinitionList:
-    """List what is defined."""
+    """List what is defined; to visitors restricted to host groups, their hosts and those hosts' templates."""
     async with call.services.database.connection() as connection:
         found = await read_definitions(connection)
-    return DefinitionList(
-        definitions=[_view(definition) for definition in found if query.kind in {None, definition.kind}]
-    )
+    seen = cut(found, await visible_hosts(call), groups_of(call))
+    return DefinitionList(definitions=[_view(each) for each in seen if query.kind in {None, each.kind}])
 
 
 @endpoint("POST", "/definitions/check", role=Role.VIEWER, timeout_seconds=_SECONDS, failures=(422,))
 async def check_definitions(call: Call, body: Documents) -> Changes:
     """Check documents and say what applying them would change; changes nothing."""
+    require_unrestricted(call)  # what is said compares with everything that is defined
     return _view_changes((await _propose(call, body)).changes)
 
 
@@ -112,8 +113,13 @@ async def apply_definitions(call: Call, body: Documents) -> Changes:
 @endpoint("GET", "/definitions/{kind}/{name}", role=Role.VIEWER)
 async def show_definition(call: Call, path: DefinitionPath) -> DefinitionView:
     """Show one definition."""
+    visible = await visible_hosts(call)
     async with call.services.database.connection() as connection:
-        found = await find_definition(connection, path.kind, path.name)
+        if visible is None:
+            found = await find_definition(connection, path.kind, path.name)
+        else:
+            seen = cut(await read_definitions(connection), visible, groups_of(call))
+            found = next((each for each in seen if each.key == (path.kind, path.name)), None)
     if found is None:
         raise not_found(path.kind, path.name)
     return _view(found)
@@ -153,9 +159,9 @@ async def _propose(call: Call, body: Documents) -> Proposal:
 
 
 async def _apply(call: Call, proposal: Proposal) -> Changes:
-    """Apply and write down who did; what was before and after stands in the definitions' own history."""
+    """Apply and write down who did; of many changes before and after stand in the definitions' own history."""
     try:
-        await apply(call.services.database, proposal, Author(name=call.user, via="web"))
+        revision = await apply(call.services.database, proposal, Author(name=call.user, via="web"))
     except DefinitionsWrong as wrong:
         raise _not_accepted(wrong.faults) from wrong
     except DefinitionsMoved as moved:
@@ -167,9 +173,14 @@ async def _apply(call: Call, proposal: Proposal) -> Changes:
             action="definitions.change",
             object_=", ".join(changed)[:1000],
             address=call.address,
-            detail={"changes": changed},
+            detail={"revision": revision, "changes": changed, **_before_and_after(proposal.changes)},
         )
     return _view_changes(proposal.changes)
+
+
+def _before_and_after(changes: Sequence[Change]) -> dict[str, Any]:
+    """Return both bodies of a single change: thousands at once would make a row of many megabytes."""
+    return {"before": changes[0].before, "after": changes[0].after} if len(changes) == 1 else {}
 
 
 def _not_accepted(faults: Sequence[Fault]) -> ApiError:

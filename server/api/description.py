@@ -60,7 +60,10 @@ def describe(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": {**schemas, "Fault": _FAULT},
-            "securitySchemes": {"session": {"type": "apiKey", "in": "cookie", "name": COOKIE}},
+            "securitySchemes": {
+                "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+                "token": {"type": "http", "scheme": "bearer", "description": "wk_…; beside it a cookie is ignored."},
+            },
         },
     }
 
@@ -87,7 +90,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         "tags": [endpoint.path.split("/")[1]],
         "parameters": [*_parameters("path", endpoint.path_model), *_parameters("query", endpoint.query_model)],
         "responses": _responses(endpoint),
-        "security": [] if endpoint.role is Role.ANYONE else [{"session": []}],
+        "security": [] if endpoint.role is Role.ANYONE else [{"session": []}, {"token": []}],
         "x-role": endpoint.role.name.lower(),
     }
     if endpoint.body_model is not None:
@@ -130,7 +133,7 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
     fault = {"application/json": {"schema": {"$ref": "#/components/schemas/Fault"}}}
     statuses = {400, 503, *endpoint.failures}
     if endpoint.role is not Role.ANYONE:
-        statuses |= {401, 403}
+        statuses |= {401, 403, 429}
     if endpoint.method != "GET":
         statuses.add(403)
     if endpoint.body_model is not None:

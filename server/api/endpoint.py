@@ -25,7 +25,8 @@ class Role(IntEnum):
 
     ANYONE = 0
     VIEWER = 1
-    ADMINISTRATOR = 2
+    OPERATOR = 2
+    ADMINISTRATOR = 3
 
 
 def _refuse_controls(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,18 @@ def not_found(what: str, name: object) -> ApiError:
         "not_found",
         f"There is no {what} {name!r}.",
         remedy=f"List what there is, then ask for a {what} by its exact name.",
+    )
+
+
+def too_many_tries(wait_seconds: float, message: str) -> ApiError:
+    """Somebody tried to get in too often lately."""
+    seconds = math.ceil(wait_seconds)
+    return ApiError(
+        429,
+        "too_many_tries",
+        message,
+        remedy=f"Wait {seconds} s and try again.",
+        headers={"Retry-After": str(seconds)},
     )
 
 

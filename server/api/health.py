@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from server.api.endpoint import Answer, Call, Role, endpoint
+from server.api.scope import require_unrestricted
 from server.api.services import PartHealth
 from server.store.errors import StoreAway
 from server.store.overview import StoreFacts, read_store_facts
@@ -72,9 +73,10 @@ class FactsKeeper:
             return self._facts
 
 
-@endpoint("GET", "/health", role=Role.VIEWER)
+@endpoint("GET", "/health", role=Role.OPERATOR)
 async def show_health(call: Call) -> Health:
-    """Show how Watchkeep's own parts are."""
+    """Show how Watchkeep's own parts are: to operators, since it names every agent, and who was refused from where."""
+    require_unrestricted(call)
     source = call.services.health
     parts = list(source.parts())
     store = StoreView()

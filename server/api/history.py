@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 from server.api.endpoint import Answer, Asked, Call, Role, endpoint
 from server.api.errors import ApiError, not_found
 from server.api.items import ItemId
+from server.api.scope import visible_hosts
 from server.api.thinning import Series, thin, thin_trends
 from server.store.database import Connection
 from server.store.history import read_samples
@@ -71,8 +72,10 @@ async def show_history(call: Call, query: HistoryQuery) -> History:
             "query from, to: the range has to end after it begins, within ten years",
             remedy="Exchange `from` and `to`, or ask for a shorter range.",
         )
+    visible = await visible_hosts(call)
     async with call.services.database.connection(_SECONDS) as connection:
-        items = {item.id: item for item in await read_items(connection, query.item)}
+        declared = await read_items(connection, query.item)
+        items = {item.id: item for item in declared if visible is None or item.host in visible}
         wanted = list(dict.fromkeys(query.item))
         for item_id in wanted:
             if item_id not in items:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from server.api.endpoint import Answer, Asked, Call, Role, Word, endpoint
 from server.api.errors import not_found
+from server.api.scope import groups_of, visible_hosts
 from server.store.overview import (
     read_current_boot,
     read_host_rows,
@@ -33,6 +34,7 @@ class HostView(Answer):
     name: str
     state: HostState
     templates: list[str]
+    groups: list[str]
     problems: dict[str, int]
     items: int
     last_at: datetime | None
@@ -40,7 +42,7 @@ class HostView(Answer):
 
 
 class HostList(Answer):
-    """All hosts, by name."""
+    """All hosts the visitor may see, by name."""
 
     hosts: list[HostView]
 
@@ -109,8 +111,9 @@ def judge_state(last_at: datetime | None, heard_seconds_ago: float | None, now: 
 
 
 async def _view(call: Call, name: str | None) -> list[HostView]:
+    visible, groups = await visible_hosts(call), groups_of(call)
     async with call.services.database.connection() as connection:
-        rows = await read_host_rows(connection, name=name)
+        rows = await read_host_rows(connection, name=name, only=visible)
         heard_seconds_ago = await read_seconds_since_heard(connection)
         summary_items = await read_summary_items(connection, [row.id for row in rows])
     latest = await call.services.latest.of_numbers([item for item, _, _ in summary_items])
@@ -128,6 +131,7 @@ async def _view(call: Call, name: str | None) -> list[HostView]:
             name=row.name,
             state=judge_state(row.last_at, heard_seconds_ago, now),
             templates=row.templates,
+            groups=[group for group in row.groups if groups is None or group in groups],
             problems=row.problems,
             items=row.items,
             last_at=row.last_at,

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from server.api.endpoint import Answer, Asked, Call, Role, Word, endpoint
 from server.api.item_key import split_key
+from server.api.scope import visible_hosts
 from server.store.instants import to_datetime
 from server.store.inventory import search_items
 
@@ -48,9 +49,15 @@ class ItemPage(Answer):
 @endpoint("GET", "/items", role=Role.VIEWER)
 async def list_items(call: Call, query: ItemQuery) -> ItemPage:
     """List items with their newest values."""
+    visible = await visible_hosts(call)
     async with call.services.database.connection() as connection:
         found = await search_items(
-            connection, host=query.host, search=query.search or "", after_id=query.after, limit=query.limit + 1
+            connection,
+            host=query.host,
+            search=query.search or "",
+            after_id=query.after,
+            limit=query.limit + 1,
+            only_hosts=visible,
         )
     page = found[: query.limit]
     latest = await call.services.latest.of_items(page)

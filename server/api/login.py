@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from server.api.errors import ApiError
+from server.api.errors import ApiError, too_many_tries
 from server.api.login_limit import LoginLimit
 from server.api.passwords import check_new_password, generate_password
 
@@ -52,7 +51,7 @@ class Login:
         wait = self._limit.begin(attempt.address, attempt.user, self._clock.monotonic())
         if wait > 0:
             self._refusals.count("web.login_limited", f"{attempt.user} from {attempt.address}")
-            raise _too_many(wait)
+            raise too_many_tries(wait, "Too many log-ins failed.")
         account = await self._accounts.find_account(attempt.user)
         if not await self._passwords.is_right(attempt.password, None if account is None else account.password_hash):
             self._refusals.count("web.login_wrong", f"{attempt.user} from {attempt.address}")
@@ -77,17 +76,6 @@ class Login:
             seconds=self._terms.session_seconds,
             idle_seconds=self._terms.session_idle_seconds,
         )
-
-
-def _too_many(wait: float) -> ApiError:
-    seconds = math.ceil(wait)
-    return ApiError(
-        429,
-        "too_many_tries",
-        "Too many log-ins failed.",
-        remedy=f"Wait {seconds} s and try again.",
-        headers={"Retry-After": str(seconds)},
-    )
 
 
 async def ensure_administrator(accounts: Accounts, passwords: Passwords) -> str | None:

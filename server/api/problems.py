@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from server.api.endpoint import Answer, Asked, Call, Role, Word, endpoint
+from server.api.scope import visible_hosts
 from server.store.outbox import Told, read_told
 from server.store.problems import Problem, ProblemFilter, read_problems
 
@@ -64,6 +65,7 @@ async def list_problems(call: Call, query: ProblemQuery) -> ProblemList:
     wanted = ProblemFilter(
         state=query.state,
         host=query.host,
+        only_hosts=await visible_hosts(call),
         severities=query.severity or None,
         before_id=query.before,
         limit=query.limit,

@@ -1,4 +1,4 @@
-"""Guards every answer and every request of the web port: headers, origin checks, the session cookie."""
+"""Guards every answer and every request of the web port: headers, origin checks, the session cookie, tokens."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 
 from server.api.endpoint import Role
 from server.api.errors import ApiError, not_signed_in
+from server.store.roles import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 COOKIE = "watchkeep_session"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_ROLES = {"viewer": Role.VIEWER, "administrator": Role.ADMINISTRATOR}
+_ROLES = {name: Role[name.upper()] for name in ROLES}
 
 # Nothing inline, nothing from elsewhere: a value that got into the page as markup still cannot run or phone home.
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -64,14 +65,16 @@ def origin_middleware(services: Services) -> Any:
     """Refuse state-changing requests that another site's page made the browser send.
 
     Browsers name where a request comes from in Sec-Fetch-Site and Origin and let no page forge them; programs send
-    neither, and carry no cookie by accident. The session cookie's SameSite=Strict is the second lock.
+    neither, and carry no cookie by accident. The session cookie's SameSite=Strict is the second lock. A token in the
+    Authorization header is put there on purpose, and the cookie counts for nothing beside it: no origin is checked.
     """
 
     @web.middleware
     async def check_origin(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        if request.method not in _SAFE_METHODS and not _is_own_origin(request):
+        is_checked = request.method not in _SAFE_METHODS and bearer_of(request) is None
+        if is_checked and not _is_own_origin(request):
             services.refusals.count("web.cross_site", f"{request.method} {request.path} from {request.remote}")
             raise ApiError(
                 403,
@@ -105,8 +108,17 @@ def take_cookie(answer: web.StreamResponse, *, is_https: bool) -> None:
     answer.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict", secure=is_https)
 
 
+def bearer_of(request: web.Request) -> str | None:
+    """Return the token of the Authorization header, "" for an empty one; None where no token is offered.
+
+    Other schemes are left alone: a reverse proxy may ask browsers for its own password in that header.
+    """
+    scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    return token.strip() if scheme.casefold() == "bearer" else None
+
+
 async def recognise(request: web.Request, services: Services, role: Role) -> Visitor | None:
-    """Return whose session the request carries; raise ApiError 401 or 403 where `role` asks for more.
+    """Return whose session or token the request carries; raise ApiError 401, 403 or 429 where it does not reach `role`.
 
     Endpoints for anyone are not looked up at all, so they work without the database.
     """
@@ -114,11 +126,15 @@ async def recognise(request: web.Request, services: Services, role: Role) -> Vis
         return None
     visitor = await visitor_of(request, services)
     if visitor is None:
+        if bearer_of(request) is not None:
+            await services.token_door.refuse(request.remote or "unknown", f"{request.method} {request.path}")
         if COOKIE in request.cookies:  # a stranger at the door is no refusal worth counting, a bad key is
             services.refusals.count("web.session_over", f"{request.method} {request.path} from {request.remote}")
         raise not_signed_in()
-    if _ROLES.get(visitor.role, Role.ANYONE) < role:
+    if not reaches(visitor, role):
         services.refusals.count("web.forbidden", f"{request.method} {request.path} by {visitor.user}")
+        if request.method not in _SAFE_METHODS:
+            await services.token_door.note_forbidden(visitor, request.remote or "unknown", request.method, request.path)
         raise ApiError(
             403,
             "forbidden",
@@ -128,8 +144,16 @@ async def recognise(request: web.Request, services: Services, role: Role) -> Vis
     return visitor
 
 
+def reaches(visitor: Visitor, role: Role) -> bool:
+    """Tell whether the visitor may do what asks for `role`; a role that this version does not know may do nothing."""
+    return _ROLES.get(visitor.role, Role.ANYONE) >= role
+
+
 async def visitor_of(request: web.Request, services: Services) -> Visitor | None:
-    """Return whose live session the cookie names, or None."""
+    """Return whose live session the cookie names, or whose token the Authorization header; the header wins."""
+    bearer = bearer_of(request)
+    if bearer is not None:
+        return await services.token_door.visitor(bearer, request.remote or "unknown")
     token = request.cookies.get(COOKIE)
     if token is None or not 20 <= len(token) <= 100 or not token.isascii():
         return None

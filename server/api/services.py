@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from server.api.login import Login
     from server.api.passwords import Passwords
     from server.api.refusals import RefusalCount, RefusalLedger
+    from server.api.token_door import TokenDoor
     from server.store.accounts import Accounts
     from server.store.database import Database
+    from server.store.tokens import Tokens
 
 Pages = Callable[[web.Request], Awaitable[web.StreamResponse]]
 """Serves whatever is not the API: the built page's files."""
@@ -93,6 +95,8 @@ class Services:
 
     database: Database
     accounts: Accounts
+    tokens: Tokens
+    token_door: TokenDoor
     passwords: Passwords
     login: Login
     latest: LatestValues

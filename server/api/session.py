@@ -7,7 +7,9 @@ from pydantic import StringConstraints
 from server.api.endpoint import Answer, Asked, Call, Role, Word, endpoint
 from server.api.errors import not_signed_in
 from server.api.login import Attempt
+from server.api.scope import require_session
 from server.api.security import COOKIE, give_cookie, take_cookie
+from server.store.accounts import Visitor
 
 
 class Credentials(Asked):
@@ -18,10 +20,18 @@ class Credentials(Asked):
 
 
 class SignedIn(Answer):
-    """Who is signed in."""
+    """Who is signed in, and what he may do now; `groups` null: he sees every host, else only those groups' hosts."""
 
     user: str
+    full_name: str
     role: str
+    groups: list[str] | None
+
+
+def view_visitor(visitor: Visitor) -> SignedIn:
+    """Say who asks."""
+    groups = None if visitor.groups is None else sorted(visitor.groups)
+    return SignedIn(user=visitor.user, full_name=visitor.full_name, role=visitor.role, groups=groups)
 
 
 @endpoint("POST", "/session", role=Role.ANYONE, timeout_seconds=30.0, failures=(401, 429))
@@ -36,7 +46,7 @@ async def sign_in(call: Call, body: Credentials) -> SignedIn:
     token, visitor = await call.services.login.sign_in(attempt)
     terms = call.services.terms
     call.on_answer(lambda answer: give_cookie(answer, token, seconds=terms.session_seconds, is_https=terms.is_https))
-    return SignedIn(user=visitor.user, role=visitor.role)
+    return view_visitor(visitor)
 
 
 @endpoint("GET", "/session", role=Role.VIEWER)
@@ -44,12 +54,13 @@ async def show_session(call: Call) -> SignedIn:
     """Say who is signed in."""
     if call.visitor is None:
         raise not_signed_in()
-    return SignedIn(user=call.visitor.user, role=call.visitor.role)
+    return view_visitor(call.visitor)
 
 
 @endpoint("DELETE", "/session", role=Role.VIEWER)
 async def sign_out(call: Call) -> None:
     """Sign out: the session ends on the server, whoever may have copied its cookie."""
+    require_session(call)
     await call.services.accounts.close_session(call.request.cookies[COOKIE], address=call.address)
     call.on_answer(lambda answer: take_cookie(answer, is_https=call.services.terms.is_https))
 

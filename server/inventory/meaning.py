@@ -39,9 +39,10 @@ def judge_entries(entries: Entries, document: Document, catalogue: Catalogue) ->
 
 
 def _judge_repeats(host: HostDefinition, document: Document) -> Iterator[Fault]:
-    for place, name in enumerate(host.templates):
-        if name in host.templates[:place]:
-            yield fault(document, ("templates", place), f"template {name!r} is named twice", "Remove one of them.")
+    for field, what, names in (("templates", "template", host.templates), ("groups", "group", host.groups)):
+        for place, name in enumerate(names):
+            if name in names[:place]:
+                yield fault(document, (field, place), f"{what} {name!r} is named twice", "Remove one of them.")
 
 
 def _judge_items(entries: Entries, document: Document, catalogue: Catalogue) -> Iterator[Fault]:

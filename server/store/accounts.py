@@ -1,4 +1,4 @@
-"""Accounts, sessions and the audit log. Passwords arrive here hashed, session tokens leave here once."""
+"""Signing in: accounts and their sessions. Passwords arrive here hashed, session tokens leave here once."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from psycopg.types.json import Jsonb
+from server.store.audit import write_audit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from psycopg import AsyncConnection
-
     from server.store.database import Database
+    from server.store.roles import Groups
 
 # How stale session.seen_at may be: one write a minute at most, however fast the page asks.
 _SEEN_EVERY_SECONDS = 60
@@ -28,16 +27,25 @@ class Account:
     id: int
     name: str
     role: str
+    groups: Groups
+    full_name: str
     password_hash: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
-    """Whose live session a request carries."""
+    """Whose live session or token a request carries, and what it may do now.
+
+    `groups` are the host groups he is restricted to, None for every host. `token_id` is None for a session.
+    """
 
     user: str
     role: str
-    expires_at: datetime
+    expires_at: datetime | None
+    account_id: int
+    groups: Groups = None
+    full_name: str = ""
+    token_id: int | None = None
 
 
 class Accounts:
@@ -63,17 +71,33 @@ class Accounts:
             )
             is_created = await cursor.fetchone() is not None
             if is_created:
-                await _audit(connection, "watchkeep", "account.create", name, "", {"role": role})
+                await write_audit(
+                    connection,
+                    actor="watchkeep",
+                    action="account.create",
+                    object_=name,
+                    address="",
+                    detail={"role": role},
+                )
             return is_created
 
     async def find_account(self, name: str) -> Account | None:
         """Return the account of that exact name, or None."""
         async with self._database.connection() as connection:
             cursor = await connection.execute(
-                "SELECT id, name, role, password_hash FROM account WHERE name = %s", (name,)
+                "SELECT id, name, role, groups, full_name, password_hash FROM account WHERE name = %s", (name,)
             )
             row = await cursor.fetchone()
-        return None if row is None else Account(id=row[0], name=row[1], role=row[2], password_hash=row[3])
+        if row is None:
+            return None
+        return Account(
+            id=row[0],
+            name=row[1],
+            role=row[2],
+            groups=as_groups(row[3]),
+            full_name=row[4],
+            password_hash=row[5],
+        )
 
     async def renew_hash(self, account_id: int, before: str, after: str) -> None:
         """Replace a hash by one of the same password under newer parameters, unless it changed meanwhile."""
@@ -97,7 +121,14 @@ class Accounts:
             if row is None:
                 raise LookupError(f"there is no user {name!r}")
             ended = (await connection.execute("DELETE FROM session WHERE account_id = %s", (row[0],))).rowcount
-            await _audit(connection, by, "account.password", name, "", {"sessions_ended": ended})
+            await write_audit(
+                connection,
+                actor=by,
+                action="account.password",
+                object_=name,
+                address="",
+                detail={"sessions_ended": ended},
+            )
             return ended
 
     async def open_session(
@@ -111,27 +142,51 @@ class Accounts:
                 "INSERT INTO session (token_hash, account_id, idle, expires_at, address, program)"
                 " VALUES (%s, %s, make_interval(secs => %s), now() + make_interval(secs => %s), %s, %s)"
                 " RETURNING expires_at",
-                (_hash(token), account.id, idle_seconds, seconds, address, program),
+                (hash_token(token), account.id, idle_seconds, seconds, address, program),
             )
             expires_at = _only(await cursor.fetchone())[0]
-            await _audit(connection, account.name, "session.open", account.name, address, {"program": program})
-        return token, Visitor(user=account.name, role=account.role, expires_at=expires_at)
+            await write_audit(
+                connection,
+                actor=account.name,
+                action="session.open",
+                object_=account.name,
+                address=address,
+                detail={"program": program},
+            )
+        return token, Visitor(
+            user=account.name,
+            role=account.role,
+            expires_at=expires_at,
+            account_id=account.id,
+            groups=account.groups,
+            full_name=account.full_name,
+        )
 
     async def find_visitor(self, token: str) -> Visitor | None:
         """Return whose session the token opens, or None when it is unknown, expired, idle too long or revoked."""
         async with self._database.connection() as connection:
             cursor = await connection.execute(
-                "SELECT account.name, account.role, expires_at, now() - seen_at > make_interval(secs => %s)"
+                "SELECT account.name, account.role, expires_at, account.id, account.groups, account.full_name,"
+                " now() - seen_at > make_interval(secs => %s)"
                 " FROM session JOIN account ON account.id = account_id"
                 " WHERE token_hash = %s AND expires_at > now() AND seen_at + idle > now()",
-                (_SEEN_EVERY_SECONDS, _hash(token)),
+                (_SEEN_EVERY_SECONDS, hash_token(token)),
             )
             row = await cursor.fetchone()
             if row is None:
                 return None
-            if row[3]:
-                await connection.execute("UPDATE session SET seen_at = now() WHERE token_hash = %s", (_hash(token),))
-        return Visitor(user=row[0], role=row[1], expires_at=row[2])
+            if row[6]:
+                await connection.execute(
+                    "UPDATE session SET seen_at = now() WHERE token_hash = %s", (hash_token(token),)
+                )
+        return Visitor(
+            user=row[0],
+            role=row[1],
+            expires_at=row[2],
+            account_id=row[3],
+            groups=as_groups(row[4]),
+            full_name=row[5],
+        )
 
     async def close_session(self, token: str, *, address: str) -> None:
         """End a session; nothing happens when it is over already."""
@@ -139,31 +194,29 @@ class Accounts:
             cursor = await connection.execute(
                 "DELETE FROM session USING account WHERE token_hash = %s AND account.id = account_id"
                 " RETURNING account.name",
-                (_hash(token),),
+                (hash_token(token),),
             )
             row = await cursor.fetchone()
             if row is not None:
-                await _audit(connection, row[0], "session.close", row[0], address, {})
+                await write_audit(
+                    connection, actor=row[0], action="session.close", object_=row[0], address=address, detail={}
+                )
 
     async def audit(
         self, *, actor: str, action: str, object_: str, address: str, detail: Mapping[str, Any] | None = None
     ) -> None:
         """Write down who did what to what, from where."""
         async with self._database.connection() as connection:
-            await _audit(connection, actor, action, object_, address, detail or {})
+            await write_audit(connection, actor=actor, action=action, object_=object_, address=address, detail=detail)
 
 
-async def _audit(
-    connection: AsyncConnection[Any], actor: str, action: str, object_: str, address: str, detail: Mapping[str, Any]
-) -> None:
-    await connection.execute(
-        "INSERT INTO audit (actor, action, object, address, detail) VALUES (%s, %s, %s, %s, %s)",
-        (actor, action, object_, address, Jsonb(dict(detail))),
-    )
+def as_groups(column: list[str] | None) -> Groups:
+    """Read a column of groups; NULL is no restriction."""
+    return None if column is None else frozenset(column)
 
 
-def _hash(token: str) -> bytes:
-    """SHA-256 is enough: the token is 256 random bits, nobody guesses it from its hash."""
+def hash_token(token: str) -> bytes:
+    """Return what is stored of a token. SHA-256 is enough: nobody guesses its 256 random bits from the hash."""
     return hashlib.sha256(token.encode()).digest()
 
 

@@ -121,14 +121,30 @@ async def read_births(connection: AsyncConnection[Any], item_ids: Collection[int
 
 
 async def search_items(
-    connection: AsyncConnection[Any], *, host: str | None, search: str, after_id: int, limit: int
+    connection: AsyncConnection[Any],
+    *,
+    host: str | None,
+    search: str,
+    after_id: int,
+    limit: int,
+    only_hosts: Collection[str] | None = None,
 ) -> list[Item]:
-    """Return at most `limit` items with an id above `after_id`, of one host or all, whose key contains `search`."""
+    """Return at most `limit` items with an id above `after_id`, of one host or all, whose key contains `search`.
+
+    Of those only the ones on hosts whose names are in `only_hosts`.
+    """
     async with connection.cursor(row_factory=class_row(Item)) as cursor:
         await cursor.execute(
             SELECT_ITEMS
             + """ WHERE i.id > %(after)s AND (%(host)s::text IS NULL OR h.name = %(host)s)
+            AND (%(only_hosts)s::text[] IS NULL OR h.name = ANY (%(only_hosts)s::text[]))
             AND strpos(lower(i.key), lower(%(search)s)) > 0 ORDER BY i.id LIMIT %(limit)s""",
-            {"after": after_id, "host": host, "search": search, "limit": limit},
+            {
+                "after": after_id,
+                "host": host,
+                "search": search,
+                "limit": limit,
+                "only_hosts": None if only_hosts is None else list(only_hosts),
+            },
         )
         return await cursor.fetchall()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg.rows import class_row
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from psycopg import AsyncConnection
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _HOSTS = """
 SELECT h.id, h.name, coalesce(i.items, 0) AS items, coalesce(p.problems, '{}') AS problems,
        ARRAY(SELECT jsonb_array_elements_text(d.body -> 'templates')) AS templates,
+       ARRAY(SELECT jsonb_array_elements_text(d.body -> 'groups')) AS groups,
        coalesce(
            (SELECT max(b.last_at) FROM source s CROSS JOIN LATERAL (
                 SELECT last_at FROM history_batch
@@ -31,7 +33,7 @@ LEFT JOIN (
     SELECT host_id, jsonb_object_agg(severity, n) AS problems
     FROM (SELECT host_id, severity, count(*) AS n FROM problem WHERE resolved_at IS NULL GROUP BY host_id, severity) c
     GROUP BY host_id) p ON p.host_id = h.id
-WHERE %(name)s::text IS NULL OR h.name = %(name)s
+WHERE (%(name)s::text IS NULL OR h.name = %(name)s) AND (%(only)s::text[] IS NULL OR h.name = ANY (%(only)s::text[]))
 ORDER BY h.name LIMIT %(limit)s
 """
 _HEARD = """
@@ -76,6 +78,7 @@ class HostRow:
     items: int
     problems: dict[str, int]
     templates: list[str]
+    groups: list[str]
     last_at: datetime | None
 
 
@@ -91,11 +94,16 @@ class StoreFacts:
 
 
 async def read_host_rows(
-    connection: AsyncConnection[Any], *, name: str | None = None, limit: int = 10_000
+    connection: AsyncConnection[Any],
+    *,
+    name: str | None = None,
+    only: Collection[str] | None = None,
+    limit: int = 10_000,
 ) -> list[HostRow]:
-    """Return hosts by name: all, or the one called `name`."""
+    """Return hosts by name: all, or the one called `name`; of those only the ones whose names are in `only`."""
+    parameters = {"name": name, "only": None if only is None else list(only), "limit": limit}
     async with connection.cursor(row_factory=class_row(HostRow)) as cursor:
-        return await (await cursor.execute(_HOSTS, {"name": name, "limit": limit})).fetchall()
+        return await (await cursor.execute(_HOSTS, parameters)).fetchall()
 
 
 async def read_seconds_since_heard(connection: AsyncConnection[Any]) -> float | None:

@@ -55,7 +55,8 @@ FROM told JOIN resolved ON resolved.id = told.problem_id
 """
 SELECT_PROBLEMS = """
 SELECT p.id, p.trigger_id, t.template, t.name AS trigger, p.host_id, h.name AS host, p.parameter, p.severity, p.name,
-       p.value, p.unit, p.items, p.opened_at, p.opened_stored_at, p.resolved_at
+       p.value, p.unit, p.items, p.opened_at, p.opened_stored_at, p.resolved_at, p.acknowledged_at, p.acknowledged_by,
+       p.acknowledgement_note
 FROM problem p JOIN trigger t ON t.id = p.trigger_id JOIN host h ON h.id = p.host_id
 """
 
@@ -114,14 +115,21 @@ class Problem:
     opened_at: datetime
     opened_stored_at: datetime
     resolved_at: datetime | None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str | None = None
+    acknowledgement_note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemFilter:
-    """Which problems to read, newest first: `state` "open", "resolved" or "all"; `before_id` goes on from a page."""
+    """Which problems to read, newest first: `state` "open", "resolved" or "all"; `before_id` goes on from a page.
+
+    `only_hosts` leaves out those of all other hosts.
+    """
 
     state: str = "open"
     host: str | None = None
+    only_hosts: Collection[str] | None = None
     severities: Collection[str] | None = None
     before_id: int | None = None
     limit: int = 100
@@ -176,12 +184,14 @@ async def read_problems(connection: AsyncConnection[Any], wanted: ProblemFilter)
             + """
             WHERE (%(state)s = 'all' OR (p.resolved_at IS NULL) = (%(state)s = 'open'))
               AND (%(host)s::text IS NULL OR h.name = %(host)s)
+              AND (%(only_hosts)s::text[] IS NULL OR h.name = ANY (%(only_hosts)s::text[]))
               AND (%(severities)s::text[] IS NULL OR p.severity = ANY (%(severities)s::text[]))
               AND (%(before)s::int8 IS NULL OR p.id < %(before)s)
             ORDER BY p.id DESC LIMIT %(limit)s""",
             {
                 "state": wanted.state,
                 "host": wanted.host,
+                "only_hosts": None if wanted.only_hosts is None else list(wanted.only_hosts),
                 "severities": None if wanted.severities is None else list(wanted.severities),
                 "before": wanted.before_id,
                 "limit": wanted.limit,

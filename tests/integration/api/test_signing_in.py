@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 async def test_the_right_password_opens_a_session(site: Site) -> None:
     assert await site.sign_in() == 200
-    assert await site.get("/session") == {"user": USER, "role": "administrator"}
+    who = await site.get("/session")
+    assert who == {"user": USER, "full_name": "", "role": "administrator", "groups": None}
 
 
 async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(site: Site) -> None:
