@@ -29,7 +29,7 @@ class Catalogue:
     refused: tuple[Refused, ...]
 
     def newest(self, at: datetime | None = None) -> RestorePoint:
-        """Return the newest point that can be restored, at or before `at`. Raises NoRestorePoint saying which there are."""
+        """Return the newest point that can be restored, at or before `at`. Raises NoRestorePoint naming those near."""
         raise NotImplementedError
 
 

@@ -72,6 +72,13 @@ class KeyBusy(BackupError):
     meaning = "a key is there already, or the key folder cannot be used"
 
 
+class KeyForbidden(BackupError):
+    """A secret key was offered to a machine that must not hold it."""
+
+    exit_code = 17
+    meaning = "a secret key was offered to a machine that must never hold it"
+
+
 class TargetAway(BackupError):
     """The target does not answer, or answers with a fault of its own: trying again later may help."""
 

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import re
+import stat
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from backup.errors import (
+    KeyBusy,
+    KeyExpired,
+    KeyForbidden,
+    KeyMissing,
+    PassphraseMissing,
+    SignatureBad,
+)
+from backup.keys.gpg import TIME_LIMIT_SECONDS, Gpg, check_room, end_agent, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
     from pathlib import Path
+
+HOST_MARK: Final = "watchkeep host"
+STATION_MARK: Final = "watchkeep station"
+_HOST_NAME: Final = re.compile(r"(\S+) \(" + HOST_MARK + r"\)")
+_LOCK: Final = "watchkeep.lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +43,16 @@ class Key:
     can_encrypt: bool
     can_sign: bool
 
+    @property
+    def host(self) -> str | None:
+        """The host it signs for; None when it is no host's signing key."""
+        match = _HOST_NAME.fullmatch(self.name)
+        return None if match is None else match[1]
+
+    def is_expired(self, now: datetime) -> bool:
+        """Whether it is past its expiry date."""
+        return self.expires_at is not None and self.expires_at <= now
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
@@ -35,50 +65,213 @@ class Verified:
 class KeyRing:
     """One GNUPGHOME. No call here ever prompts; each ends within 10 s or raises TimedOut.
 
-    A context manager: leaving it ends the gpg-agent of this home, so that no passphrase stays in memory.
+    A context manager: the last one to leave ends the gpg-agent of this home, so that no process stays behind. An
+    object may be used without entering it; then the agent stays until the next one leaves.
     """
 
     def __init__(self, home: Path, passphrase_file: Path) -> None:
         """Open a key folder. Raises KeyMissing when it is not there, KeyBusy when others may enter it."""
         self.home = home
         self.passphrase_file = passphrase_file
+        try:
+            mode = home.stat().st_mode
+        except OSError as error:
+            raise KeyMissing(f"the key folder {home} is not there; make keys with: bkp key make") from error
+        if stat.S_IMODE(mode) & 0o077:
+            raise KeyBusy(f"others may enter the key folder {home}; make it private: chmod 700 {home}")
+        check_room(home)
+        self._gpg = Gpg(home)
+        self._lock: int | None = None
+
+    def __enter__(self) -> Self:
+        self._lock = os.open(self.home / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + TIME_LIMIT_SECONDS
+        while True:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # exclusive only while somebody ends the agent
+                return self
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    os.close(self._lock)
+                    self._lock = None
+                    raise KeyBusy(f"the key folder {self.home} is held by another process") from error
+                time.sleep(0.02)
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is None:
+            return
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass  # others are at work with this agent; the last of them ends it
+        else:
+            end_agent(self.home)
+        os.close(self._lock)
+        self._lock = None
 
     def keys(self) -> list[Key]:
         """Return every key, in the order of their making."""
-        raise NotImplementedError
+        secret = {found["fingerprint"] for found in self._gpg.ask(lambda: self._gpg.list_keys(secret=True))}
+        found = [_key(entry, secret) for entry in self._gpg.ask(self._gpg.list_keys)]
+        return sorted(found, key=lambda key: (key.made_at, key.fingerprint))
 
     def signing_key(self, now: datetime) -> Key:
-        """Return the one key that signs. Raises KeyMissing, KeyExpired."""
-        raise NotImplementedError
+        """Return the one key that signs: of several, the youngest. Raises KeyMissing, KeyExpired."""
+        found = [key for key in self.keys() if key.has_secret and key.can_sign and key.host is not None]
+        if not found:
+            raise KeyMissing(f"there is no signing key in {self.home}; make one with: bkp key make host")
+        key = found[-1]
+        if key.is_expired(now):
+            raise KeyExpired(
+                f"{_described(key)} expired at {key.expires_at}; make a new one: bkp key make host --renew"
+            )
+        return key
 
     def recipients(self, wanted: tuple[str, ...], now: datetime) -> list[Key]:
         """Return the keys to encrypt to: `wanted`, or all that encrypt. Raises KeyMissing, KeyExpired naming them."""
-        raise NotImplementedError
+        able = {key.fingerprint: key for key in self.keys() if key.can_encrypt}
+        lost = [fingerprint for fingerprint in wanted if fingerprint not in able]
+        if lost or not able:
+            what = f"the encryption key {lost[0]}" if lost else "an encryption key"
+            raise KeyMissing(f"{what} is not in {self.home}; bring the station's public key: bkp key import FILE")
+        chosen = [able[fingerprint] for fingerprint in wanted] or list(able.values())
+        expired = [key for key in chosen if key.is_expired(now)]
+        if expired:
+            raise KeyExpired(
+                f"{_described(expired[0])} expired at {expired[0].expires_at}; bring a newer public key of the station"
+            )
+        return chosen
 
     def decryption_keys(self) -> list[Key]:
         """Return the keys that decrypt. Raises KeyMissing when there is none. An expired one still decrypts."""
-        raise NotImplementedError
+        found = [key for key in self.keys() if key.has_secret and key.can_encrypt]
+        if not found:
+            raise KeyMissing(
+                f"there is no decryption key in {self.home}; bring it from its sheet: bkp key import SHEET"
+            )
+        return found
 
     def signers(self) -> Mapping[str, frozenset[str]]:
-        """Return for each host the fingerprints trusted to sign for it (user id "HOST (watchkeep host) …")."""
-        raise NotImplementedError
+        """Return for each host the fingerprints trusted to sign for it (user id "HOST (watchkeep host)")."""
+        found: dict[str, frozenset[str]] = {}
+        for key in self.keys():
+            if key.host is not None and key.can_sign:
+                found[key.host] = found.get(key.host, frozenset()) | {key.fingerprint}
+        return found
 
     def passphrase(self) -> str:
         """Return the passphrase. Raises PassphraseMissing."""
-        raise NotImplementedError
+        path = self.passphrase_file
+        try:
+            mode = path.stat().st_mode
+            first = path.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PassphraseMissing(f"the passphrase file {path} cannot be read: {error}") from error
+        if stat.S_IMODE(mode) & 0o077:
+            raise PassphraseMissing(f"others may read the passphrase file {path}; make it private: chmod 600 {path}")
+        if not first:
+            raise PassphraseMissing(f"the passphrase file {path} is empty; its first line has to open the key")
+        return first
 
     def check_passphrase(self, key: Key) -> None:
         """Return when the passphrase opens the key's secret. Raises PassphraseMissing, PassphraseWrong, KeyMissing."""
-        raise NotImplementedError
+        self.export_secret(key)
+
+    def export_secret(self, key: Key) -> str:
+        """Return the secret key as armoured text, still locked by its passphrase. Raises as `check_passphrase`."""
+        if not key.has_secret:
+            raise KeyMissing(f"the secret of {_described(key)} is not in {self.home}")
+        passphrase = self.passphrase()
+        gpg = self._gpg
+        text = gpg.ask(lambda: gpg.export_keys(key.fingerprint, secret=True, passphrase=passphrase))
+        if not text:
+            raise trouble(gpg.last_words, f"opening {_described(key)}")
+        return str(text)
+
+    def export_public(self, key: Key) -> str:
+        """Return the public key as armoured text."""
+        text = self._gpg.ask(lambda: self._gpg.export_keys(key.fingerprint))
+        if not text:
+            raise KeyMissing(f"{_described(key)} is not in {self.home}")
+        return str(text)
+
+    def bring(self, armoured: str, *, may_be_secret: bool) -> list[Key]:
+        """Take the keys of an armoured text in; return them as the ring has them now.
+
+        Raises KeyMissing when it has none, KeyForbidden when it has a secret key and the ring's role must not.
+        """
+        found = _scan(self._gpg, armoured)
+        if not found:
+            raise KeyMissing("there is no OpenPGP key in that file")
+        if any(entry["type"] == "sec" for entry in found) and not may_be_secret:
+            raise KeyForbidden(
+                "that file has a secret key: bring only the public key here (bkp key export at its home)"
+            )
+        before = {entry["fingerprint"] for entry in found}
+        passphrase = self.passphrase() if may_be_secret and self.passphrase_file.exists() else None
+        result = self._gpg.ask(lambda: self._gpg.import_keys(armoured, passphrase=passphrase))
+        if not result.fingerprints:
+            raise trouble(str(result.stderr), "importing")
+        return [key for key in self.keys() if key.fingerprint in before]
 
     def clear_sign(self, text: str, key: Key) -> str:
         """Return `text` clear-signed by `key`. Raises PassphraseWrong, KeyExpired, EngineFailed."""
-        raise NotImplementedError
+        passphrase = self.passphrase()
+        gpg = self._gpg
+        signed = gpg.ask(lambda: gpg.sign(text, keyid=key.fingerprint, passphrase=passphrase, clearsign=True))
+        if not signed:
+            raise trouble(str(signed.stderr), f"signing with {_described(key)}")
+        return str(signed)
 
     def verify(self, signed: str) -> Verified:
-        """Return the signed text and who signed it. Raises SignatureBad, also when the key is not in this ring."""
-        raise NotImplementedError
+        """Return the signed text and who signed it. Raises SignatureBad, also when the key is not in this ring.
+
+        The text is what gpg says was signed, not what stands in the file around the signature. A signature made
+        before its key expired still holds; a revoked key's does not.
+        """
+        result = self._gpg.ask(lambda: self._gpg.decrypt(signed, passphrase=None))
+        status = str(result.stderr)
+        valid = re.findall(r"^\[GNUPG:\] VALIDSIG (.*)$", status, re.MULTILINE)
+        good = re.findall(r"^\[GNUPG:\] (GOODSIG|EXPSIG|EXPKEYSIG|REVKEYSIG|BADSIG|ERRSIG) ", status, re.MULTILINE)
+        if len(valid) != 1 or good not in (["GOODSIG"], ["EXPKEYSIG"]):
+            why = {"BADSIG": "it was changed after it was signed", "ERRSIG": "its signer is not known here"}
+            raise SignatureBad(
+                why.get(good[0], f"gpg says {good[0]}") if len(good) == 1 else "it has no valid signature"
+            )
+        return Verified(text=bytes(result.data).decode("utf-8"), signer=valid[0].split()[-1])
+
+    def make(self, parameters: str, name: str) -> Key:
+        """Make a key pair from gpg's batch `parameters`; return it. Raises EngineFailed."""
+        made = self._gpg.ask(lambda: self._gpg.gen_key(parameters))
+        found = [key for key in self.keys() if key.fingerprint == str(made.fingerprint)]
+        if not found:
+            raise trouble(str(made.stderr), f"making the key pair {name!r}")
+        return found[0]
 
     def environment(self) -> dict[str, str]:
         """Return what duplicity needs to use this ring: GNUPGHOME, PASSPHRASE, SIGN_PASSPHRASE (always, even empty)."""
-        raise NotImplementedError
+        passphrase = self.passphrase()
+        return {"GNUPGHOME": str(self.home), "PASSPHRASE": passphrase, "SIGN_PASSPHRASE": passphrase}
+
+
+def _scan(gpg: Gpg, armoured: str) -> list[dict[str, Any]]:
+    return [dict(entry) for entry in gpg.ask(lambda: gpg.scan_keys_mem(armoured))]
+
+
+def _described(key: Key) -> str:
+    return f"the key {key.name!r} ({key.fingerprint[-16:]})"
+
+
+def _key(entry: Mapping[str, Any], secret: set[str]) -> Key:
+    parts = [entry, *entry.get("subkey_info", {}).values()]
+    ends = [int(part["expires"]) for part in parts if part.get("expires")]
+    abilities = "".join(str(part.get("cap", "")) for part in parts)
+    return Key(
+        fingerprint=str(entry["fingerprint"]),
+        name=str(entry["uids"][0]) if entry["uids"] else "",
+        made_at=datetime.fromtimestamp(int(entry["date"]), UTC),
+        expires_at=datetime.fromtimestamp(min(ends), UTC) if ends else None,
+        has_secret=entry["fingerprint"] in secret,
+        can_encrypt="e" in abilities,
+        can_sign="s" in abilities,
+    )

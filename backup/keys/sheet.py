@@ -1,0 +1,154 @@
+"""The escrow sheet: a secret key on paper, that reads back by eye, by keyboard or by camera.
+
+Its text is the armoured secret key (locked by its passphrase) in numbered lines, each with a checksum of its own, so
+that a mistyped line is named. Around it stands what the finder has to know.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from backup.errors import KeyWrong
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backup.keys.ring import Key
+
+_LINE_LETTERS: Final = 40
+_GROUP: Final = 5
+_LINE: Final = re.compile(r"^\s*(\d{1,3})\s*:\s*([A-Za-z0-9+/= ]+?)\s*#\s*([0-9a-fA-F]{6})\s*$")
+_BEGIN: Final = "-----BEGIN PGP PRIVATE KEY BLOCK-----"
+_END: Final = "-----END PGP PRIVATE KEY BLOCK-----"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """What is printed. lines: the secret key's; its passphrase is not among them."""
+
+    key: Key
+    host: str
+    lines: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The whole sheet as plain text."""
+        expires = (
+            "never" if self.key.expires_at is None else f"{self.key.expires_at:%Y-%m-%d} (it decrypts afterwards too)"
+        )
+        return "\n".join(
+            [
+                "WATCHKEEP ESCROW SHEET: the secret key of the backups",
+                "",
+                f"Key          {self.key.name}",
+                f"Fingerprint  {spaced(self.key.fingerprint, 4)}",
+                f"Made         {self.key.made_at:%Y-%m-%d}   Expires  {expires}",
+                f"Printed at   {self.host}",
+                "",
+                *INSTRUCTIONS,
+                "",
+                "PASSPHRASE (write it here by hand, or keep it on another sheet elsewhere):",
+                "",
+                "    _____________________________________________",
+                "",
+                f"SECRET KEY, {len(self.lines)} lines (number: letters # checksum of the line; blanks do not count)",
+                "",
+                *self.lines,
+                "",
+            ]
+        )
+
+
+INSTRUCTIONS: Final = (
+    "Whoever has this sheet and the passphrase can read every backup; without both nobody can, we neither.",
+    "Keep it where a fire that takes the machines does not take it. The passphrase is not printed: it lies in the",
+    "file keys/station.passphrase of the restore station. Write it down below, or keep it apart from this sheet.",
+    "Back to a key: type the lines (or read the QR codes in order, one after the other) into a file, then",
+    "    bkp key import FILE          on a machine with a Watchkeep, which names a mistyped line; or by hand:",
+    "    strip number, checksum and blanks of each line, decode base64, give the result to: gpg --import",
+    "When the sheet is safe, say so on the restore station: bkp key confirm",
+)
+
+
+def draw_up(key: Key, armoured: str, host: str) -> Sheet:
+    """Return the sheet of an armoured secret key. Raises KeyWrong when the text is none."""
+    packets = base64.b64encode(_packets(armoured)).decode("ascii")
+    pieces = [packets[start : start + _LINE_LETTERS] for start in range(0, len(packets), _LINE_LETTERS)]
+    lines = [f"{number:3}: {spaced(piece, _GROUP)} # {_sum(number, piece)}" for number, piece in enumerate(pieces, 1)]
+    return Sheet(key=key, host=host, lines=tuple(lines))
+
+
+def read_sheet(text: str) -> str:
+    """Return the armoured secret key of a sheet's text, whatever stands around its lines, in any order.
+
+    Raises KeyWrong naming the lines that are mistyped, missing or there twice with different letters.
+    """
+    found: dict[int, str] = {}
+    wrong: set[int] = set()
+    for line in text.splitlines():
+        match = _LINE.match(line)
+        if match is None:
+            continue
+        number, piece = int(match[1]), match[2].replace(" ", "")
+        if _sum(number, piece) != match[3].lower() or found.get(number, piece) != piece:
+            wrong.add(number)
+        found[number] = piece
+    if not found:
+        raise KeyWrong("there is no line of an escrow sheet in that file (number: letters # checksum)")
+    missing = sorted(set(range(1, max(found) + 1)) - found.keys())
+    if wrong or missing:
+        faults = [f"line {number} is mistyped" for number in sorted(wrong)]
+        faults += [f"line {number} is missing" for number in missing]
+        raise KeyWrong("; ".join(faults))
+    try:
+        packets = base64.b64decode("".join(found[number] for number in sorted(found)), validate=True)
+    except binascii.Error as error:
+        raise KeyWrong("the last lines of the sheet are missing or mistyped") from error
+    return armour(packets)
+
+
+def is_sheet(text: str) -> bool:
+    """Whether a text has lines of a sheet."""
+    return any(_LINE.match(line) for line in text.splitlines())
+
+
+def armour(packets: bytes) -> str:
+    """Return OpenPGP packets of a secret key as armoured text (RFC 4880, section 6; without its optional checksum)."""
+    letters = base64.b64encode(packets).decode("ascii")
+    body = [letters[start : start + 64] for start in range(0, len(letters), 64)]
+    return "\n".join([_BEGIN, "", *body, _END, ""])
+
+
+def spaced(text: str, size: int) -> str:
+    """Return `text` in groups of `size` letters."""
+    return " ".join(text[start : start + size] for start in range(0, len(text), size))
+
+
+def qr_texts(sheet: Sheet, lines_each: int = 8) -> Sequence[str]:
+    """Return what each QR code of the sheet says: some of its lines, so that read in any order they make a sheet."""
+    return ["\n".join(sheet.lines[start : start + lines_each]) for start in range(0, len(sheet.lines), lines_each)]
+
+
+def _packets(armoured: str) -> bytes:
+    """Return the packets of an armoured key. Raises KeyWrong."""
+    lines = armoured.strip().splitlines()
+    if not lines or lines[0].strip() != _BEGIN or lines[-1].strip() != _END or "" not in lines:
+        raise KeyWrong("that is no armoured secret key")
+    body = [line for line in lines[lines.index("") + 1 : -1] if not line.startswith("=")]
+    return base64.b64decode("".join(body))
+
+
+def _sum(number: int, piece: str) -> str:
+    """Return the checksum of a line: CRC-24 of RFC 4880, over number and letters, six hex digits."""
+    crc = 0xB704CE
+    for byte in f"{number}:{piece}".encode("ascii"):
+        crc ^= byte << 16
+        for _ in range(8):
+            crc <<= 1
+            if crc & 0x1000000:
+                crc ^= 0x1864CFB
+    return f"{crc & 0xFFFFFF:06x}"
