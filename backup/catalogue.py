@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from backup.errors import KeyMissing, NoRestorePoint, ObjectMissing, SignatureBad
+from backup.manifest import read_manifest
+from backup.model import Kind, RestorePoint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from backup.keys.ring import KeyRing
-    from backup.model import Place, RestorePoint
+    from backup.model import Manifest, Place
     from backup.targets.contract import Target
+
+MANIFEST_ENDING: Final = ".json.asc"
+_MANIFEST_LIMIT_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +38,14 @@ class Catalogue:
 
     def newest(self, at: datetime | None = None) -> RestorePoint:
         """Return the newest point that can be restored, at or before `at`. Raises NoRestorePoint naming those near."""
-        raise NotImplementedError
+        whole = [point for point in self.points if point.broken is None]
+        fitting = [point for point in whole if at is None or point.at <= at]
+        if fitting:
+            return fitting[-1]
+        if whole:
+            raise NoRestorePoint(f"there is no restore point at or before {at}; the first is of {whole[0].at}")
+        refused = f"; {len(self.refused)} manifests do not count: {self.refused[0].why}" if self.refused else ""
+        raise NoRestorePoint(f"there is no restore point{refused}")
 
 
 def read_catalogue(target: Target, place: Place, ring: KeyRing) -> Catalogue:
@@ -40,4 +55,62 @@ def read_catalogue(target: Target, place: Place, ring: KeyRing) -> Catalogue:
     (`KeyRing.signers`), and host, set and file name agree with where it lies. Anything else is named in `refused`.
     Raises what the target raises; KeyMissing when the ring holds no signer for that host at all.
     """
-    raise NotImplementedError
+    trusted = ring.signers().get(place.host, frozenset())
+    if not trusted:
+        raise KeyMissing(
+            f"no key here is trusted to sign for host {place.host!r}; bring its public key: bkp key import"
+        )
+    found: list[Manifest] = []
+    refused: list[Refused] = []
+    for name in sorted(target.files(place.points)):
+        try:
+            found.append(_read(target, place, name, ring, trusted))
+        except (SignatureBad, ObjectMissing) as error:
+            refused.append(Refused(name=name, why=f"{name}: {error}"))
+    return Catalogue(points=tuple(_link(found)), refused=tuple(refused))
+
+
+def _read(target: Target, place: Place, name: str, ring: KeyRing, trusted: frozenset[str]) -> Manifest:
+    if not name.endswith(MANIFEST_ENDING):
+        raise SignatureBad("it is no manifest")
+    pieces: list[bytes] = []
+    size = 0
+    for piece in target.read(f"{place.points}/{name}"):
+        pieces.append(piece)
+        size += len(piece)
+        if size > _MANIFEST_LIMIT_BYTES:
+            raise SignatureBad("it is larger than any manifest")
+    try:
+        signed = b"".join(pieces).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SignatureBad("it is no text") from error
+    verified = ring.verify(signed)
+    if verified.signer not in trusted:
+        raise SignatureBad(f"it is signed by {verified.signer}, which may not sign for host {place.host!r}")
+    manifest = read_manifest(verified.text)
+    if (manifest.host, manifest.set, manifest.name) != (place.host, place.set, name):
+        raise SignatureBad(
+            f"it speaks of {manifest.host}/{manifest.set} {manifest.name}: it was put here from elsewhere"
+        )
+    if manifest.signer != verified.signer:
+        raise SignatureBad(f"it names the signer {manifest.signer}, but {verified.signer} signed it")
+    return manifest
+
+
+def _link(manifests: Iterable[Manifest]) -> list[RestorePoint]:
+    """Return the restore points, oldest first; each says when a link between it and its full is missing."""
+    points: dict[str, RestorePoint] = {}
+    for manifest in sorted(manifests, key=lambda manifest: manifest.at):
+        points[manifest.name] = RestorePoint(manifest=manifest, broken=_break(manifest, points))
+    return list(points.values())
+
+
+def _break(manifest: Manifest, older: dict[str, RestorePoint]) -> str | None:
+    if manifest.kind is Kind.FULL:
+        return None
+    before = older.get(manifest.previous or "")
+    if before is None:
+        return f"the manifest of the run before, {manifest.previous}, is missing or does not count"
+    if (before.manifest.chain, before.manifest.position + 1) != (manifest.chain, manifest.position):
+        return f"it does not go on from {manifest.previous}"
+    return before.broken

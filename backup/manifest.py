@@ -2,17 +2,112 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from datetime import datetime
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from backup.model import Manifest
+from backup.errors import SignatureBad
+from backup.model import Counts, Kind, Manifest, Part, VolumeRecord, instant_name, read_instant
+
+FORM: Final = "watchkeep-backup-1"
 
 
 def write_manifest(manifest: Manifest) -> str:
-    """Return a manifest as JSON, one line a value, ending in a newline; the same manifest gives the same text."""
-    raise NotImplementedError
+    """Return a manifest as JSON, ending in a newline; the same manifest gives the same text."""
+    table: dict[str, Any] = {
+        "form": FORM,
+        "host": manifest.host,
+        "set": manifest.set,
+        "due_at": manifest.due_at.isoformat(),
+        "at": instant_name(manifest.at),
+        "finished_at": manifest.finished_at.isoformat(),
+        "kind": manifest.kind.value,
+        "reason": manifest.reason,
+        "chain": manifest.chain,
+        "position": manifest.position,
+        "previous": manifest.previous,
+        "source": manifest.source,
+        "recipients": list(manifest.recipients),
+        "signer": manifest.signer,
+        "counts": {
+            "entries": manifest.counts.entries,
+            "bytes": manifest.counts.bytes,
+            "changed_bytes": manifest.counts.changed_bytes,
+            "unreadable": manifest.counts.unreadable,
+            "unreadable_names": list(manifest.counts.unreadable_names),
+        },
+        "consistency": dict(manifest.consistency),
+        "software": dict(manifest.software),
+        "volumes": [
+            {
+                "name": volume.name,
+                "part": volume.part.value,
+                "size_bytes": volume.size_bytes,
+                "sha256": volume.sha256,
+                "sha1": volume.sha1,
+            }
+            for volume in manifest.volumes
+        ],
+    }
+    return json.dumps(table, indent=1, ensure_ascii=True) + "\n"
 
 
 def read_manifest(text: str) -> Manifest:
     """Return the manifest of a text. Raises SignatureBad naming what is wrong: it was signed, but is none of ours."""
-    raise NotImplementedError
+    try:
+        table = json.loads(text)
+        if table["form"] != FORM:
+            raise SignatureBad(f"its form is {table['form']!r}, not {FORM!r}; is it of a newer Watchkeep?")
+        return _read(table)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SignatureBad(f"it is no manifest: {type(error).__name__} {error}") from error
+
+
+def _read(table: dict[str, Any]) -> Manifest:
+    counts = table["counts"]
+    previous = table["previous"]
+    return Manifest(
+        host=str(table["host"]),
+        set=str(table["set"]),
+        due_at=_instant(table["due_at"]),
+        at=read_instant(table["at"]),
+        finished_at=_instant(table["finished_at"]),
+        kind=Kind(table["kind"]),
+        reason=str(table["reason"]),
+        chain=instant_name(read_instant(table["chain"])),  # it becomes part of a path: nothing but an instant
+        position=int(table["position"]),
+        previous=None if previous is None else str(previous),
+        source=str(table["source"]),
+        recipients=tuple(str(each) for each in table["recipients"]),
+        signer=str(table["signer"]),
+        counts=Counts(
+            entries=int(counts["entries"]),
+            bytes=int(counts["bytes"]),
+            changed_bytes=int(counts["changed_bytes"]),
+            unreadable=int(counts["unreadable"]),
+            unreadable_names=tuple(str(name) for name in counts["unreadable_names"]),
+        ),
+        consistency=dict(table["consistency"]),
+        software={str(name): str(version) for name, version in table["software"].items()},
+        volumes=tuple(_read_volume(volume) for volume in table["volumes"]),
+    )
+
+
+def _read_volume(table: dict[str, Any]) -> VolumeRecord:
+    name = str(table["name"])
+    if not name.startswith("duplicity-") or "/" in name:
+        raise ValueError(f"{name!r} is no file of duplicity's")
+    return VolumeRecord(
+        name=name,
+        part=Part(table["part"]),
+        size_bytes=int(table["size_bytes"]),
+        sha256=str(table["sha256"]),
+        sha1=None if table["sha1"] is None else str(table["sha1"]),
+    )
+
+
+def _instant(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return at

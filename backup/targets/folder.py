@@ -1,0 +1,156 @@
+"""A folder as a target: a disk, or whatever the system has mounted there."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from backup.errors import ConfigInvalid, ObjectMissing, TargetAway, TargetFull, TargetRefused
+from backup.targets.contract import Stat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from backup.errors import BackupError
+    from backup.settings import TargetSettings
+
+_PIECE_BYTES: Final = 1 << 20
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_HALF: Final = ".half"  # the ending of a file that is being written; never listed
+
+
+class FolderTarget:
+    """Files below one folder."""
+
+    def __init__(self, settings: TargetSettings) -> None:
+        """Remember where. Raises ConfigInvalid."""
+        if settings.folder is None:
+            raise ConfigInvalid(f"target {settings.name!r} has no folder")
+        self.name = settings.name
+        self._root = settings.folder
+
+    def reach(self) -> None:
+        """Return when the folder can be entered; makes it when it is missing and its parent is there.
+
+        The parent must be there: a disk that is not mounted is not to become a folder on the system's own disk.
+        """
+        try:
+            self._root.mkdir(mode=0o700, exist_ok=True)
+            os.listdir(self._root)  # noqa: PTH208 - whether it can be listed is all we ask
+        except OSError as error:
+            raise _fault(error, self._root) from error
+
+    def files(self, folder: str) -> Mapping[str, int]:
+        """Return the files directly in a folder: name to bytes."""
+        found: dict[str, int] = {}
+        try:
+            with os.scandir(self._root / folder) as entries:
+                for entry in entries:
+                    if entry.is_file(follow_symlinks=False) and not entry.name.endswith(_HALF):
+                        found[entry.name] = entry.stat(follow_symlinks=False).st_size
+        except FileNotFoundError:
+            self._demand_root()
+        except OSError as error:
+            raise _fault(error, self._root / folder) from error
+        return found
+
+    def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders directly in a folder that hold anything, sorted."""
+        try:
+            with os.scandir(self._root / folder) as entries:
+                names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+            return sorted(name for name in names if any((self._root / folder / name).iterdir()))
+        except FileNotFoundError:
+            self._demand_root()
+            return []
+        except OSError as error:
+            raise _fault(error, self._root / folder) from error
+
+    def stat(self, name: str) -> Stat:
+        """Return a file's size."""
+        try:
+            return Stat(size_bytes=(self._root / name).stat().st_size)
+        except OSError as error:
+            raise _fault(error, self._root / name) from error
+
+    def read(self, name: str) -> Iterator[bytes]:
+        """Yield a file's bytes."""
+        try:
+            with (self._root / name).open("rb", buffering=0) as file:
+                while piece := file.read(_PIECE_BYTES):
+                    yield piece
+        except OSError as error:
+            raise _fault(error, self._root / name) from error
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put a file, whole or not at all, durable on return."""
+        path = self._root / name
+        half = path.with_name(f"{path.name}.{os.getpid()}{_HALF}")
+        self._demand_root()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with half.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            half.replace(path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            half.unlink(missing_ok=True)
+            raise _fault(error, path) from error
+
+    def delete(self, name: str) -> None:
+        """Remove a file, and the folder it was in when that is empty then."""
+        path = self._root / name
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _fault(error, path) from error
+        try:
+            path.parent.rmdir()
+        except OSError:
+            return  # not empty, or gone: both are as they should be
+
+    def url(self, folder: str) -> str:
+        """Return duplicity's name of a folder; made here, because duplicity makes no parents."""
+        path = self._root / folder
+        self._demand_root()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _fault(error, path) from error
+        return "file://" + quote(str(path.absolute()))
+
+    def environment(self) -> Mapping[str, str]:
+        """Return nothing: a folder needs no credentials."""
+        return {}
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _demand_root(self) -> None:
+        if not self._root.is_dir():
+            raise TargetAway(f"the folder {self._root} of target {self.name!r} is not there; is its disk mounted?")
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fault(error: OSError, path: Path) -> BackupError:
+    words = f"{path}: {error.strerror}"
+    if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
+        return ObjectMissing(words)
+    if error.errno in _FULL:
+        return TargetFull(f"{words}; make room or prune old backups")
+    if error.errno in _REFUSED:
+        return TargetRefused(f"{words}; may this user write there?")
+    return TargetAway(words)

@@ -1,0 +1,188 @@
+"""A container of OpenStack Swift as a target, logging in with auth version 1 (ACCOUNT:USER and a key)."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from swiftclient import client  # type: ignore[import-untyped] # it ships no types
+
+from backup.errors import (
+    ConfigInvalid,
+    ObjectMissing,
+    TargetAway,
+    TargetDiffers,
+    TargetFull,
+    TargetRefused,
+)
+from backup.targets.contract import Stat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from backup.errors import (
+        BackupError,
+    )
+    from backup.settings import TargetSettings
+
+_PIECE_BYTES: Final = 1 << 20
+_RETRIES: Final = 2  # of a request that met no answer or a 5xx; the whole stays below a minute at the usual timeout
+_NOT_FOUND: Final = 404
+_REFUSED: Final = frozenset({401, 403, 405})
+_FULL: Final = frozenset({413, 507})
+
+# swiftclient logs whole requests, the token among them, and every 404 it was asked about.
+logging.getLogger("swiftclient").setLevel(logging.CRITICAL)
+
+
+class SwiftTarget:
+    """Objects of one container; a folder is what stands before a slash."""
+
+    def __init__(self, settings: TargetSettings) -> None:
+        """Read the key file; connects at the first call. Raises ConfigInvalid."""
+        if (
+            settings.auth_url is None
+            or settings.user is None
+            or settings.key_file is None
+            or settings.container is None
+        ):
+            raise ConfigInvalid(f"target {settings.name!r} lacks settings of a Swift")
+        self.name = settings.name
+        self._container = settings.container
+        self._url, self._user, self._key = settings.auth_url, settings.user, _first_line(settings.key_file)
+        self._connection = client.Connection(
+            authurl=self._url,
+            user=self._user,
+            key=self._key,
+            auth_version="1",
+            timeout=settings.timeout.total_seconds(),
+            retries=_RETRIES,
+            starting_backoff=0.5,
+            max_backoff=2,
+        )
+
+    def reach(self) -> None:
+        """Return when Swift knows us and the container is there; makes it when it is missing."""
+        try:
+            self._ask("", lambda swift: swift.head_container(self._container))
+        except ObjectMissing:
+            self._ask("", lambda swift: swift.put_container(self._container))
+
+    def files(self, folder: str) -> Mapping[str, int]:
+        """Return the objects directly in a folder: name to bytes."""
+        prefix = f"{folder}/"
+        found = self._listing(prefix)
+        return {str(entry["name"])[len(prefix) :]: int(entry["bytes"]) for entry in found if "name" in entry}
+
+    def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders directly in a folder, sorted."""
+        prefix = f"{folder}/"
+        found = self._listing(prefix)
+        return sorted(str(entry["subdir"])[len(prefix) : -1] for entry in found if "subdir" in entry)
+
+    def stat(self, name: str) -> Stat:
+        """Return an object's size and MD5 (its ETag, unless it is a large object of segments)."""
+        headers = self._ask(name, lambda swift: swift.head_object(self._container, name))
+        is_whole = "x-static-large-object" not in headers and "x-object-manifest" not in headers
+        etag = str(headers.get("etag", "")).strip('"')
+        return Stat(size_bytes=int(headers["content-length"]), md5=etag if is_whole and etag else None)
+
+    def read(self, name: str) -> Iterator[bytes]:
+        """Yield an object's bytes; one that is cut short on its way raises TargetAway."""
+        headers, body = self._ask(
+            name, lambda swift: swift.get_object(self._container, name, resp_chunk_size=_PIECE_BYTES)
+        )
+        expected, got = int(headers["content-length"]), 0
+        try:
+            for piece in body:
+                got += len(piece)
+                yield piece
+        except (client.ClientException, OSError) as error:
+            raise self._fault(error, name) from error
+        if got != expected:
+            raise TargetAway(f"{self._container}/{name}: {got} of {expected} bytes came")
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put an object and look whether it is there as it was sent: a lost PUT does not pass."""
+        digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        etag = self._ask(
+            name, lambda swift: swift.put_object(self._container, name, contents=data, content_length=len(data))
+        )
+        found = self.stat(name)
+        if str(etag).strip('"') != digest or found.size_bytes != len(data) or found.md5 not in (None, digest):
+            raise TargetDiffers(f"{self._container}/{name} is not what was sent")
+
+    def delete(self, name: str) -> None:
+        """Remove an object; one that is not there is no error."""
+        try:
+            self._ask(name, lambda swift: swift.delete_object(self._container, name))
+        except ObjectMissing:
+            return
+
+    def url(self, folder: str) -> str:
+        """Return duplicity's name of a folder of the container."""
+        return f"swift://{self._container}/{folder}"
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the credentials as duplicity's Swift backend reads them.
+
+        It reads SWIFT_*; the library's other half, which it uses beside, reads ST_*: without them every volume waits
+        two minutes for a login that cannot succeed.
+        """
+        return {
+            "SWIFT_AUTHVERSION": "1",
+            "SWIFT_AUTHURL": self._url,
+            "SWIFT_USERNAME": self._user,
+            "SWIFT_PASSWORD": self._key,
+            "ST_AUTH": self._url,
+            "ST_USER": self._user,
+            "ST_KEY": self._key,
+        }
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self._connection.close()
+
+    def _listing(self, prefix: str) -> list[dict[str, Any]]:
+        try:
+            _, found = self._ask(
+                prefix,
+                lambda swift: swift.get_container(self._container, prefix=prefix, delimiter="/", full_listing=True),
+            )
+        except ObjectMissing:
+            return []
+        return list(found)
+
+    def _ask(self, name: str, question: Callable[[Any], Any]) -> Any:
+        try:
+            return question(self._connection)
+        except (client.ClientException, OSError) as error:
+            raise self._fault(error, name) from error
+
+    def _fault(self, error: Exception, name: str) -> BackupError:
+        place = f"{self._url} {self._container}/{name}".rstrip("/")
+        status = getattr(error, "http_status", None)
+        if not status:
+            words = str(getattr(error, "msg", "")) or type(error).__name__
+            if "Unauthorized" in words or "401" in words:  # a login that fails carries no status
+                return TargetRefused(f"{place}: the login is refused; are user and key right?")
+            return TargetAway(f"{place}: {words}")
+        if status == _NOT_FOUND:
+            return ObjectMissing(f"{place} is not there")
+        if status in _REFUSED:
+            return TargetRefused(f"{place}: refused with {status}; are user, key and rights right?")
+        if status in _FULL:
+            return TargetFull(f"{place}: no room, {status}; is there a quota?")
+        return TargetAway(f"{place}: Swift answered {status}")
+
+
+def _first_line(path: Path) -> str:
+    try:
+        line = path.read_text(encoding="utf-8").split("\n", 1)[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(f"the key file {path} cannot be read: {error}") from error
+    if not line:
+        raise ConfigInvalid(f"the key file {path} is empty")
+    return line
