@@ -86,6 +86,11 @@ async def run_agent(
             tasks.create_task(sampler.run(), name="sampler")
             tasks.create_task(publisher.run(), name="publisher")
             tasks.create_task(keep_synced(spool, clock), name="late fsync")
+            if settings.backup is not None:
+                from agent.backups import BackupKeeper  # noqa: PLC0415 - an agent without backups does without it
+
+                keeper = BackupKeeper(settings.backup, settings.data / "probes", clock)
+                tasks.create_task(keeper.run(), name="backups")
     finally:
         outbox.close()
         log.info("The agent has ended its boot", boot=outbox.boot, last=outbox.last_number)

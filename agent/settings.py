@@ -32,6 +32,12 @@ class AgentSettings:
             example='["/usr/lib/nagios/plugins"]',
         ),
     )
+    backup: Path | None = field(
+        default=None,
+        metadata=setting(
+            "backup.toml of this host: its sets are saved when they are due", example='"/etc/watchkeep/backup.toml"'
+        ),
+    )
     log: Literal["text", "json"] = field(default="text", metadata=setting("form of the log lines"))
     upstreams: tuple[UpstreamSettings, ...] = field(
         metadata=setting("collectors to deliver to, the preferred one first", check=check_some)
