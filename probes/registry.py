@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _PLACES: Final = {
     "agent": ("probes.agent", "read_agent"),
+    "backup": ("probes.backup", "read_backups"),
     "cpu": ("probes.cpu", "read_cpu"),
     "filesystems": ("probes.filesystems", "read_filesystems"),
     "log.file": ("probes.log_file", "read_log"),

@@ -1,0 +1,167 @@
+"""How this host's backups stand: what `bkp run` wrote down of each set, with ages as of now."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from core.config.reader import setting
+from probes.declaration import Failure, Item, ProbeFailedError, Reading, Visit, probe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SETS_FILE: Final = "backup-sets.json"
+MOST_SETS: Final = 200
+_MOST_BYTES: Final = 1 << 20
+OK, RUNNING, FAILED, NEVER = 0.0, 1.0, 2.0, 3.0
+_STATUS: Final = {"ok": OK, "running": RUNNING, "failed": FAILED, "killed": FAILED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameters:
+    """Where the states lie."""
+
+    folder: Path | None = field(
+        default=None, metadata=setting("folder of the state files; none: of the backups this agent runs")
+    )
+
+
+def _item(key: str, unit: str, description: str, kind: str = "number") -> Item:
+    return Item(key=f"backup.{key}", unit=unit, description=description, parameter="set", type=kind)
+
+
+_ITEMS = (
+    _item("status", "", "How the last run ended: 0 ok, 1 running, 2 failed, 3 never ran"),
+    _item("age_seconds", "s", "Age of the data of the last good backup"),
+    _item("overdue_seconds", "s", "How much older the last good backup is than its schedule wants"),
+    _item("size_bytes", "B", "What the last good backup saved, as it lay at its source"),
+    _item("shrunk_percent", "%", "How much less the last good backup saved than the most of the seven before it"),
+    _item("stored_bytes", "B", "What the last good backup added to its target"),
+    _item("duration_seconds", "s", "How long the last good backup took"),
+    _item("restore_points", "", "Instants that can be restored"),
+    _item("kind", "", "What the last good backup was: full or incremental", "text"),
+    _item("error", "", "Why the last run failed; empty when it did not", "text"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Set:
+    """A set to report; `period` and `since` are None where no schedule is known."""
+
+    name: str
+    period: timedelta | None = None
+    since: datetime | None = None
+
+
+@probe("backup", items=_ITEMS, parameters=Parameters, may_block=True)
+def read_backups(visit: Visit, parameters: Parameters) -> "Iterator[Reading | Failure]":
+    """Yield each set's figures; a broken state file is a failure that names it and hurts no other set."""
+    folder, sets = _known_sets(visit, parameters)
+    now = datetime.now(UTC)
+    for each in sets:
+        try:
+            yield from _readings(each, folder / f"{each.name}.json", now)
+        except ProbeFailedError as error:
+            yield Failure(str(error))
+
+
+def _known_sets(visit: Visit, parameters: Parameters) -> tuple[Path, list[_Set]]:
+    """Return the folder of states and the sets to report. Raises ProbeFailedError when this agent runs no backups."""
+    if parameters.folder is not None:
+        try:
+            names = sorted(file.stem for file in parameters.folder.iterdir() if file.suffix == ".json")
+        except OSError as error:
+            raise ProbeFailedError(f"{parameters.folder}: {error.strerror}") from error
+        return parameters.folder, [_Set(name=name) for name in names[:MOST_SETS]]
+    listed = None if visit.folder is None else visit.folder / SETS_FILE
+    if listed is None or not listed.exists():
+        raise ProbeFailedError(
+            "no backups are known here: name backup.toml as `backup` in the agent's configuration, or give this probe"
+            " the parameter folder"
+        )
+    table = _read(listed)
+    try:
+        sets = [
+            _Set(
+                name=str(entry["name"]),
+                period=None if entry["period_seconds"] is None else timedelta(seconds=entry["period_seconds"]),
+                since=datetime.fromisoformat(entry["since"]),
+            )
+            for entry in table["sets"]
+        ]
+        return Path(table["state"]), sets[:MOST_SETS]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProbeFailedError(f"{listed}: cannot be understood ({error!r})") from error
+
+
+def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
+    state = _read(file) if file.exists() else {}
+    last, good = _run(state, "last_run", file), _run(state, "last_good", file)
+    try:
+        yield Reading("backup.status", NEVER if last is None else _STATUS[last["status"]], each.name)
+        saved_at = None if good is None else _instant(good.get("at") or good["started_at"])
+        yield from _ages(each, saved_at, now)
+        if good is not None:
+            for item, name in (
+                ("size_bytes", "source_bytes"),
+                ("stored_bytes", "stored_bytes"),
+                ("duration_seconds", "duration_seconds"),
+            ):
+                if good.get(name) is not None:
+                    yield Reading(f"backup.{item}", float(good[name]), each.name)
+            usual = state.get("usual_bytes")
+            if usual and good.get("source_bytes") is not None:
+                shrunk = 100.0 * (1.0 - good["source_bytes"] / usual)
+                yield Reading("backup.shrunk_percent", max(0.0, shrunk), each.name)
+            if good.get("kind"):
+                yield Reading("backup.kind", str(good["kind"]), each.name)
+        points = state.get("restore_points")
+        if points is not None:
+            yield Reading("backup.restore_points", float(points), each.name)
+        error = "" if last is None else last.get("error") or ""
+        yield Reading("backup.error", str(error), each.name)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProbeFailedError(f"{file}: cannot be understood ({error!r})") from error
+
+
+def _ages(each: _Set, saved_at: datetime | None, now: datetime) -> "Iterator[Reading]":
+    """Yield ages as of `now`; a clock that was set back makes none negative."""
+    if saved_at is not None:
+        yield Reading("backup.age_seconds", max(0.0, (now - saved_at).total_seconds()), each.name)
+    newest = saved_at or each.since
+    if each.period is not None and newest is not None:
+        late = (now - newest - each.period).total_seconds()
+        yield Reading("backup.overdue_seconds", max(0.0, late), each.name)
+
+
+def _run(state: Mapping[str, Any], name: str, file: Path) -> Mapping[str, Any] | None:
+    found = state.get(name)
+    if found is not None and not isinstance(found, Mapping):
+        raise ProbeFailedError(f"{file}: {name} is no table")
+    return found
+
+
+def _instant(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"{text} says not in which time zone it is")
+    return at
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    """Return a JSON file's table. Raises ProbeFailedError naming the file."""
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise ProbeFailedError(f"{file}: {error.strerror}") from error
+    try:
+        found = json.loads(text) if len(text) <= _MOST_BYTES else None
+    except ValueError as error:
+        raise ProbeFailedError(f"{file}: is broken ({error}); the next run of `bkp` writes it anew") from error
+    if not isinstance(found, dict):
+        raise ProbeFailedError(f"{file}: holds no state of a backup")
+    return found

@@ -1,0 +1,117 @@
+"""What the probe `backup` makes of the state files that runs leave."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from probes.backup import SETS_FILE, Parameters, read_backups
+from probes.visit import Visit
+from tests.unit.probes.visiting import Reader
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def instant(**ago: float) -> str:
+    return (datetime.now(UTC) - timedelta(**ago)).isoformat().replace("+00:00", "Z")
+
+
+def run(status: str = "ok", **more: Any) -> dict[str, Any]:
+    return {
+        "due_at": instant(hours=3), "status": status, "started_at": instant(hours=3), "ended_at": instant(hours=2.9),
+        "kind": "full", "at": instant(hours=3), "source_bytes": 5000, "stored_bytes": 700, "duration_seconds": 12.5,
+        "error": None, "exit_code": 0,
+    } | more  # fmt: skip
+
+
+def state(folder: Path, name: str, last: dict[str, Any] | None, good: dict[str, Any] | None) -> None:
+    known = {"host": "web1", "set": name, "last_run": last, "last_good": good}
+    text = json.dumps({**known, "restore_points": 4, "usual_bytes": 20_000})
+    (folder / f"{name}.json").write_text(text)
+
+
+@pytest.fixture
+def agents(tmp_path: Path) -> Reader:
+    """The probe at an agent that keeps the sets files (daily), mail (daily, new) and odd (no schedule)."""
+    sets = [
+        {"name": "files", "period_seconds": 86_400.0, "since": instant(days=90)},
+        {"name": "mail", "period_seconds": 86_400.0, "since": instant(days=3)},
+        {"name": "odd", "period_seconds": None, "since": instant(days=90)},
+    ]
+    (tmp_path / SETS_FILE).write_text(json.dumps({"state": str(tmp_path), "sets": sets}))
+    return Reader(read_backups, visit=Visit(folder=tmp_path))
+
+
+def test_a_good_backup_is_told_with_its_figures_and_its_age_as_of_now(agents: Reader, tmp_path: Path) -> None:
+    state(tmp_path, "files", run(), run())
+    found = agents.read()
+    assert {key: found[key] for key in found if key.endswith("[files]")} == {
+        "backup.status[files]": 0.0,
+        "backup.age_seconds[files]": pytest.approx(3 * 3600, abs=60),
+        "backup.overdue_seconds[files]": 0.0,
+        "backup.size_bytes[files]": 5000.0,
+        "backup.shrunk_percent[files]": 75.0,
+        "backup.stored_bytes[files]": 700.0,
+        "backup.duration_seconds[files]": 12.5,
+        "backup.restore_points[files]": 4.0,
+        "backup.kind[files]": "full",
+        "backup.error[files]": "",
+    }
+    assert agents.failures == []
+
+
+def test_after_a_failure_the_figures_are_of_the_last_good_one_and_its_age_goes_on(
+    agents: Reader, tmp_path: Path
+) -> None:
+    state(tmp_path, "files", run("failed", error="the target is full", exit_code=22, at=None), run(at=instant(days=2)))
+    found = agents.read()
+    assert found["backup.status[files]"] == 2.0
+    assert found["backup.error[files]"] == "the target is full"
+    assert found["backup.size_bytes[files]"] == 5000.0
+    assert found["backup.age_seconds[files]"] == pytest.approx(2 * 86_400, abs=60)
+    assert found["backup.overdue_seconds[files]"] == pytest.approx(86_400, abs=60)
+
+
+@pytest.mark.parametrize(("status", "value"), [("running", 1.0), ("killed", 2.0)])
+def test_a_run_under_way_and_a_killed_one_are_told_apart(
+    agents: Reader, tmp_path: Path, status: str, value: float
+) -> None:
+    state(tmp_path, "files", run(status), None)
+    assert agents.read()["backup.status[files]"] == value
+
+
+def test_a_set_that_never_ran_is_overdue_from_when_it_was_first_known(agents: Reader) -> None:
+    found = agents.read()
+    assert found["backup.status[mail]"] == 3.0
+    assert "backup.age_seconds[mail]" not in found
+    assert found["backup.overdue_seconds[mail]"] == pytest.approx(2 * 86_400, abs=60)
+    assert found["backup.status[odd]"] == 3.0
+    assert "backup.overdue_seconds[odd]" not in found
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"last_run": 3}', '{"last_run": {"status": "odd"}}',
+                                  '{"last_run": null, "last_good": {"at": "yesterday"}}'])  # fmt: skip
+def test_a_broken_state_file_is_named_and_hurts_no_other_set(agents: Reader, tmp_path: Path, text: str) -> None:
+    (tmp_path / "files.json").write_text(text)
+    state(tmp_path, "mail", run(), run())
+    found = agents.read()
+    assert len(agents.failures) == 1
+    assert str(tmp_path / "files.json") in agents.failures[0]
+    assert found["backup.status[mail]"] == 0.0
+
+
+def test_a_folder_can_be_named_where_no_agent_keeps_the_schedule(tmp_path: Path) -> None:
+    state(tmp_path, "files", run(), run())
+    found = Reader(read_backups, parameters=Parameters(folder=tmp_path)).read()
+    assert found["backup.status[files]"] == 0.0
+    assert "backup.overdue_seconds[files]" not in found
+
+
+def test_an_agent_without_backups_says_how_to_have_some(tmp_path: Path) -> None:
+    reader = Reader(read_backups, visit=Visit(folder=tmp_path))
+    assert reader.read() == {}
+    assert "`backup` in the agent's configuration" in reader.failures[0]
