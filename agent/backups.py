@@ -83,7 +83,7 @@ class BackupKeeper:
         self._clock = clock
         self._started_at = self._now()
         self._settings: BackupSettings | None = None
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: tuple[int, int] | None = (0, 0)
         self._own: dict[str, Attempts] = {}
         self._attempts: dict[str, tuple[datetime | None, int]] = {}
 
@@ -111,22 +111,18 @@ class BackupKeeper:
 
     def _read_settings(self) -> None:
         """Read backup.toml when it has changed; a broken one leaves what was read before in force and is told once."""
-        try:
-            status = self._file.stat()
-            stamp = (status.st_mtime_ns, status.st_size)
-            if stamp == self._stamp:
-                return
-            self._stamp = stamp
-            self._settings = read_settings(self._file)
-            self._list_sets(self._settings)
-        except (OSError, ConfigInvalid) as error:
-            stamp = None if isinstance(error, OSError) else self._stamp
-            if stamp is None and self._settings is not None:
-                return  # it is being written anew
-            log.error("The backups' configuration cannot be used", file=self._file, error=error)
-            self._stamp = stamp
+        stamp = _stamp_of(self._file)
+        if stamp == self._stamp:
             return
-        log.info("The agent keeps backups", file=self._file, sets=",".join(each.name for each in self._settings.sets))
+        self._stamp = stamp
+        try:
+            settings = read_settings(self._file)
+            self._list_sets(settings)
+        except (OSError, ConfigInvalid) as error:
+            log.error("The backups' configuration cannot be used", file=self._file, error=error)
+            return
+        self._settings = settings
+        log.info("The agent keeps backups", file=self._file, sets=",".join(each.name for each in settings.sets))
 
     def _list_sets(self, settings: BackupSettings) -> None:
         """Tell the probe which sets there are, and what their schedules want. `since` stays for a set that is known."""
@@ -257,6 +253,14 @@ def _attempts_of(run: Any) -> Attempts | None:
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
+
+
+def _stamp_of(file: Path) -> tuple[int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 def _is_alive(pid: int) -> bool:
