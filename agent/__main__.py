@@ -31,7 +31,12 @@ def main(arguments: Sequence[str] | None = None, find: FindProbe = find_probe) -
 
     Returns 0 after a clean end, 1 when its folder or key cannot be used, 2 when its configuration is wrong.
     """
-    chosen = _parser(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] == ["join"]:
+        from agent.join import main as join  # noqa: PLC0415 - a running agent does without it
+
+        return join(words[1:])
+    chosen = _parser(words)
     if chosen.sample:
         from core.config.sample import sample_file  # noqa: PLC0415 - a running agent does without it
 
@@ -70,8 +75,7 @@ async def _run_until_signal(settings: AgentSettings, find: FindProbe) -> None:
             raise
 
 
-def _parser(arguments: Sequence[str] | None) -> argparse.Namespace:
-    words = sys.argv[1:] if arguments is None else list(arguments)
+def _parser(words: Sequence[str]) -> argparse.Namespace:
     epilog = None
     if "-h" in words or "--help" in words:
         from core.config.sample import settings_help  # noqa: PLC0415 - a running agent does without it
@@ -79,7 +83,7 @@ def _parser(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog = "settings of the configuration file:\n" + settings_help(AgentSettings)
     parser = argparse.ArgumentParser(
         prog="watchkeep-agent",
-        description="Samples this host and delivers what it found.",
+        description="Samples this host and delivers what it found. `watchkeep-agent join --help`: become known first.",
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

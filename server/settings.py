@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.config.reader import setting
+from core.config.upstreams import UpstreamSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,22 @@ class ServerSettings:
     web_port: int = field(default=8642, metadata=setting("port of the page and the API; 0 chooses one", minimum=0))
     web_is_https: bool = field(
         default=False, metadata=setting("the page is reached by HTTPS, through a proxy of yours")
+    )
+    enrolment_listen: str = field(
+        default="127.0.0.1", metadata=setting("address at which machines that nobody knows yet may ask to be let in")
+    )
+    enrolment_port: int | None = field(
+        default=None,
+        metadata=setting("port of enrolment, 0: any; without one nobody can ask", example="7704", minimum=0),
+    )
+    enrolment_url: str = field(
+        default="", metadata=setting("how newcomers reach that port", example='"http://watchkeep.example:7704"')
+    )
+    enrolment_by_approval: bool = field(
+        default=False, metadata=setting("machines without a token may ask and wait for an administrator")
+    )
+    enrolment_upstreams: tuple[UpstreamSettings, ...] = field(
+        default=(), metadata=setting("collectors a newcomer is sent to; host * is the one it asked at")
     )
     retention: timedelta = field(default=timedelta(days=31), metadata=setting("how long history is kept", minimum=3600))
     takeover_after: timedelta = field(

@@ -23,6 +23,7 @@ class Place(NamedTuple):
 COMMANDS: Final[dict[str, Place]] = {
     "agent": Place("watchkeep.agent:agent_command", "Run the agent of this host."),
     "doctor": Place("watchkeep.doctor:doctor", "Say what is wrong with an installation."),
+    "enrol": Place("watchkeep.enrol:enrol_group", "Let machines in that nobody knows yet."),
     "key": Place("watchkeep.key:key_group", "Say which keys may speak."),
     "password": Place("watchkeep.password:password_command", "Set a user's password anew."),
     "proxy": Place("watchkeep.proxy:proxy_command", "Run a proxy."),

@@ -103,14 +103,21 @@ async def read_inventory(database: Database) -> Inventory:
 async def define_host(database: Database, name: str, templates: Sequence[str], *, by: str) -> bool:
     """Define a host with its first agent's arrival; False when it is defined already (then nothing changes)."""
     async with database.connection() as connection, connection.transaction():
-        await lock_definitions(connection)
-        stored = {each.key: each for each in await read_definitions(connection)}
-        if ("host", name) in stored:
-            return False
-        body = {"kind": "host", "name": name, "templates": list(templates)}
-        change = Change(action="create", kind="host", name=name, before=None, after=body)
-        await write_changes(connection, [change], Author(name=by, via="enrolment"))
-        return True
+        return await define_newcomer(connection, name, templates, (), by=by)
+
+
+async def define_newcomer(
+    connection: Connection, name: str, templates: Sequence[str], groups: Sequence[str], *, by: str
+) -> bool:
+    """Define a host within the caller's transaction; False when it is defined already (then nothing changes)."""
+    await lock_definitions(connection)
+    stored = {each.key: each for each in await read_definitions(connection)}
+    if ("host", name) in stored:
+        return False
+    body = {"kind": "host", "name": name, "templates": list(templates), **({"groups": list(groups)} if groups else {})}
+    change = Change(action="create", kind="host", name=name, before=None, after=body)
+    await write_changes(connection, [change], Author(name=by, via="enrolment"))
+    return True
 
 
 def shipped_documents() -> list[Document]:

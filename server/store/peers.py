@@ -19,10 +19,12 @@ INSERT INTO source (uuid, name, host_id) VALUES (%s, %s, %s)
 ON CONFLICT (uuid) DO UPDATE SET name = excluded.name, host_id = coalesce(excluded.host_id, source.host_id)
 RETURNING id, uuid, name, host_id
 """
-SELECT_KEYS = """
+_SELECT_KEY = """
 SELECT k.key, k.role, k.name, k.source_id, s.uuid AS source_uuid, k.group_id, k.revoked_at
-FROM peer_key k LEFT JOIN source s ON s.id = k.source_id ORDER BY k.created_at, k.key
+FROM peer_key k LEFT JOIN source s ON s.id = k.source_id
 """
+SELECT_KEY = _SELECT_KEY + "WHERE k.key = %s"
+SELECT_KEYS = _SELECT_KEY + "ORDER BY k.created_at, k.key"
 ADD_KEY = """
 INSERT INTO peer_key (key, role, name, source_id, group_id) VALUES (%s, %s, %s, %s, %s)
 ON CONFLICT (key) DO UPDATE SET
@@ -101,6 +103,13 @@ async def revoke_key(connection: AsyncConnection[Any], key: bytes) -> bool:
         "UPDATE peer_key SET revoked_at = now() WHERE key = %s AND revoked_at IS NULL", (key,)
     )
     return cursor.rowcount == 1
+
+
+async def find_key(connection: AsyncConnection[Any], key: bytes) -> PeerKey | None:
+    """Return one key, revoked or not; None when it was never allowed."""
+    async with connection.cursor(row_factory=class_row(PeerKey)) as cursor:
+        await cursor.execute(SELECT_KEY, (key,))
+        return await cursor.fetchone()
 
 
 async def read_keys(connection: AsyncConnection[Any]) -> list[PeerKey]:

@@ -59,11 +59,25 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """Where agents of other hosts are taken in: an IPv4 address of this machine, two ports that stay the same."""
+    """Where agents of other hosts are taken in: an IPv4 address of this machine, ports that stay the same.
+
+    The third port is the live feed's (docs/protocol.md), the fourth is where newcomers ask to be let in.
+    """
 
     address: str = "127.0.0.1"
     control_port: int
     data_port: int
+
+    @property
+    def enrolment_port(self) -> int:
+        """Where newcomers ask."""
+        return self.control_port + 3
+
+    @property
+    def enrolment_url(self) -> str:
+        """How newcomers get there."""
+        address = outward_address() if self.address == EVERY_ADDRESS else self.address
+        return f"http://{address}:{self.enrolment_port}"
 
     @property
     def endpoint(self) -> str:
@@ -83,6 +97,7 @@ class Ports:
     server_control: int
     server_data: int
     gate: Gate
+    is_gated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +125,16 @@ def host_name(name: str) -> str:
     return plain or "localhost"
 
 
+def outward_address() -> str:
+    """Return the address under which others most likely reach this machine: that of its way out. Sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(("192.0.2.1", 9))  # RFC 5737: nobody's address; UDP only looks at the routes
+            return str(asking.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
+
+
 def free_ports(web: int, gate: Gate | None = None) -> Ports:
     """Choose free loopback ports; `web` and `gate` are taken as they are."""
     sockets = [socket.socket() for _ in range(4)]
@@ -121,7 +146,7 @@ def free_ports(web: int, gate: Gate | None = None) -> Ports:
         for each in sockets:
             each.close()
     own_gate = Gate(control_port=others[0], data_port=others[1])
-    return Ports(web=web, server_control=control, server_data=data, gate=gate or own_gate)
+    return Ports(web=web, server_control=control, server_data=data, gate=gate or own_gate, is_gated=gate is not None)
 
 
 def read_gate(text: str) -> Gate:
@@ -132,7 +157,7 @@ def read_gate(text: str) -> Gate:
         IPv4Address(address)
     except ValueError:
         control_port = 0
-    if not 0 < control_port < 65_535:
+    if not 0 < control_port <= 65_535 - 3:
         raise ValueError(f"expected an IPv4 address of this machine, or ADDRESS:PORT, found {text!r}")
     return Gate(address=address, control_port=control_port, data_port=control_port + 1)
 

@@ -45,6 +45,15 @@ def write_configurations(layout: Layout, ports: Ports, agent: LocalAgent, enroll
             "upstreams": [{"endpoint": ports.gate.endpoint, "key": enrolled.proxy_key}],
         },
     }
+    if ports.is_gated:
+        gate = ports.gate
+        settings["server"] |= {
+            "enrolment_listen": gate.address,
+            "enrolment_port": gate.enrolment_port,
+            "enrolment_url": gate.enrolment_url,
+            "enrolment_by_approval": True,
+            "enrolment_upstreams": [{"endpoint": f"tcp://*:{gate.control_port}", "key": enrolled.proxy_key}],
+        }
     for part, values in settings.items():
         write_private(layout.config_file(part), "# Written by `watchkeep up` at every start.\n" + toml(values))
 

@@ -126,7 +126,7 @@ def _choose_port(wished: int) -> int:
 
 
 def _check_free(gate: Gate) -> None:
-    for port in (gate.control_port, gate.data_port):
+    for port in (gate.control_port, gate.data_port, gate.enrolment_port):
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -179,6 +179,7 @@ def _announce(
     if wishes.gate is not None:
         click.echo(f"  Agents     of other hosts at {wishes.gate.address}:{wishes.gate.control_port}")
         click.echo(f"             upstream key {load(layout.key_file(PROXY_NAME)).public_text}")
+        click.echo(f"  Newcomers  ask at {wishes.gate.enrolment_url} (watchkeep enrol token create)")
     click.echo(f"  Data       {layout.data}")
     click.echo("  Stop       Ctrl-C")
     click.echo()
