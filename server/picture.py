@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from core.runtime.logging import Log
+from server.escalation.audience import Audience
 from server.intake.directory import Directory, draw_directory
 from server.inventory.effective import Inventory
 from server.store.definitions import read_definitions, read_revision
@@ -13,11 +14,8 @@ from server.store.lease import read_lease
 from server.store.peers import read_assignments, read_keys, read_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from core.runtime.clock import Clock
     from core.security.authority import Peer
-    from server.inventory.model import ReceiverDefinition
     from server.store.database import Database
     from server.store.lease import LeaseView
 
@@ -34,6 +32,7 @@ class Picture:
         self._clock = clock
         self.directory = Directory()
         self.inventory = Inventory(revision=-1, templates={}, hosts={}, receivers={}, revisions={})
+        self._audience = Audience.draw(self.inventory)
         self.lease: LeaseView | None = None
         self.is_store_away = False
 
@@ -41,9 +40,9 @@ class Picture:
         """Return who speaks with this key, as of the last look."""
         return self.directory.peer(key)
 
-    def receivers(self) -> Collection[ReceiverDefinition]:
-        """Return who may be told of problems."""
-        return self.inventory.receivers.values()
+    def audience(self) -> Audience:
+        """Return who may be told of problems, and in which steps."""
+        return self._audience
 
     async def look(self) -> None:
         """Look once. Raises StoreAway, and StoredDefinitionBroken when a newer version has written definitions."""
@@ -56,6 +55,7 @@ class Picture:
             revision = await read_revision(connection)
             if revision != self.inventory.revision:
                 self.inventory = Inventory.from_stored(revision, await read_definitions(connection))
+                self._audience = Audience.draw(self.inventory)
 
     async def keep_looking(self) -> None:
         """Look every second until cancelled; while the database is away the last picture stays."""

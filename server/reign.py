@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from core.runtime.logging import Log
 from server.escalation.dispatcher import Dispatcher
+from server.escalation.escalator import Escalator
 from server.evaluation.refresh import Expressions, rebind, watched_triggers
 from server.evaluation.watch import Watch
 from server.ingest.group import GroupWriter
@@ -89,6 +90,13 @@ class Reign:
         self._dispatcher = Dispatcher(
             writer=self._writer, secrets=realm.secrets, clock=realm.clock, counters=realm.counters
         )
+        self._escalator = Escalator(
+            writer=self._writer,
+            audience=realm.picture.audience,
+            clock=realm.clock,
+            counters=realm.counters,
+            notify=self._dispatcher.wake,
+        )
 
     async def run(self) -> None:
         """Take up the work where the last reign left it, and go on until fenced or cancelled."""
@@ -103,6 +111,7 @@ class Reign:
                 log.info("this server is active", epoch=self._lease.epoch, triggers=len(self._watch))
                 tasks.create_task(self._ingest().run(), name="ingest")
                 tasks.create_task(self._dispatcher.run(), name="dispatcher")
+                tasks.create_task(self._escalator.run(), name="escalator")
                 tasks.create_task(
                     maintain(self._writer, realm.clock, realm.counters, realm.retention), name="maintenance"
                 )
@@ -140,10 +149,10 @@ class Reign:
                 dictionaries=self._dictionaries,
                 watch=self._watch,
                 group_writer=GroupWriter(
-                    dictionaries=self._dictionaries, watch=self._watch, receivers=realm.picture.receivers
+                    dictionaries=self._dictionaries, watch=self._watch, audience=realm.picture.audience
                 ),
                 waiting=WaitingRoom(),
-                receivers=realm.picture.receivers,
+                audience=realm.picture.audience,
                 directory=lambda: realm.picture.directory,
                 judge=lambda: realm.presence.judge(realm.picture.directory, self._ledger),
                 listener=self,
@@ -191,9 +200,9 @@ class Reign:
             return
         now = to_datetime(self._realm.clock.now_us())
         async with self._writer.transaction() as connection:
-            await resolve_orphans(connection, orphans, self._realm.picture.receivers(), now)
+            await resolve_orphans(connection, orphans, self._realm.picture.audience(), now)
         self._watch.forget(orphans)
-        self._dispatcher.wake()
+        self.noticed()
 
     def stored(self, arrivals: Sequence[Arrival]) -> None:
         """Acknowledge what is committed: to whom each came from, however long ago, and to all who carry its source."""
@@ -217,8 +226,9 @@ class Reign:
         """Learn of new items, and have new notices sent."""
         self._has_new_items = self._has_new_items or bool(effects.dictionaries)
         if effects.notice_count:
-            self._dispatcher.wake()
+            self.noticed()
 
     def noticed(self) -> None:
-        """Have new notices sent."""
+        """Have new notices sent, and new escalations begun."""
+        self._escalator.wake()
         self._dispatcher.wake()

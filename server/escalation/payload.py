@@ -10,18 +10,25 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from server.store.problems import Problem
+
 PAYLOAD_VERSION: Final = 1
+
+Event = Literal["opened", "reminder", "acknowledged", "note", "resolved", "test"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
-    """A problem that opened or was resolved.
+    """What is told about a problem.
 
     Instants are those of the samples. `value` is what the trigger saw at this event; `name` is the problem's, its
     placeholders filled in. `trigger` is the name within `template`, placeholders and all.
+
+    What an escalation told carries its name, and step and repetition counted from 1; what a person did carries who,
+    when and the words.
     """
 
-    event: Literal["opened", "resolved"]
+    event: Event
     problem_id: int
     host: str
     template: str
@@ -32,12 +39,35 @@ class Happening:
     value: float | None
     opened_at: datetime
     resolved_at: datetime | None = None
+    escalation: str | None = None
+    step: int | None = None
+    repetition: int | None = None
+    by: str | None = None
+    at: datetime | None = None
+    text: str | None = None
+
+
+def happening_of(problem: Problem, event: Event, **more: Any) -> Happening:
+    """Say what happened to a stored problem; `more` are further fields."""
+    fields: dict[str, Any] = {"value": problem.value, "resolved_at": problem.resolved_at} | more
+    return Happening(
+        event=event,
+        problem_id=problem.id,
+        host=problem.host,
+        template=problem.template,
+        trigger=problem.trigger,
+        name=problem.name,
+        parameter=problem.parameter,
+        severity=problem.severity,
+        opened_at=problem.opened_at,
+        **fields,
+    )
 
 
 def write_payload(happening: Happening) -> dict[str, Any]:
     """Return the payload as JSON values; numbers JSON has not (NaN, infinities) become null."""
     value = happening.value
-    return {
+    payload = {
         "version": PAYLOAD_VERSION,
         "event": happening.event,
         "problem": happening.problem_id,
@@ -51,6 +81,15 @@ def write_payload(happening: Happening) -> dict[str, Any]:
         "opened_at": _write_instant(happening.opened_at),
         "resolved_at": None if happening.resolved_at is None else _write_instant(happening.resolved_at),
     }
+    more = {
+        "escalation": happening.escalation,
+        "step": happening.step,
+        "repetition": happening.repetition,
+        "by": happening.by,
+        "at": None if happening.at is None else _write_instant(happening.at),
+        "text": happening.text,
+    }
+    return payload | {key: each for key, each in more.items() if each is not None}
 
 
 def _write_instant(at: datetime) -> str:

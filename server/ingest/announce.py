@@ -5,24 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from server.escalation.payload import Happening, write_payload
-from server.escalation.route import Address, route_opened, route_resolved
-from server.store import outbox, problems
+from server.escalation.route import route_opened
+from server.escalation.telling import Occurrence, notices_of_ends
+from server.store import escalations, outbox, problems
 from server.store.outbox import Notice
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
+    from server.escalation.audience import Audience
+    from server.escalation.route import Address
     from server.evaluation.watch import Turn, Watch
-    from server.inventory.model import ReceiverDefinition
     from server.store.database import Connection
     from server.store.problems import ProblemEvent
     from triggers.judgement.problem import Events
 
 
-async def write_events(
-    connection: Connection, watch: Watch, events: Events, receivers: Collection[ReceiverDefinition]
-) -> int:
-    """Write the events' problems and notices; returns how many notices. The watch notes what opened and resolved.
+async def write_events(connection: Connection, watch: Watch, events: Events, audience: Audience, now: datetime) -> int:
+    """Write the events' problems, notices and started escalations; returns how many of the latter two.
+
+    The watch notes what opened and resolved.
 
     The caller restores the watch's snapshot when the transaction fails.
     """
@@ -30,15 +33,28 @@ async def write_events(
     for turn in watch.turns(events):
         opened = await problems.open_problems(connection, [opening for _, opening in turn.openings])
         resolved = await problems.resolve_problems(connection, [resolution for _, resolution in turn.resolutions])
-        notices = _of_openings(turn, opened, receivers)
-        notices += await _of_resolutions(connection, turn, watch, resolved, receivers)
+        notices = _of_openings(turn, opened, audience)
+        notices += await notices_of_ends(connection, _occurrences(turn, watch, resolved), audience, now)
+        started = _started(turn, opened, audience)
+        await escalations.start(connection, started)
         await outbox.enqueue(connection, notices)
         watch.note(turn, opened, resolved)
-        count += len(notices)
+        count += len(notices) + len(started)
     return count
 
 
-def _of_openings(turn: Turn, opened: Iterable[ProblemEvent], receivers: Collection[ReceiverDefinition]) -> list[Notice]:
+def _started(turn: Turn, opened: Iterable[ProblemEvent], audience: Audience) -> list[tuple[int, str]]:
+    """Return which escalations take the opened problems, as (problem, escalation)."""
+    openings = {instance.place: (instance, opening) for instance, opening in turn.openings}
+    found: list[tuple[int, str]] = []
+    for event in opened:
+        instance, opening = openings[event.trigger_id, event.host_id, event.parameter]
+        names = audience.escalations_of(instance.wanted.identity.host, opening.severity)
+        found += [(event.problem_id, name) for name in names]
+    return found
+
+
+def _of_openings(turn: Turn, opened: Iterable[ProblemEvent], audience: Audience) -> list[Notice]:
     openings = {instance.place: (instance, opening) for instance, opening in turn.openings}
     notices: list[Notice] = []
     for event in opened:
@@ -56,24 +72,13 @@ def _of_openings(turn: Turn, opened: Iterable[ProblemEvent], receivers: Collecti
             value=opening.value,
             opened_at=opening.at,
         )
-        notices += _address(event, happening, route_opened(opening.severity, receivers))
+        notices += _address(event, happening, route_opened(opening.severity, audience.at_once))
     return notices
 
 
-async def _of_resolutions(
-    connection: Connection,
-    turn: Turn,
-    watch: Watch,
-    resolved: Sequence[ProblemEvent],
-    receivers: Collection[ReceiverDefinition],
-) -> list[Notice]:
-    if not resolved:
-        return []
-    told: dict[int, list[Address]] = {}
-    for each in await outbox.read_told(connection, [event.problem_id for event in resolved]):
-        told.setdefault(each.problem_id, []).append(Address(each.receiver, each.media))
+def _occurrences(turn: Turn, watch: Watch, resolved: Sequence[ProblemEvent]) -> list[Occurrence]:
     resolutions = {instance.place: (instance, resolution) for instance, resolution in turn.resolutions}
-    notices: list[Notice] = []
+    found: list[Occurrence] = []
     for event in resolved:
         instance, resolution = resolutions[event.trigger_id, event.host_id, event.parameter]
         identity = instance.wanted.identity
@@ -90,8 +95,8 @@ async def _of_resolutions(
             opened_at=watch.opened_at(instance),
             resolved_at=resolution.at,
         )
-        notices += _address(event, happening, route_resolved(told.get(event.problem_id, ()), receivers))
-    return notices
+        found.append(Occurrence(event_id=event.event_id, happening=happening))
+    return found
 
 
 def _address(event: ProblemEvent, happening: Happening, addresses: Iterable[Address]) -> list[Notice]:

@@ -15,21 +15,22 @@ from server.ingest.translation import translate
 from server.intake.dictionaries import MAX_ITEM_NUMBER
 from server.store.batches import copy_batches, copy_texts
 from server.store.dictionary import DictionaryEntries, read_dictionaries, record_dictionaries
+from server.store.instants import to_datetime
 from server.store.inventory import ItemDeclaration, ensure_hosts, ensure_items
 from server.store.quarantine import PoisonRecord, quarantine
 from server.store.received import ReceivedDelta, record_received
 from triggers.evaluation import Columns as Samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
+    from server.escalation.audience import Audience
     from server.evaluation.watch import Watch
     from server.intake.dictionaries import Dictionaries, Lookup
     from server.intake.ledger import Life
     from server.intake.screening import Admitted, Screened
-    from server.inventory.model import ReceiverDefinition
     from server.store.batches import BatchColumns
     from server.store.database import Connection
     from triggers.evaluation import Staged
@@ -52,12 +53,10 @@ class Effects:
 class GroupWriter:
     """Turns judged records into rows. Holds no state of its own between groups."""
 
-    def __init__(
-        self, *, dictionaries: Dictionaries, watch: Watch, receivers: Callable[[], Collection[ReceiverDefinition]]
-    ) -> None:
+    def __init__(self, *, dictionaries: Dictionaries, watch: Watch, audience: Callable[[], Audience]) -> None:
         self._dictionaries = dictionaries
         self._watch = watch
-        self._receivers = receivers
+        self._audience = audience
 
     async def write(self, connection: Connection, screened: Screened, now_us: int) -> Effects:
         """Write everything the group brings, and stage its evaluation.
@@ -87,7 +86,7 @@ class GroupWriter:
             await record_received(connection, effects.deltas)
             if effects.staged is not None:
                 effects.notice_count = await write_events(
-                    connection, self._watch, effects.staged.events, self._receivers()
+                    connection, self._watch, effects.staged.events, self._audience(), to_datetime(now_us)
                 )
         except BaseException:
             if effects.staged is not None:

@@ -15,15 +15,17 @@ from core.runtime.logging import Log
 from server.ingest.announce import write_events
 from server.intake.screening import Refused, believable, numbers_of, screen
 from server.store.errors import Fenced, StoreAway, StoreRefused
+from server.store.instants import to_datetime
 from server.store.quarantine import PoisonRecord, quarantine
 from server.store.received import ReceivedDelta, have_ended, record_received
 from server.store.transaction import OutcomeUnknown, settle_outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
+    from server.escalation.audience import Audience
     from server.evaluation.watch import Watch
     from server.ingest.group import Effects, GroupWriter
     from server.ingest.waiting import WaitingRoom
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from server.intake.ledger import Ledger
     from server.intake.reception import Reception
     from server.intake.screening import Arrival, Screened
-    from server.inventory.model import ReceiverDefinition
     from server.store.transaction import Writer
     from triggers.evaluation import Judge, Staged
 
@@ -71,7 +72,7 @@ class IngestParts:
     watch: Watch
     group_writer: GroupWriter
     waiting: WaitingRoom
-    receivers: Callable[[], Collection[ReceiverDefinition]]
+    audience: Callable[[], Audience]
     directory: Callable[[], Directory]
     judge: Callable[[], Judge]
     listener: Listener
@@ -259,7 +260,8 @@ class Ingest:
     async def _write_tick(self, staged: Staged) -> int:
         parts = self._parts
         async with parts.writer.transaction() as connection:
-            return await write_events(connection, parts.watch, staged.events, parts.receivers())
+            now = to_datetime(parts.clock.now_us())
+            return await write_events(connection, parts.watch, staged.events, parts.audience(), now)
 
     async def _pause(self, error: StoreAway, attempt: int) -> None:
         parts = self._parts

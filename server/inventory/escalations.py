@@ -1,7 +1,8 @@
 """Escalations: who is told of a problem in which steps, and the hours in which receivers are told."""
 
+from collections.abc import Sized
 from datetime import timedelta
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StrictBool, model_validator
 
@@ -19,6 +20,7 @@ from server.inventory.vocabulary import (
 from server.media.registry import BY_NAME
 from triggers.escalation.hours import parse_hours
 
+_SizedT = TypeVar("_SizedT", bound=Sized)
 _LONGEST_DELAY: Final = timedelta(days=30)
 
 
@@ -31,6 +33,12 @@ def _check_delay(found: timedelta) -> timedelta:
 def _check_hours(text: str) -> str:
     parse_hours(text)
     return " ".join(text.split())
+
+
+def _check_some(found: _SizedT) -> _SizedT:
+    if not found:
+        raise ValueError("expected at least one, or the key left out")
+    return found
 
 
 def _check_medium(name: str) -> str:
@@ -55,18 +63,20 @@ class Conditions(Part):
     Of `groups` the host has to be in one; of `tags` it has to have all.
     """
 
-    severities: Annotated[tuple[SeverityName, ...], Field(min_length=1), AfterValidator(sort_severities)] | None = None
-    groups: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100)] | None = None
-    hosts: Annotated[tuple[Name, ...], Field(min_length=1, max_length=1000)] | None = None
-    tags: Annotated[dict[Name, Line], Field(min_length=1, max_length=100)] | None = None
+    severities: (
+        Annotated[tuple[SeverityName, ...], AfterValidator(sort_severities), AfterValidator(_check_some)] | None
+    ) = None
+    groups: Annotated[tuple[Name, ...], Field(max_length=100), AfterValidator(_check_some)] | None = None
+    hosts: Annotated[tuple[Name, ...], Field(max_length=1000), AfterValidator(_check_some)] | None = None
+    tags: Annotated[dict[Name, Line], Field(max_length=100), AfterValidator(_check_some)] | None = None
 
 
 class EscalationStep(Part):
     """Whom to tell how long after the opening, and how often."""
 
     after: Delay = timedelta(0)
-    tell: Annotated[tuple[Name, ...], Field(min_length=1, max_length=100)]
-    media: Annotated[tuple[Medium, ...], Field(min_length=1, max_length=10)] | None = None
+    tell: Annotated[tuple[Name, ...], Field(max_length=100), AfterValidator(_check_some)]
+    media: Annotated[tuple[Medium, ...], Field(max_length=10), AfterValidator(_check_some)] | None = None
     every: Interval | None = None
     times: Annotated[int, Field(ge=1, le=1000, strict=True)] | None = None
     unless_acknowledged: StrictBool = True
@@ -83,7 +93,7 @@ class EscalationDefinition(Definition):
 
     kind: Literal["escalation"]
     conditions: Conditions = Field(default=Conditions(), alias="for")
-    steps: Annotated[tuple[EscalationStep, ...], Field(min_length=1, max_length=20)]
+    steps: Annotated[tuple[EscalationStep, ...], Field(max_length=20), AfterValidator(_check_some)]
     recovery: StrictBool = True
     updates: StrictBool = True
 

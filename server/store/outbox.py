@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
 ENQUEUE = """
-INSERT INTO outbox (key, event_id, receiver, media, payload)
-SELECT * FROM unnest(%s::uuid[], %s::int8[], %s::text[], %s::text[], %s::jsonb[])
+INSERT INTO outbox (key, event_id, receiver, media, payload, due_at, escalation, step, repetition)
+SELECT key, event_id, receiver, media, payload, coalesce(due_at, now()), escalation, step, repetition
+FROM unnest(%s::uuid[], %s::int8[], %s::text[], %s::text[], %s::jsonb[], %s::timestamptz[], %s::text[], %s::int4[],
+            %s::int4[]) AS u (key, event_id, receiver, media, payload, due_at, escalation, step, repetition)
 ON CONFLICT (key) DO NOTHING
 """
 # SKIP LOCKED: two claimers of one server never wait for each other, and never take the same notice.
-# A receiver hears of a problem's end only after it has heard of its opening, or that was given up.
+# An address hears of one problem in order: the next only after the one before it was taken, or given up.
 CLAIM = """
 UPDATE outbox SET claimed_by_epoch = %(epoch)s, attempts = attempts + 1,
                   claimed_until = now() + %(seconds)s * interval '1 second'
@@ -35,11 +37,11 @@ WHERE id IN (
     WHERE o.sent_at IS NULL AND o.failed_at IS NULL AND o.due_at <= now()
       AND (o.claimed_until IS NULL OR o.claimed_until <= now() OR o.claimed_by_epoch < %(epoch)s)
       AND o.receiver <> ALL (%(busy)s::text[])
-      AND (e.kind = 'opened' OR NOT EXISTS (
-          SELECT FROM event opening JOIN outbox earlier ON earlier.event_id = opening.id
-          WHERE opening.problem_id = e.problem_id AND opening.kind = 'opened'
+      AND NOT EXISTS (
+          SELECT FROM event before JOIN outbox earlier ON earlier.event_id = before.id
+          WHERE before.problem_id = e.problem_id AND earlier.id < o.id
             AND earlier.receiver = o.receiver AND earlier.media = o.media
-            AND earlier.sent_at IS NULL AND earlier.failed_at IS NULL))
+            AND earlier.sent_at IS NULL AND earlier.failed_at IS NULL)
     ORDER BY o.due_at, o.id LIMIT %(limit)s FOR UPDATE OF o SKIP LOCKED
 )
 RETURNING id, key, event_id, receiver, media, payload, created_at, attempts
@@ -61,21 +63,28 @@ SELECT extract(epoch FROM min(greatest(due_at, coalesce(claimed_until, due_at)))
 FROM outbox WHERE sent_at IS NULL AND failed_at IS NULL
 """
 TOLD = """
-SELECT o.id, o.key, e.problem_id, e.kind, o.receiver, o.media, o.created_at, o.attempts,
-       o.sent_at, o.failed_at, o.last_error
+SELECT o.id, o.key, e.problem_id, coalesce(o.payload ->> 'event', e.kind) AS kind, o.receiver, o.media, o.created_at,
+       o.attempts, o.sent_at, o.failed_at, o.last_error, o.due_at, o.escalation, o.step, o.repetition
 FROM outbox o JOIN event e ON e.id = o.event_id WHERE e.problem_id = ANY (%s) ORDER BY o.id
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """Something to tell a receiver about an event. `key` goes along with every attempt."""
+    """Something to tell a receiver about an event. `key` goes along with every attempt.
+
+    `due_at` None is at once. `escalation`, `step` and `repetition` (both from 0) say what in an escalation told it.
+    """
 
     event_id: int
     receiver: str
     media: str
     payload: Mapping[str, Any]
     key: UUID = field(default_factory=uuid4)
+    due_at: datetime | None = None
+    escalation: str | None = None
+    step: int | None = None
+    repetition: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +103,7 @@ class ClaimedNotice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What became of a notice, for people."""
+    """What became of a notice; `kind` is what it says: opened, reminder, acknowledged, note or resolved."""
 
     id: int
     key: UUID
@@ -107,6 +116,10 @@ class Told:
     sent_at: datetime | None
     failed_at: datetime | None
     last_error: str | None
+    due_at: datetime
+    escalation: str | None
+    step: int | None
+    repetition: int | None
 
     @property
     def state(self) -> str:
@@ -126,6 +139,10 @@ async def enqueue(connection: AsyncConnection[Any], notices: Sequence[Notice]) -
         [n.receiver for n in notices],
         [n.media for n in notices],
         [Jsonb(dict(n.payload)) for n in notices],
+        [n.due_at for n in notices],
+        [n.escalation for n in notices],
+        [n.step for n in notices],
+        [n.repetition for n in notices],
     )
     await connection.execute(ENQUEUE, columns)
 

@@ -145,7 +145,7 @@ async def test_a_problem_whose_trigger_is_gone_ends_and_who_was_told_of_it_is_to
         watch = Watch(await read_open_problems(connection))
     orphans = {problem.problem_id for problem in watch.orphans()}
     async with writer.transaction() as connection:
-        await resolve_orphans(connection, orphans, picture.receivers(), datetime.now(UTC))
+        await resolve_orphans(connection, orphans, picture.audience(), datetime.now(UTC))
     async with database.connection() as connection:
         (problem,) = await read_problems(connection, ProblemFilter(state="all"))
         assert problem.resolved_at is not None
