@@ -5,6 +5,7 @@ import { faultFrom } from "./api/poll.svelte.ts";
 import { type Fault, whenSessionIsLost } from "./api/request.ts";
 import type { Session } from "./api/types.ts";
 import { feed } from "./live/feed.svelte.ts";
+import { isEnough, type Role } from "./roles.ts";
 
 type Standing = "unasked" | "in" | "out" | "unreachable";
 
@@ -20,6 +21,11 @@ class SessionState {
       if (this.standing === "in") this.wasLost = true;
       this.#leave();
     });
+  }
+
+  /** Whether who is logged in may do what asks for `role`; what he may not is not shown. */
+  may(role: Role): boolean {
+    return this.who !== null && isEnough(this.who.role, role);
   }
 
   find = async (): Promise<void> => {

@@ -7,6 +7,8 @@ export type Value = number | string;
 export interface Session {
   user: string;
   role: string;
+  /** Host groups the account is bound to; null: all hosts. */
+  groups?: string[] | null;
 }
 
 export interface HostSummary {
@@ -75,6 +77,12 @@ export interface Told {
   error: string | null;
 }
 
+export interface Acknowledgement {
+  by: string;
+  at: string;
+  note: string | null;
+}
+
 export interface Problem {
   id: number;
   host: string;
@@ -88,6 +96,7 @@ export interface Problem {
   unit: string | null;
   told: Told[];
   items?: number[];
+  acknowledgement?: Acknowledgement | null;
 }
 
 export interface Part {
