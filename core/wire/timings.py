@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class LinkTimings:
     """All in seconds. Tests use shorter ones."""
 
-    heartbeat_seconds: float = 2.0
+    heartbeat_seconds: float = 2.5
     dead_seconds: float = 6.0  # no message for so long: the other end is gone
     welcome_seconds: float = 5.0  # from connecting to the welcome; longer than clone_seconds
     clone_seconds: float = 3.0  # a link whose key says hello elsewhere must be heard within this, or is replaced
