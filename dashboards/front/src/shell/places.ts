@@ -1,6 +1,6 @@
 // The places of the pages: which the bar shows, which a phone keeps behind "More". Pure.
 
-import type { IconName } from "../icons/Icon.svelte";
+import type { IconName } from "../icons/shapes.ts";
 import { isEnough } from "../roles.ts";
 
 export interface Entry {
