@@ -6,7 +6,20 @@ from typing import Final
 
 from aiohttp import web
 
-from server.api import definitions, health, history, hosts, items, problems, session, stream
+from server.api import (
+    audit,
+    definitions,
+    groups,
+    health,
+    history,
+    hosts,
+    items,
+    problems,
+    session,
+    stream,
+    tokens,
+    users,
+)
 from server.api.description import describe
 from server.api.dispatch import route
 from server.api.endpoint import Call, Endpoint, Role, endpoint
@@ -29,6 +42,10 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *problems.ENDPOINTS,
     *health.ENDPOINTS,
     *definitions.ENDPOINTS,
+    *groups.ENDPOINTS,
+    *users.ENDPOINTS,
+    *tokens.ENDPOINTS,
+    *audit.ENDPOINTS,
     *stream.ENDPOINTS,
     show_description,
 )

@@ -14,6 +14,7 @@ from server.api.services import Services, WebTerms
 from server.api.token_door import TokenDoor
 from server.store.accounts import Accounts
 from server.store.tokens import Tokens
+from server.store.users import Users
 
 if TYPE_CHECKING:
     from core.runtime.clock import Clock
@@ -39,6 +40,7 @@ def make_services(
     return Services(
         database=database,
         accounts=accounts,
+        users=Users(database),
         tokens=tokens,
         token_door=TokenDoor(tokens=tokens, accounts=accounts, refusals=refusals, clock=clock, terms=terms.login),
         passwords=passwords,

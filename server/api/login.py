@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from server.api.errors import ApiError, too_many_tries
 from server.api.login_limit import LoginLimit
-from server.api.passwords import check_new_password, generate_password
+from server.api.passwords import WeakPassword, check_new_password, generate_password
 
 if TYPE_CHECKING:
     from core.runtime.clock import Clock
     from server.api.passwords import Passwords
     from server.api.refusals import RefusalLedger
     from server.api.services import WebTerms
-    from server.store.accounts import Accounts, Visitor
+    from server.store.accounts import Account, Accounts, Visitor
 
 ADMINISTRATOR = "admin"
 
@@ -48,24 +48,14 @@ class Login:
         Raises ApiError 429 when too many tries failed lately, 401 for a wrong user or password: which of the two it
         was shows neither in the answer nor in the time it takes.
         """
-        wait = self._limit.begin(attempt.address, attempt.user, self._clock.monotonic())
-        if wait > 0:
-            self._refusals.count("web.login_limited", f"{attempt.user} from {attempt.address}")
-            raise too_many_tries(wait, "Too many log-ins failed.")
-        account = await self._accounts.find_account(attempt.user)
-        if not await self._passwords.is_right(attempt.password, None if account is None else account.password_hash):
-            self._refusals.count("web.login_wrong", f"{attempt.user} from {attempt.address}")
-            await self._accounts.audit(
-                actor=attempt.user, action="session.refused", object_=attempt.user, address=attempt.address
-            )
+        account = await self._confirm(attempt)
+        if account is None:
             raise ApiError(
                 401,
                 "wrong_password",
                 "User or password is wrong.",
                 remedy="Try again, or set a new password on the server with: watchkeep password",
             )
-        assert account is not None  # noqa: S101 - nobody's password is never right
-        self._limit.succeeded(attempt.address, attempt.user)
         if self._passwords.is_outdated(account.password_hash):
             renewed = await self._passwords.hash(attempt.password)
             await self._accounts.renew_hash(account.id, account.password_hash, renewed)
@@ -76,6 +66,47 @@ class Login:
             seconds=self._terms.session_seconds,
             idle_seconds=self._terms.session_idle_seconds,
         )
+
+    async def change_own_password(self, attempt: Attempt, new: str, *, session: str) -> int:
+        """Give who knows the password in `attempt` the new one, end his sessions but `session`, return how many ended.
+
+        Raises ApiError 429 when too many tries failed lately (it is a log-in like any other), 403 for a wrong password,
+        400 for a new one that is not accepted.
+        """
+        account = await self._confirm(attempt)
+        if account is None:
+            raise ApiError(403, "wrong_password", "The old password is wrong.", remedy="Try again.")
+        hashed = await hash_new(self._passwords, new, account.name)
+        return await self._accounts.set_password(
+            account.name, hashed, by=account.name, address=attempt.address, keep_session=session
+        )
+
+    async def _confirm(self, attempt: Attempt) -> Account | None:
+        """Return the account when the password is its; count, limit and audit when it is not."""
+        wait = self._limit.begin(attempt.address, attempt.user, self._clock.monotonic())
+        if wait > 0:
+            self._refusals.count("web.login_limited", f"{attempt.user} from {attempt.address}")
+            raise too_many_tries(wait, "Too many log-ins failed.")
+        account = await self._accounts.find_account(attempt.user)
+        if not await self._passwords.is_right(attempt.password, None if account is None else account.password_hash):
+            self._refusals.count("web.login_wrong", f"{attempt.user} from {attempt.address}")
+            await self._accounts.audit(
+                actor=attempt.user, action="session.refused", object_=attempt.user, address=attempt.address
+            )
+            return None
+        self._limit.succeeded(attempt.address, attempt.user)
+        return account
+
+
+async def hash_new(passwords: Passwords, password: str, user: str) -> str:
+    """Return the hash of a new password. Raises ApiError 400 for one that is not accepted."""
+    try:
+        check_new_password(password, user)
+    except WeakPassword as error:
+        raise ApiError(
+            400, "weak_password", f"The new password is not accepted: {error}.", remedy="Choose a longer one."
+        ) from error
+    return await passwords.hash(password)
 
 
 async def ensure_administrator(accounts: Accounts, passwords: Passwords) -> str | None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from server.store.accounts import Accounts
     from server.store.database import Database
     from server.store.tokens import Tokens
+    from server.store.users import Users
 
 Pages = Callable[[web.Request], Awaitable[web.StreamResponse]]
 """Serves whatever is not the API: the built page's files."""
@@ -95,6 +96,7 @@ class Services:
 
     database: Database
     accounts: Accounts
+    users: Users
     tokens: Tokens
     token_door: TokenDoor
     passwords: Passwords

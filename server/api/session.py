@@ -19,6 +19,19 @@ class Credentials(Asked):
     password: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
 
+class SessionsEnded(Answer):
+    """How many sessions a new password ended."""
+
+    sessions_ended: int
+
+
+class NewPassword(Asked):
+    """The password that is, and the one that shall be."""
+
+    old: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    new: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
 class SignedIn(Answer):
     """Who is signed in, and what he may do now; `groups` null: he sees every host, else only those groups' hosts."""
 
@@ -65,4 +78,13 @@ async def sign_out(call: Call) -> None:
     call.on_answer(lambda answer: take_cookie(answer, is_https=call.services.terms.is_https))
 
 
-ENDPOINTS = (sign_in, show_session, sign_out)
+@endpoint("PUT", "/session/password", role=Role.VIEWER, timeout_seconds=30.0, failures=(429,))
+async def change_own_password(call: Call, body: NewPassword) -> SessionsEnded:
+    """Give oneself a new password; every other session of the account ends."""
+    require_session(call)
+    attempt = Attempt(user=call.user, password=body.old, address=call.address, program="")
+    ended = await call.services.login.change_own_password(attempt, body.new, session=call.request.cookies[COOKIE])
+    return SessionsEnded(sessions_ended=ended)
+
+
+ENDPOINTS = (sign_in, show_session, sign_out, change_own_password)

@@ -107,10 +107,13 @@ class Accounts:
                 (after, account_id, before),
             )
 
-    async def set_password(self, name: str, password_hash: str, *, by: str) -> int:
+    async def set_password(
+        self, name: str, password_hash: str, *, by: str, address: str = "", keep_session: str = ""
+    ) -> int:
         """Set the password and end the account's sessions, in one transaction; return how many ended.
 
-        Raises LookupError when there is no such account.
+        The session whose token is `keep_session` goes on. Tokens of programs have no password and go on too. Raises
+        LookupError when there is no such account.
         """
         async with self._database.connection() as connection, connection.transaction():
             cursor = await connection.execute(
@@ -120,16 +123,18 @@ class Accounts:
             row = await cursor.fetchone()
             if row is None:
                 raise LookupError(f"there is no user {name!r}")
-            ended = (await connection.execute("DELETE FROM session WHERE account_id = %s", (row[0],))).rowcount
+            cursor = await connection.execute(
+                "DELETE FROM session WHERE account_id = %s AND token_hash <> %s", (row[0], hash_token(keep_session))
+            )
             await write_audit(
                 connection,
                 actor=by,
                 action="account.password",
                 object_=name,
-                address="",
-                detail={"sessions_ended": ended},
+                address=address,
+                detail={"sessions_ended": cursor.rowcount},
             )
-            return ended
+            return cursor.rowcount
 
     async def open_session(
         self, account: Account, *, address: str, program: str, seconds: int, idle_seconds: int

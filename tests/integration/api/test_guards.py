@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,7 +27,9 @@ OPEN = {(endpoint.method, endpoint.path) for endpoint in ENDPOINTS if endpoint.r
 
 
 def _address(endpoint: Endpoint) -> str:
-    return PREFIX + endpoint.path.replace("{kind}", "host").replace("{name}", "db1")
+    """Fill in what stands in braces: numbers for ids, names for the rest."""
+    path = endpoint.path.replace("{kind}", "host").replace("{id}", "1")
+    return PREFIX + re.sub(r"\{\w+\}", "db1", path)
 
 
 def _name(endpoint: Endpoint) -> str:
