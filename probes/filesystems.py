@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from core.config.reader import setting
 from probes.declaration import Failure, Item, ProbeFailedError, Reading, Visit, probe
+from probes.patterns import Choice, check_patterns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,24 @@ _PATIENCE_SECONDS: Final = 1.0
 class Parameters:
     """Which filesystems to read."""
 
-    mounts: tuple[str, ...] = field(default=(), metadata=setting("only these mount points; empty: all that hold data"))
+    mounts: tuple[str, ...] = field(
+        default=(),
+        metadata=setting("exactly these mount points, and a failure when one is missing; empty: all that are chosen"),
+    )
+    include: tuple[str, ...] = field(
+        default=(),
+        metadata=setting("mount points with these regular expressions, whatever they hold", check=check_patterns),
+    )
+    exclude: tuple[str, ...] = field(
+        default=(), metadata=setting("no mount points with these regular expressions", check=check_patterns)
+    )
+    include_types: tuple[str, ...] = field(
+        default=(),
+        metadata=setting("filesystem types with these regular expressions, whatever they hold", check=check_patterns),
+    )
+    exclude_types: tuple[str, ...] = field(
+        default=(), metadata=setting("no filesystem types with these regular expressions", check=check_patterns)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +79,7 @@ _ITEMS = (
 def read_filesystems(visit: Visit, parameters: Parameters) -> "Iterator[Reading | Failure]":
     """Yield local filesystems first, so that a dead file server cannot hide them; one that fails hurts no other."""
     mounts = parse_mounts(visit.text("self/mountinfo"))
-    chosen = choose_mounts(mounts, parameters.mounts)
+    chosen = choose_mounts(mounts, parameters)
     for mount in chosen:
         try:
             if mount.is_remote:
@@ -93,18 +111,24 @@ def parse_mounts(text: str) -> list[Mount]:
     return list(mounts.values())
 
 
-def choose_mounts(mounts: list[Mount], wanted: tuple[str, ...]) -> list[Mount]:
-    """Return what is worth reading, local ones first: the wanted, else one mount point a filesystem that holds data.
+def choose_mounts(mounts: list[Mount], wanted: Parameters) -> list[Mount]:
+    """Return what is worth reading, local ones first: the named, else one mount point a filesystem that holds data.
 
-    A filesystem mounted in several places counts once, at the shortest path.
+    What is included by point or type need not hold data. A filesystem mounted in several places counts once, at the
+    shortest path that is included; when that is excluded, it is left out.
     """
-    if wanted:
-        chosen = [mount for mount in mounts if mount.point in wanted]
+    if wanted.mounts:
+        chosen = [mount for mount in mounts if mount.point in wanted.mounts]
     else:
+        included, types = Choice(include=wanted.include), Choice(include=wanted.include_types)
+        is_told = bool(wanted.include or wanted.include_types)
         by_device: dict[str, Mount] = {}
-        for mount in sorted(filter(_holds_data, mounts), key=lambda mount: (len(mount.point), mount.point)):
-            by_device.setdefault(mount.device, mount)
-        chosen = list(by_device.values())
+        for mount in sorted(mounts, key=lambda mount: (len(mount.point), mount.point)):
+            if (is_told or _holds_data(mount)) and included.takes(mount.point) and types.takes(mount.type):
+                by_device.setdefault(mount.device, mount)
+        # Only then what is excluded: a filesystem must not come back at another of its mount points.
+        kept, kept_types = Choice(exclude=wanted.exclude), Choice(exclude=wanted.exclude_types)
+        chosen = [each for each in by_device.values() if kept.takes(each.point) and kept_types.takes(each.type)]
     return sorted(chosen, key=lambda mount: mount.is_remote)
 
 

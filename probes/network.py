@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Final
 
 from core.config.reader import setting
 from probes.declaration import Failure, Item, Reading, Visit, probe
+from probes.patterns import Choice, check_patterns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Loopback says nothing about the network; the others come and go with containers, each time under a new name.
-_PASSING: Final = ("veth", "ifb", "dummy", "cali", "lxc")
+_PASSING: Final = "^(lo$|veth|ifb|dummy|cali|lxc)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,15 @@ class Parameters:
     """Which interfaces to read."""
 
     interfaces: tuple[str, ...] = field(
-        default=(), metadata=setting("only these; empty: all but loopback and those of containers")
+        default=(), metadata=setting("exactly these, and a failure when one is missing; empty: all that are chosen")
+    )
+    include: tuple[str, ...] = field(
+        default=(),
+        metadata=setting("only interfaces with these regular expressions in their name", check=check_patterns),
+    )
+    exclude: tuple[str, ...] = field(
+        default=(_PASSING,),
+        metadata=setting("no interfaces with these regular expressions in their name", check=check_patterns),
     )
 
 
@@ -35,11 +44,13 @@ _ITEMS = (
 @probe("network", items=_ITEMS, parameters=Parameters)
 def read_network(visit: Visit, parameters: Parameters) -> "Iterator[Reading | Failure]":
     """Yield rates since the last visit, so the first visit yields none; a named interface that is gone is a failure."""
+    choice = Choice(include=parameters.include, exclude=parameters.exclude)
     found = set()
     for line in visit.text("net/dev").splitlines()[2:]:
         name, _, rest = line.partition(":")
         interface = name.strip()
-        if not _is_wanted(interface, parameters.interfaces):
+        wanted = parameters.interfaces
+        if interface not in wanted if wanted else not choice.takes(interface):
             continue
         found.add(interface)
         totals = [float(total) for total in rest.split()]
@@ -55,9 +66,3 @@ def read_network(visit: Visit, parameters: Parameters) -> "Iterator[Reading | Fa
     for interface in parameters.interfaces:
         if interface not in found:
             yield Failure(f"there is no network interface {interface}")
-
-
-def _is_wanted(interface: str, chosen: tuple[str, ...]) -> bool:
-    if chosen:
-        return interface in chosen
-    return interface != "lo" and not interface.startswith(_PASSING)

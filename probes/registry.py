@@ -16,11 +16,17 @@ _PLACES: Final = {
     "agent": ("probes.agent", "read_agent"),
     "backup": ("probes.backup", "read_backups"),
     "cpu": ("probes.cpu", "read_cpu"),
+    "disks": ("probes.disks", "read_disks"),
     "filesystems": ("probes.filesystems", "read_filesystems"),
     "log.file": ("probes.log_file", "read_log"),
     "memory": ("probes.memory", "read_memory"),
     "network": ("probes.network", "read_network"),
+    "process": ("probes.process", "read_processes"),
     "processes": ("probes.processes", "read_processes"),
+    "swap": ("probes.swap", "read_swap"),
+    "systemd.units": ("probes.systemd_units", "read_units"),
+    "uptime": ("probes.uptime", "read_uptime"),
+    "users": ("probes.users", "read_users"),
 }
 
 

@@ -155,13 +155,13 @@ MOUNTS = """\
 
 
 def test_only_filesystems_that_hold_data_are_chosen_once_each_and_remote_ones_last() -> None:
-    chosen = choose_mounts(parse_mounts(MOUNTS), ())
+    chosen = choose_mounts(parse_mounts(MOUNTS), FilesystemParameters())
     assert [mount.point for mount in chosen] == ["/", "/zz", "/run", "/tmp", "/srv/my data", "/mnt/nfs"]  # noqa: S108 - a name
 
 
 def test_the_overlay_at_a_containers_root_is_all_it_has() -> None:
     text = "1 0 0:9 / / rw - overlay overlay rw\n2 1 8:1 /x /etc/hosts rw - ext4 /dev/sda1 rw\n"
-    assert next(mount.point for mount in choose_mounts(parse_mounts(text), ())) == "/"
+    assert next(mount.point for mount in choose_mounts(parse_mounts(text), FilesystemParameters())) == "/"
 
 
 def test_a_mount_hides_an_earlier_one_at_the_same_point() -> None:
