@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from backup.errors import SetBusy, SourceFailed
+from backup.model import Kind, RunId, RunRecord, Status, instant_name, read_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from backup.model import RunId, RunRecord
+_KEPT: Final = 200
+_RECORD: Final = ".json"
 
 
 class Journal:
@@ -18,26 +27,144 @@ class Journal:
     def __init__(self, work: Path, set_name: str) -> None:
         """Make the set's folder, private. Raises SourceFailed when it cannot be made."""
         self.folder = work / set_name
+        self._runs = self.folder / "runs"
+        try:
+            work.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.folder, self._runs):
+                folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise SourceFailed(f"the work folder {self.folder} cannot be made: {error.strerror}") from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the set's lock: one run or cache change at a time. Raises SetBusy naming the process that has it."""
-        raise NotImplementedError
-        yield
+        """Hold the set's lock: one run or cache change at a time. Raises SetBusy naming the process that has it.
+
+        The kernel lets the lock go with the process, however that ends; nothing stale is left.
+        """
+        descriptor = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+                raise SetBusy(f"set {self.folder.name!r} is being worked on by process {holder}") from error
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
 
     def find(self, run: RunId) -> RunRecord | None:
-        """Return the record of a run; one whose process is gone without an end is KILLED. None when it never began."""
-        raise NotImplementedError
+        """Return the record of a run; None when it never began.
 
-    def newest(self, number: int = 100) -> list[RunRecord]:
-        """Return the newest records, newest first."""
-        raise NotImplementedError
+        Call it with the lock held, and a record that says RUNNING is one whose process was killed: it says KILLED then.
+        """
+        try:
+            return _read(self._path(run))
+        except FileNotFoundError:
+            return None
+
+    def newest(self, number: int = _KEPT) -> list[RunRecord]:
+        """Return the newest records, newest first. A record that cannot be read is left out."""
+        paths = sorted(self._runs.glob(f"*{_RECORD}"), reverse=True)
+        found = []
+        for path in paths[:number]:
+            try:
+                found.append(_read(path))
+            except (OSError, ValueError, KeyError):
+                continue
+        return found
 
     def write(self, record: RunRecord) -> None:
-        """Put a record, replacing the one of its id."""
-        raise NotImplementedError
+        """Put a record, replacing the one of its id; the oldest beyond 200 go."""
+        write_durably(self._path(record.id), json.dumps(record_table(record), indent=1) + "\n")
+        for path in sorted(self._runs.glob(f"*{_RECORD}"), reverse=True)[_KEPT:]:
+            path.unlink(missing_ok=True)
+
+    def bury(self) -> list[RunRecord]:
+        """Turn the records of killed runs from RUNNING to KILLED; return them. Only with the lock held."""
+        dead = [record for record in self.newest() if record.status is Status.RUNNING]
+        for record in dead:
+            self.write(replace(record, status=Status.KILLED, error="its process was killed before it was done"))
+        return dead
+
+    def _path(self, run: RunId) -> Path:
+        return self._runs / f"{instant_name(run.due_at)}{_RECORD}"
+
+
+def record_table(record: RunRecord) -> dict[str, Any]:
+    """Return a record as plain JSON values; instants as ISO 8601 in UTC. docs/backup.md has the form."""
+    return {
+        "set": record.id.set,
+        "due_at": record.id.due_at.isoformat(),
+        "status": record.status.value,
+        "started_at": record.started_at.isoformat(),
+        "ended_at": _text(record.ended_at),
+        "duration_seconds": record.duration_seconds,
+        "pid": record.pid,
+        "kind": None if record.kind is None else record.kind.value,
+        "reason": record.reason,
+        "at": _text(record.at),
+        "chain": record.chain,
+        "source_bytes": record.source_bytes,
+        "stored_bytes": record.stored_bytes,
+        "entries": record.entries,
+        "unreadable": record.unreadable,
+        "error": record.error,
+        "exit_code": record.exit_code,
+    }
 
 
 def write_state(folder: Path, set_name: str, state: dict[str, Any]) -> None:
-    """Put state/<set>.json, atomically. docs/backup.md has its form."""
-    raise NotImplementedError
+    """Put state/<set>.json, atomically; others may read it. Raises SourceFailed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_durably(folder / f"{set_name}.json", json.dumps(state, indent=1) + "\n", mode=0o644)
+    except OSError as error:
+        raise SourceFailed(f"{folder / set_name}.json cannot be written: {error.strerror}") from error
+
+
+def write_durably(path: Path, text: str, mode: int = 0o600) -> None:
+    """Replace a file, whole or not at all, so that it outlives a power cut. Raises OSError."""
+    fresh = path.with_name(f".{path.name}.new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        os.fchmod(descriptor, mode)
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+    fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _read(path: Path) -> RunRecord:
+    table = json.loads(path.read_text(encoding="utf-8"))
+    return RunRecord(
+        id=RunId(set=table["set"], due_at=datetime.fromisoformat(table["due_at"])),
+        status=Status(table["status"]),
+        started_at=datetime.fromisoformat(table["started_at"]),
+        pid=table["pid"],
+        ended_at=_instant(table["ended_at"]),
+        kind=None if table["kind"] is None else Kind(table["kind"]),
+        reason=table["reason"],
+        at=_instant(table["at"]),
+        chain=None if table["chain"] is None else instant_name(read_instant(table["chain"])),
+        source_bytes=table["source_bytes"],
+        stored_bytes=table["stored_bytes"],
+        entries=table["entries"],
+        unreadable=table["unreadable"],
+        error=table["error"],
+        exit_code=table["exit_code"],
+    )
+
+
+def _text(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

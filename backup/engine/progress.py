@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+_RECORD: Final = re.compile(r"(DEBUG|INFO|NOTICE|WARNING|ERROR) (\d+)(?: (.*))?")
+_PROGRESS_CODE: Final = 16  # NOTICE 16 bytes elapsed percent eta speed stalled
+_UNREADABLE_CODES: Final = frozenset({8, 9, 10, 12})  # cannot iterate, stat, read, process
+_STATISTIC: Final = re.compile(r"^([A-Z][A-Za-z]+) (\d+)(?: \(.*\))?$")
+_LINE_LIMIT: Final = 64 << 10
+_WORDS_LINES: Final = 200
+_NAMES_KEPT: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,3 +24,66 @@ class Progress:
     share: float | None = None
     eta_seconds: int | None = None
     bytes_per_second: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Told:
+    """What was told so far, bounded: the last words, the statistics, what could not be read."""
+
+    words: list[str] = field(default_factory=list)
+    statistics: dict[str, int] = field(default_factory=dict)
+    unreadable: int = 0
+    unreadable_names: list[str] = field(default_factory=list)
+
+
+class Listener:
+    """Takes the bytes of the log in any pieces and keeps what they say; `feed` returns the progress among them."""
+
+    def __init__(self) -> None:
+        self.told = Told()
+        self._rest = b""
+
+    def feed(self, piece: bytes) -> list[Progress]:
+        """Take a piece; return the progress records it completed, oldest first. Never raises: odd lines are words."""
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        if len(self._rest) > _LINE_LIMIT:
+            self._rest = self._rest[:_LINE_LIMIT]
+        found = (self._take(line.decode("utf-8", "replace")) for line in lines)
+        return [progress for progress in found if progress is not None]
+
+    def _take(self, line: str) -> Progress | None:
+        told = self.told
+        if line.startswith(". "):
+            text = line[2:]
+            statistic = _STATISTIC.match(text)
+            if statistic is not None:
+                told.statistics[statistic[1]] = int(statistic[2])
+            elif text.strip():
+                told.words.append(text)
+                del told.words[:-_WORDS_LINES]
+            return None
+        record = _RECORD.fullmatch(line)
+        if record is None:
+            return None
+        level, code, extra = record[1], int(record[2]), record[3] or ""
+        if level == "WARNING" and code in _UNREADABLE_CODES:
+            told.unreadable += 1
+            if len(told.unreadable_names) < _NAMES_KEPT:
+                told.unreadable_names.append(extra.strip("'\""))
+        if level == "NOTICE" and code == _PROGRESS_CODE:
+            return _progress(extra)
+        return None
+
+
+def _progress(extra: str) -> Progress | None:
+    fields = extra.split()
+    if len(fields) != 6 or not all(part.lstrip("-").isdigit() for part in fields):
+        return None
+    stored, _, percent, eta, speed, _ = (int(part) for part in fields)
+    return Progress(
+        phase="saving",
+        stored_bytes=stored,
+        share=min(1.0, max(0.0, percent / 100)),
+        eta_seconds=eta if eta >= 0 else None,
+        bytes_per_second=float(speed),
+    )

@@ -1,0 +1,169 @@
+"""Programs we run: by argument list, in a process group of their own that ends when we end, with bounded words."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import selectors
+import signal
+import subprocess
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Final
+
+from backup.errors import TimedOut
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_PR_SET_PDEATHSIG: Final = 1
+_LIBC: Final = ctypes.CDLL(None)
+_END_SECONDS: Final = 5.0
+_WORDS_BYTES: Final = 64 << 10
+_PIECE_BYTES: Final = 64 << 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a program ended: exit code (negative: the signal), standard output, the end of what it said on stderr."""
+
+    exit_code: int
+    output: str
+    words: str
+    output_was_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What to run. doing: what it is for, as an error says it. pass_fds: descriptors it inherits."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str] = field(repr=False)
+    doing: str
+    pass_fds: Sequence[int] = ()
+
+
+class Drain:
+    """What to do with the bytes of one pipe."""
+
+    def __init__(self, take: Callable[[bytes], None]) -> None:
+        self.take = take
+
+
+class _Kept:
+    """The first `limit` bytes of a stream, or its last ones."""
+
+    def __init__(self, limit: int, *, keeps_end: bool) -> None:
+        self._limit, self._keeps_end = limit, keeps_end
+        self._bytes = bytearray()
+        self.was_cut = False
+
+    def take(self, piece: bytes) -> None:
+        self._bytes += piece
+        if len(self._bytes) > self._limit:
+            self.was_cut = True
+            if self._keeps_end:
+                del self._bytes[: -self._limit]
+            else:
+                del self._bytes[self._limit :]
+
+    @property
+    def text(self) -> str:
+        return self._bytes.decode("utf-8", "replace")
+
+
+@contextmanager
+def running(program: Program, stdin: int | IO[bytes] = subprocess.DEVNULL) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program with stdout and stderr as pipes; leaving the context ends its whole group, however it is left.
+
+    When we are killed the kernel kills the program: what runs on would hold a half-made backup open. Call it from the
+    main thread, whose death it is that counts. Raises OSError when the program cannot be started.
+    """
+    parent = os.getpid()
+
+    def die_with_parent() -> None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        if os.getppid() != parent:  # it died between fork and prctl
+            os._exit(127)
+
+    child = subprocess.Popen(
+        program.arguments,
+        env=program.environment,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=program.pass_fds,
+        start_new_session=True,
+        cwd="/",
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - two system calls, no lock taken
+    )
+    try:
+        yield child
+    finally:
+        end_group(child)
+        for pipe in (child.stdin, child.stdout, child.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def end_group(child: subprocess.Popen[bytes]) -> None:
+    """End a program and everything it started: SIGTERM, 5 s, SIGKILL. One that has ended is only reaped."""
+    _signal_group(child, signal.SIGTERM if child.poll() is None else signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(_END_SECONDS)
+    _signal_group(child, signal.SIGKILL)
+    child.wait()
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    try:
+        os.killpg(child.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def drain(pipes: Mapping[int, Drain], deadline: float, doing: str) -> None:
+    """Read the pipes (by descriptor) until each is at its end. Raises TimedOut at the `deadline` (monotonic)."""
+    with selectors.DefaultSelector() as selector:
+        for descriptor, sink in pipes.items():
+            selector.register(descriptor, selectors.EVENT_READ, sink)
+        while selector.get_map():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimedOut(f"{doing} took longer than its time limit and was ended")
+            for key, _ in selector.select(min(left, 1.0)):
+                piece = os.read(key.fd, _PIECE_BYTES)
+                if piece:
+                    key.data.take(piece)
+                else:
+                    selector.unregister(key.fd)
+
+
+def run(
+    program: Program,
+    *,
+    time_limit_seconds: float,
+    output_limit_bytes: int = 1 << 20,
+    more: Mapping[int, Drain] | None = None,
+    started: Callable[[], None] | None = None,
+) -> Ended:
+    """Run a program to its end, its stdin closed. `more`: further pipes to read. `started`: called once it runs.
+
+    Raises TimedOut (its group has ended then), OSError when it cannot be started.
+    """
+    deadline = time.monotonic() + time_limit_seconds
+    output = _Kept(output_limit_bytes, keeps_end=False)
+    words = _Kept(_WORDS_BYTES, keeps_end=True)
+    with running(program) as child:
+        if started is not None:
+            started()
+        assert child.stdout is not None  # noqa: S101 - for the type checker: both are pipes
+        assert child.stderr is not None  # noqa: S101
+        pipes = {child.stdout.fileno(): Drain(output.take), child.stderr.fileno(): Drain(words.take), **(more or {})}
+        drain(pipes, deadline, program.doing)
+        try:
+            exit_code = child.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired as error:
+            raise TimedOut(f"{program.doing} took longer than its time limit and was ended") from error
+    return Ended(exit_code=exit_code, output=output.text, words=words.text, output_was_cut=output.was_cut)

@@ -1,0 +1,109 @@
+"""Whether what lies at the target is what was sent: read back, every byte of it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Final
+
+from backup.errors import EngineFailed, TargetDiffers
+from backup.model import Part, VolumeRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from backup.targets.contract import Target
+
+_VOLUME: Final = re.compile(rb"^Volume (\d+):$")
+_HASH: Final = re.compile(rb"^\s+Hash SHA1 ([0-9a-f]{40})$")
+_VOLUME_NUMBER: Final = re.compile(r"\.vol(\d+)\.difftar\.gpg$")
+
+
+def part_of(name: str) -> Part | None:
+    """Return what a file of duplicity's is for, by its name; None when it is none of them."""
+    if not name.startswith("duplicity-"):
+        return None
+    if _VOLUME_NUMBER.search(name):
+        return Part.VOLUME
+    if name.endswith(".manifest.gpg"):
+        return Part.MANIFEST
+    return Part.SIGNATURES if name.endswith(".sigtar.gpg") else None
+
+
+def volume_sums(local_manifest: bytes) -> Mapping[int, str]:
+    """Return SHA-1 by volume number from duplicity's manifest as it lies, in the clear, in the cache."""
+    found: dict[int, str] = {}
+    number = 0
+    for line in local_manifest.splitlines():
+        volume, digest = _VOLUME.match(line), _HASH.match(line)
+        if volume:
+            number = int(volume[1])
+        elif digest:
+            found[number] = digest[1].decode("ascii")
+    return found
+
+
+def compare(
+    target: Target,
+    folder: str,
+    names: Mapping[str, int],
+    sums: Mapping[int, str],
+    on_bytes: Callable[[int], None] | None = None,
+) -> list[VolumeRecord]:
+    """Read back every file in `names` (name to size as listed) and compare with what duplicity meant to send.
+
+    Raises TargetDiffers or ObjectMissing naming the file, EngineFailed when duplicity's own list has no sum or a volume
+    more than there are.
+    """
+    found = [_read_back(target, folder, name, size, sums, on_bytes) for name, size in sorted(names.items())]
+    volumes = {_number(record.name) for record in found if record.part is Part.VOLUME}
+    if volumes != set(sums):
+        missing = sorted(set(sums) - volumes)
+        raise TargetDiffers(
+            f"volumes at the target and in duplicity's manifest differ; missing there: {missing or 'none'}"
+        )
+    for part in (Part.MANIFEST, Part.SIGNATURES):
+        if sum(1 for record in found if record.part is part) != 1:
+            raise TargetDiffers(f"duplicity's {part.value} file is not at the target exactly once")
+    return found
+
+
+def _read_back(
+    target: Target,
+    folder: str,
+    name: str,
+    listed: int,
+    sums: Mapping[int, str],
+    on_bytes: Callable[[int], None] | None,
+) -> VolumeRecord:
+    part = part_of(name)
+    if part is None:
+        raise TargetDiffers(f"{folder}/{name} is no file of duplicity's; who put it there?")
+    path = f"{folder}/{name}"
+    stat = target.stat(path)
+    sha1 = hashlib.sha1(usedforsecurity=False)
+    md5 = hashlib.md5(usedforsecurity=False)
+    sha256, size = hashlib.sha256(), 0
+    for piece in target.read(path):
+        for digest in (sha1, md5, sha256):
+            digest.update(piece)
+        size += len(piece)
+        if on_bytes is not None:
+            on_bytes(len(piece))
+    if not size == stat.size_bytes == listed:
+        raise TargetDiffers(f"{path}: listed with {listed} bytes, said to have {stat.size_bytes}, read {size}")
+    if stat.md5 is not None and stat.md5 != md5.hexdigest():
+        raise TargetDiffers(f"{path}: the target says MD5 {stat.md5}, what it sends has {md5.hexdigest()}")
+    own = None
+    if part is Part.VOLUME:
+        own = sums.get(_number(name))
+        if own is None:
+            raise EngineFailed(f"{path}: duplicity's manifest has no SHA-1 of it")
+        if own != sha1.hexdigest():
+            raise TargetDiffers(f"{path}: sent with SHA-1 {own}, it has {sha1.hexdigest()} at the target")
+    return VolumeRecord(name=name, part=part, size_bytes=size, sha256=sha256.hexdigest(), sha1=own)
+
+
+def _number(name: str) -> int:
+    match = _VOLUME_NUMBER.search(name)
+    return int(match[1]) if match else 0

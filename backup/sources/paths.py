@@ -1,0 +1,61 @@
+"""Files and folders as a source."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backup.errors import SourceFailed
+from backup.sources.contract import Prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from backup.settings import PathsSettings
+
+
+class PathsSource:
+    """Saves the roots of the settings with their whole paths, so that a restore point shows `etc/hosts`.
+
+    Files that change while they are read are saved as they are at that moment; one that vanishes or cannot be read is
+    named and counted by the engine, and the run goes on.
+    """
+
+    kind = "paths"
+
+    def __init__(self, settings: PathsSettings) -> None:
+        self._settings = settings
+
+    @contextmanager
+    def prepare(self, scratch: Path) -> Iterator[Prepared]:  # noqa: ARG002 - the contract's; files are read in place
+        """Name the roots to duplicity. Raises SourceFailed when one is not there: an empty backup is never "ok"."""
+        for root in self._settings.roots:
+            try:
+                root.lstat()
+            except OSError as error:
+                raise SourceFailed(f"{root} cannot be saved: {error.strerror}; correct the set's paths") from error
+        yield Prepared(
+            root=Path("/"),
+            selection=selection(self._settings),
+            consistency={"roots": [str(root) for root in self._settings.roots]},
+        )
+
+
+def selection(settings: PathsSettings) -> tuple[str, ...]:
+    """Return duplicity's selection: what to leave out, then the roots, then nothing else. The first that fits counts."""
+    options = ["--exclude-other-filesystems"] if settings.one_file_system else []
+    for pattern in settings.exclude:
+        options += [f"--exclude={_below(pattern)}"]
+    options += [f"--include={_literal(os.fspath(root))}" for root in settings.roots]
+    return (*options, "--exclude=**")
+
+
+def _below(pattern: str) -> str:
+    return pattern if pattern.startswith(("/", "**")) else f"**/{pattern}"
+
+
+def _literal(path: str) -> str:
+    """Return a path as a pattern that means this path: duplicity reads *, ? and [ as wildcards."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in os.path.normpath(path))

@@ -1,0 +1,110 @@
+"""What reading a set needs, opened together: its target, the keys of this machine, its restore points.
+
+A restore station has decryption keys; a host has its own signing pair, which is enough to list and to compare.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backup.catalogue import read_catalogue
+from backup.engine.command import Workplace
+from backup.errors import DestinationInUse, KeyMissing, KeyWrong
+from backup.keys.ring import KeyRing
+from backup.model import Place
+from backup.targets.registry import open_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from backup.catalogue import Catalogue
+    from backup.model import Manifest
+    from backup.settings import BackupSettings, SetSettings
+    from backup.targets.contract import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Station:
+    """One set as this machine can read it. `can_decrypt`: it has a station's keys."""
+
+    settings: BackupSettings
+    chosen: SetSettings
+    place: Place
+    target: Target
+    ring: KeyRing
+    can_decrypt: bool
+
+    def catalogue(self) -> Catalogue:
+        """Read the set's restore points from the target, which takes a request a point."""
+        return read_catalogue(self.target, self.place, self.ring)
+
+    def demand_decryption(self, manifest: Manifest) -> None:
+        """Return when what `manifest` speaks of can be decrypted here, within seconds and without a prompt.
+
+        Raises KeyMissing, KeyWrong, PassphraseMissing, PassphraseWrong.
+        """
+        if not self.can_decrypt:
+            raise KeyMissing(
+                "this machine has no decryption key: use the restore station's configuration, or name the key folder"
+                " with --key"
+            )
+        keys = {key.fingerprint: key for key in self.ring.decryption_keys()}
+        fitting = [keys[each] for each in manifest.recipients if each in keys]
+        if not fitting:
+            raise KeyWrong(
+                f"it is encrypted to {', '.join(manifest.recipients)}; the keys here are {', '.join(sorted(keys))}."
+                " Bring the right key from its safekeeping: bkp key recover"
+            )
+        self.ring.check_passphrase(fitting[0])
+
+
+@contextmanager
+def open_station(settings: BackupSettings, set_name: str) -> Iterator[Station]:
+    """Open a set for reading; talks to no target yet. Raises ConfigInvalid, KeyMissing, KeyBusy."""
+    chosen = settings.find_set(set_name)
+    keys = settings.keys
+    if keys.station is not None:
+        ring = KeyRing(keys.station, keys.station_passphrase_file)
+    else:
+        ring = KeyRing(keys.host, keys.host_passphrase_file)
+    with ring, open_target(settings.find_target(chosen.target)) as target:
+        yield Station(
+            settings=settings,
+            chosen=chosen,
+            place=Place(host=settings.host_of(chosen), set=chosen.name),
+            target=target,
+            ring=ring,
+            can_decrypt=keys.station is not None,
+        )
+
+
+@contextmanager
+def scratch_workplace(settings: BackupSettings) -> Iterator[Workplace]:
+    """An empty cache and room for temporary files, private, gone at the end: what is decrypted there does not stay.
+
+    Raises DestinationInUse when the work folder cannot be written.
+    """
+    try:
+        settings.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="reading-", dir=settings.work))
+    except OSError as error:
+        raise DestinationInUse(
+            f"{settings.work} cannot be written ({error.strerror}): name another folder as `work` in the configuration"
+        ) from error
+    try:
+        for part in ("cache", "temporary"):
+            (folder / part).mkdir(mode=0o700)
+        yield Workplace(cache=folder / "cache", temporary=folder / "temporary")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def utc_now() -> datetime:
+    """Return this instant, aware."""
+    return datetime.now(UTC)

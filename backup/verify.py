@@ -1,0 +1,190 @@
+"""Whether what lies at the target is what was sent there, to the depth asked for, and what damage costs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backup.errors import BackupError, ObjectMissing
+from backup.restore import Wanted, restore
+from backup.station import scratch_workplace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from backup.catalogue import Catalogue
+    from backup.engine.progress import Progress
+    from backup.model import Manifest, RestorePoint
+    from backup.station import Station
+
+
+class Depth(StrEnum):
+    """How deep a verification goes; each includes those before it.
+
+    STORED: manifests are signed, every file is there with its size. READ: every file is read back, and its SHA-256 is
+    what the manifest says. DECRYPTED: the newest point is decrypted and restored aside, and counted.
+    """
+
+    STORED = "stored"
+    READ = "read"
+    DECRYPTED = "decrypted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """One thing that is not as it should be. `name` is relative to the target's root; `kills` are lost instants."""
+
+    name: str
+    what: str
+    kills: tuple[datetime, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a verification found. `restorable` and `lost` are instants of restore points, oldest first."""
+
+    depth: Depth
+    damages: tuple[Damage, ...]
+    restorable: tuple[datetime, ...]
+    lost: tuple[datetime, ...]
+    files: int
+    bytes: int
+    strays: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Survey:
+    """What is found while looking."""
+
+    files: int = 0
+    bytes: int = 0
+    wrong: dict[tuple[str, str], list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
+    strays: list[str] = field(default_factory=list)
+
+
+def verify(
+    station: Station,
+    depth: Depth,
+    *,
+    at: datetime | None = None,
+    on_file: Callable[[str, int], None] = lambda name, size: None,  # noqa: ARG005 - nobody looks
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Report:
+    """Verify a set; `at` limits it to the chain of the point that `at` would restore.
+
+    Damage is what the report says, not an exception. `on_file` is called before each file is read. Raises what stands
+    in the way of looking: TargetAway, KeyMissing …
+    """
+    catalogue = station.catalogue()
+    points = list(catalogue.points)
+    if at is not None:
+        chain = catalogue.newest(at).manifest.chain
+        points = [point for point in points if point.manifest.chain == chain]
+    survey = _Survey()
+    for chain in dict.fromkeys(point.manifest.chain for point in points):
+        _survey_chain(station, [p.manifest for p in points if p.manifest.chain == chain], depth, survey, on_file)
+    damages = [] if at is not None else [
+        Damage(name=f"{station.place.points}/{each.name}", what=each.why, kills=()) for each in catalogue.refused
+    ]  # fmt: skip
+    damages += [
+        Damage(name=f"{station.place.points}/{point.manifest.name}", what=point.broken, kills=(point.at,))
+        for point in points
+        if point.broken is not None
+    ]
+    for (_, name), found in survey.wrong.items():
+        folder, what = found[0]
+        damages.append(Damage(name=f"{folder}/{name}", what=what, kills=_killed(points, folder, name)))
+    lost = {at for damage in damages for at in damage.kills}
+    whole = [point for point in points if point.at not in lost]
+    if depth is Depth.DECRYPTED and whole:
+        damages += _prove(station, whole[-1], on_progress)
+        lost |= {at for damage in damages for at in damage.kills}
+    return Report(
+        depth=depth,
+        damages=tuple(damages),
+        restorable=tuple(point.at for point in points if point.at not in lost),
+        lost=tuple(point.at for point in points if point.at in lost),
+        files=survey.files,
+        bytes=survey.bytes,
+        strays=tuple(survey.strays),
+    )
+
+
+def _survey_chain(
+    station: Station,
+    manifests: list[Manifest],
+    depth: Depth,
+    survey: _Survey,
+    on_file: Callable[[str, int], None],
+) -> None:
+    folder = station.place.chain(manifests[0].chain)
+    there = dict(station.target.files(folder))
+    for manifest in manifests:
+        for volume in manifest.volumes:
+            survey.files += 1
+            size = there.pop(volume.name, None)
+            key = (manifest.chain, volume.name)
+            if size is None:
+                survey.wrong[key].append((folder, "it is missing"))
+            elif size != volume.size_bytes:
+                survey.wrong[key].append((folder, f"it has {size} bytes instead of {volume.size_bytes}"))
+            elif depth is not Depth.STORED:
+                on_file(volume.name, size)
+                try:
+                    digest, read = _digest(station.target.read(f"{folder}/{volume.name}"))
+                except ObjectMissing:
+                    survey.wrong[key].append((folder, "it is missing"))
+                    continue
+                survey.bytes += read
+                if digest != volume.sha256:
+                    survey.wrong[key].append((folder, "its content is not what was sent (SHA-256 differs)"))
+    survey.strays += [f"{folder}/{name}" for name in sorted(there)]
+
+
+def _digest(pieces: Iterator[bytes]) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    for piece in pieces:
+        digest.update(piece)
+        size += len(piece)
+    return digest.hexdigest(), size
+
+
+def _killed(points: list[RestorePoint], folder: str, name: str) -> tuple[datetime, ...]:
+    """Return the points lost with a file: the one it belongs to, and every later one of its chain."""
+    owner = next(
+        point.manifest
+        for point in points
+        if folder.endswith(f"/{point.manifest.chain}") and any(volume.name == name for volume in point.manifest.volumes)
+    )
+    return tuple(
+        point.at
+        for point in points
+        if point.manifest.chain == owner.chain and point.manifest.position >= owner.position
+    )
+
+
+def _prove(
+    station: Station, point: RestorePoint, on_progress: Callable[[Progress], None] | None
+) -> list[Damage]:
+    """Restore a point aside, count what came back, throw it away."""
+    name = f"{station.place.points}/{point.manifest.name}"
+    with scratch_workplace(station.settings) as workplace:
+        try:
+            made = restore(station, point, Wanted(path=None, to=workplace.temporary / "proof"), on_progress)
+        except BackupError as error:
+            return [Damage(name=name, what=f"it cannot be restored: {error}", kills=(point.at,))]
+        entries = sum(1 for _ in Path(made.to).rglob("*"))
+    expected = point.manifest.counts.entries
+    if expected and entries < expected - 1:  # the root itself counts as one
+        return [Damage(name=name, what=f"{entries} entries came back instead of {expected}", kills=(point.at,))]
+    return []
+
+
+def lost_by(catalogue: Catalogue, report: Report) -> list[RestorePoint]:
+    """Return the points of `catalogue` that a report says are lost."""
+    return [point for point in catalogue.points if point.at in report.lost]
