@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 _PLACES: Final = {
     "agent": ("probes.agent", "read_agent"),
     "backup": ("probes.backup", "read_backups"),
+    "command": ("probes.command", "run_command"),
     "cpu": ("probes.cpu", "read_cpu"),
     "disks": ("probes.disks", "read_disks"),
     "filesystems": ("probes.filesystems", "read_filesystems"),
     "log.file": ("probes.log_file", "read_log"),
     "memory": ("probes.memory", "read_memory"),
+    "nagios.plugin": ("probes.nagios_plugin", "run_plugin"),
     "network": ("probes.network", "read_network"),
     "process": ("probes.process", "read_processes"),
     "processes": ("probes.processes", "read_processes"),
