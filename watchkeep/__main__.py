@@ -22,13 +22,16 @@ class Place(NamedTuple):
 
 COMMANDS: Final[dict[str, Place]] = {
     "agent": Place("watchkeep.agent:agent_command", "Run the agent of this host."),
+    "audit": Place("watchkeep.audit:audit_command", "Show who did what; verify the log."),
     "doctor": Place("watchkeep.doctor:doctor", "Say what is wrong with an installation."),
     "enrol": Place("watchkeep.enrol:enrol_group", "Let machines in that nobody knows yet."),
     "key": Place("watchkeep.key:key_group", "Say which keys may speak."),
     "password": Place("watchkeep.password:password_command", "Set a user's password anew."),
     "proxy": Place("watchkeep.proxy:proxy_command", "Run a proxy."),
     "server": Place("watchkeep.server:server_command", "Run a server, active or standby."),
+    "token": Place("watchkeep.token:token_group", "Let programs use the REST API."),
     "up": Place("watchkeep.up.command:up_command", "Watch this machine: everything with one command."),
+    "user": Place("watchkeep.user:user_group", "Say who may sign in, as what, for which hosts."),
     "apply": Place("watchkeep.apply:apply", "Make templates, hosts and receivers of files hold."),
     "completion": Place("watchkeep.completion:completion", "Print what makes your shell complete this command."),
     "diff": Place("watchkeep.diff:diff", "Show what `apply` would change."),
