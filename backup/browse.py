@@ -54,6 +54,7 @@ def list_files(station: Station, point: RestorePoint, below: PurePosixPath | Non
         action = ["list-current-files", *options, station.target.url(station.place.chain(manifest.chain))]
         outcome = run_call(
             call(action, station.ring.environment(), station.target.environment()),
+            doing="listing the files",
             time_limit_seconds=station.chosen.time_limit.total_seconds(),
         )
         demand_success(outcome, "listing the files")
@@ -66,9 +67,7 @@ def list_files(station: Station, point: RestorePoint, below: PurePosixPath | Non
 def children(entries: list[Entry], folder: PurePosixPath | None) -> list[Entry]:
     """Return what lies directly in a folder: of everything below it, the next level only; a file is itself."""
     prefix = "" if folder is None else f"{folder}/"
-    direct = [
-        entry for entry in entries if entry.path.startswith(prefix) and "/" not in entry.path[len(prefix) :]
-    ]
+    direct = [entry for entry in entries if entry.path.startswith(prefix) and "/" not in entry.path[len(prefix) :]]
     return direct or [entry for entry in entries if entry.path == str(folder) and entry.kind != "folder"]
 
 

@@ -113,10 +113,11 @@ def _run(
         action = ["restore", *options, station.target.url(station.place.chain(manifest.chain)), str(to)]
         outcome = run_call(
             call(action, station.ring.environment(), station.target.environment()),
+            doing="restoring",
             time_limit_seconds=station.chosen.time_limit.total_seconds(),
             on_progress=on_progress,
         )
-        if outcome.exit_code == _NOT_IN_BACKUP:
+        if path is not None and outcome.exit_code == _NOT_IN_BACKUP:
             raise NotInBackup(f"{path} is not in the restore point of {manifest.at.isoformat()}: bkp ls shows what is")
         demand_success(outcome, "restoring")
         if not os.path.lexists(to):

@@ -9,7 +9,6 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,9 +64,8 @@ class Station:
 
 
 @contextmanager
-def open_station(settings: BackupSettings, set_name: str) -> Iterator[Station]:
+def open_station(settings: BackupSettings, chosen: SetSettings) -> Iterator[Station]:
     """Open a set for reading; talks to no target yet. Raises ConfigInvalid, KeyMissing, KeyBusy."""
-    chosen = settings.find_set(set_name)
     keys = settings.keys
     if keys.station is not None:
         ring = KeyRing(keys.station, keys.station_passphrase_file)
@@ -103,8 +101,3 @@ def scratch_workplace(settings: BackupSettings) -> Iterator[Workplace]:
         yield Workplace(cache=folder / "cache", temporary=folder / "temporary")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def utc_now() -> datetime:
-    """Return this instant, aware."""
-    return datetime.now(UTC)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backup.errors import BackupError, ObjectMissing
+from backup.errors import EngineFailed, KeyWrong, NotInBackup, ObjectMissing, SignatureBad, TargetDiffers
 from backup.restore import Wanted, restore
 from backup.station import scratch_workplace
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from backup.catalogue import Catalogue
     from backup.engine.progress import Progress
     from backup.model import Manifest, RestorePoint
     from backup.station import Station
@@ -168,23 +167,16 @@ def _killed(points: list[RestorePoint], folder: str, name: str) -> tuple[datetim
     )
 
 
-def _prove(
-    station: Station, point: RestorePoint, on_progress: Callable[[Progress], None] | None
-) -> list[Damage]:
+def _prove(station: Station, point: RestorePoint, on_progress: Callable[[Progress], None] | None) -> list[Damage]:
     """Restore a point aside, count what came back, throw it away."""
     name = f"{station.place.points}/{point.manifest.name}"
     with scratch_workplace(station.settings) as workplace:
         try:
             made = restore(station, point, Wanted(path=None, to=workplace.temporary / "proof"), on_progress)
-        except BackupError as error:
+        except (EngineFailed, KeyWrong, NotInBackup, ObjectMissing, SignatureBad, TargetDiffers) as error:
             return [Damage(name=name, what=f"it cannot be restored: {error}", kills=(point.at,))]
         entries = sum(1 for _ in Path(made.to).rglob("*"))
     expected = point.manifest.counts.entries
     if expected and entries < expected - 1:  # the root itself counts as one
         return [Damage(name=name, what=f"{entries} entries came back instead of {expected}", kills=(point.at,))]
     return []
-
-
-def lost_by(catalogue: Catalogue, report: Report) -> list[RestorePoint]:
-    """Return the points of `catalogue` that a report says are lost."""
-    return [point for point in catalogue.points if point.at in report.lost]

@@ -1,0 +1,180 @@
+"""`bkp doctor`: looks at everything a backup or a restore needs here, and says what to do."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from backup.command.options import config_option, ending, json_option, settings_of
+from backup.command.telling import size, write_json
+from backup.engine.command import program
+from backup.errors import BackupError, KeyMissing
+from backup.keys.ring import KeyRing
+from backup.keys.safekeeping import reminders
+from backup.targets.registry import open_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from backup.settings import BackupSettings
+
+Level = Literal["ok", "warning", "fault"]
+_EPILOG = """\b
+Examples:
+  bkp doctor
+  bkp doctor --json
+\b
+Exit codes: 0 all is well, 1 there are warnings, 2 there are faults (a backup or restore would fail).
+"""
+_LEAST_ROOM = 1 << 30
+_EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)
+_MARKS: dict[Level, tuple[str, str]] = {"ok": ("ok", "green"), "warning": ("!", "yellow"), "fault": ("FAULT", "red")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing looked at. `remedy` is what to do; empty when all is well."""
+
+    what: str
+    level: Level
+    text: str
+    remedy: str = ""
+
+
+@click.command("doctor", epilog=_EPILOG)
+@config_option
+@json_option
+@ending
+def doctor(config: Path | None, *, as_json: bool) -> None:
+    """Say what is wrong with backups on this machine, and what to do about it."""
+    findings = list(examine(settings_of(config), datetime.now(UTC)))
+    if as_json:
+        write_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            mark, colour = _MARKS[finding.level]
+            click.echo(f"{click.style(f'{mark:>5}', fg=colour)}  {finding.what}: {finding.text}")
+            if finding.remedy:
+                click.echo(f"       do: {finding.remedy}")
+    levels = {finding.level for finding in findings}
+    raise SystemExit(2 if "fault" in levels else 1 if "warning" in levels else 0)
+
+
+def examine(settings: BackupSettings, now: datetime) -> Iterator[Finding]:
+    """Yield what is found; a fault in one place keeps no other from being looked at."""
+    yield from _clock(now)
+    yield from _programs()
+    yield from _keys(settings, now)
+    for target in settings.targets:
+        try:
+            with open_target(target) as opened:
+                opened.reach()
+        except BackupError as error:
+            yield Finding(what=f"target {target.name}", level="fault", text=str(error),
+                          remedy="mend its settings, the network or its credentials")  # fmt: skip
+        else:
+            yield Finding(what=f"target {target.name}", level="ok", text="answers and knows us")
+            if target.folder is not None and target.folder.exists() and settings.work.exists():
+                yield from _second_place(target.name, target.folder, settings.work)
+    if not settings.targets:
+        yield Finding(what="targets", level="fault", text="there is none", remedy="add [[targets]] to backup.toml")
+    yield from _work(settings)
+
+
+def _clock(now: datetime) -> Iterator[Finding]:
+    if now < _EARLIEST:
+        yield Finding(what="clock", level="fault", text=f"this machine believes it is {now:%Y-%m-%d}",
+                      remedy="set the clock: keys would count as not yet valid, restore points lie in the past")  # fmt: skip
+    else:
+        yield Finding(what="clock", level="ok", text=f"{now:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def _programs() -> Iterator[Finding]:
+    try:
+        found = program()
+    except BackupError as error:
+        yield Finding(what="duplicity", level="fault", text=str(error), remedy="pip install 'watchkeep[backup]'")
+    else:
+        yield Finding(what="duplicity", level="ok", text=found[-1])
+    if shutil.which("gpg") is None:
+        yield Finding(what="gpg", level="fault", text="it is not installed", remedy="apt install gnupg")
+    else:
+        yield Finding(what="gpg", level="ok", text=str(shutil.which("gpg")))
+
+
+def _keys(settings: BackupSettings, now: datetime) -> Iterator[Finding]:
+    keys = settings.keys
+    if keys.host.exists():
+        yield from _try("host keys", "bkp key make host", lambda: _host_keys(settings, now))
+        yield from _reminders("host keys", keys.host, keys.host_passphrase_file, now)
+    elif keys.station is None:
+        yield Finding(what="keys", level="fault", text=f"{keys.host} is not there", remedy="bkp key make --help")
+    if keys.station is not None:
+        yield from _try("station keys", "bkp key make --help", lambda: _station_keys(settings))
+        yield from _reminders("station keys", keys.station, keys.station_passphrase_file, now)
+
+
+def _host_keys(settings: BackupSettings, now: datetime) -> str:
+    with KeyRing(settings.keys.host, settings.keys.host_passphrase_file) as ring:
+        ring.demand_no_decryption_key()
+        signing = ring.signing_key(now)
+        ring.check_passphrase(signing)
+        recipients = ring.recipients(settings.keys.recipients, now)
+    return f"signs as {signing.name}, encrypts to {', '.join(each.name for each in recipients)}"
+
+
+def _station_keys(settings: BackupSettings) -> str:
+    station = settings.keys.station
+    if station is None:
+        raise KeyMissing("there is no station here")
+    with KeyRing(station, settings.keys.station_passphrase_file) as ring:
+        for key in ring.decryption_keys():
+            ring.check_passphrase(key)
+        hosts = sorted(ring.signers())
+    return f"decrypts; trusts the signatures of {', '.join(hosts) or 'no host yet'}"
+
+
+def _reminders(what: str, home: Path, passphrase: Path, now: datetime) -> Iterator[Finding]:
+    try:
+        with KeyRing(home, passphrase) as ring:
+            found = reminders(home, ring.keys(), now)
+    except BackupError:
+        return  # told already
+    for text in found:
+        yield Finding(what=what, level="warning", text=text, remedy=text.rpartition("; ")[2] or "renew the key")
+
+
+def _second_place(name: str, folder: Path, work: Path) -> Iterator[Finding]:
+    if folder.stat().st_dev == work.stat().st_dev:
+        yield Finding(what=f"target {name}", level="warning", text=f"{folder} is on the same disk as what is saved",
+                      remedy="a backup is one only in a second place: add a target elsewhere")  # fmt: skip
+
+
+def _work(settings: BackupSettings) -> Iterator[Finding]:
+    existing = settings.work
+    while not existing.is_dir():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if free < _LEAST_ROOM:
+        yield Finding(what="work folder", level="warning", text=f"{size(free)} free at {settings.work}",
+                      remedy="make room, or name another folder as `work`")  # fmt: skip
+    else:
+        yield Finding(what="work folder", level="ok", text=f"{size(free)} free at {settings.work}")
+    for chosen in settings.sets:
+        if chosen.paths is None and chosen.postgresql is None:
+            continue
+        cache = settings.work / chosen.name
+        if not cache.exists():
+            yield Finding(what=f"set {chosen.name}", level="ok", text="no cache here yet: its next run is a full")
+
+
+def _try(what: str, remedy: str, look: Callable[[], str]) -> Iterator[Finding]:
+    try:
+        yield Finding(what=what, level="ok", text=look())
+    except BackupError as error:
+        yield Finding(what=what, level="fault", text=str(error), remedy=remedy)

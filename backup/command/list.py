@@ -1,0 +1,106 @@
+"""`bkp list`: which sets there are, and what can be restored of them, from the targets alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from backup.command.options import json_option, reading_options, set_of
+from backup.command.telling import console, local, point_document, size, write_json
+from backup.errors import KeyMissing
+from backup.settings import SetSettings, check_name
+from backup.station import open_station
+from backup.targets.registry import open_target
+
+if TYPE_CHECKING:
+    from backup.settings import BackupSettings
+
+_EPILOG = """\b
+Examples:
+  bkp list                                   every set at the targets of the configuration
+  bkp list files                             the restore points of one set
+  bkp list web1/files --target /mnt/backup --key /media/usb/station
+\b
+Needs no server, no database and no cache: all is read from the target. Times are this machine's.
+"""
+
+
+@click.command("list", epilog=_EPILOG)
+@click.argument("name", metavar="[SET]", required=False)
+@json_option
+@reading_options
+def list_command(*, settings: BackupSettings, name: str | None, as_json: bool) -> None:
+    """List sets, or the restore points of SET (or HOST/SET), newest first."""
+    if name is not None:
+        _show_points(settings, set_of(settings, name), as_json=as_json)
+    else:
+        _show_sets(settings, as_json=as_json)
+
+
+def find_sets(settings: BackupSettings) -> list[SetSettings]:
+    """Return the sets of the configuration, and those of any host that lie at its targets.
+
+    Raises what the targets raise.
+    """
+    found = {(settings.host_of(each), each.name): each for each in settings.sets}
+    for target in settings.targets:
+        with open_target(target) as opened:
+            for host in opened.folders(""):
+                for name in opened.folders(host):
+                    if check_name(host) is None and check_name(name) is None and opened.files(f"{host}/{name}/points"):
+                        found.setdefault((host, name), SetSettings(name=name, host=host, target=target.name))
+    return [found[key] for key in sorted(found)]
+
+
+def _show_sets(settings: BackupSettings, *, as_json: bool) -> None:
+    rows: list[dict[str, Any]] = []
+    for chosen in find_sets(settings):
+        host = settings.host_of(chosen)
+        row: dict[str, Any] = {"host": host, "set": chosen.name, "target": chosen.target, "points": [], "error": None}
+        try:
+            with open_station(settings, chosen) as station:
+                row["points"] = [point_document(point) for point in station.catalogue().points]
+        except KeyMissing as error:
+            row["error"] = str(error)
+        rows.append(row)
+    if as_json:
+        write_json({"sets": rows})
+        return
+    table = Table("Host", "Set", "Target", "Points", "Newest", "Stored", box=None, pad_edge=False)
+    for row in rows:
+        points = [point for point in row["points"] if point["broken"] is None]
+        newest = points[-1]["at"] if points else (row["error"] or "nothing to restore")
+        stored = sum(point["stored_bytes"] for point in row["points"])
+        table.add_row(row["host"], row["set"], row["target"], str(len(points)), newest, size(stored))
+    console().print(table if rows else "There is no backup set here: docs/backup.md shows the first one.")
+
+
+def _show_points(settings: BackupSettings, chosen: SetSettings, *, as_json: bool) -> None:
+    with open_station(settings, chosen) as station:
+        catalogue = station.catalogue()
+    if as_json:
+        write_json(
+            {
+                "host": settings.host_of(chosen),
+                "set": chosen.name,
+                "points": [point_document(point) for point in reversed(catalogue.points)],
+                "refused": [{"name": each.name, "why": each.why} for each in catalogue.refused],
+            }
+        )
+        return
+    table = Table("Restore point", "Kind", "Files", "Size", "Stored", "", box=None, pad_edge=False)
+    for point in reversed(catalogue.points):
+        manifest = point.manifest
+        table.add_row(
+            local(point.at),
+            manifest.kind.value,
+            str(manifest.counts.entries),
+            size(manifest.counts.bytes),
+            size(manifest.stored_bytes),
+            "" if point.broken is None else f"cannot be restored: {point.broken}",
+        )
+    console().print(table if catalogue.points else "There is no restore point yet.")
+    for each in catalogue.refused:
+        click.echo(f"bkp: {each.why}", err=True)

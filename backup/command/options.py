@@ -1,0 +1,168 @@
+"""What the commands of `bkp` have in common: the configuration, ways to do without one, and how they end."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+
+import click
+
+from backup.errors import BackupError, ConfigInvalid
+from backup.settings import BackupSettings, KeySettings, SetSettings, TargetSettings, check_name, read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CommandT = TypeVar("CommandT", bound="Callable[..., Any]")
+PLACES: Final = (Path("backup.toml"), Path("~/.config/watchkeep/backup.toml"), Path("/etc/watchkeep/backup.toml"))
+VARIABLE: Final = "BKP_CONFIG"
+_GIVEN: Final = "given"
+
+
+def config_option(command: CommandT) -> CommandT:
+    """Add -c/--config, which the function gets as `config`: the file, or None where none was found."""
+    return click.option(
+        "-c",
+        "--config",
+        type=click.Path(dir_okay=False, path_type=Path),
+        callback=_find_config,
+        is_eager=False,
+        help=f"backup.toml; else ${VARIABLE}, then {', '.join(str(place) for place in PLACES)}.",
+    )(command)
+
+
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what commands need that read backups, also on a machine without a configuration.
+
+    The function gets `settings`: the configuration with --target, --key and --work laid over it. Its BackupErrors, and
+    those of reading the configuration, end the process as `ending` says.
+    """
+
+    @ending
+    @functools.wraps(command)
+    def read(config: Path | None, target: str | None, key: Path | None, work: Path | None, **options: Any) -> Any:
+        return command(settings=settings_for_reading(config, target, key, work), **options)
+
+    found: Callable[..., Any] = read
+    for add in (
+        click.option(
+            "--work", type=click.Path(file_okay=False, path_type=Path), help="Folder for temporary files, private."
+        ),
+        click.option(
+            "--key",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            help="A restore station's key folder; its passphrase lies beside it in FOLDER.passphrase.",
+        ),
+        click.option("--target", help="A target of the configuration by name, or the folder that holds the backups."),
+        config_option,
+    ):
+        found = add(found)
+    return found
+
+
+def json_option(command: CommandT) -> CommandT:
+    """Add --json, which the function gets as `as_json`: one JSON document on standard output, errors too."""
+    return click.option("--json", "as_json", is_flag=True, help="Write one JSON document for programs.")(command)
+
+
+def ending(command: CommandT) -> CommandT:
+    """Turn every BackupError into words on standard error and the exit code it has."""
+
+    @functools.wraps(command)
+    def end(*arguments: Any, **options: Any) -> Any:
+        try:
+            return command(*arguments, **options)
+        except BackupError as error:
+            end_with(error, as_json=bool(options.get("as_json")))
+
+    return end  # type: ignore[return-value]  # the same signature, told by functools.wraps
+
+
+def end_with(error: BackupError, *, as_json: bool) -> NoReturn:
+    """End the process as `error` demands."""
+    if as_json:
+        told = {"kind": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
+        click.echo(json.dumps({"error": told}))
+    click.echo(f"bkp: {error}", err=True)
+    raise SystemExit(error.exit_code) from error
+
+
+def settings_of(config: Path | None) -> BackupSettings:
+    """Read the configuration. Raises ConfigInvalid, also when there is none."""
+    if config is None:
+        raise ConfigInvalid(
+            f"there is no configuration: name one with --config or ${VARIABLE}, or put it at {PLACES[-1]}"
+        )
+    return read_settings(config)
+
+
+def settings_for_reading(
+    config: Path | None, target: str | None, key: Path | None, work: Path | None
+) -> BackupSettings:
+    """Read the configuration and lay the options over it; --target FOLDER and --key do without one.
+
+    Raises ConfigInvalid.
+    """
+    if config is None and target is not None and key is not None:
+        settings = BackupSettings(
+            host="this-machine",
+            work=Path("~/.cache/watchkeep-bkp").expanduser(),
+            targets=(_given(target),),
+            keys=KeySettings(),
+        )
+    else:
+        settings = settings_of(config)
+        if target is not None:
+            known = [each for each in settings.targets if each.name == target]
+            settings = dataclasses.replace(settings, targets=tuple(known) or (_given(target),), sets=())
+    if key is not None:
+        keys = dataclasses.replace(
+            settings.keys, station=key.absolute(), station_passphrase_file=key.absolute().with_suffix(".passphrase")
+        )
+        settings = dataclasses.replace(settings, keys=keys)
+    return settings if work is None else dataclasses.replace(settings, work=work.absolute())
+
+
+def set_of(settings: BackupSettings, name: str) -> SetSettings:
+    """Return the set called "SET", or "HOST/SET" for any host's whose backups lie at the target.
+
+    Raises ConfigInvalid saying how to name one.
+    """
+    host, slash, plain = name.rpartition("/")
+    fitting = [each for each in settings.sets if each.name == plain and (not slash or settings.host_of(each) == host)]
+    if fitting:
+        return fitting[0]
+    if not slash:
+        return settings.find_set(plain) if settings.sets else _refuse(name)
+    if check_name(host) or check_name(plain) or not settings.targets:
+        return _refuse(name)
+    if len(settings.targets) > 1:
+        names = ", ".join(each.name for each in settings.targets)
+        raise ConfigInvalid(
+            f"set {name!r} is not in the configuration: say at which target it is with --target ({names})"
+        )
+    return SetSettings(name=plain, host=host, target=settings.targets[0].name)
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ConfigInvalid(f"there is no backup set {name!r} in the configuration: name it as HOST/SET")
+
+
+def _given(target: str) -> TargetSettings:
+    """Return the target a folder on the command line is."""
+    folder = Path(target).expanduser().absolute()
+    if not folder.is_dir():
+        raise ConfigInvalid(f"--target: {target!r} is neither a target of the configuration nor a folder")
+    return TargetSettings(name=_GIVEN, kind="folder", folder=folder)
+
+
+def _find_config(context: click.Context, parameter: click.Parameter, found: Path | None) -> Path | None:  # noqa: ARG001 - click's signature
+    if found is not None:
+        return found
+    if named := os.environ.get(VARIABLE):
+        return Path(named)
+    return next((place.expanduser() for place in PLACES if place.expanduser().is_file()), None)

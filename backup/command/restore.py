@@ -1,0 +1,79 @@
+"""`bkp restore`: brings files or a database back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from backup.command.ls import when
+from backup.command.options import json_option, reading_options, set_of
+from backup.command.telling import instant, local, progress, size, write_json
+from backup.restore import Wanted, read_path, restore
+from backup.station import open_station
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from backup.settings import BackupSettings
+
+_EPILOG = """\b
+Examples:
+  bkp restore files --to /srv/back                                    everything, newest
+  bkp restore files --path etc/hosts --to /tmp/back --at "yesterday 18:00"
+  bkp restore web1/files --target /mnt/backup --key /media/usb/station --to /srv/back
+  bkp restore shop --to /srv/dump --into-database postgresql://postgres@localhost/shop_back
+\b
+What is there already stays, unless --overwrite is given. As root, owners are restored too.
+A file becomes FOLDER/NAME, a folder FOLDER/NAME/..., everything lies below FOLDER with its whole path.
+"""
+
+
+@click.command("restore", epilog=_EPILOG)
+@click.argument("name", metavar="SET")
+@click.option("--to", "to", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Where to put it.")
+@click.option("--path", default="", help="Only this file or folder, as `bkp ls` shows it.")
+@click.option("--at", metavar="WHEN", callback=when, help="The newest restore point not after this; else the newest.")
+@click.option("--overwrite", is_flag=True, help="Replace files that are there; others in the folder stay.")
+@click.option(
+    "--into-database",
+    "dsn",
+    metavar="DSN",
+    help="Load the dump of a PostgreSQL set into this empty database and compare its rows with those saved.",
+)
+@json_option
+@reading_options
+def restore_command(  # noqa: PLR0913 - one parameter an option
+    *,
+    settings: BackupSettings,
+    name: str,
+    to: Path,
+    path: str,
+    at: datetime | None,
+    dsn: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Restore SET (or HOST/SET), or one PATH of it, into FOLDER."""
+    wanted = Wanted(path=read_path(path), to=to.absolute(), is_overwriting=overwrite)
+    if dsn is not None and wanted.path is not None:
+        raise click.UsageError("--into-database takes the whole dump: leave --path out")
+    loaded: dict[str, Any] | None = None
+    with open_station(settings, set_of(settings, name)) as station:
+        point = station.catalogue().newest(at)
+        with progress("restoring", is_shown=not as_json) as tell:
+            made = restore(station, point, wanted, tell)
+        if dsn is not None:
+            from backup.database import load_dump  # noqa: PLC0415 - only for databases
+
+            loaded = load_dump(point.manifest, made.to, dsn, station.chosen.time_limit.total_seconds())
+    if as_json:
+        document = {"at": instant(made.at), "to": str(made.to), "files": made.files, "bytes": made.bytes}
+        write_json({**document, "database": loaded})
+        return
+    click.echo(f"Restored {made.files} files, {size(made.bytes)}, as of {local(made.at)}: {made.to}")
+    if loaded is not None:
+        click.echo(
+            f"Loaded into the database: {loaded['tables']} tables, {loaded['rows']} rows, as many as were saved."
+        )

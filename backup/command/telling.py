@@ -1,0 +1,103 @@
+"""How `bkp` shows instants, sizes and progress: for people on the terminal, for programs as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from backup.engine.progress import Progress as Told
+    from backup.model import RestorePoint
+
+_STEPS = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
+
+
+def console() -> Console:
+    """Return where tables go: standard output, as wide as it is; 120 letters where nobody looks."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120, soft_wrap=not sys.stdout.isatty())
+
+
+def write_json(document: Any) -> None:
+    """Write the one document that --json promises."""
+    click.echo(json.dumps(document, ensure_ascii=True))
+
+
+def instant(at: datetime | None) -> str | None:
+    """Return an instant for programs: ISO 8601, UTC."""
+    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def local(at: datetime | None) -> str:
+    """Return an instant for people, in this machine's zone."""
+    return "never" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def size(number: float | None) -> str:
+    """Return bytes for people."""
+    if number is None:
+        return "-"
+    for unit, step in _STEPS:
+        if number >= step:
+            return f"{number / step:.1f} {unit}"
+    return f"{number:.0f} B"
+
+
+def age(at: datetime | None, now: datetime) -> str:
+    """Return for people how long ago something was."""
+    if at is None:
+        return "never"
+    seconds = max(0.0, (now - at).total_seconds())
+    for unit, step in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * step:
+            return f"{seconds / step:.0f} {unit} ago"
+    return f"{seconds:.0f} seconds ago"
+
+
+def point_document(point: RestorePoint) -> dict[str, Any]:
+    """Return a restore point for programs."""
+    manifest = point.manifest
+    return {
+        "at": instant(point.at),
+        "kind": manifest.kind.value,
+        "chain": manifest.chain,
+        "position": manifest.position,
+        "source": manifest.source,
+        "entries": manifest.counts.entries,
+        "source_bytes": manifest.counts.bytes,
+        "stored_bytes": manifest.stored_bytes,
+        "unreadable": manifest.counts.unreadable,
+        "broken": point.broken,
+    }
+
+
+@contextmanager
+def progress(doing: str, *, is_shown: bool) -> Iterator[Callable[[Told], None]]:
+    """Show on standard error that something goes on; nothing where nobody looks."""
+    if not is_shown or not sys.stderr.isatty():
+        yield lambda told: None  # noqa: ARG005 - nobody looks
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(doing, total=None)
+
+        def tell(told: Told) -> None:
+            share = None if told.share is None else 100 * told.share
+            bar.update(task, total=None if share is None else 100.0, completed=share or 0.0)
+
+        yield tell

@@ -1,0 +1,103 @@
+"""`bkp verify`: proves that what lies at the target is what was sent there, and says what damage costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from backup.command.list import find_sets
+from backup.command.ls import when
+from backup.command.options import json_option, reading_options, set_of
+from backup.command.telling import instant, local, progress, size, write_json
+from backup.errors import BackupDamaged
+from backup.station import open_station
+from backup.verify import Depth, verify
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from backup.settings import BackupSettings
+    from backup.verify import Report
+
+_EPILOG = """\b
+Examples:
+  bkp verify                            every set: manifests and sizes, no download
+  bkp verify files --depth read         every file read back, its SHA-256 compared
+  bkp verify files --depth decrypted    also decrypted and restored aside: needs the station's key
+\b
+Exit code 53: damage was found; each damaged file and the restore points it costs are named.
+"""
+_SAID = {
+    Depth.STORED: "manifests are signed, every file is there with its size; contents were not read",
+    Depth.READ: "every file was read back and is what was sent; nothing was decrypted",
+    Depth.DECRYPTED: "every file was read back, and the newest restore point was decrypted and restored aside",
+}
+
+
+@click.command("verify", epilog=_EPILOG)
+@click.argument("name", metavar="[SET]", required=False)
+@click.option(
+    "--depth", type=click.Choice([each.value for each in Depth]), default=Depth.STORED.value, show_default=True,
+    help="How deep to look.",
+)  # fmt: skip
+@click.option("--at", metavar="WHEN", callback=when, help="Only the chain that this instant is restored from.")
+@json_option
+@reading_options
+def verify_command(
+    *,
+    settings: BackupSettings,
+    name: str | None,
+    depth: str,
+    at: datetime | None,
+    as_json: bool,
+) -> None:
+    """Verify SET (or HOST/SET), or every set, at its target."""
+    chosen = find_sets(settings) if name is None else [set_of(settings, name)]
+    reports: list[tuple[str, Report]] = []
+    for each in chosen:
+        with open_station(settings, each) as station, progress(f"verifying {each.name}", is_shown=not as_json) as tell:
+            report = verify(station, Depth(depth), at=at, on_progress=tell)
+        reports.append((f"{settings.host_of(each)}/{each.name}", report))
+    if as_json:
+        write_json({"sets": [_document(label, report) for label, report in reports]})
+    else:
+        for label, report in reports:
+            _tell(label, report)
+    damaged = [label for label, report in reports if report.damages]
+    if damaged:
+        if as_json:
+            raise SystemExit(BackupDamaged.exit_code)
+        raise BackupDamaged(
+            f"damage was found in {', '.join(damaged)}: start a new chain now, on the host, with `bkp run SET --full`"
+        )
+
+
+def _document(label: str, report: Report) -> dict[str, object]:
+    return {
+        "set": label,
+        "depth": report.depth.value,
+        "files": report.files,
+        "bytes_read": report.bytes,
+        "restorable": [instant(at) for at in report.restorable],
+        "lost": [instant(at) for at in report.lost],
+        "damages": [
+            {"name": each.name, "what": each.what, "kills": [instant(at) for at in each.kills]}
+            for each in report.damages
+        ],
+        "strays": list(report.strays),
+    }
+
+
+def _tell(label: str, report: Report) -> None:
+    whole, lost = len(report.restorable), len(report.lost)
+    click.echo(f"{label}: {report.files} files, {size(report.bytes)} read, depth {report.depth.value}")
+    for damage in report.damages:
+        cost = ", ".join(local(at) for at in damage.kills)
+        click.echo(f"  {damage.name}: {damage.what}" + (f"; costs {cost}" if cost else ""))
+    if report.damages:
+        click.echo(f"  {whole} restore points are whole, {lost} are lost")
+    else:
+        click.echo(f"  {whole} restore points are whole: {_SAID[report.depth]}")
+    if report.strays:
+        click.echo(f"  {len(report.strays)} files belong to no restore point (of ended runs; they do no harm)")
