@@ -6,7 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from agent.greeting import AgentGreeter
+from agent.identity import Identity
 from agent.outlet import Outlet
+from agent.rotation import KeyReplacement
 from agent.sampler import Sampler
 from core.runtime.counters import Counters
 from core.runtime.logging import Log
@@ -14,7 +16,6 @@ from core.security.keys import read_public
 from core.spool.keeping import keep_synced
 from core.spool.outbox import Outbox
 from core.spool.spool import SpoolLimits
-from core.wire.curve import load_or_create
 from core.wire.publisher import Publisher, Upstream
 from probes.registry import find_probe
 from probes.visit import Visit
@@ -43,7 +44,7 @@ async def run_agent(
     cannot be used, KeyFault when the key file cannot.
     """
     counters = Counters()
-    keys = load_or_create(settings.key_file)
+    identity = Identity(settings.key_file, clock)
     outbox = Outbox.open(settings.data / "spool", settings.source, SpoolLimits(max_bytes=settings.spool_limit), clock)
     try:
         spool = outbox.spool
@@ -64,7 +65,7 @@ async def run_agent(
         )
         publisher = Publisher(
             spool=spool,
-            keys=keys,
+            keys=identity.pair,
             upstreams=[Upstream(endpoint=u.endpoint, key=read_public(u.key)) for u in settings.upstreams],
             greeter=greeter,
             clock=clock,
@@ -80,11 +81,14 @@ async def run_agent(
             ),
             phase=settings.source.int % 10_007 / 10_007,
         )
+        replacement = KeyReplacement(identity, clock, send=publisher.send, renew=publisher.begin_anew)
         greeter.attach(apply=sampler.apply, answer=publisher.send)
+        greeter.accepted, greeter.rekey = identity.welcomed, replacement.heard
         log.info("The agent samples", name=settings.name, source=settings.source, boot=outbox.boot)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(sampler.run(), name="sampler")
             tasks.create_task(publisher.run(), name="publisher")
+            tasks.create_task(replacement.run(), name="key replacement")
             tasks.create_task(keep_synced(spool, clock), name="late fsync")
             if settings.backup is not None:
                 from agent.backups import BackupKeeper  # noqa: PLC0415 - an agent without backups does without it

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.document import DEFAULT_BODY, DocumentError, read_document
 from agent.remembered import load, save
+from agent.rotation import read_wanted
 from core.runtime.logging import Log
 from core.wire.greeter import HeartbeatFacts, HelloFacts
 from core.wire.messages import Configured
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from agent.document import Document, FindProbe
     from agent.remembered import Remembered
+    from agent.rotation import Wanted
     from core.runtime.counters import Counters
     from core.spool.outbox import Outbox
     from core.wire.greeter import AckKind
@@ -29,7 +31,10 @@ _LONGEST_ANSWER: Final = 4000
 
 
 class AgentGreeter:
-    """The agent's Greeter. `apply` puts a checked document in force; `answer` is Publisher.send."""
+    """The agent's Greeter. `apply` puts a checked document in force; `answer` is Publisher.send.
+
+    `accepted` is called when a collector has welcomed the present key, `rekey` with what a server says of that key.
+    """
 
     def __init__(
         self,
@@ -48,6 +53,8 @@ class AgentGreeter:
         self._remembered = load(file)
         self._apply: Callable[[Document], None] = _ignore
         self._answer: Callable[[Configured], Awaitable[None]] | None = None
+        self.accepted: Callable[[], None] | None = None
+        self.rekey: Callable[[Wanted | None], Awaitable[None]] | None = None
 
     def attach(self, *, apply: Callable[[Document], None], answer: Callable[[Configured], Awaitable[None]]) -> None:
         """Put in force by `apply` what was remembered (else the built-in document); answer the server by `answer`."""
@@ -76,6 +83,8 @@ class AgentGreeter:
 
     def welcomed(self, welcome: Welcome) -> None:
         """Begin a new boot when the collector has seen numbers this one never gave (a machine rolled back)."""
+        if self.accepted is not None:
+            self.accepted()
         if self._outbox.settle(dict(welcome.seen)):
             self._counters.add("agent.renumbered")
             log.warning("This agent was rolled back or cloned; it goes on under new numbers", boot=self._outbox.boot)
@@ -90,21 +99,24 @@ class AgentGreeter:
     async def configured(self, message: Configuration) -> None:
         """Put the document in force, remember it, say what of it could not be done."""
         error = None
+        body = {name: value for name, value in message.body.items() if name != "rotation"}
         try:
-            document = read_document(message.body, self._find_probe)
+            document = read_document(body, self._find_probe)
         except DocumentError as fault:
             error = str(fault)
             log.warning("A configuration was refused; the one before it stays", version=message.version, error=error)
         else:
-            if message.body != self._remembered.body or message.version != self._remembered.version:
+            if body != self._remembered.body or message.version != self._remembered.version:
                 self._apply(document)
-                self._remember(replace(self._remembered, version=message.version, body=message.body))
+                self._remember(replace(self._remembered, version=message.version, body=body))
                 log.info("A configuration is in force", version=message.version, probes=len(document.assignments))
             if document.faults:
                 error = "; ".join(document.faults)
                 log.warning("A part of the configuration cannot be done", version=message.version, error=error)
         if self._answer is not None:
             await self._answer(Configured(version=message.version, error=_printable(error)))
+        if self.rekey is not None:
+            await self.rekey(read_wanted(message.body))
 
     def epoch_seen(self, epoch: int) -> None:
         """Keep the highest epoch, so that a server of an older one cannot command this agent after a restart either."""

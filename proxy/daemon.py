@@ -82,6 +82,7 @@ async def run_proxy(
         custody.acknowledge = collector.acknowledge
         custody.notify = publisher.notify
         reception.send = collector.send
+        reception.relay = publisher.send
         forwarder.send = publisher.send
         _watch(counters, spool)
         _log.info("The proxy starts", proxy_name=settings.name, held_records=spool.held_records)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from core.runtime.logging import Log
-from core.wire.messages import Configured, Hello, Welcome
+from core.wire.messages import Configured, Hello, NewKey, Welcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,10 +19,11 @@ _log = Log("reception")
 
 
 class Reception:
-    """The proxy's Receiver. `send` is Collector.send, given when there is a collector."""
+    """The proxy's Receiver. `send` is Collector.send, given when there is a collector, `relay` Publisher.send."""
 
     def __init__(self, custody: Custody, configuration: ProxyConfiguration) -> None:
         self.send: Callable[[bytes, CollectorMessage], Awaitable[bool]] | None = None
+        self.relay: Callable[[SourceMessage], Awaitable[None]] | None = None
         self._custody = custody
         self._configuration = configuration
 
@@ -47,9 +48,13 @@ class Reception:
             await self.configure(peer.key, peer.source, known_version=message.configuration)
         elif isinstance(message, Configured) and message.error is not None:
             _log.warning("A source cannot do all it was told", peer=peer.name, error=message.error)
+        elif isinstance(message, NewKey) and message.old == peer.key and self.relay is not None:
+            await self.relay(message)
 
     async def configure(self, key: bytes, source: bytes, known_version: int = -1) -> None:
-        """Send a source its document, unless it knows that version."""
+        """Send a source its document, unless it knows that version; what is said of its keys has no version."""
         document = self._configuration.document(source)
-        if document is not None and document.version != known_version and self.send is not None:
+        if document is None or self.send is None:
+            return
+        if document.version != known_version or "rotation" in document.body:
             await self.send(key, document)

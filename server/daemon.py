@@ -17,6 +17,7 @@ from server.api.composition import make_services
 from server.api.port import PortTerms, open_port
 from server.api.services import WebTerms
 from server.distribution.distributor import Distributor
+from server.enrolment.rotation import Rotations
 from server.enrolment.serving import serve_enrolment
 from server.health import Health, Refusals
 from server.intake.desk import Desk
@@ -100,14 +101,24 @@ async def run_server(
             counters=counters,
             clock=clock,
         )
+        rotations = Rotations(
+            database=database,
+            clock=clock,
+            directory=lambda: picture.directory,
+            presence=presence,
+            is_active=lambda: desk.duty is not None,
+            count_refusal=lambda kind, detail: refusals.count(f"enrolment.{kind}", detail),
+        )
         distributor = Distributor(
             collector,
             lambda: health.epoch,
             lambda: picture.directory,
             lambda: picture.inventory,
             presence.clones.barred,
+            rotations.amended,
         )
         desk.welcomed = distributor.begin
+        desk.offered = rotations.offered
         realm = Realm(
             options=options,
             collector=collector,
@@ -130,6 +141,7 @@ async def run_server(
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(picture.keep_looking(), name="picture")
+            tasks.create_task(rotations.keep_looking(), name="key rotation")
             tasks.create_task(collector.run(), name="collector")
             tasks.create_task(_keep_telling(distributor, desk, presence, refusals, clock), name="distribution")
             tasks.create_task(_serve_web(make_application(services), settings, ready), name="web")

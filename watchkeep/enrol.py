@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from core.config.reader import parse_duration
 from server.enrolment.admission import EnrolmentRefused
@@ -151,11 +151,11 @@ def requests(*, as_json: bool, data: Path | None) -> None:
         return
     if entrance is not None:
         click.echo(f"This server's fingerprint   {entrance.fingerprint}")
-    table = Table("Id", "State", "Name", "Its key's fingerprint", "From", "Since", box=None)
+    table = Table("Id", "State", "Name", Column("Its key's fingerprint", no_wrap=True), "From", box=None)
     for row in rows:
         name = f"{row['name']} (a host there is already)" if row["is_known_host"] else row["name"]
         table.add_row(
-            str(row["id"]), row["state"], name, row["fingerprint"], row["address"], row["requested_at"],
+            str(row["id"]), row["state"], name, row["fingerprint"], row["address"],
             style="" if row["state"] == "waiting" else "dim",
         )  # fmt: skip
     Console().print(table)

@@ -17,6 +17,7 @@ from server.store.database import Database, DatabaseOptions
 from server.store.errors import StoreError
 from server.store.inventory import ensure_hosts
 from server.store.peers import PeerKey, add_key, assign_source, ensure_group, ensure_source, read_keys, revoke_key
+from server.store.rotation import ask_rotation
 from watchkeep.command_options import data_option, fail, json_option
 from watchkeep.installation import InstallationError, find_installation
 
@@ -104,6 +105,32 @@ def revoke(key: str, *, as_json: bool, data: Path | None) -> None:
     click.echo(json.dumps({"revoked": key}) if as_json else "revoked")
 
 
+@key_group.command("rotate", context_settings=_KEYS_AS_THEY_ARE)
+@click.argument("name_or_key", metavar="NAME|KEY")
+@json_option
+@data_option
+def rotate(name_or_key: str, *, as_json: bool, data: Path | None) -> None:
+    """Have an agent replace its key: host NAME, or the one KEY. Nothing is lost, whoever is killed meanwhile.
+
+    The agent makes the new pair itself; the old one is revoked once the new one is in use, seconds later when the
+    agent is up. Keys of proxies and servers are not replaced this way: other parts' configurations name them.
+    """
+    outcomes: dict[str, str] = _run(_rotate(name_or_key, data), as_json=as_json)
+    if not outcomes:
+        fail(
+            f"no agent's key that may speak belongs to {name_or_key!r}: `watchkeep key list` shows them",
+            as_json=as_json,
+        )
+    wrong = [f"{key}: {_ROTATION_FAULTS[outcome]}" for key, outcome in outcomes.items() if outcome in _ROTATION_FAULTS]
+    if wrong:
+        fail("; ".join(wrong), as_json=as_json)
+    if as_json:
+        click.echo(json.dumps({"rotating": list(outcomes)}))
+        return
+    for key, outcome in outcomes.items():
+        click.echo(f"{key} is being replaced" if outcome == "asked" else f"{key}: asked before")
+
+
 @key_group.command("list")
 @json_option
 @data_option
@@ -128,6 +155,13 @@ def list_keys(*, as_json: bool, data: Path | None) -> None:
             row["role"], row["name"], row["key"], row["revoked_at"] or "", style="dim" if row["revoked_at"] else ""
         )
     Console().print(table)
+
+
+_ROTATION_FAULTS = {
+    "unknown": "there is no such key",
+    "revoked": "it was revoked; who holds it needs a new one by `watchkeep enrol token create`",
+    "no_agent": "only keys of agents are replaced this way; docs/enrolment.md says how others are",
+}
 
 
 def _run(work: Coroutine[Any, Any, Any], *, as_json: bool) -> Any:
@@ -175,3 +209,14 @@ async def _revoke(key: bytes, data: Path | None) -> bool:
 async def _list(data: Path | None) -> list[PeerKey]:
     async with _database(data) as database, database.connection() as connection:
         return await read_keys(connection)
+
+
+async def _rotate(name_or_key: str, data: Path | None) -> dict[str, str]:
+    """Ask for new keys; return what came of each."""
+    async with _database(data) as database, database.connection() as connection, connection.transaction():
+        known = [key for key in await read_keys(connection) if name_or_key == key_text(key.key)] or [
+            key
+            for key in await read_keys(connection)
+            if key.name == name_or_key and key.role == "agent" and key.revoked_at is None
+        ]
+        return {key_text(key.key): await ask_rotation(connection, key.key, by="watchkeep key") for key in known}

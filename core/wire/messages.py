@@ -136,6 +136,14 @@ class CountersReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey:
+    """The holder of `old` made `new` and asks that it be accepted for the same source; relayed by proxies."""
+
+    old: bytes = wire(shapes.key)
+    new: bytes = wire(shapes.key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Goodbye:
     """The source ends its session on purpose."""
 
@@ -237,7 +245,7 @@ class Configuration:
     body: Mapping[str, Any] = wire(shapes.body)
 
 
-SourceMessage = Hello | Probe | SourceHeartbeat | Presence | Configured | CountersReport | Goodbye
+SourceMessage = Hello | Probe | SourceHeartbeat | Presence | Configured | CountersReport | NewKey | Goodbye
 CollectorMessage = (
     Welcome | Redirect | Refusal | Receipt | Again | Taken | Stored | Refused | CollectorHeartbeat | Configuration
 )
@@ -249,6 +257,7 @@ FROM_SOURCES: dict[str, type[SourceMessage]] = {
     "presence": Presence,
     "configured": Configured,
     "counters": CountersReport,
+    "newkey": NewKey,
     "goodbye": Goodbye,
 }
 FROM_COLLECTORS: dict[str, type[CollectorMessage]] = {

@@ -17,7 +17,7 @@ from core.wire.timings import LinkTimings
 from core.wire.upstream import LinkState, Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
@@ -32,13 +32,16 @@ _log = Log("link")
 
 
 class Publisher:
-    """Keeps one link to the best upstream there is and sends the spool's records over it."""
+    """Keeps one link to the best upstream there is and sends the spool's records over it.
+
+    `keys` may be asked anew for each session, when they change in a life.
+    """
 
     def __init__(  # noqa: PLR0913 - what a daemon hands down, all by name
         self,
         *,
         spool: Spool,
-        keys: KeyPair,
+        keys: KeyPair | Callable[[], KeyPair],
         upstreams: Sequence[Upstream],
         greeter: Greeter,
         clock: Clock,
@@ -46,7 +49,8 @@ class Publisher:
         timings: LinkTimings | None = None,
     ) -> None:
         self._spool = spool
-        self._keys = keys
+        self._keys: Callable[[], KeyPair] = keys if callable(keys) else lambda: keys
+        self._renewal = asyncio.Event()
         self._upstreams = tuple(upstreams)
         self._greeter = greeter
         self._clock = clock
@@ -77,6 +81,10 @@ class Publisher:
         if self._session is not None and self._session.stream is not None:
             self._session.stream.notify()
 
+    def begin_anew(self) -> None:
+        """End the present session and begin another, with the same upstream and the keys of now."""
+        self._renewal.set()
+
     async def send(self, message: SourceMessage) -> None:
         """Send a control message to the present upstream; dropped when there is none."""
         if self._session is not None and self._session.is_welcome:
@@ -101,10 +109,12 @@ class Publisher:
         )
 
     async def _run_session(self, context: zmq.asyncio.Context, upstream: Upstream) -> Ending:
+        keys = self._keys()
+        self._renewal.clear()
         session = Session(
             context=context,
             upstream=upstream,
-            keys=self._keys,
+            keys=keys,
             spool=self._spool,
             greeter=self._greeter,
             epochs=self._epochs,
@@ -118,7 +128,8 @@ class Publisher:
         # No TaskGroup: in Python 3.11 one forgets that it was cancelled when a task of it fails at that very moment.
         tasks = [
             asyncio.create_task(session.run(), name="session"),
-            asyncio.create_task(self._look_at_others(context, session), name="other upstreams"),
+            asyncio.create_task(self._look_at_others(context, session, keys), name="other upstreams"),
+            asyncio.create_task(self._await_renewal(), name="renewal"),
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -140,7 +151,11 @@ class Publisher:
         assert self._session is not None  # noqa: S101 - only a running session calls this
         _log.info("The link is up", upstream=self._session.upstream.endpoint)
 
-    async def _look_at_others(self, context: zmq.asyncio.Context, session: Session) -> None:
+    async def _await_renewal(self) -> NoReturn:
+        await self._renewal.wait()
+        raise SessionOver(Ending(trouble="the keys change", was_welcomed=True, stay=True))
+
+    async def _look_at_others(self, context: zmq.asyncio.Context, session: Session, keys: KeyPair) -> None:
         """End the session when an upstream higher on the list has been steady for some looks.
 
         Or when any of them is the server that took over from ours: cut off from its database, the old one lives on,
@@ -152,7 +167,7 @@ class Publisher:
         while len(self._upstreams) > 1:
             await self._clock.sleep(self._timings.probe_seconds)
             for other in (*preferred, *others) if session.is_with_server else preferred:
-                answer = await probe(context, self._keys, other, self._timings.welcome_seconds)
+                answer = await probe(context, keys, other, self._timings.welcome_seconds)
                 is_well = answer is not None and answer.is_active
                 if answer is not None and answer.role == "server":
                     is_well = is_well and not self._epochs.is_stale(answer.epoch)

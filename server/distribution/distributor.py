@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from core.runtime.logging import Log
@@ -26,7 +27,10 @@ class Link(Protocol):
 
 
 class Distributor:
-    """Keeps what each link has been told; a new link has been told nothing."""
+    """Keeps what each link has been told; a new link has been told nothing.
+
+    `amended` adds to a source's document what is no definition.
+    """
 
     def __init__(
         self,
@@ -35,12 +39,14 @@ class Distributor:
         directory: Callable[[], Directory],
         inventory: Callable[[], Inventory],
         barred: Callable[[bytes], Collection[bytes]] = lambda _: (),
+        amended: Callable[[bytes, dict[str, Any]], dict[str, Any]] = lambda _, document: document,
     ) -> None:
         self._link = link
         self._epoch = epoch
         self._directory = directory
         self._inventory = inventory
         self._barred = barred
+        self._amended = amended
         self._told: dict[bytes, Knowledge] = {}
 
     async def begin(self, peer: Peer) -> None:
@@ -71,11 +77,14 @@ class Distributor:
                 self._told[key] = wanted
 
     def _of_proxy(self, key: bytes) -> Knowledge:
-        return proxy_knowledge(key, self._directory(), self._inventory(), self._barred(key))
+        known = proxy_knowledge(key, self._directory(), self._inventory(), self._barred(key))
+        documents = {source: self._amended(source, document) for source, document in known.documents.items()}
+        return replace(known, documents=documents)
 
     def _document(self, source: bytes) -> dict[str, Any] | None:
         known = self._directory().sources.get(source)
-        return None if known is None else self._inventory().document(known.name)
+        document = None if known is None else self._inventory().document(known.name)
+        return None if document is None else self._amended(source, document)
 
     async def _send(self, key: bytes, bodies: list[dict[str, Any]]) -> bool:
         revision = self._inventory().revision

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from core.security.enrolment import Newcomer, fingerprint, is_host_name, make_token
 from server.enrolment.admission import Place, let_in
 from server.enrolment.terms import find_entrance
-from server.store.accounts import Accounts
+from server.store.audit import write_audit
 from server.store.definitions import find_definition
 from server.store.enrolment import (
     create_token,
@@ -95,7 +95,6 @@ class EnrolmentDesk:
 
     def __init__(self, database: Database, *, address: str = "") -> None:
         self._database = database
-        self._accounts = Accounts(database)
         self._address = address
 
     async def create_token(self, terms: TokenTerms, *, by: str) -> MadeToken:
@@ -108,18 +107,19 @@ class EnrolmentDesk:
             await _check(connection, terms)
             await wipe_expired(connection)
             expires_at = await create_token(connection, token.id, token.secret, terms, by=by)
-        await self._audit(
-            by,
-            "enrolment.token",
-            token.id,
-            {
-                "host": terms.host,
-                "templates": list(terms.templates),
-                "groups": list(terms.groups),
-                "proxy_group": terms.proxy_group,
-                "lifetime_seconds": terms.lifetime_seconds,
-            },
-        )
+            await self._audit(
+                connection,
+                by,
+                "enrolment.token",
+                token.id,
+                {
+                    "host": terms.host,
+                    "templates": list(terms.templates),
+                    "groups": list(terms.groups),
+                    "proxy_group": terms.proxy_group,
+                    "lifetime_seconds": terms.lifetime_seconds,
+                },
+            )
         return MadeToken(id=token.id, token=token.text, command=entrance.command(token.text), expires_at=expires_at)
 
     async def tokens(self) -> list[TokenView]:
@@ -130,10 +130,10 @@ class EnrolmentDesk:
 
     async def revoke_token(self, token: str, *, by: str) -> bool:
         """Make a token useless; False when there is none, or it was revoked before."""
-        async with self._database.connection() as connection:
+        async with self._database.connection() as connection, connection.transaction():
             is_revoked = await revoke_token(connection, token)
-        if is_revoked:
-            await self._audit(by, "enrolment.token_revoke", token, {})
+            if is_revoked:
+                await self._audit(connection, by, "enrolment.token_revoke", token, {})
         return is_revoked
 
     async def requests(self) -> tuple[Entrance | None, list[RequestView]]:
@@ -162,20 +162,21 @@ class EnrolmentDesk:
                 proxy_group=terms.proxy_group,
             )
             await let_in(connection, newcomer, place, by=by)
-        await self._audit(by, "enrolment.approve", host, {"key": request.key.hex(), "address": request.address})
+            detail = {"key": request.key.hex(), "address": request.address}
+            await self._audit(connection, by, "enrolment.approve", host, detail)
         return host
 
     async def refuse(self, number: int, *, by: str) -> bool:
         """Refuse who asked; False when nobody waits under this number."""
-        async with self._database.connection() as connection:
+        async with self._database.connection() as connection, connection.transaction():
             request = await find_request(connection, number=number)
-            is_refused = request is not None and await decide_request(connection, number, host=None, by=by)
-        if request is not None and is_refused:
-            await self._audit(by, "enrolment.refuse", request.name, {"key": request.key.hex()})
-        return is_refused
+            if request is None or not await decide_request(connection, number, host=None, by=by):
+                return False
+            await self._audit(connection, by, "enrolment.refuse", request.name, {"key": request.key.hex()})
+            return True
 
-    async def _audit(self, by: str, action: str, what: str, detail: dict[str, Any]) -> None:
-        await self._accounts.audit(actor=by, action=action, object_=what, address=self._address, detail=detail)
+    async def _audit(self, connection: Connection, by: str, action: str, what: str, detail: dict[str, Any]) -> None:
+        await write_audit(connection, actor=by, action=action, object_=what, address=self._address, detail=detail)
 
 
 async def _entrance(connection: Connection) -> Entrance:

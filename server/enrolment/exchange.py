@@ -22,6 +22,7 @@ from core.security.enrolment import (
 )
 from server.enrolment.admission import EnrolmentRefused, Place, let_in
 from server.enrolment.limit import AddressLimit
+from server.store.audit import write_audit
 from server.store.enrolment import (
     StoredRequest,
     Use,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
         Newcomer,
     )
     from server.enrolment.terms import EnrolmentTerms
-    from server.store.accounts import Accounts
     from server.store.database import Database
     from server.store.enrolment import StoredToken
 
@@ -66,13 +66,11 @@ class Exchange:
         self,
         *,
         database: Database,
-        accounts: Accounts,
         terms: EnrolmentTerms,
         clock: Clock,
         count_refusal: Callable[[str, str], None],
     ) -> None:
         self._database = database
-        self._accounts = accounts
         self._terms = terms
         self._clock = clock
         self._count_refusal = count_refusal
@@ -131,13 +129,15 @@ class Exchange:
                         raise _used()
                     return Reply(status=200, body=again)
                 await let_in(connection, newcomer, place, by=f"token {token_id}")
-        await self._accounts.audit(
-            actor=f"token {token_id}",
-            action="enrolment.join",
-            object_=place.host,
-            address=address,
-            detail={"key": newcomer.key.hex(), "source": str(newcomer.source), "created_by": stored.created_by},
-        )
+                detail = {"key": newcomer.key.hex(), "source": str(newcomer.source), "created_by": stored.created_by}
+                await write_audit(
+                    connection,
+                    actor=f"token {token_id}",
+                    action="enrolment.join",
+                    object_=place.host,
+                    address=address,
+                    detail=detail,
+                )
         return Reply(status=200, body=answer)
 
     async def _ask(self, text: str, newcomer: Newcomer, address: str) -> Reply:
@@ -178,13 +178,15 @@ class Exchange:
     async def _audit_refusal(self, token: str, refused: EnrolmentRefused, newcomer: Newcomer, address: str) -> None:
         """Write a refusal down, as long as strangers do not fill the log with them."""
         if self._audited.begin("all", self._clock.monotonic()) == 0:
-            await self._accounts.audit(
-                actor=f"token {token}",
-                action="enrolment.refused",
-                object_=newcomer.name,
-                address=address,
-                detail={"reason": refused.code, "fingerprint": fingerprint(newcomer.key)},
-            )
+            async with self._database.connection() as connection:
+                await write_audit(
+                    connection,
+                    actor=f"token {token}",
+                    action="enrolment.refused",
+                    object_=newcomer.name,
+                    address=address,
+                    detail={"reason": refused.code, "fingerprint": fingerprint(newcomer.key)},
+                )
 
 
 def _answered_before(stored: StoredToken | None, digest: bytes) -> bytes | None:

@@ -10,7 +10,6 @@ from server.api.port import PortTerms, open_port
 from server.enrolment.exchange import Exchange
 from server.enrolment.port import make_enrolment_application
 from server.enrolment.terms import Entrance, announce, terms_of, withdraw
-from server.store.accounts import Accounts
 from server.store.errors import StoreAway
 
 if TYPE_CHECKING:
@@ -34,9 +33,7 @@ async def serve_enrolment(
         await _tell_store(database, clock, None, settings.name)
         return
     terms = terms_of(settings)
-    exchange = Exchange(
-        database=database, accounts=Accounts(database), terms=terms, clock=clock, count_refusal=count_refusal
-    )
+    exchange = Exchange(database=database, terms=terms, clock=clock, count_refusal=count_refusal)
     application = make_enrolment_application(exchange, clock, count_refusal)
     port_terms = PortTerms(host=settings.enrolment_listen, port=settings.enrolment_port, idle_seconds=IDLE_SECONDS)
     async with open_port(application, port_terms) as port:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from core.wire.messages import Configured, CountersReport, Hello, Redirect, Welcome
+from core.wire.messages import Configured, CountersReport, Hello, NewKey, Redirect, Welcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -29,7 +29,7 @@ class Duty:
 class Desk:
     """The server's Receiver. Without a duty (a standby) every hello is redirected to the active server.
 
-    `welcomed` is called with each link that has begun.
+    `welcomed` is called with each link that has begun, `offered` with each new key that a link brings.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Desk:
         self._faults: dict[bytes, str] = {}
         self.duty: Duty | None = None
         self.welcomed: Callable[[Peer], Awaitable[None]] | None = None
+        self.offered: Callable[[Peer, NewKey], Awaitable[None]] | None = None
 
     async def greet(self, peer: Peer, hello: Hello) -> Welcome | Redirect | Refusal:
         """Welcome the source and say what is known of its boots; on a standby, name the active server."""
@@ -76,6 +77,9 @@ class Desk:
         if isinstance(message, Hello):
             if self.welcomed is not None:
                 await self.welcomed(peer)
+        elif isinstance(message, NewKey):
+            if self.offered is not None and self.duty is not None:
+                await self.offered(peer, message)
         elif isinstance(message, CountersReport):
             self._reports[peer.key] = dict(message.values)
         elif isinstance(message, Configured):

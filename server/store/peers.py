@@ -31,6 +31,11 @@ ON CONFLICT (key) DO UPDATE SET
     role = excluded.role, name = excluded.name, source_id = excluded.source_id, group_id = excluded.group_id
 WHERE peer_key.revoked_at IS NULL
 """
+REVOKE = """
+UPDATE peer_key SET revoked_at = now() WHERE revoked_at IS NULL AND (
+    key = %s OR key = (SELECT new_key FROM key_rotation WHERE old_key = %s AND done_at IS NULL)
+)
+"""
 ENSURE_GROUP = """
 INSERT INTO proxy_group (name) VALUES (%s) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id
 """
@@ -98,11 +103,9 @@ async def add_key(connection: AsyncConnection[Any], key: PeerKey) -> bool:
 
 
 async def revoke_key(connection: AsyncConnection[Any], key: bytes) -> bool:
-    """Revoke a key for ever; False when it is unknown or was revoked before."""
-    cursor = await connection.execute(
-        "UPDATE peer_key SET revoked_at = now() WHERE key = %s AND revoked_at IS NULL", (key,)
-    )
-    return cursor.rowcount == 1
+    """Revoke a key for ever, and one that was to replace it; False when it is unknown or was revoked before."""
+    cursor = await connection.execute(REVOKE, (key, key))
+    return cursor.rowcount > 0
 
 
 async def find_key(connection: AsyncConnection[Any], key: bytes) -> PeerKey | None:

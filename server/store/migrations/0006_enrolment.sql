@@ -49,6 +49,7 @@ CREATE TABLE key_rotation (
     asked_by   text NOT NULL,
     asked_at   timestamptz NOT NULL DEFAULT now(),
     offered_at timestamptz,
+    offers     integer NOT NULL DEFAULT 0,
     done_at    timestamptz
 );
 CREATE INDEX key_rotation_open ON key_rotation (old_key) WHERE done_at IS NULL;

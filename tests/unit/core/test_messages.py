@@ -44,6 +44,7 @@ FROM_SOURCE: list[m.SourceMessage] = [
     m.Configured(version=1, error=None),
     m.Configured(version=1, error="no such probe"),
     m.CountersReport(values={"a": 1, "b": 0.5}),
+    m.NewKey(old=KEY, new=bytes(32)),
     m.Goodbye(session=1),
 ]  # fmt: skip
 FROM_COLLECTOR: list[m.CollectorMessage] = [
