@@ -15,11 +15,12 @@ export interface User {
 export interface Token {
   id: number;
   name: string;
-  owner?: string;
+  owner: string;
   role: Role;
   groups: string[] | null;
   created_at: string;
   expires_at: string | null;
+  is_expired: boolean;
   last_used_at: string | null;
 }
 
@@ -53,9 +54,9 @@ export const readUsers = async (signal?: AbortSignal): Promise<User[]> =>
 export const addUser = (user: User & { password: string }): Promise<User> => send("POST", addressOf("users"), user);
 export const changeUser = ({ name, ...rest }: User): Promise<User> => send("PUT", addressOf(named("users", name)), rest);
 export const removeUser = (name: string): Promise<void> => send("DELETE", addressOf(named("users", name)));
-export const setPassword = (name: string, password: string): Promise<void> =>
+export const setPassword = (name: string, password: string): Promise<unknown> =>
   send("PUT", addressOf(`${named("users", name)}/password`), { password });
-export const changeOwnPassword = (old: string, fresh: string): Promise<void> =>
+export const changeOwnPassword = (old: string, fresh: string): Promise<unknown> =>
   send("PUT", addressOf("session/password"), { old, new: fresh });
 
 export const readTokens = async (signal?: AbortSignal): Promise<Token[]> =>

@@ -6,6 +6,7 @@ export type Value = number | string;
 
 export interface Session {
   user: string;
+  full_name?: string;
   role: string;
   /** Host groups the account is bound to; null: all hosts. */
   groups?: string[] | null;

@@ -1,6 +1,7 @@
 // The places of the pages: which the bar shows, which a phone keeps behind "More". Pure.
 
 import type { IconName } from "../icons/shapes.ts";
+import type { Session } from "../api/types.ts";
 import { isEnough } from "../roles.ts";
 
 export interface Entry {
@@ -18,34 +19,40 @@ const PLACES: readonly Entry[] = [
   { path: "problems", text: "Problems", icon: "problems", also: [], isFolded: false },
   { path: "data", text: "Latest data", icon: "data", also: ["graph"], isFolded: false },
   { path: "backups", text: "Backups", icon: "backups", also: [], isFolded: false },
-  { path: "health", text: "Health", icon: "health", also: [], isFolded: true },
 ];
+const HEALTH: Entry = { path: "health", text: "Health", icon: "health", also: [], isFolded: true };
 const ADMINISTRATION: Entry = { path: "admin", text: "Administration", icon: "settings", also: [], isFolded: true };
 
 export const MORE: Entry = { path: "more", text: "More", icon: "more", also: ["start", "account"], isFolded: false };
 
-/** What the bar offers to a role; whoever may administer nothing is not shown the administration. */
-export function placesFor(role: string | undefined): Entry[] {
-  return isEnough(role, "operator") ? [...PLACES, ADMINISTRATION] : [...PLACES];
+type Who = Pick<Session, "role" | "groups"> | null;
+
+/** Whether somebody handles what concerns all hosts: an operator at least, and not bound to host groups. */
+function isForAll(who: Who): boolean {
+  return who !== null && isEnough(who.role, "operator") && (who.groups ?? null) === null;
+}
+
+/** What the bar offers; what somebody may not enter is not shown. */
+export function placesFor(who: Who): Entry[] {
+  return isForAll(who) ? [...PLACES, HEALTH, ADMINISTRATION] : [...PLACES];
 }
 
 export interface Section {
   path: string;
   text: string;
-  about: string;
 }
 
-const RECEIVERS: Section = { path: "receivers", text: "Receivers", about: "Who is told of problems, and how" };
+const RECEIVERS: Section = { path: "receivers", text: "Receivers" };
 const SECTIONS: readonly Section[] = [
-  { path: "keys", text: "New hosts", about: "Enrolment, requests and keys" },
+  { path: "keys", text: "New hosts" },
   RECEIVERS,
-  { path: "users", text: "Users", about: "Who may log in, and what they may do" },
-  { path: "tokens", text: "API tokens", about: "For programs" },
-  { path: "audit", text: "Audit log", about: "Who changed what" },
+  { path: "users", text: "Users" },
+  { path: "tokens", text: "API tokens" },
+  { path: "audit", text: "Audit log" },
 ];
 
-/** The parts of the administration a role may enter. */
-export function sectionsFor(role: string | undefined): Section[] {
-  if (isEnough(role, "administrator")) return [...SECTIONS];
-  return isEnough(role, "operator") ? [RECEIVERS] : [];
+/** The parts of the administration somebody may enter. */
+export function sectionsFor(who: Who): Section[] {
+  if (!isForAll(who)) return [];
+  return isEnough(who?.role, "administrator") ? [...SECTIONS] : [RECEIVERS];
 }
