@@ -149,6 +149,13 @@ class RunKilled(BackupError):
     meaning = "the run asked for was killed before it was done and counts for nothing"
 
 
+class WorkFailed(BackupError):
+    """The disk of the machine itself is in the way: the work folder is full or cannot be written."""
+
+    exit_code = 44
+    meaning = "this machine's work folder is full or cannot be written"
+
+
 class NoRestorePoint(BackupError):
     """There is no restore point that answers what was asked."""
 
@@ -178,10 +185,10 @@ class BackupDamaged(BackupError):
 
 
 class Cancelled(BackupError):
-    """SIGINT or SIGTERM came; what was half done has been cleared away."""
+    """SIGINT, SIGTERM or SIGHUP came; what was half done counts for nothing."""
 
     exit_code = 130
-    meaning = "ended by a signal; what was half done has been cleared away"
+    meaning = "ended by a signal; what was half done counts for nothing"
 
 
 def exit_codes() -> dict[int, str]:

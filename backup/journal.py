@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from backup.errors import SetBusy, SourceFailed
+from backup.errors import SetBusy, WorkFailed
 from backup.model import Kind, RunId, RunRecord, Status, instant_name, read_instant
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Journal:
     """The runs of one set, in `work/<set>/`. Everything here is durable on return."""
 
     def __init__(self, work: Path, set_name: str) -> None:
-        """Make the set's folder, private. Raises SourceFailed when it cannot be made."""
+        """Make the set's folder, private. Raises WorkFailed when it cannot be made."""
         self.folder = work / set_name
         self._runs = self.folder / "runs"
         try:
@@ -33,7 +33,7 @@ class Journal:
             for folder in (self.folder, self._runs):
                 folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise SourceFailed(f"the work folder {self.folder} cannot be made: {error.strerror}") from error
+            raise WorkFailed(f"the work folder {self.folder} cannot be made: {error.strerror}") from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -116,12 +116,12 @@ def record_table(record: RunRecord) -> dict[str, Any]:
 
 
 def write_state(folder: Path, set_name: str, state: dict[str, Any]) -> None:
-    """Put state/<set>.json, atomically; others may read it. Raises SourceFailed."""
+    """Put state/<set>.json, atomically; others may read it. Raises WorkFailed."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_durably(folder / f"{set_name}.json", json.dumps(state, indent=1) + "\n", mode=0o644)
     except OSError as error:
-        raise SourceFailed(f"{folder / set_name}.json cannot be written: {error.strerror}") from error
+        raise WorkFailed(f"{folder / set_name}.json cannot be written: {error.strerror}") from error
 
 
 def write_durably(path: Path, text: str, mode: int = 0o600) -> None:

@@ -1,14 +1,26 @@
-"""A run of a set from the first look to the signed manifest."""
+"""A run of a set: written down before it begins, ended one way or another, never twice."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from backup.errors import BackupError, WorkFailed
+from backup.journal import Journal, write_state
+from backup.model import RunRecord, Status
+from backup.saving import Attempt, save
+from backup.signals import cancelled_by_signals
+from backup.sources.registry import source_of
+from backup.state import state_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backup.engine.progress import Progress
-    from backup.model import RunId, RunRecord
+    from backup.model import RunId
     from backup.settings import BackupSettings
 
 
@@ -18,11 +30,83 @@ def run_set(
     *,
     is_full_asked: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
+    counts_ahead: bool = False,
 ) -> RunRecord:
     """Save a set now; return the record with status OK.
 
     A run id that was begun before does not run again: its record is returned (OK, FAILED, or KILLED), whatever it is.
     Failures raise the BackupError that says why, after journal and state/<set>.json have it. Cancelled when the
-    process got SIGINT or SIGTERM. Blocks; several hours are normal.
+    process got SIGINT or SIGTERM. Blocks; several hours are normal. `on_progress` hears of phases; with `counts_ahead`
+    the source is read twice, so that it hears of shares too.
     """
-    raise NotImplementedError
+    chosen = settings.find_set(run.set)
+    source = source_of(chosen)
+    journal = Journal(settings.work, chosen.name)
+    with journal.locked():
+        journal.bury()
+        known = journal.find(run)
+        if known is not None:
+            return known
+        attempt = Attempt(
+            settings=settings,
+            chosen=chosen,
+            source=source,
+            journal=journal,
+            record=RunRecord(id=run, status=Status.RUNNING, started_at=_now(), pid=os.getpid()),
+            is_full_asked=is_full_asked,
+            on_progress=on_progress,
+            counts_ahead=counts_ahead,
+        )
+        try:
+            attempt.note()
+            _tell(attempt)
+            with cancelled_by_signals():
+                save(attempt)
+            attempt.note(status=Status.OK, ended_at=_now())
+        except BackupError as error:
+            _fail(attempt, error)
+            raise
+        except OSError as error:
+            failure = WorkFailed(f"this machine's disk is in the way: {error}")
+            _fail(attempt, failure)
+            raise failure from error
+        _tell(attempt)
+        return attempt.record
+
+
+def _fail(attempt: Attempt, error: BackupError) -> None:
+    """Write down that the run failed. A disk that cannot take even that leaves the record to be found as killed."""
+    attempt.record = replace(
+        attempt.record, status=Status.FAILED, ended_at=_now(), error=str(error), exit_code=error.exit_code
+    )
+    try:
+        attempt.note()
+        _tell(attempt)
+    except (OSError, BackupError):
+        return
+
+
+def _tell(attempt: Attempt) -> None:
+    """Write state/<set>.json; what the run has not counted stays as the one before counted it."""
+    before = _last_state(attempt)
+    points = attempt.restore_points if attempt.restore_points is not None else before.get("restore_points")
+    reminders = attempt.reminders if attempt.reminders is not None else before.get("reminders", [])
+    table = state_table(
+        attempt.settings.host_of(attempt.chosen),
+        attempt.journal.newest(),
+        restore_points=points,
+        reminders=reminders,
+    )
+    write_state(attempt.settings.state, attempt.chosen.name, table)
+
+
+def _last_state(attempt: Attempt) -> dict[str, Any]:
+    try:
+        found = json.loads((attempt.settings.state / f"{attempt.chosen.name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

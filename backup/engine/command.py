@@ -14,7 +14,7 @@ from backup.model import Kind
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# Two thirds of duplicity's time go into gpg's default compression; level 1 took 51 s instead of 83 s (2 GB), 6 % larger.
+# Two thirds of duplicity's time go into gpg's default compression; level 1 took 51 s instead of 83 (2 GB), 6 % larger.
 # Trust: our rings hold only keys somebody brought there by hand, so gpg's web of trust has nothing to add.
 GPG_OPTIONS: Final = "--trust-model always --compress-algo zlib --compress-level 1 --no-auto-key-locate"
 _RETRIES: Final = 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
         BackupError,
     )
 
-_GPG_FAILED: Final = 31
+_GPG_FAILED: Final = frozenset({1, 30, 31})  # it has 31 for that, and lets some troubles of gpg escape as others
 _KINDS: Final[dict[int, type[BackupError]]] = {
     11: DestinationInUse,
     13: SourceFailed,
@@ -58,7 +59,8 @@ _GPG_WORDS: Final[tuple[tuple[str, type[BackupError]], ...]] = (
     ("unusable public key", KeyWrong),
     ("bad signature", SignatureBad),
 )
-_LAST_LINES: Final = 12
+_LAST_LINES: Final = 8
+_NOISE: Final = re.compile(r"$|\^+$|File \"|=====|Traceback|Duplicity backup complete|DEBUG: ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,7 @@ class Outcome:
 def run_call(
     call: Call,
     *,
-    doing: str,
+    doing: str = "duplicity's work",
     time_limit_seconds: float,
     on_progress: Callable[[Progress], None] | None = None,
     output_limit_bytes: int = 1 << 20,
@@ -135,8 +137,9 @@ def demand_success(outcome: Outcome, doing: str) -> None:
     if outcome.exit_code == 0:
         return
     kind: type[BackupError] = _KINDS.get(outcome.exit_code, EngineFailed)
-    if outcome.exit_code == _GPG_FAILED:
+    if outcome.exit_code in _GPG_FAILED:
         words = outcome.log.lower()
         kind = next((named for phrase, named in _GPG_WORDS if phrase in words), EngineFailed)
-    said = "; ".join(line.strip() for line in outcome.log.splitlines()[-_LAST_LINES:] if line.strip())
+    lines = [line.strip() for line in outcome.log.splitlines()]
+    said = "; ".join([line for line in lines if not _NOISE.match(line)][-_LAST_LINES:])
     raise kind(f"{doing}: duplicity ended with exit code {outcome.exit_code}: {said or 'without a word'}")

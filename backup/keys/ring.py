@@ -248,10 +248,31 @@ class KeyRing:
             raise trouble(str(made.stderr), f"making the key pair {name!r}")
         return found[0]
 
+    def demand_no_decryption_key(self) -> None:
+        """Raise KeyForbidden when this ring could decrypt a backup: whoever breaks into a host must not be able to."""
+        for key in self.keys():
+            if key.has_secret and key.can_encrypt:
+                raise KeyForbidden(
+                    f"{self.home} holds the secret of {_described(key)}, which decrypts backups; a host must not have"
+                    " it: move it to the restore station, delete it here"
+                )
+
+    @property
+    def gnupg_version(self) -> str:
+        """The version of the gpg that is used."""
+        return ".".join(str(part) for part in self._gpg.version or ())
+
     def environment(self) -> dict[str, str]:
-        """Return what duplicity needs to use this ring: GNUPGHOME, PASSPHRASE, SIGN_PASSPHRASE (always, even empty)."""
-        passphrase = self.passphrase()
-        return {"GNUPGHOME": str(self.home), "PASSPHRASE": passphrase, "SIGN_PASSPHRASE": passphrase}
+        """Return what duplicity needs to decrypt with this ring. PASSPHRASE and SIGN_PASSPHRASE are always there."""
+        return {"GNUPGHOME": str(self.home), "PASSPHRASE": self.passphrase(), "SIGN_PASSPHRASE": ""}
+
+    def signing_environment(self) -> dict[str, str]:
+        """Return what duplicity needs to sign with this ring.
+
+        PASSPHRASE is there and empty: with one duplicity believes that it can decrypt, tries to before an incremental,
+        and fails.
+        """
+        return {"GNUPGHOME": str(self.home), "PASSPHRASE": "", "SIGN_PASSPHRASE": self.passphrase()}
 
 
 def _scan(gpg: Gpg, armoured: str) -> list[dict[str, Any]]:

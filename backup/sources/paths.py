@@ -44,7 +44,7 @@ class PathsSource:
 
 
 def selection(settings: PathsSettings) -> tuple[str, ...]:
-    """Return duplicity's selection: what to leave out, then the roots, then nothing else. The first that fits counts."""
+    """Return duplicity's selection: what to leave out, then the roots, then nothing else. The first to fit counts."""
     options = ["--exclude-other-filesystems"] if settings.one_file_system else []
     for pattern in settings.exclude:
         options += [f"--exclude={_below(pattern)}"]

@@ -1,0 +1,125 @@
+"""duplicity's cache of a chain's metadata on this machine: in the clear, so that increments need no decryption key.
+
+A host cannot fetch it anew: what lies at the target is encrypted to keys it does not have. So a cache that is not
+exactly what the last good run left means a new full.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from backup.errors import WorkFailed
+from backup.journal import write_durably
+from backup.model import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from backup.model import Manifest
+
+
+class MetadataCache:
+    """The caches of one set: a folder a chain, and beside it the sums of its files as the last good run left them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def place(self, chain: str) -> Path:
+        """Return a chain's folder."""
+        return self._folder / chain
+
+    def settle(self, chain: str, manifests: Sequence[Manifest]) -> str | None:
+        """Remove what a run that did not count left; return why the chain cannot be gone on from, None when it can.
+
+        duplicity finding its own half-made files would resume that run, say "complete" and end with 31.
+        """
+        place = self.place(chain)
+        wanted = {
+            _local_name(volume.name) for each in manifests for volume in each.volumes if volume.part is not Part.VOLUME
+        }
+        for path in self._entries(place):
+            if path.name not in wanted:
+                _remove(path)
+        sums = self._sums(chain)
+        for name in sorted(wanted):
+            try:
+                found = _sha256(place / name)
+            except FileNotFoundError:
+                return f"the local cache is lost: {name} is missing"
+            if found != sums.get(name):
+                return f"the local cache is damaged: {name} is not as the last good run left it"
+        return None
+
+    def seal(self, chain: str) -> None:
+        """Write down the sums of a chain's files and make all of it durable. Raises WorkFailed."""
+        try:
+            sums: dict[str, str] = {}
+            for path in self._entries(self.place(chain)):
+                _sync(path)
+                sums[path.name] = _sha256(path)
+            _sync(self.place(chain))
+            write_durably(self._sums_file(chain), json.dumps(sums, indent=1, sort_keys=True) + "\n")
+        except OSError as error:
+            raise WorkFailed(f"the cache {self.place(chain)} cannot be made durable: {error.strerror}") from error
+
+    def keep_only(self, chain: str) -> None:
+        """Remove the caches of other chains: nothing goes on from them any more."""
+        for path in self._entries(self._folder):
+            if path.name not in (chain, self._sums_file(chain).name):
+                _remove(path)
+
+    def make(self, chain: str) -> None:
+        """Make a chain's folder. Raises WorkFailed."""
+        try:
+            self.place(chain).mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise WorkFailed(f"the cache {self.place(chain)} cannot be made: {error.strerror}") from error
+
+    def _sums_file(self, chain: str) -> Path:
+        return self._folder / f"{chain}.sums"
+
+    def _sums(self, chain: str) -> dict[str, str]:
+        try:
+            found = json.loads(self._sums_file(chain).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return {str(name): str(digest) for name, digest in found.items()} if isinstance(found, dict) else {}
+
+    @staticmethod
+    def _entries(folder: Path) -> Iterable[Path]:
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _local_name(remote: str) -> str:
+    """Return what duplicity calls a file of metadata in its cache: it lies there decrypted, signatures compressed."""
+    if remote.endswith(".sigtar.gpg"):
+        return remote.removesuffix(".gpg") + ".gz"
+    return remote.removesuffix(".gpg")
+
+
+def _remove(path: Path) -> None:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise WorkFailed(f"{path} cannot be removed: {error.strerror}") from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,332 @@
+"""The steps of a run: look, decide, save, compare, sign. The signed manifest is the last thing written."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final
+
+from backup.cache import MetadataCache
+from backup.catalogue import read_catalogue
+from backup.comparison import compare, volume_sums
+from backup.engine.command import Saving, Workplace, call, saving_arguments
+from backup.engine.decision import Policy, Situation, decide
+from backup.engine.process import demand_success, run_call
+from backup.engine.progress import Progress
+from backup.errors import EngineFailed, TargetDiffers, WorkFailed
+from backup.keys.ring import KeyRing
+from backup.keys.safekeeping import reminders
+from backup.leftovers import chain_manifests, clear_leftovers, doubt_of
+from backup.manifest import write_manifest
+from backup.model import Counts, Manifest, Place, Status, instant_name, read_instant
+from backup.targets.registry import open_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from backup.catalogue import Catalogue
+    from backup.engine.decision import Decision
+    from backup.engine.process import Outcome
+    from backup.journal import Journal
+    from backup.keys.ring import Key
+    from backup.model import RunRecord, VolumeRecord
+    from backup.settings import BackupSettings, SetSettings
+    from backup.sources.contract import Prepared, Source
+    from backup.targets.contract import Target
+
+_INSTANT_OF: Final = re.compile(r"^duplicity-(?:full|inc\.\d{8}T\d{6}Z\.to)\.(\d{8}T\d{6}Z)\.manifest\.gpg$")
+_STATISTICS: Final = ("SourceFiles", "SourceFileSize", "RawDeltaSize")
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """One run under way: what it is to do, and its record, which is on disk at every step."""
+
+    settings: BackupSettings
+    chosen: SetSettings
+    source: Source
+    journal: Journal
+    record: RunRecord
+    is_full_asked: bool
+    on_progress: Callable[[Progress], None] | None
+    counts_ahead: bool
+    restore_points: int | None = None
+    reminders: list[str] | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where the set lies at its target."""
+        return Place(host=self.settings.host_of(self.chosen), set=self.chosen.name)
+
+    def note(self, **changes: Any) -> None:
+        """Change the record and put it on disk."""
+        self.record = replace(self.record, **changes)
+        self.journal.write(self.record)
+
+    def phase(self, phase: str, stored_bytes: int = 0) -> None:
+        """Say what is being done."""
+        if self.on_progress is not None:
+            self.on_progress(Progress(phase=phase, stored_bytes=stored_bytes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Keys:
+    """The keys of this run; both sorts have been tried before anything is read."""
+
+    ring: KeyRing
+    signer: Key
+    recipients: Sequence[Key]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sent:
+    """What duplicity put at the target, by its own account."""
+
+    at: datetime
+    names: Mapping[str, int]
+    sums: Mapping[int, str]
+    counts: Counts
+
+
+def save(attempt: Attempt) -> None:
+    """Make one restore point; the attempt's record has its figures then. Raises BackupError; nothing counts then."""
+    settings, chosen = attempt.settings, attempt.chosen
+    now = datetime.now(UTC)
+    ring = KeyRing(settings.keys.host, settings.keys.host_passphrase_file)
+    with ring, open_target(settings.find_target(chosen.target)) as target:
+        attempt.phase("looking")
+        keys = _try_keys(attempt, ring, now)
+        target.reach()
+        catalogue = read_catalogue(target, attempt.place, ring)
+        attempt.restore_points = sum(1 for point in catalogue.points if point.broken is None)
+        _mend_record_of_finished(attempt, catalogue)
+        clear_leftovers(target, attempt.place, catalogue, attempt.journal.newest())
+        cache = MetadataCache(attempt.journal.folder / "cache")
+        decision = _decide(attempt, target, catalogue, cache, keys, now)
+        chain = decision.base.manifest.chain if decision.base else _new_chain(target, attempt.place, now)
+        attempt.note(kind=decision.kind, reason=decision.reason, chain=chain)
+        cache.make(chain)
+        with _work_folders(attempt.journal.folder) as (scratch, temporary):
+            attempt.phase("preparing")
+            with attempt.source.prepare(scratch) as prepared:
+                workplace = Workplace(cache=cache.place(chain), temporary=temporary)
+                sent = _send(attempt, target, prepared, decision, keys, workplace)
+        attempt.phase("comparing")
+        volumes = _compare(attempt, target, chain, sent)
+        cache.seal(chain)
+        manifest = _describe(attempt, decision, prepared, keys, sent, volumes)
+        _put_manifest(attempt, target, manifest, keys)
+        cache.keep_only(chain)
+    attempt.restore_points += 1
+    attempt.record = replace(attempt.record, at=manifest.at, stored_bytes=manifest.stored_bytes, **_figures(manifest))
+
+
+def _try_keys(attempt: Attempt, ring: KeyRing, now: datetime) -> _Keys:
+    """Return the keys after having tried them: what is wrong with them is known before hours of reading."""
+    ring.demand_no_decryption_key()
+    signer = ring.signing_key(now)
+    recipients = ring.recipients(attempt.settings.keys.recipients, now)
+    ring.check_passphrase(signer)
+    attempt.reminders = reminders(ring.home, [signer, *recipients], now)
+    return _Keys(ring=ring, signer=signer, recipients=recipients)
+
+
+def _mend_record_of_finished(attempt: Attempt, catalogue: Catalogue) -> None:
+    """A run that was killed after its manifest was written is a good one: the manifest counts, not our journal."""
+    by_due = {instant_name(point.manifest.due_at): point.manifest for point in catalogue.points}
+    for record in attempt.journal.newest():
+        manifest = by_due.get(instant_name(record.id.due_at))
+        if manifest is not None and record.status in (Status.KILLED, Status.FAILED) and record.chain == manifest.chain:
+            mended = replace(
+                record, status=Status.OK, ended_at=manifest.finished_at, at=manifest.at, error=None, exit_code=None
+            )
+            figures = _figures(manifest)
+            attempt.journal.write(replace(mended, stored_bytes=manifest.stored_bytes, **figures))
+
+
+def _decide(
+    attempt: Attempt, target: Target, catalogue: Catalogue, cache: MetadataCache, keys: _Keys, now: datetime
+) -> Decision:
+    newest = catalogue.points[-1] if catalogue.points else None
+    doubt: str | None = None
+    full_at: datetime | None = None
+    if newest is not None:
+        manifests = chain_manifests(catalogue, newest.manifest.chain)
+        full_at = manifests[0].at
+        doubt = (
+            _changed(newest.manifest, attempt, keys)
+            or doubt_of(target, attempt.place, manifests)
+            or cache.settle(newest.manifest.chain, manifests)
+        )
+    policy = Policy(full_after_links=attempt.chosen.full_after_links, full_after=attempt.chosen.full_after)
+    situation = Situation(newest=newest, full_at=full_at, doubt=doubt, is_full_asked=attempt.is_full_asked)
+    return decide(situation, policy, now)
+
+
+def _changed(newest: Manifest, attempt: Attempt, keys: _Keys) -> str | None:
+    """Return what differs from the run before so that a chain may not go on; a chain has one signer and one source."""
+    if newest.signer != keys.signer.fingerprint:
+        return "the signing key is another one"
+    if set(newest.recipients) != {key.fingerprint for key in keys.recipients}:
+        return "the encryption keys are others"
+    if newest.source != attempt.source.kind:
+        return f"the set's source was {newest.source}"
+    return None
+
+
+def _new_chain(target: Target, place: Place, now: datetime) -> str:
+    """Return a folder name nobody has used: this second's, or the next free one."""
+    used = set(target.folders(place.chains))
+    at = now
+    while instant_name(at) in used:
+        at += timedelta(seconds=1)
+    return instant_name(at)
+
+
+@contextmanager
+def _work_folders(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Empty folders for the source and for duplicity, the same at every run; emptied of what a killed run left."""
+    pair = (folder / "scratch", folder / "temporary")
+    try:
+        for each in pair:
+            shutil.rmtree(each, ignore_errors=True)
+            each.mkdir(mode=0o700)
+    except OSError as error:
+        raise WorkFailed(f"{folder} cannot be used: {error.strerror}") from error
+    try:
+        yield pair
+    finally:
+        for each in pair:
+            shutil.rmtree(each, ignore_errors=True)
+
+
+def _send(
+    attempt: Attempt, target: Target, prepared: Prepared, decision: Decision, keys: _Keys, workplace: Workplace
+) -> _Sent:
+    chosen = attempt.chosen
+    folder = attempt.place.chain(workplace.cache.name)
+    before = target.files(folder)
+    saving = Saving(
+        kind=decision.kind,
+        root=prepared.root,
+        selection=prepared.selection,
+        url=target.url(folder),
+        recipients=[key.fingerprint for key in keys.recipients],
+        signer=keys.signer.fingerprint,
+        volume_bytes=chosen.volume_size,
+        max_block_bytes=chosen.max_block_size,
+        shows_progress=attempt.counts_ahead,
+    )
+    timeout = attempt.settings.find_target(chosen.target).timeout.total_seconds()
+    attempt.phase("saving")
+    outcome = run_call(
+        call(saving_arguments(saving, workplace, timeout), keys.ring.signing_environment(), target.environment()),
+        doing=f"saving set {chosen.name!r}",
+        time_limit_seconds=chosen.time_limit.total_seconds(),
+        on_progress=attempt.on_progress,
+    )
+    demand_success(outcome, f"saving set {chosen.name!r}")
+    after = target.files(folder)
+    names = {name: size for name, size in after.items() if name not in before}
+    found = [match for match in map(_INSTANT_OF.match, names) if match is not None]
+    if len(found) != 1:
+        raise TargetDiffers(f"duplicity ended well, but {len(found)} new manifests of it are at the target, not one")
+    local = workplace.cache / found[0][0].removesuffix(".gpg")
+    return _Sent(
+        at=read_instant(found[0][1]), names=names, sums=volume_sums(local.read_bytes()), counts=_count(outcome)
+    )
+
+
+def _count(outcome: Outcome) -> Counts:
+    told = outcome.told
+    missing = [name for name in _STATISTICS if name not in told.statistics]
+    if missing:
+        raise EngineFailed(f"duplicity's statistics lack {missing[0]}; is it a version we do not know?")
+    return Counts(
+        entries=told.statistics["SourceFiles"],
+        bytes=told.statistics["SourceFileSize"],
+        changed_bytes=told.statistics["RawDeltaSize"],
+        unreadable=told.unreadable,
+        unreadable_names=tuple(told.unreadable_names),
+    )
+
+
+def _compare(attempt: Attempt, target: Target, chain: str, sent: _Sent) -> list[VolumeRecord]:
+    read = 0
+
+    def count(size: int) -> None:
+        nonlocal read
+        read += size
+        attempt.phase("comparing", read)
+
+    on_bytes = count if attempt.counts_ahead else None
+    return compare(target, attempt.place.chain(chain), sent.names, sent.sums, on_bytes)
+
+
+def _describe(
+    attempt: Attempt,
+    decision: Decision,
+    prepared: Prepared,
+    keys: _Keys,
+    sent: _Sent,
+    volumes: Sequence[VolumeRecord],
+) -> Manifest:
+    base = decision.base.manifest if decision.base else None
+    chain = attempt.record.chain
+    if chain is None:
+        raise EngineFailed("the run has no chain")  # it was noted before duplicity was started
+    return Manifest(
+        host=attempt.place.host,
+        set=attempt.place.set,
+        due_at=attempt.record.id.due_at,
+        at=sent.at,
+        finished_at=datetime.now(UTC),
+        kind=decision.kind,
+        reason=decision.reason,
+        chain=chain,
+        position=0 if base is None else base.position + 1,
+        previous=None if base is None else base.name,
+        source=attempt.source.kind,
+        volumes=tuple(volumes),
+        recipients=tuple(key.fingerprint for key in keys.recipients),
+        signer=keys.signer.fingerprint,
+        counts=sent.counts,
+        consistency=prepared.consistency,
+        software={
+            "watchkeep": _version("watchkeep"),
+            "duplicity": _version("duplicity"),
+            "gnupg": keys.ring.gnupg_version,
+        },
+    )
+
+
+def _put_manifest(attempt: Attempt, target: Target, manifest: Manifest, keys: _Keys) -> None:
+    """Sign and write the manifest, and read it back: from here on the run counts."""
+    folder = attempt.place.points
+    if manifest.name in target.files(folder):
+        raise TargetDiffers(f"{folder}/{manifest.name} is there already; did the clock go back?")
+    signed = keys.ring.clear_sign(write_manifest(manifest), keys.signer)
+    target.write(f"{folder}/{manifest.name}", signed.encode("utf-8"))
+    if b"".join(target.read(f"{folder}/{manifest.name}")) != signed.encode("utf-8"):
+        target.delete(f"{folder}/{manifest.name}")
+        raise TargetDiffers(f"{folder}/{manifest.name} is not what was written there")
+
+
+def _figures(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "source_bytes": manifest.counts.bytes,
+        "entries": manifest.counts.entries,
+        "unreadable": manifest.counts.unreadable,
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
