@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from typing import TYPE_CHECKING, Final
 
-from core.model.item import ItemDescription
 from core.runtime.logging import Log
 from core.spool.faults import SpoolFault, SpoolFull
 from probes.agent import STATUS
 from probes.declaration import Reading
+from probes.form import RefusedReadingError, describe_item, fit_reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,15 +21,9 @@ if TYPE_CHECKING:
 log = Log("agent")
 
 MOST_ITEMS: Final = 5000
-LONGEST_PARAMETER: Final = 200
-LONGEST_TEXT: Final = 4000
 _UNNUMBERED: Final = 0
 _PART_BYTES: Final = 512 * 1024  # of texts in a record, half of what one may hold
 _ROW_BYTES: Final = 16
-
-
-class RefusedReadingError(ValueError):
-    """A reading cannot be published; the text says which and why."""
 
 
 class Outlet:
@@ -68,25 +61,12 @@ class Outlet:
 
     def check(self, item: Item, reading: Reading) -> Reading:
         """Return the reading in the form that can be published. Raises RefusedReadingError saying why it cannot."""
-        parameter, value = reading.parameter, reading.value
-        if not parameter.isprintable():
-            parameter = "".join(letter if letter.isprintable() else _escape(letter) for letter in parameter)
-        if bool(parameter) != bool(item.parameter) or len(parameter) > LONGEST_PARAMETER:
-            raise RefusedReadingError(f"{item.key}: {parameter:.40} is no usable {item.parameter or 'parameter'}")
-        if (item.type == "text") != isinstance(value, str) and value is not None:
-            raise RefusedReadingError(f"{item.key}: {value!r:.40} is no {item.type}")
-        if isinstance(value, str):
-            value = "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in value)
-            value = value[:LONGEST_TEXT]
-        elif value is not None and not math.isfinite(value):
-            raise RefusedReadingError(f"{item.key}: {value} is not finite")
-        if (item.key, parameter) not in self._numbers:
+        fit = fit_reading(item, reading)
+        if (item.key, fit.parameter) not in self._numbers:
             if len(self._numbers) >= MOST_ITEMS:
                 raise RefusedReadingError(f"{item.key}: this agent has its {MOST_ITEMS} items already")
-            self._numbers[item.key, parameter] = _UNNUMBERED
-        if parameter is reading.parameter and value is reading.value:
-            return reading
-        return reading._replace(parameter=parameter, value=value)
+            self._numbers[item.key, fit.parameter] = _UNNUMBERED
+        return fit
 
     def _number(self, described: list[tuple[Item, Reading]]) -> list[int]:
         unknown = {
@@ -96,7 +76,7 @@ class Outlet:
         }
         if unknown:
             numbers = self._outbox.describe(
-                [_describe(item, parameter, unit) for (_, parameter), (item, unit) in unknown.items()]
+                [describe_item(item, parameter, unit) for (_, parameter), (item, unit) in unknown.items()]
             )
             self._numbers.update(zip(unknown, numbers, strict=True))
         return [self._numbers[item.key, reading.parameter] for item, reading in described]
@@ -148,16 +128,3 @@ def _parts(texts: list[tuple[int, int, str]]) -> Iterator[list[tuple[int, int, s
         size += wanted
     if part:
         yield part
-
-
-def _describe(item: Item, parameter: str, unit: str) -> ItemDescription:
-    return ItemDescription(
-        key=f"{item.key}[{parameter}]" if parameter else item.key,
-        type=item.type,
-        unit=unit or item.unit,
-        description=item.description,
-    )
-
-
-def _escape(letter: str) -> str:
-    return letter.encode("unicode_escape").decode("ascii")

@@ -6,10 +6,11 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from agent.outlet import RefusedReadingError, status_reading
-from agent.running import Outcome, Run
-from agent.schedule import first_due, next_due
+from agent.outlet import status_reading
 from core.runtime.logging import Log
+from core.runtime.schedule import first_due, next_due
+from probes.form import RefusedReadingError
+from probes.running import Outcome, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from probes.visit import ProbeFailedError, Visit
+from probes.visit import ProbeFailedError, SilentError, Visit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-__all__ = ["Afterwards", "Failure", "Item", "NoParameters", "Probe", "ProbeFailedError", "Reading", "Visit", "probe"]
+__all__ = [
+    "Afterwards",
+    "Failure",
+    "Item",
+    "NoParameters",
+    "Probe",
+    "ProbeFailedError",
+    "Reading",
+    "SilentError",
+    "Visit",
+    "probe",
+]
 
 DEFAULT_TIMEOUT_SECONDS: Final = 5.0
 
@@ -77,6 +88,9 @@ class Probe:
 
     `has_news(visit, parameters)` makes a probe answer to events: asked every second between its runs, it says whether
     there is something to read before the next is due. It shall be cheap, and may wait for a disk only if `may_block`.
+
+    `polls` names the protocol by which a proxy asks a device for it, the visit is then a DeviceVisit (probes/device);
+    empty for what an agent reads on its host. A probe that polls raises SilentError when nothing answers.
     """
 
     name: str
@@ -86,9 +100,15 @@ class Probe:
     timeout_seconds: float
     may_block: bool
     has_news: Callable[[Visit, Any], bool] | None = None
+    polls: str = ""
+
+    @property
+    def place(self) -> Literal["agent", "proxy"]:
+        """Where it runs."""
+        return "proxy" if self.polls else "agent"
 
 
-def probe(
+def probe(  # noqa: PLR0913 - what a probe declares, all by name
     name: str,
     *,
     items: Sequence[Item],
@@ -96,6 +116,7 @@ def probe(
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     may_block: bool = False,
     has_news: Callable[[Visit, Any], bool] | None = None,
+    polls: str = "",
 ) -> Callable[[Callable[[Visit, Any], Iterator[Found] | AsyncIterator[Found]]], Probe]:
     """Declare the decorated generator function as the probe `name`; the decorated name is then the Probe."""
 
@@ -108,6 +129,7 @@ def probe(
             timeout_seconds=timeout_seconds,
             may_block=may_block,
             has_news=has_news,
+            polls=polls,
         )
 
     return declare

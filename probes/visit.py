@@ -19,6 +19,10 @@ class ProbeFailedError(Exception):
     """The probe found the host unreadable: a fact about the host; the text names what and why."""
 
 
+class SilentError(ProbeFailedError):
+    """What was asked did not answer at all: whoever asks may leave it alone for a while."""
+
+
 class Visit:
     """What one configured probe keeps between its reads. Used by one run at a time.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from core.runtime.logging import Log
-from probes.declaration import Afterwards, Failure, ProbeFailedError
+from probes.declaration import Afterwards, Failure, ProbeFailedError, SilentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,17 +17,21 @@ if TYPE_CHECKING:
     from probes.declaration import Found, Probe, Reading
     from probes.visit import Visit
 
-log = Log("agent")
+log = Log("probe")
 
 LOOK_SECONDS: Final = 0.25
 
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What a run has found so far. A thread that hangs keeps its own, so that it cannot change what was published."""
+    """What a run has found so far. A thread that hangs keeps its own, so that it cannot change what was published.
+
+    `is_silent`: what was asked did not answer at all.
+    """
 
     readings: list[Reading] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    is_silent: bool = False
     afterwards: list[Callable[[], None]] = field(default_factory=list)
 
     def add(self, found: Found) -> None:
@@ -132,8 +136,10 @@ class Run:
                     outcome.add(entry)
         except TimeoutError:
             outcome.failures.append(self._late())
+            outcome.is_silent = not outcome.readings
         except ProbeFailedError as error:
             outcome.failures.append(str(error))
+            outcome.is_silent = isinstance(error, SilentError)
         except Exception as error:  # noqa: BLE001 - this supervises the probe: its bug must not hurt another
             self._blame(error, outcome)
         return outcome

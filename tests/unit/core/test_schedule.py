@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.schedule import first_due, next_due
+from core.runtime.schedule import first_due, next_due
 
 seconds = st.floats(0.001, 1e6, allow_nan=False)
 
