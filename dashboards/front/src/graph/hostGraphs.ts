@@ -1,4 +1,4 @@
-// Which graphs a host's page shows, from the items the host has. Pure.
+// Which graphs a host's page shows: known ones first, then one for what belongs together by its probe and unit. Pure.
 
 import type { Item } from "../api/types.ts";
 
@@ -21,26 +21,67 @@ const RECIPES: readonly Recipe[] = [
   { title: "Network", names: ["network.received", "network.sent"], most: 6, leave: /^(lo|veth.*|docker.*|br-.*)$/ },
   { title: "Load", names: ["cpu.load1", "cpu.load5", "cpu.load15"], most: 3 },
   { title: "Processes", names: ["processes.running", "processes.blocked"], most: 2 },
+  { title: "Disk traffic", names: ["disk.read", "disk.written"], most: 6 },
+  { title: "Disks busy", names: ["disk.busy"], most: 6 },
+  { title: "Waiting for disks", names: ["disk.wait"], most: 6 },
+  { title: "Age of backups", names: ["backup.age_seconds"], most: 6 },
 ];
+// What the known graphs leave out of these probes says little at a glance; it is in the latest data. Backups have their page.
+const TOLD_ALREADY = new Set(["agent", "backup", "cpu", "disk", "filesystem", "host", "memory", "network", "processes", "swap", "users"]);
+const MOST_LINES = 6;
 
-/** Graphs with at least one item, in a fixed order; items in the recipe's order, then by parameter. */
+/** Known graphs with at least one item, in a fixed order; then those of other probes, by name. */
 export function graphsFor(items: readonly Item[]): HostGraph[] {
+  const numeric = items.filter((item) => typeof item.value !== "string");
+  return [...knownGraphs(numeric), ...otherGraphs(numeric)];
+}
+
+/** Items in the recipe's order, then by parameter. */
+function knownGraphs(items: readonly Item[]): HostGraph[] {
   return RECIPES.map(({ title, names, most, leave }) => {
     const fitting = items
-      .filter((item) => names.includes(item.name) && typeof item.value !== "string")
-      .sort(
-        (one, other) =>
-          (one.parameter ?? "").localeCompare(other.parameter ?? "") || names.indexOf(one.name) - names.indexOf(other.name),
-      );
+      .filter((item) => names.includes(item.name))
+      .sort((one, other) => byParameter(one, other) || names.indexOf(one.name) - names.indexOf(other.name));
     const wanted = fitting.filter((item) => !leave?.test(item.parameter ?? ""));
     return { title, items: (wanted.length > 0 ? wanted : fitting).slice(0, most) };
   }).filter((graph) => graph.items.length > 0);
 }
 
+/** One graph for each probe's items of one unit; more lines than can be told apart make a further graph. */
+function otherGraphs(items: readonly Item[]): HostGraph[] {
+  const groups = new Map<string, { title: string; items: Item[] }>();
+  for (const item of items) {
+    const probe = item.name.split(".")[0] ?? item.name;
+    if (TOLD_ALREADY.has(probe)) continue;
+    const key = `${probe} ${item.unit}`;
+    const group = groups.get(key) ?? { title: titleOf(probe, item.unit), items: [] };
+    group.items.push(item);
+    groups.set(key, group);
+  }
+  return [...groups.values()].flatMap(split).sort((one, other) => one.title.localeCompare(other.title, undefined, { numeric: true }));
+}
+
+function split({ title, items }: HostGraph): HostGraph[] {
+  const sorted = items.toSorted((one, other) => one.name.localeCompare(other.name) || byParameter(one, other));
+  const count = Math.ceil(sorted.length / MOST_LINES);
+  return Array.from({ length: count }, (_, place) => ({
+    title: count === 1 ? title : `${title}, part ${place + 1}`,
+    items: sorted.slice(place * MOST_LINES, (place + 1) * MOST_LINES),
+  }));
+}
+
+function titleOf(probe: string, unit: string): string {
+  const word = probe.replaceAll("_", " ");
+  return `${word.slice(0, 1).toUpperCase()}${word.slice(1)}${unit ? ` in ${unit}` : ""}`;
+}
+
+const byParameter = (one: Item, other: Item): number =>
+  (one.parameter ?? "").localeCompare(other.parameter ?? "", undefined, { numeric: true });
+
 /** An item's short name inside a graph whose title says the rest: "user", "eth0 received", "/". */
 export function shortLabel(item: Item): string {
-  const action = item.name.split(".").at(-1)?.replaceAll("_", " ") ?? item.name;
-  if (item.name === "filesystem.used_percent") return item.parameter ?? item.name;
+  const action = item.name.split(".").slice(1).join(" ").replaceAll("_", " ") || item.name;
+  if (["filesystem.used_percent", "disk.busy", "disk.wait", "backup.age_seconds"].includes(item.name)) return item.parameter ?? item.name;
   if (item.name.endsWith(".used_percent")) return item.name.split(".")[0] ?? item.name;
   return item.parameter ? `${item.parameter} ${action}` : action;
 }
