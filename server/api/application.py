@@ -8,13 +8,17 @@ from aiohttp import web
 
 from server.api import (
     audit,
+    backups,
     definitions,
+    enrolment,
     groups,
     health,
     history,
     hosts,
     items,
+    keys,
     problems,
+    restorations,
     session,
     stream,
     tokens,
@@ -40,12 +44,16 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *items.ENDPOINTS,
     *history.ENDPOINTS,
     *problems.ENDPOINTS,
+    *backups.ENDPOINTS,
+    *restorations.ENDPOINTS,
     *health.ENDPOINTS,
     *definitions.ENDPOINTS,
     *groups.ENDPOINTS,
     *users.ENDPOINTS,
     *tokens.ENDPOINTS,
     *audit.ENDPOINTS,
+    *enrolment.ENDPOINTS,
+    *keys.ENDPOINTS,
     *stream.ENDPOINTS,
     show_description,
 )
@@ -73,5 +81,7 @@ def make_application(services: Services) -> web.Application:
 def _close_threads(services: Services) -> Callable[[web.Application], Awaitable[None]]:
     async def close(_: web.Application) -> None:
         services.passwords.close()
+        if services.restoring is not None:
+            await services.restoring.close()
 
     return close

@@ -72,6 +72,18 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/stream"): everybody("/stream", query={"items": "{item}", "problems": "1"}),
     ("GET", "/health"): operators("/health", restricted=403),
     ("GET", "/openapi.json"): everybody("/openapi.json"),
+    # letting in
+    ("POST", "/enrolment/tokens"): administrators("/enrolment/tokens", body={}, status=409),  # no port to ask at
+    ("GET", "/enrolment/tokens"): administrators("/enrolment/tokens"),
+    ("DELETE", "/enrolment/tokens/{id}"): administrators("/enrolment/tokens/aaaaaaaaaaaaa", status=404),
+    ("GET", "/enrolment/requests"): administrators("/enrolment/requests"),
+    ("POST", "/enrolment/requests/{id}/approval"): administrators(
+        "/enrolment/requests/1/approval", body={"templates": []}, status=404
+    ),
+    ("DELETE", "/enrolment/requests/{id}"): administrators("/enrolment/requests/1", status=404),
+    ("GET", "/keys"): administrators("/keys"),
+    ("DELETE", "/keys/{key}"): administrators("/keys/" + "ab" * 32, status=404),
+    ("POST", "/keys/{key}/rotation"): administrators("/keys/" + "ab" * 32 + "/rotation", status=404),
     # definitions
     ("GET", "/definitions"): everybody("/definitions"),
     ("GET", "/definitions/{kind}/{name}"): everybody("/definitions/host/db1", restricted=404),
