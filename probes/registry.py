@@ -19,6 +19,8 @@ _PLACES: Final = {
     "cpu": ("probes.cpu", "read_cpu"),
     "disks": ("probes.disks", "read_disks"),
     "filesystems": ("probes.filesystems", "read_filesystems"),
+    "http.get": ("probes.http_get", "get"),
+    "icmp.ping": ("probes.icmp_ping", "ping"),
     "log.file": ("probes.log_file", "read_log"),
     "memory": ("probes.memory", "read_memory"),
     "nagios.plugin": ("probes.nagios_plugin", "run_plugin"),
@@ -27,6 +29,8 @@ _PLACES: Final = {
     "processes": ("probes.processes", "read_processes"),
     "swap": ("probes.swap", "read_swap"),
     "systemd.units": ("probes.systemd_units", "read_units"),
+    "tcp.connect": ("probes.tcp_connect", "connect_once"),
+    "tls.certificate": ("probes.tls_certificate", "read_shown_certificate"),
     "uptime": ("probes.uptime", "read_uptime"),
     "users": ("probes.users", "read_users"),
 }
