@@ -26,6 +26,7 @@ from server.intake.reception import Reception
 from server.inventory.apply import install_shipped
 from server.picture import Picture
 from server.reign import Realm, Reign
+from server.restoring.station import RestoreStation
 from server.store.database import Database, DatabaseOptions
 from server.store.errors import Fenced, StoreAway
 from server.store.lease import release, take
@@ -138,6 +139,7 @@ async def run_server(
             clock=clock,
             terms=WebTerms(is_https=settings.web_is_https),
             pages=pages,
+            restoring=_restore_station(settings, clock),
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(picture.keep_looking(), name="picture")
@@ -151,6 +153,13 @@ async def run_server(
             )
             await collector.ready.wait()
             tasks.create_task(_hold_lease(realm, settings), name="lease")
+
+
+def _restore_station(settings: ServerSettings, clock: Clock) -> RestoreStation | None:
+    """Return what looks into backups; its scratch folder lies beside the server's key."""
+    if settings.restore_station is None:
+        return None
+    return RestoreStation(settings.restore_station, settings.key_file.parent / f"restoring-{settings.name}", clock)
 
 
 async def _wait_for_store(options: DatabaseOptions, clock: Clock) -> None:

@@ -52,6 +52,13 @@ class ServerSettings:
     enrolment_upstreams: tuple[UpstreamSettings, ...] = field(
         default=(), metadata=setting("collectors a newcomer is sent to; host * is the one it asked at")
     )
+    restore_station: Path | None = field(
+        default=None,
+        metadata=setting(
+            "backup.toml of the restore station: with it the page looks into backups and restores files",
+            example='"/etc/watchkeep/restore-station.toml"',
+        ),
+    )
     retention: timedelta = field(default=timedelta(days=31), metadata=setting("how long history is kept", minimum=3600))
     takeover_after: timedelta = field(
         default=timedelta(seconds=3), metadata=setting("silence after which a standby takes over", minimum=1)

@@ -19,6 +19,7 @@ from server.store.users import Users
 if TYPE_CHECKING:
     from core.runtime.clock import Clock
     from server.api.services import HealthSource, Pages
+    from server.restoring.station import RestoreStation
     from server.store.database import Database
 
 
@@ -29,6 +30,7 @@ def make_services(
     clock: Clock,
     terms: WebTerms | None = None,
     pages: Pages | None = None,
+    restoring: RestoreStation | None = None,
 ) -> Services:
     """Make everything `make_application` needs.
 
@@ -53,4 +55,5 @@ def make_services(
         clock=clock,
         terms=terms,
         pages=pages,
+        restoring=restoring,
     )

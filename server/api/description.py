@@ -28,6 +28,7 @@ _REASONS = {
     415: "The body is not JSON.",
     422: "Definitions are not accepted; `errors` names every fault with file, line, path and remedy.",
     429: "Too many tries; Retry-After says how long to wait.",
+    502: "The restore station could not do it.",
     503: "The database is away or slow, or there are too many streams.",
 }
 _FAULT = {

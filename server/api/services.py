@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from server.api.passwords import Passwords
     from server.api.refusals import RefusalCount, RefusalLedger
     from server.api.token_door import TokenDoor
+    from server.restoring.station import RestoreStation
     from server.store.accounts import Accounts
     from server.store.database import Database
     from server.store.tokens import Tokens
@@ -109,3 +110,4 @@ class Services:
     clock: Clock
     terms: WebTerms
     pages: Pages | None = None
+    restoring: RestoreStation | None = None

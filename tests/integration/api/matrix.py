@@ -84,6 +84,20 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/keys"): administrators("/keys"),
     ("DELETE", "/keys/{key}"): administrators("/keys/" + "ab" * 32, status=404),
     ("POST", "/keys/{key}/rotation"): administrators("/keys/" + "ab" * 32 + "/rotation", status=404),
+    # backups; this server has no restore station
+    ("GET", "/backups"): everybody("/backups"),
+    ("GET", "/backups/{host}/{set}/points"): everybody("/backups/db1/files/points", restricted=404, status=409),
+    ("GET", "/backups/{host}/{set}/files"): everybody("/backups/db1/files/files", restricted=404, status=409),
+    ("POST", "/backups/{host}/{set}/restoration"): operators(
+        "/backups/db1/files/restoration",
+        body={"path": "etc/hosts", "at": "2026-11-20T18:00:00Z"},
+        restricted=404,
+        status=409,
+    ),
+    ("GET", "/restorations/{id}"): operators("/restorations/aaaaaaaaaaaaaaaaaaaaaa", restricted=409, status=409),
+    ("GET", "/restorations/{id}/file"): operators(
+        "/restorations/aaaaaaaaaaaaaaaaaaaaaa/file", restricted=409, status=409
+    ),
     # definitions
     ("GET", "/definitions"): everybody("/definitions"),
     ("GET", "/definitions/{kind}/{name}"): everybody("/definitions/host/db1", restricted=404),

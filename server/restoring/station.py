@@ -1,0 +1,172 @@
+"""Restorations asked for over the API: begun, watched, kept for an hour in a scratch folder, thrown away."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from core.runtime.logging import Log
+from server.restoring.program import BackupProgram, TooBusy
+
+if TYPE_CHECKING:
+    from core.runtime.clock import Clock
+
+log = Log("restoring")
+
+LOOK_SECONDS: Final = 60.0
+READ_SECONDS: Final = 80.0
+RESTORE_SECONDS: Final = 3600.0
+KEPT_SECONDS: Final = 3600.0
+MOST_KEPT: Final = 20
+MOST_BYTES: Final = 4 << 30
+_WATCH_SECONDS: Final = 0.5
+
+State = Literal["running", "done", "failed"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Restoration:
+    """One file on its way back. `file` is there once `state` is done."""
+
+    id: str
+    host: str
+    set: str
+    path: str
+    user: str
+    begun_at: float
+    state: State = "running"
+    size_bytes: int | None = None
+    error: str | None = None
+    file: Path | None = None
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+
+
+class RestoreStation:
+    """Restores single files with the restore station's `bkp`; closing it ends everything and empties the folder."""
+
+    def __init__(self, config: Path, scratch: Path, clock: Clock) -> None:
+        """`scratch` is emptied: nothing of an earlier life is of use to anybody."""
+        self.program = BackupProgram(config)
+        self._scratch = scratch
+        self._clock = clock
+        self._kept: dict[str, Restoration] = {}
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def begin(self, *, host: str, set_name: str, path: str, at: str, user: str) -> Restoration:
+        """Begin to restore a file as it was at an instant (ISO 8601). Raises TooBusy when too many are kept already."""
+        self._throw_away_old()
+        if len(self._kept) >= MOST_KEPT:
+            raise TooBusy
+        made = Restoration(
+            id=secrets.token_urlsafe(16),
+            host=host,
+            set=set_name,
+            path=path,
+            user=user,
+            begun_at=self._clock.monotonic(),
+        )
+        self._kept[made.id] = made
+        made.task = asyncio.create_task(self._restore(made, at), name=f"restoration {made.id}")
+        return made
+
+    def find(self, identity: str) -> Restoration | None:
+        """Return a restoration that is still kept."""
+        self._throw_away_old()
+        return self._kept.get(identity)
+
+    async def close(self) -> None:
+        """End what runs and throw everything away."""
+        tasks = [each.task for each in self._kept.values() if each.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._kept.clear()
+        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+
+    async def _restore(self, made: Restoration, at: str) -> None:
+        folder = self._scratch / made.id
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                watcher = tasks.create_task(self._watch_size(folder))
+                answered = await self.program.call(
+                    "restore",
+                    [f"--path={made.path}", f"--at={at}", f"--to={folder}"],
+                    f"{made.host}/{made.set}",
+                    limit_seconds=RESTORE_SECONDS,
+                )
+                watcher.cancel()
+            if answered.exit_code == 0:
+                made.file, made.size_bytes = confine(folder, str(answered.document.get("to", "")))
+                made.state = "done"
+                return
+            made.error = answered.error
+        except* (TooBusy, _TooLarge, NotAFileError, OSError, TimeoutError) as group:
+            made.error = _words(group.exceptions[0])
+        made.state = "failed"
+        log.warning("a restoration failed", host=made.host, set=made.set, error=made.error)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def _watch_size(self, folder: Path) -> None:
+        """Raise _TooLarge when the folder outgrows what one restoration may take."""
+        while True:
+            await self._clock.sleep(_WATCH_SECONDS)
+            if await asyncio.to_thread(_size, folder) > MOST_BYTES:
+                raise _TooLarge
+
+    def _throw_away_old(self) -> None:
+        now = self._clock.monotonic()
+        for each in [each for each in self._kept.values() if each.state != "running"]:
+            if now - each.begun_at > KEPT_SECONDS:
+                del self._kept[each.id]
+                shutil.rmtree(self._scratch / each.id, ignore_errors=True)
+
+
+class _TooLarge(Exception):
+    """A restoration takes more room than one may."""
+
+
+class NotAFileError(Exception):
+    """What came back is no single file that could be handed out; the text says what it is."""
+
+
+def confine(folder: Path, found: str) -> tuple[Path, int]:
+    """Return the restored file and its bytes if it is a plain file directly in `folder`. Raises NotAFileError.
+
+    A backup may hold links to anywhere: none is followed.
+    """
+    file = Path(found)
+    if file.parent != folder or file.name in ("", ".", ".."):
+        raise NotAFileError("bkp restored it to another place than it was told")
+    mode = os.lstat(file)
+    if not stat.S_ISREG(mode.st_mode):
+        kind = "a folder" if stat.S_ISDIR(mode.st_mode) else "a link" if stat.S_ISLNK(mode.st_mode) else "no plain file"
+        raise NotAFileError(f"it is {kind}: restore it on a machine with `bkp restore`")
+    return file, mode.st_size
+
+
+def _size(folder: Path) -> int:
+    size = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                size += os.lstat(os.path.join(parent, name)).st_blocks * 512  # noqa: PTH118 - many files, often
+            except OSError:
+                continue
+    return size
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, TooBusy):
+        return "too many restorations are under way: try again later"
+    if isinstance(error, TimeoutError):
+        return f"it took longer than {RESTORE_SECONDS:g} s: restore it with `bkp restore`"
+    if isinstance(error, _TooLarge):
+        return f"it is larger than {MOST_BYTES >> 30} GiB: restore it with `bkp restore`"
+    return str(error)
