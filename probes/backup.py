@@ -35,6 +35,7 @@ def _item(key: str, unit: str, description: str, kind: str = "number") -> Item:
 
 _ITEMS = (
     _item("status", "", "How the last run ended: 0 ok, 1 running, 2 failed, 3 never ran"),
+    _item("run_age_seconds", "s", "How long ago the last run began, good or not"),
     _item("age_seconds", "s", "Age of the data of the last good backup"),
     _item("overdue_seconds", "s", "How much older the last good backup is than its schedule wants"),
     _item("size_bytes", "B", "What the last good backup saved, as it lay at its source"),
@@ -44,6 +45,7 @@ _ITEMS = (
     _item("restore_points", "", "Instants that can be restored"),
     _item("kind", "", "What the last good backup was: full or incremental", "text"),
     _item("error", "", "Why the last run failed; empty when it did not", "text"),
+    _item("reminder", "", "What has to be done about the keys; empty when nothing", "text"),
 )
 
 
@@ -102,6 +104,9 @@ def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
     last, good = _run(state, "last_run", file), _run(state, "last_good", file)
     try:
         yield Reading("backup.status", NEVER if last is None else _STATUS[last["status"]], each.name)
+        if last is not None:
+            begun = max(0.0, (now - _instant(last["started_at"])).total_seconds())
+            yield Reading("backup.run_age_seconds", begun, each.name)
         saved_at = None if good is None else _instant(good.get("at") or good["started_at"])
         yield from _ages(each, saved_at, now)
         if good is not None:
@@ -123,6 +128,9 @@ def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
             yield Reading("backup.restore_points", float(points), each.name)
         error = "" if last is None else last.get("error") or ""
         yield Reading("backup.error", str(error), each.name)
+        if state:
+            reminder = "; ".join(str(text) for text in state.get("reminders", []))
+            yield Reading("backup.reminder", reminder, each.name)
     except (KeyError, TypeError, ValueError) as error:
         raise ProbeFailedError(f"{file}: cannot be understood ({error!r})") from error
 

@@ -88,8 +88,12 @@ def examine(settings: BackupSettings, now: datetime) -> Iterator[Finding]:
 
 def _clock(now: datetime) -> Iterator[Finding]:
     if now < _EARLIEST:
-        yield Finding(what="clock", level="fault", text=f"this machine believes it is {now:%Y-%m-%d}",
-                      remedy="set the clock: keys would count as not yet valid, restore points lie in the past")  # fmt: skip
+        yield Finding(
+            what="clock",
+            level="fault",
+            text=f"this machine believes it is {now:%Y-%m-%d}",
+            remedy="set the clock: keys would count as not yet valid, restore points lie in the past",
+        )
     else:
         yield Finding(what="clock", level="ok", text=f"{now:%Y-%m-%d %H:%M:%S} UTC")
 

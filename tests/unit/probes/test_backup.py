@@ -30,7 +30,7 @@ def run(status: str = "ok", **more: Any) -> dict[str, Any]:
 
 def state(folder: Path, name: str, last: dict[str, Any] | None, good: dict[str, Any] | None) -> None:
     known = {"host": "web1", "set": name, "last_run": last, "last_good": good}
-    text = json.dumps({**known, "restore_points": 4, "usual_bytes": 20_000})
+    text = json.dumps({**known, "restore_points": 4, "usual_bytes": 20_000, "reminders": ["print the sheet"]})
     (folder / f"{name}.json").write_text(text)
 
 
@@ -52,6 +52,8 @@ def test_a_good_backup_is_told_with_its_figures_and_its_age_as_of_now(agents: Re
     assert {key: found[key] for key in found if key.endswith("[files]")} == {
         "backup.status[files]": 0.0,
         "backup.age_seconds[files]": pytest.approx(3 * 3600, abs=60),
+        "backup.run_age_seconds[files]": pytest.approx(3 * 3600, abs=60),
+        "backup.reminder[files]": "print the sheet",
         "backup.overdue_seconds[files]": 0.0,
         "backup.size_bytes[files]": 5000.0,
         "backup.shrunk_percent[files]": 75.0,
