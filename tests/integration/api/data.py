@@ -8,7 +8,10 @@ from uuid import UUID
 
 import numpy as np
 
+from server.inventory.apply import apply, check_documents, propose
+from server.inventory.check import documents_from_plain
 from server.store.batches import BatchColumns, TextSample, copy_batches, copy_texts
+from server.store.definitions import Author
 from server.store.inventory import ItemDeclaration, ensure_hosts, ensure_items
 from server.store.outbox import Notice, enqueue
 from server.store.problems import (
@@ -21,7 +24,7 @@ from server.store.problems import (
 from server.store.received import ReceivedDelta, record_received
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from server.store.database import Database
@@ -117,3 +120,14 @@ async def store_notice(database: Database, event: ProblemEvent, receiver: str) -
         await enqueue(
             connection, [Notice(event_id=event.event_id, receiver=receiver, media="webhook", payload={"text": "x"})]
         )
+
+
+async def define(database: Database, *documents: dict[str, Any]) -> None:
+    """Make definitions hold, as the page would."""
+    proposal = await propose(database, check_documents(documents_from_plain(list(documents))), via="web")
+    await apply(database, proposal, Author(name="test", via="web"))
+
+
+async def define_hosts(database: Database, groups: Mapping[str, Sequence[str]]) -> None:
+    """Define hosts in their groups."""
+    await define(database, *({"kind": "host", "name": name, "groups": list(each)} for name, each in groups.items()))

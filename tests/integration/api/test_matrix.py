@@ -14,10 +14,7 @@ from server.api.application import ENDPOINTS
 from server.api.endpoint import Role
 from server.api.login_limit import LoginTerms
 from server.api.services import PartHealth, WebTerms
-from server.inventory.apply import apply, check_documents, propose
-from server.inventory.check import documents_from_plain
-from server.store.definitions import Author
-from tests.integration.api.data import store_host, store_problem, store_values
+from tests.integration.api.data import define_hosts, store_host, store_problem, store_values
 from tests.integration.api.matrix import COLUMNS, ROWS
 from tests.integration.api.people import add_user, make_token, open_session, sign_in_new
 from tests.integration.api.site import USER, open_site
@@ -31,7 +28,6 @@ if TYPE_CHECKING:
     from tests.integration.api.people import Headers
     from tests.integration.api.site import Site
 
-GROUPS = {"db1": ["db"], "web1": ["web"]}
 AT_US = 1_767_226_000_000_000
 
 
@@ -62,9 +58,7 @@ class Ground:
 async def ground(database: Database) -> AsyncIterator[Ground]:
     terms = WebTerms(login=LoginTerms(tries_per_address=1000, tries_per_user=1000))
     async with open_site(database, SystemClock(), terms) as site:
-        plain = [{"kind": "host", "name": name, "groups": groups} for name, groups in GROUPS.items()]
-        proposal = await propose(database, check_documents(documents_from_plain(plain)), via="web")
-        await apply(database, proposal, Author(name="test", via="web"))
+        await define_hosts(database, {"db1": ["db"], "web1": ["web"]})
         ids: dict[str, str] = {}
         for name in ("web1", "db1"):
             host = await store_host(database, name, "cpu.busy")
