@@ -104,7 +104,8 @@ def running(program: Program, stdin: int | IO[bytes] = subprocess.DEVNULL) -> It
         end_group(child)
         for pipe in (child.stdin, child.stdout, child.stderr):
             if pipe is not None:
-                pipe.close()
+                with suppress(BrokenPipeError):  # what was still to be written to one that has ended
+                    pipe.close()
 
 
 def end_group(child: subprocess.Popen[bytes]) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from backup.engine.decision import Decision
     from backup.engine.process import Outcome
     from backup.journal import Journal
-    from backup.keys.ring import Key
+    from backup.keys.key import Key
     from backup.model import RunRecord, VolumeRecord
     from backup.settings import BackupSettings, SetSettings
     from backup.sources.contract import Prepared, Source

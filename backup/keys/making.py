@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from backup.errors import KeyBusy
 from backup.keys.gpg import AGENT_CONFIG, check_room
-from backup.keys.ring import HOST_MARK, STATION_MARK
+from backup.keys.key import HOST_MARK, STATION_MARK
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from backup.keys.ring import Key, KeyRing
+    from backup.keys.key import Key
+    from backup.keys.ring import KeyRing
 
 _LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # none that looks like another on paper
 _GROUPS, _GROUP_LETTERS = 6, 5  # 31^30, 148 bits

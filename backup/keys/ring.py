@@ -8,7 +8,6 @@ import re
 import stat
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from backup.errors import (
@@ -20,38 +19,16 @@ from backup.errors import (
     SignatureBad,
 )
 from backup.keys.gpg import TIME_LIMIT_SECONDS, Gpg, check_room, end_agent, trouble
+from backup.keys.key import described, read_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
-HOST_MARK: Final = "watchkeep host"
-STATION_MARK: Final = "watchkeep station"
-_HOST_NAME: Final = re.compile(r"(\S+) \(" + HOST_MARK + r"\)")
+    from backup.keys.key import Key
+
 _LOCK: Final = "watchkeep.lock"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """A key in a ring. name: its user id. `can_encrypt` and `can_sign` speak of the key or a subkey of it."""
-
-    fingerprint: str
-    name: str
-    made_at: datetime
-    expires_at: datetime | None
-    has_secret: bool
-    can_encrypt: bool
-    can_sign: bool
-
-    @property
-    def host(self) -> str | None:
-        """The host it signs for; None when it is no host's signing key."""
-        match = _HOST_NAME.fullmatch(self.name)
-        return None if match is None else match[1]
-
-    def is_expired(self, now: datetime) -> bool:
-        """Whether it is past its expiry date."""
-        return self.expires_at is not None and self.expires_at <= now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +59,7 @@ class KeyRing:
         check_room(home)
         self._gpg = Gpg(home)
         self._lock: int | None = None
+        self._known: list[Key] | None = None
 
     def __enter__(self) -> Self:
         self._lock = os.open(self.home / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -110,9 +88,14 @@ class KeyRing:
         self._lock = None
 
     def keys(self) -> list[Key]:
-        """Return every key, in the order of their making."""
+        """Return every key, in the order of their making; as they were when this object first looked or last wrote."""
+        if self._known is None:
+            self._known = self._look()
+        return list(self._known)
+
+    def _look(self) -> list[Key]:
         secret = {found["fingerprint"] for found in self._gpg.ask(lambda: self._gpg.list_keys(secret=True))}
-        found = [_key(entry, secret) for entry in self._gpg.ask(self._gpg.list_keys)]
+        found = [read_key(entry, secret) for entry in self._gpg.ask(self._gpg.list_keys)]
         return sorted(found, key=lambda key: (key.made_at, key.fingerprint))
 
     def signing_key(self, now: datetime) -> Key:
@@ -122,9 +105,7 @@ class KeyRing:
             raise KeyMissing(f"there is no signing key in {self.home}; make one with: bkp key make host")
         key = found[-1]
         if key.is_expired(now):
-            raise KeyExpired(
-                f"{_described(key)} expired at {key.expires_at}; make a new one: bkp key make host --renew"
-            )
+            raise KeyExpired(f"{described(key)} expired at {key.expires_at}; make a new one: bkp key make host --renew")
         return key
 
     def recipients(self, wanted: tuple[str, ...], now: datetime) -> list[Key]:
@@ -138,7 +119,7 @@ class KeyRing:
         expired = [key for key in chosen if key.is_expired(now)]
         if expired:
             raise KeyExpired(
-                f"{_described(expired[0])} expired at {expired[0].expires_at}; bring a newer public key of the station"
+                f"{described(expired[0])} expired at {expired[0].expires_at}; bring a newer public key of the station"
             )
         return chosen
 
@@ -180,19 +161,19 @@ class KeyRing:
     def export_secret(self, key: Key) -> str:
         """Return the secret key as armoured text, still locked by its passphrase. Raises as `check_passphrase`."""
         if not key.has_secret:
-            raise KeyMissing(f"the secret of {_described(key)} is not in {self.home}")
+            raise KeyMissing(f"the secret of {described(key)} is not in {self.home}")
         passphrase = self.passphrase()
         gpg = self._gpg
         text = gpg.ask(lambda: gpg.export_keys(key.fingerprint, secret=True, passphrase=passphrase))
         if not text:
-            raise trouble(gpg.last_words, f"opening {_described(key)}")
+            raise trouble(gpg.last_words, f"opening {described(key)}")
         return str(text)
 
     def export_public(self, key: Key) -> str:
         """Return the public key as armoured text."""
         text = self._gpg.ask(lambda: self._gpg.export_keys(key.fingerprint))
         if not text:
-            raise KeyMissing(f"{_described(key)} is not in {self.home}")
+            raise KeyMissing(f"{described(key)} is not in {self.home}")
         return str(text)
 
     def bring(self, armoured: str, *, may_be_secret: bool) -> list[Key]:
@@ -210,6 +191,7 @@ class KeyRing:
         before = {entry["fingerprint"] for entry in found}
         passphrase = self.passphrase() if may_be_secret and self.passphrase_file.exists() else None
         result = self._gpg.ask(lambda: self._gpg.import_keys(armoured, passphrase=passphrase))
+        self._known = None
         if not result.fingerprints:
             raise trouble(str(result.stderr), "importing")
         return [key for key in self.keys() if key.fingerprint in before]
@@ -220,7 +202,7 @@ class KeyRing:
         gpg = self._gpg
         signed = gpg.ask(lambda: gpg.sign(text, keyid=key.fingerprint, passphrase=passphrase, clearsign=True))
         if not signed:
-            raise trouble(str(signed.stderr), f"signing with {_described(key)}")
+            raise trouble(str(signed.stderr), f"signing with {described(key)}")
         return str(signed)
 
     def verify(self, signed: str) -> Verified:
@@ -240,9 +222,28 @@ class KeyRing:
             )
         return Verified(text=bytes(result.data).decode("utf-8"), signer=valid[0].split()[-1])
 
+    def encrypt(self, text: str, recipients: Sequence[Key]) -> str:
+        """Return `text` encrypted to these keys, armoured. Raises KeyExpired, EngineFailed."""
+        gpg = self._gpg
+        wanted = [key.fingerprint for key in recipients]
+        sealed = gpg.ask(lambda: gpg.encrypt(text, wanted, always_trust=True))
+        if not sealed.ok:
+            raise trouble(str(sealed.stderr), "encrypting")
+        return str(sealed)
+
+    def decrypt(self, sealed: str) -> str:
+        """Return what was encrypted to a key of this ring. Raises KeyWrong, PassphraseWrong, PassphraseMissing."""
+        passphrase = self.passphrase()
+        gpg = self._gpg
+        opened = gpg.ask(lambda: gpg.decrypt(sealed, passphrase=passphrase))
+        if not opened.ok:
+            raise trouble(str(opened.stderr), "decrypting")
+        return bytes(opened.data).decode("utf-8")
+
     def make(self, parameters: str, name: str) -> Key:
         """Make a key pair from gpg's batch `parameters`; return it. Raises EngineFailed."""
         made = self._gpg.ask(lambda: self._gpg.gen_key(parameters))
+        self._known = None
         found = [key for key in self.keys() if key.fingerprint == str(made.fingerprint)]
         if not found:
             raise trouble(str(made.stderr), f"making the key pair {name!r}")
@@ -253,7 +254,7 @@ class KeyRing:
         for key in self.keys():
             if key.has_secret and key.can_encrypt:
                 raise KeyForbidden(
-                    f"{self.home} holds the secret of {_described(key)}, which decrypts backups; a host must not have"
+                    f"{self.home} holds the secret of {described(key)}, which decrypts backups; a host must not have"
                     " it: move it to the restore station, delete it here"
                 )
 
@@ -277,22 +278,3 @@ class KeyRing:
 
 def _scan(gpg: Gpg, armoured: str) -> list[dict[str, Any]]:
     return [dict(entry) for entry in gpg.ask(lambda: gpg.scan_keys_mem(armoured))]
-
-
-def _described(key: Key) -> str:
-    return f"the key {key.name!r} ({key.fingerprint[-16:]})"
-
-
-def _key(entry: Mapping[str, Any], secret: set[str]) -> Key:
-    parts = [entry, *entry.get("subkey_info", {}).values()]
-    ends = [int(part["expires"]) for part in parts if part.get("expires")]
-    abilities = "".join(str(part.get("cap", "")) for part in parts)
-    return Key(
-        fingerprint=str(entry["fingerprint"]),
-        name=str(entry["uids"][0]) if entry["uids"] else "",
-        made_at=datetime.fromtimestamp(int(entry["date"]), UTC),
-        expires_at=datetime.fromtimestamp(min(ends), UTC) if ends else None,
-        has_secret=entry["fingerprint"] in secret,
-        can_encrypt="e" in abilities,
-        can_sign="s" in abilities,
-    )

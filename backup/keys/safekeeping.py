@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from backup.keys.ring import Key
+    from backup.keys.key import Key
 
 EXPIRY_WARNING_DAYS: Final = 30
 _FILE: Final = "watchkeep-sheets.json"

@@ -17,7 +17,7 @@ from backup.errors import KeyWrong
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from backup.keys.ring import Key
+    from backup.keys.key import Key
 
 _LINE_LETTERS: Final = 40
 _GROUP: Final = 5

@@ -1,0 +1,98 @@
+"""`bkp run`: saves a set now."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from backup.command.options import config_option, ending, json_option, settings_of
+from backup.command.telling import local, progress, size
+from backup.errors import RunKilled
+from backup.model import RunId, Status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from backup.engine.progress import Progress
+    from backup.model import RunRecord
+
+_EPILOG = """\b
+Examples:
+  bkp run files                     full or incremental, as the set's rules have it
+  bkp run files --full              begin a new chain
+  bkp run files --json              one JSON line a phase, the last one says how it went
+\b
+Exit code 0: everything is at the target, was read back and compared, and the signed manifest is there.
+Any other code: nothing of this run counts. What each code means: docs/backup.md.
+"""
+
+
+def _due(_context: click.Context, _parameter: click.Parameter, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(f"expected an instant such as 2026-11-21T02:30:00+00:00, found {text!r}") from error
+    if at.tzinfo is None:
+        raise click.BadParameter("expected an instant with its zone, such as 2026-11-21T02:30:00+00:00")
+    return at.astimezone(UTC)
+
+
+@click.command("run", epilog=_EPILOG)
+@click.argument("name", metavar="SET")
+@click.option("--full", "is_full", is_flag=True, help="Make a full backup, whatever the rules say.")
+@click.option(
+    "--due",
+    metavar="INSTANT",
+    callback=_due,
+    help="The instant this run was due: with the set's name its id. An id that was begun before does not run again.",
+)
+@json_option
+@config_option
+@ending
+def run_command(*, config: Path | None, name: str, is_full: bool, due: datetime | None, as_json: bool) -> None:
+    """Save SET now, compare what lies at its target, sign it."""
+    from backup.run import run_set  # noqa: PLC0415 - the engine and its libraries, only when they are needed
+
+    settings = settings_of(config)
+    run = RunId(set=name, due_at=(due or datetime.now(UTC)).replace(microsecond=0))
+    is_watched = not as_json and sys.stderr.isatty()
+    last_phase = ""
+
+    def tell_line(told: Progress) -> None:
+        nonlocal last_phase
+        if told.phase != last_phase:
+            last_phase = told.phase
+            click.echo(json.dumps({"phase": told.phase}))
+
+    with progress(f"saving {name}", is_shown=is_watched) as tell:
+        record = run_set(
+            settings, run, is_full_asked=is_full, on_progress=tell_line if as_json else tell, counts_ahead=is_watched
+        )
+    _end(record, as_json=as_json)
+
+
+def _end(record: RunRecord, *, as_json: bool) -> None:
+    """Say how the run went; end with its exit code when it is one that went wrong before."""
+    from backup.journal import record_table  # noqa: PLC0415 - as above
+
+    if as_json:
+        click.echo(json.dumps(record_table(record)))
+    if record.status is Status.KILLED:
+        raise RunKilled(f"the run {record.id} was begun before and killed; start another one")
+    if record.status is not Status.OK:
+        click.echo(f"bkp: the run {record.id} was begun before and failed: {record.error}", err=True)
+        raise SystemExit(record.exit_code or 1)
+    if not as_json:
+        kind = record.kind.value if record.kind else "backup"
+        click.echo(
+            f"Saved {record.id.set}: {kind} ({record.reason}), {record.entries} entries, {size(record.source_bytes)};"
+            f" {size(record.stored_bytes)} added at the target, compared and signed. Restores {local(record.at)}."
+        )
+        if record.unreadable:
+            click.echo(f"bkp: {record.unreadable} entries could not be read; the manifest names them", err=True)
