@@ -9,9 +9,9 @@ export interface LastRun {
   at: string | null;
   kind: string | null;
   size_bytes: number | null;
-  stored_bytes?: number | null;
+  stored_bytes: number | null;
   duration_seconds: number | null;
-  error?: string | null;
+  error: string | null;
 }
 
 export interface BackupSet {
@@ -19,44 +19,56 @@ export interface BackupSet {
   set: string;
   last_run: LastRun;
   age_seconds: number | null;
-  good_at?: string | null;
+  overdue_seconds: number | null;
+  good_at: string | null;
   restore_points: number | null;
   proven_at: string | null;
+  reminder: string | null;
+}
+
+export interface Backups {
+  backups: BackupSet[];
+  /** Whether this server can look into them and restore. */
+  restores: boolean;
 }
 
 export interface RestorePoint {
   at: string;
-  kind: "full" | "incremental";
-  chain?: string | null;
-  size_bytes: number | null;
-  proven_at?: string | null;
+  kind: string;
+  chain: string;
+  size_bytes: number;
+  stored_bytes: number;
+  entries: number;
+  /** Why it cannot be restored; null: it can. */
+  broken: string | null;
+  proven_at: string | null;
 }
 
 export interface Entry {
   name: string;
-  kind: "file" | "folder" | "link" | (string & {});
+  kind: string;
   size_bytes: number | null;
-  changed_at: string | null;
+  changed_at: string;
 }
 
 export interface Restoration {
   id: string;
-  state: "running" | "done" | "failed" | (string & {});
-  percent?: number | null;
-  size_bytes?: number | null;
-  error?: string | null;
+  state: "running" | "done" | "failed";
+  size_bytes: number | null;
+  error: string | null;
 }
 
+// The restore station reads at the target, which may be far away.
+const PATIENCE_MS = 100_000;
 const setPath = (host: string, set: string): string => `backups/${encodeURIComponent(host)}/${encodeURIComponent(set)}`;
 
-export const readBackups = async (signal?: AbortSignal): Promise<BackupSet[]> =>
-  (await ask<{ backups: BackupSet[] }>(addressOf("backups"), signal)).backups;
+export const readBackups = (signal?: AbortSignal): Promise<Backups> => ask(addressOf("backups"), signal);
 
 export const readPoints = async (host: string, set: string, signal?: AbortSignal): Promise<RestorePoint[]> =>
-  (await ask<{ points: RestorePoint[] }>(addressOf(`${setPath(host, set)}/points`), signal)).points;
+  (await ask<{ points: RestorePoint[] }>(addressOf(`${setPath(host, set)}/points`), signal, PATIENCE_MS)).points;
 
 export const readFiles = async (host: string, set: string, at: string, path: string, signal?: AbortSignal): Promise<Entry[]> =>
-  (await ask<{ files: Entry[] }>(addressOf(`${setPath(host, set)}/files`, { at, path }), signal)).files;
+  (await ask<{ files: Entry[] }>(addressOf(`${setPath(host, set)}/files`, { at, path }), signal, PATIENCE_MS)).files;
 
 export const restore = (host: string, set: string, path: string, at: string): Promise<Restoration> =>
   send("POST", addressOf(`${setPath(host, set)}/restoration`), { path, at });

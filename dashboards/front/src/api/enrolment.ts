@@ -19,45 +19,61 @@ export interface NewToken {
 
 export interface EnrolmentToken {
   id: string;
+  state: "open" | "used" | "expired" | "revoked";
   host: string | null;
   templates: string[];
   groups: string[];
   created_by: string;
   created_at: string;
   expires_at: string;
-  state?: string;
   used_at: string | null;
   used_by: string | null;
-  revoked_at: string | null;
+}
+
+export interface EnrolmentTokens {
+  /** Where newcomers ask; null: nobody can, and `remedy` says how to change that. */
+  entrance: string | null;
+  remedy: string;
+  tokens: EnrolmentToken[];
 }
 
 export interface EnrolmentRequest {
   id: number;
+  state: "waiting" | "approved" | "refused";
   name: string;
-  fingerprint?: string;
-  key: string;
+  is_known_host: boolean;
+  fingerprint: string;
   software: string;
   address: string;
   requested_at: string;
 }
 
-export interface PeerKey {
-  key: string;
-  role: string;
-  name: string;
-  state: string;
-  since?: string | null;
-  rotation?: unknown;
+export interface EnrolmentRequests {
+  /** What newcomers see of this installation, to compare. */
+  fingerprint: string | null;
+  by_approval: boolean;
+  requests: EnrolmentRequest[];
 }
 
+export interface PeerKey {
+  key: string;
+  text: string;
+  fingerprint: string;
+  role: string;
+  name: string;
+  revoked_at: string | null;
+  rotation: "asked" | "accepted" | null;
+}
+
+/** As what a machine is let in; without a host's name it is what the machine says. */
+export type Admittance = Pick<TokenWish, "host" | "templates" | "groups">;
+
 export const makeToken = (wish: TokenWish): Promise<NewToken> => send("POST", addressOf("enrolment/tokens"), wish);
-export const readEnrolmentTokens = async (signal?: AbortSignal): Promise<EnrolmentToken[]> =>
-  (await ask<{ tokens: EnrolmentToken[] }>(addressOf("enrolment/tokens"), signal)).tokens;
+export const readEnrolmentTokens = (signal?: AbortSignal): Promise<EnrolmentTokens> => ask(addressOf("enrolment/tokens"), signal);
 export const revokeToken = (id: string): Promise<void> => send("DELETE", addressOf(`enrolment/tokens/${encodeURIComponent(id)}`));
 
-export const readRequests = async (signal?: AbortSignal): Promise<EnrolmentRequest[]> =>
-  (await ask<{ requests: EnrolmentRequest[] }>(addressOf("enrolment/requests"), signal)).requests;
-export const approveRequest = (id: number, terms: { templates: string[]; groups: string[] }): Promise<unknown> =>
+export const readRequests = (signal?: AbortSignal): Promise<EnrolmentRequests> => ask(addressOf("enrolment/requests"), signal);
+export const approveRequest = (id: number, terms: Admittance): Promise<unknown> =>
   send("POST", addressOf(`enrolment/requests/${id}/approval`), terms);
 export const refuseRequest = (id: number): Promise<void> => send("DELETE", addressOf(`enrolment/requests/${id}`));
 

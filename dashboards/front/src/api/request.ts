@@ -33,8 +33,8 @@ export function addressOf(path: string, query: Record<string, string | number | 
 }
 
 /** Ask the API. Rejects with a Fault; with an AbortError when `signal` was aborted. */
-export async function ask<Answer>(address: string, signal?: AbortSignal): Promise<Answer> {
-  return send<Answer>("GET", address, undefined, signal);
+export async function ask<Answer>(address: string, signal?: AbortSignal, timeout_ms = TIMEOUT_MS): Promise<Answer> {
+  return send<Answer>("GET", address, undefined, signal, timeout_ms);
 }
 
 /** Send a request with an optional JSON body. Rejects like `ask`. */
@@ -43,8 +43,9 @@ export async function send<Answer>(
   address: string,
   body?: unknown,
   signal?: AbortSignal,
+  timeout_ms = TIMEOUT_MS,
 ): Promise<Answer> {
-  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  const timeout = AbortSignal.timeout(timeout_ms);
   let response: Response;
   try {
     response = await fetch(address, {

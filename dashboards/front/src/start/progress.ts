@@ -26,7 +26,7 @@ export async function readFound(signal?: AbortSignal): Promise<Found> {
     readProblems({ state: "all", limit: 100 }, signal),
     orNull(readReceivers(signal)),
     orNull(readAudit({ action: "receiver.test", limit: 1 }, signal)),
-    orNull(readBackups(signal)),
+    orNull(readBackups(signal).then((found) => found.backups)),
     orNull(readAudit({ action: "backup.restore", limit: 1 }, signal)),
   ]);
   return { hosts, problems, receivers: receivers?.map((one) => one.name) ?? null, tests, sets, restorations };
