@@ -18,6 +18,7 @@ import pytest
 
 from tests.support.waiting import wait_until
 from tests.system.installation import CHECKOUT, LocalWatchkeep, watchkeep
+from tests.system.ports import free_gate_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,25 +26,12 @@ if TYPE_CHECKING:
 LET_IN_SECONDS = 30.0
 
 
-def two_free_ports() -> int:
-    """Return a port that is free with the next one."""
-    while True:
-        with closing(socket.socket()) as first, closing(socket.socket()) as second:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
-            return port
-
-
 @pytest.fixture
 def gated() -> Iterator[LocalWatchkeep]:
     """An installation that takes in agents of other hosts."""
     folder = Path(tempfile.mkdtemp(prefix="watchkeep-gate-"))
     folder.chmod(0o755)
-    made = LocalWatchkeep(folder, options=("--listen", f"127.0.0.1:{two_free_ports()}"))
+    made = LocalWatchkeep(folder, options=("--listen", f"127.0.0.1:{free_gate_port()}"))
     try:
         made.start()
         yield made

@@ -1,0 +1,159 @@
+"""A machine nobody knows, over a network of its own: let in with one command, given a new key, shut out again."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.processes import family, signal_if_there
+from tests.support.stranger import strangers_machine
+from tests.support.waiting import wait_until
+from tests.system.installation import CHECKOUT, LocalWatchkeep
+from tests.system.ports import free_gate_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.support.api import Api
+    from tests.support.stranger import StrangersMachine
+
+VALUES_SECONDS = 30.0
+"""What issue 3 promises from the command to the first stored values."""
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[StrangersMachine]:
+    with strangers_machine() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def gated(machine: StrangersMachine) -> Iterator[LocalWatchkeep]:
+    """An installation that the stranger's machine can reach."""
+    folder = Path(tempfile.mkdtemp(prefix="watchkeep-stranger-"))
+    folder.chmod(0o755)
+    made = LocalWatchkeep(folder, options=("--listen", f"{machine.here}:{free_gate_port(machine.here)}"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.clear()
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def typed(machine: StrangersMachine, command: str, *more: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the page's command on the stranger's machine; what it says goes to `folder`/said."""
+    program, *words = shlex.split(command)
+    assert program == "watchkeep-agent"
+    folder.mkdir(exist_ok=True)
+    with (folder / "said").open("wb") as said:
+        process = subprocess.Popen(
+            [*machine.prefix, sys.executable, "-m", "agent", *words, "--data", str(folder / "agent"), *more],
+            cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+        )  # fmt: skip
+        try:
+            yield process
+        finally:
+            _signal_ours(process, signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                _signal_ours(process, signal.SIGKILL)
+                process.wait(20)
+
+
+def _signal_ours(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Signal the program itself: what brought it over there may be root's."""
+    for one in family([process.pid]):
+        with suppress(PermissionError):
+            signal_if_there(one, number)
+
+
+def keys_of(api: Api, name: str) -> list[dict[str, Any]]:
+    return [key for key in api.get("/keys")["keys"] if key["name"] == name]
+
+
+def test_a_strangers_machine_is_let_in_with_one_command_given_a_new_key_and_shut_out(
+    gated: LocalWatchkeep, machine: StrangersMachine, tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    api = gated.api()
+    status, made = api.send("POST", "/enrolment/tokens", {"groups": ["guests"]})
+    assert status == 200, made
+    folder = tmp_path / "stranger"
+    began = time.monotonic()
+    with typed(machine, made["command"], "--name", "stranger", folder=folder):
+        wait_until(
+            lambda: any(h["name"] == "stranger" and h["last_at"] is not None for h in api.get("/hosts")["hosts"]),
+            VALUES_SECONDS,
+            f"the stranger's values; it said {(folder / 'said').read_text()}",
+        )
+        figure(f"stranger: values stored {time.monotonic() - began:.1f} s after the command")
+        definition = api.get("/definitions/host/stranger")["document"]
+        assert (definition["templates"], definition["groups"]) == (["linux-host"], ["guests"])
+        (token,) = [token for token in api.get("/enrolment/tokens")["tokens"] if token["id"] == made["id"]]
+        assert (token["state"], token["used_by"], token["used_address"]) == ("used", "stranger", machine.there)
+
+        (old,) = keys_of(api, "stranger")
+        assert api.send("POST", f"/keys/{old['key']}/rotation")[0] == 200
+        wait_until(lambda: keys_of(api, "stranger")[0]["revoked_at"] is not None, 60, "the old key's end")
+        (_, new) = keys_of(api, "stranger")
+        assert new["text"] in (folder / "agent" / "key").read_text()
+        assert not (folder / "agent" / "key.next").exists()
+
+        links = (folder / "said").read_text().count("The link is down")
+        assert api.send("DELETE", f"/keys/{new['key']}")[0] == 204
+        wait_until(
+            lambda: (folder / "said").read_text().count("The link is down") > links, 20, "the end of the live link"
+        )
+        actions = [entry["action"] for entry in api.get("/audit", limit=20)["entries"]]
+        for action in ("enrolment.token", "enrolment.join", "key.rotate", "key.offer", "key.rotated", "key.revoke"):
+            assert action in actions, action
+
+
+def test_a_used_token_lets_no_second_machine_in_and_is_told_so(
+    gated: LocalWatchkeep, machine: StrangersMachine, tmp_path: Path
+) -> None:
+    api = gated.api()
+    _, made = api.send("POST", "/enrolment/tokens", {})
+    with typed(machine, made["command"], "--name", "first", "--no-start", folder=tmp_path / "first") as first:
+        assert first.wait(20) == 0
+    with typed(machine, made["command"], "--name", "second", "--no-start", folder=tmp_path / "second") as second:
+        assert second.wait(20) == 4
+    assert "this token was used already" in (tmp_path / "second" / "said").read_text()
+    refusals = {each["kind"]: each["count"] for each in api.get("/health")["refusals"]}
+    assert refusals["enrolment.token_used"] == 1
+    assert [entry for entry in api.get("/audit", limit=20)["entries"] if entry["action"] == "enrolment.refused"]
+
+
+def test_a_machine_without_a_token_waits_until_it_is_approved_and_both_fingerprints_fit(
+    gated: LocalWatchkeep, machine: StrangersMachine, tmp_path: Path
+) -> None:
+    api = gated.api()
+    listed = api.get("/enrolment/requests")
+    words = ("--name", "asker", "--no-start", "--fingerprint", listed["fingerprint"])
+    with typed(machine, f"watchkeep-agent join {listed['entrance']}", *words, folder=tmp_path / "asker") as asker:
+        wait_until(lambda: api.get("/enrolment/requests")["requests"] != [], 20, "the request")
+        (request,) = api.get("/enrolment/requests")["requests"]
+        assert (request["name"], request["state"]) == ("asker", "waiting")
+        assert request["fingerprint"] in (tmp_path / "asker" / "said").read_text()
+        assert keys_of(api, "asker") == []
+        assert api.send("POST", f"/enrolment/requests/{request['id']}/approval", {}) == (200, {"host": "asker"})
+        assert asker.wait(20) == 0
+    assert len(keys_of(api, "asker")) == 1
+
+
+def test_without_a_gate_the_page_is_told_how_to_open_one(running: LocalWatchkeep) -> None:
+    status, answer = running.api().send("POST", "/enrolment/tokens", {})
+    assert (status, answer["error"]["code"]) == (409, "no_entrance")
+    assert "watchkeep up --listen ADDRESS" in answer["error"]["remedy"]
