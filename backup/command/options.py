@@ -13,6 +13,7 @@ import click
 
 from backup.errors import BackupError, ConfigInvalid
 from backup.settings import BackupSettings, KeySettings, SetSettings, TargetSettings, check_name, read_settings
+from backup.signals import cancelled_by_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,8 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @ending
     @functools.wraps(command)
     def read(config: Path | None, target: str | None, key: Path | None, work: Path | None, **options: Any) -> Any:
-        return command(settings=settings_for_reading(config, target, key, work), **options)
+        with cancelled_by_signals():
+            return command(settings=settings_for_reading(config, target, key, work), **options)
 
     found: Callable[..., Any] = read
     for add in (

@@ -72,7 +72,7 @@ class PostgresqlSource:
             self._demand_new_enough(record["server_major"])
             self._dump(scratch / DUMP_FOLDER, snapshot, deadline)
             if self._settings.count_rows:
-                record["rows"] = _rows(psql)
+                record["rows"] = count_rows(psql)
             record["snapshot_held_seconds"] = round(time.monotonic() - began, 3)
         (scratch / RECORD_FILE).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         yield Prepared(root=scratch, consistency=record)
@@ -119,8 +119,8 @@ class PostgresqlSource:
             raise SourceFailed(f"pg_dump ended with exit code {ended.exit_code}: {words or 'without a word'}")
 
 
-def _rows(psql: Psql) -> dict[str, int]:
-    """Return how many rows each table has in the session's snapshot, by its quoted name."""
+def count_rows(psql: Psql) -> dict[str, int]:
+    """Return how many rows each table has as the session sees it, by its quoted name. Raises SourceFailed."""
     try:
         return {name: int(count) for name, count in psql.ask(_COUNTS)}
     except ValueError as error:

@@ -1,0 +1,134 @@
+"""Loads a restored dump into a database, and holds what came back against what was counted when it was saved."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from backup.child import Program, run
+from backup.errors import BackupDamaged, DestinationInUse, NotInBackup
+from backup.settings import PostgresqlSettings
+from backup.sources.postgresql import DUMP_FOLDER, count_rows
+from backup.sources.psql import client_environment, client_program, session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from backup.model import Manifest
+
+_WORDS = 1000
+_MOST_NAMED = 5
+_HAS_TABLES = (
+    "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r'"
+    " AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_';"
+)
+
+
+def load_dump(manifest: Manifest, restored: Path, dsn: str, time_limit_seconds: float) -> dict[str, Any]:
+    """Load the dump in `restored` into the empty database of `dsn`; return tables, rows and what was compared.
+
+    Raises NotInBackup (it is no dump), DestinationInUse (the database has tables, or cannot be reached), BackupDamaged
+    (the rows are not those that were saved).
+    """
+    dump = restored / DUMP_FOLDER
+    if manifest.source != "postgresql" or not dump.is_dir():
+        raise NotInBackup(f"{restored} holds no database dump: this set saves {manifest.source}")
+    with _logged_in(dsn) as settings:
+        with session(settings, time_limit_seconds) as psql:
+            tables = int(psql.ask(_HAS_TABLES)[0][0])
+        if tables:
+            raise DestinationInUse(
+                f"the database {settings.database!r} has {tables} tables already: make an empty one (createdb)"
+            )
+        _load(settings, dump, time_limit_seconds)
+        with session(settings, time_limit_seconds) as psql:
+            found = count_rows(psql)
+    saved = manifest.consistency.get("rows")
+    if isinstance(saved, dict):
+        _compare(saved, found)
+    return {
+        "database": settings.database,
+        "tables": len(found),
+        "rows": sum(found.values()),
+        "is_compared": isinstance(saved, dict),
+        "taken_at": manifest.consistency.get("taken_at"),
+    }
+
+
+def _load(settings: PostgresqlSettings, dump: Path, time_limit_seconds: float) -> None:
+    arguments = [
+        client_program(settings, "pg_restore"),
+        "--exit-on-error",
+        "--no-owner",
+        "--no-privileges",
+        "--no-password",
+        f"--dbname={_quoted(settings.database)}",
+        str(dump),
+    ]
+    program = Program(
+        arguments=arguments, environment=client_environment(settings), doing=f"loading into {settings.database!r}"
+    )
+    ended = run(program, time_limit_seconds=time_limit_seconds)
+    if ended.exit_code != 0:
+        words = " ".join(ended.words.split())[:_WORDS]
+        raise DestinationInUse(f"pg_restore ended with exit code {ended.exit_code}: {words or 'without a word'}")
+
+
+def _quoted(database: str) -> str:
+    """Return a connection string that names a database, whatever its name looks like."""
+    escaped = database.replace("\\", "\\\\").replace("'", "\\'")
+    return f"dbname='{escaped}'"
+
+
+def _compare(saved: dict[str, Any], found: dict[str, int]) -> None:
+    wrong = [name for name in sorted({*saved, *found}) if saved.get(name) != found.get(name)]
+    if wrong:
+        told = ", ".join(f"{name}: {found.get(name)} rows, saved {saved.get(name)}" for name in wrong[:_MOST_NAMED])
+        raise BackupDamaged(f"{len(wrong)} tables are not as they were saved: {told}")
+
+
+def read_dsn(dsn: str) -> tuple[PostgresqlSettings, str]:
+    """Return settings and password of a connection string, a URL or "key=value …". Raises DestinationInUse."""
+    try:
+        if dsn.startswith(("postgresql://", "postgres://")):
+            found = urlsplit(dsn)
+            parts = {
+                "host": found.hostname,
+                "port": str(found.port) if found.port else None,
+                "user": found.username,
+                "password": found.password,
+                "dbname": found.path.removeprefix("/"),
+            }
+            named = {name: unquote(value) for name, value in parts.items() if value}
+        else:
+            named = dict(part.split("=", 1) for part in shlex.split(dsn))
+        settings = PostgresqlSettings(
+            database=named["dbname"],
+            host=named.get("host", "localhost"),
+            port=int(named.get("port", "5432")),
+            user=named.get("user", "postgres"),
+        )
+    except (ValueError, KeyError) as error:
+        raise DestinationInUse(
+            "the connection string cannot be read: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+        ) from error
+    return settings, named.get("password", "")
+
+
+@contextmanager
+def _logged_in(dsn: str) -> Iterator[PostgresqlSettings]:
+    """Yield settings whose password, if there is one, lies in a private file for as long as this lasts."""
+    settings, password = read_dsn(dsn)
+    if not password:
+        yield settings
+        return
+    with tempfile.NamedTemporaryFile("w", prefix="bkp-", suffix=".pgpass") as file:  # private: mode 600
+        escaped = password.replace("\\", "\\\\").replace(":", "\\:")
+        file.write(f"*:*:*:*:{escaped}\n")
+        file.flush()
+        yield replace(settings, passfile=Path(file.name))
