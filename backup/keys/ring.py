@@ -98,6 +98,10 @@ class KeyRing:
         found = [read_key(entry, secret) for entry in self._gpg.ask(self._gpg.list_keys)]
         return sorted(found, key=lambda key: (key.made_at, key.fingerprint))
 
+    def pairs(self) -> list[Key]:
+        """Return the keys whose secret is here."""
+        return [key for key in self.keys() if key.has_secret]
+
     def signing_key(self, now: datetime) -> Key:
         """Return the one key that signs: of several, the youngest. Raises KeyMissing, KeyExpired."""
         found = [key for key in self.keys() if key.has_secret and key.can_sign and key.host is not None]

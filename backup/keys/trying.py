@@ -1,0 +1,42 @@
+"""Tries the keys of a ring, as a run and a restore will use them, before it matters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from backup.errors import EngineFailed, SignatureBad
+from backup.keys.key import described
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from backup.keys.ring import KeyRing
+
+_TEXT = "watchkeep tries its keys\n"
+
+
+def try_ring(ring: KeyRing, role: str, recipients: tuple[str, ...], now: datetime) -> list[str]:
+    """Try every key of a role's ring; return what was tried, in words. Raises the error of what is wrong first."""
+    return _try_host(ring, recipients, now) if role == "host" else _try_station(ring, now)
+
+
+def _try_host(ring: KeyRing, recipients: tuple[str, ...], now: datetime) -> list[str]:
+    ring.demand_no_decryption_key()
+    signer = ring.signing_key(now)
+    verified = ring.verify(ring.clear_sign(_TEXT, signer))
+    if verified.signer != signer.fingerprint or verified.text != _TEXT:
+        raise SignatureBad(f"{described(signer)} signs, but its signature does not hold")
+    to = ring.recipients(recipients, now)
+    ring.encrypt(_TEXT, to)
+    return [f"{described(signer)} signs", *(f"{described(key)} encrypts" for key in to)]
+
+
+def _try_station(ring: KeyRing, now: datetime) -> list[str]:
+    tried = []
+    for key in ring.decryption_keys():
+        ring.check_passphrase(key)
+        if not key.is_expired(now) and ring.decrypt(ring.encrypt(_TEXT, [key])) != _TEXT:  # expired: encrypts no more
+            raise EngineFailed(f"{described(key)} does not decrypt what was encrypted to it")
+        tried.append(f"{described(key)} decrypts")
+    known = sorted(ring.signers().items())
+    return [*tried, *(f"host {host!r} is known by {', '.join(sorted(signers))}" for host, signers in known)]
