@@ -5,15 +5,13 @@ import re
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal, Protocol, TypeVar, cast
 
 from core.config.reader import setting
 from probes.visit import ProbeFailedError, Visit
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _MOST_BYTES: Final = 64 << 10
-AUTH_PROTOCOLS: Final = ("sha256", "sha512", "sha384", "sha224", "sha", "md5")
-PRIVACY_PROTOCOLS: Final = ("aes", "aes192", "aes256", "des")
 
 
 def _check_port(port: int) -> str | None:
@@ -85,13 +83,65 @@ class Device:
     ssh: SshAccess | None = field(default=None, metadata=setting("access by SSH"))
 
 
-class DeviceVisit(Visit):
-    """A probe's visit at a device. `secrets` is the proxy's folder of secrets."""
+class Closable(Protocol):
+    """What a poller's probes share: engines, kept connections."""
 
-    def __init__(self, device: Device, secrets: Path) -> None:
+    def close(self) -> None:
+        """Let go of everything; called once."""
+
+
+Kind = TypeVar("Kind", bound=Closable)
+
+
+class Shared:
+    """What all visits of one poller share, made when it is first asked for. Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._made: dict[type[Any], Closable] = {}
+
+    def get(self, kind: type[Kind]) -> Kind:
+        """Return the one `kind` there is."""
+        found = self._made.get(kind)
+        if found is None:
+            found = self._made[kind] = kind()
+        return cast("Kind", found)
+
+    def close(self) -> None:
+        """Close all of it."""
+        for each in self._made.values():
+            each.close()
+        self._made.clear()
+
+
+class DeviceVisit(Visit):
+    """A probe's visit at a device. `secrets` is the proxy's folder of secrets.
+
+    `retries` is how often an unanswered question may be repeated this time: whoever runs the probe sets it.
+    """
+
+    def __init__(self, device: Device, secrets: Path, shared: Shared) -> None:
         super().__init__()
         self.device = device
+        self.shared = shared
+        self.retries = 0
         self._secrets = secrets
+
+    def grown(self, key: str, total: float, bits: int) -> float | None:
+        """Return how much a counter of so many bits grew since the last read; None at first and after a reset.
+
+        A 32-bit counter that went backwards has wrapped when it came from its upper and got into its lower half.
+        """
+        self._totals[key] = total
+        last = self._last_totals.get(key)
+        if last is None or total >= last:
+            return None if last is None else total - last
+        half = 2.0 ** (bits - 1)
+        return total + 2 * half - last if bits == 32 and last >= half > total else None
+
+    @property
+    def seconds(self) -> float:
+        """How long ago the last read began."""
+        return self.at - self._last_at
 
     def secret(self, name: str) -> str:
         """Return a secret without the line end editors add. Raises ProbeFailedError naming file and remedy only."""
