@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+# No test measures time: a busy machine may take long for an example.
+settings.register_profile("watchkeep", deadline=None)
+settings.load_profile("watchkeep")
 
 _FIGURES: Final = pytest.StashKey[list[str]]()
 

@@ -215,7 +215,9 @@ class Spool:
         """
         try:
             plan = plan_drop(self._droppable(), wanted_bytes)
-            if plan.freed_bytes < wanted_bytes and self._shelf.active is not None:
+            # The file being written may hold samples to go before any dictionary does.
+            is_poor = plan.freed_bytes < wanted_bytes or plan.deleted_control
+            if is_poor and self._shelf.active is not None:
                 self._shelf.seal()
                 plan = plan_drop(self._droppable(), wanted_bytes)
         except OSError as error:

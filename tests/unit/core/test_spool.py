@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.model.record import RecordError
+from core.model.record import Origin, RecordError, pack_dictionary
 from core.runtime.clock import ManualClock
 from core.spool.keeping import keep_synced
 from core.spool.spool import Position, Spool, SpoolFault, SpoolFull, SpoolLimits
@@ -138,6 +138,16 @@ def test_a_number_still_held_elsewhere_is_not_lost(tmp_path: Path) -> None:
     spool.append(records(range(9, 16)))
     lost = spool.drop(800)
     assert [list(ranges) for _, _, ranges in lost] == [[(5, 8)]]
+    spool.close()
+
+
+def test_samples_of_the_file_being_written_go_before_a_dictionary_in_an_older_one(tmp_path: Path) -> None:
+    spool = Spool.open(tmp_path, SpoolLimits(max_bytes=12_000, segment_bytes=1_200))
+    spool.append(pack_dictionary(Origin(SOURCE, BOOT), 1, 1, [], AT))
+    spool.append(records(range(2, 5), values=30))  # too large for the dictionary's file
+    assert len(files(tmp_path)) == 2
+    assert [(key, boot, list(lost)) for key, boot, lost in spool.drop(1)] == [(SOURCE.bytes, BOOT, [(2, 4)])]
+    assert numbers_in(everything_in(spool)) == [1]
     spool.close()
 
 
