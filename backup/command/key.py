@@ -57,8 +57,7 @@ def make(  # noqa: PLR0913 - one parameter an option
     """Make the pair of ROLE, and its key folder and passphrase file where they are missing."""
     settings = settings_of(config)
     home, passphrase_file = _places(settings, role)
-    make_folder(home)
-    make_passphrase_file(passphrase_file)
+    make_folder(home, is_passphrase_random=make_passphrase_file(passphrase_file))
     lifetime = None if forever else timedelta(days=days)
     with KeyRing(home, passphrase_file) as ring:
         old = ring.pairs()

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from backup.errors import KeyBusy
-from backup.keys.gpg import AGENT_CONFIG, check_room
+from backup.keys.gpg import AGENT_CONFIG, PLAIN_CONFIG, check_room
 from backup.keys.key import HOST_MARK, STATION_MARK
 
 if TYPE_CHECKING:
@@ -36,10 +36,11 @@ def make_host_pair(ring: KeyRing, host: str, lifetime: timedelta | None = DEFAUL
     return _make(ring, f"{host} ({HOST_MARK})", _name_lines(host, HOST_MARK), lifetime)
 
 
-def make_folder(home: Path) -> None:
+def make_folder(home: Path, *, is_passphrase_random: bool = False) -> None:
     """Make a key folder, private, whose agent forgets passphrases at once. One that is there is left as it is.
 
-    Raises KeyBusy when it cannot be made.
+    is_passphrase_random: its passphrase is one of ours, which needs no stretching. Raises KeyBusy when it cannot be
+    made.
     """
     check_room(home)
     config = home / "gpg-agent.conf"
@@ -47,23 +48,24 @@ def make_folder(home: Path) -> None:
         home.parent.mkdir(parents=True, exist_ok=True)
         home.mkdir(mode=0o700, exist_ok=True)
         if not config.exists():
-            config.write_text(AGENT_CONFIG, encoding="utf-8")
+            config.write_text(AGENT_CONFIG + (PLAIN_CONFIG if is_passphrase_random else ""), encoding="utf-8")
     except OSError as error:
         raise KeyBusy(f"the key folder {home} cannot be made: {error.strerror}") from error
 
 
-def make_passphrase_file(path: Path) -> None:
-    """Make a passphrase file with a new passphrase; one that is there is left as it is. Raises KeyBusy."""
+def make_passphrase_file(path: Path) -> bool:
+    """Make a passphrase file with a new passphrase; return whether it was. One that is there stays. Raises KeyBusy."""
     words = ("".join(secrets.choice(_LETTERS) for _ in range(_GROUP_LETTERS)) for _ in range(_GROUPS))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return
+        return False
     except OSError as error:
         raise KeyBusy(f"the passphrase file {path} cannot be made: {error.strerror}") from error
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write("-".join(words) + "\n")
+    return True
 
 
 def _name_lines(name: str, mark: str) -> tuple[str, ...]:
