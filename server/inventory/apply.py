@@ -10,6 +10,7 @@ from server.inventory.catalogue import shipped_catalogue
 from server.inventory.check import check, check_references
 from server.inventory.effective import Inventory
 from server.inventory.plan import Change, deletion, plan, resulting
+from server.inventory.polling import check_polling
 from server.inventory.yaml import read_yaml
 from server.store.definitions import Author, lock_definitions, read_definitions, read_revision, write_changes
 
@@ -156,5 +157,10 @@ async def _propose(connection: Connection, checked: Checked, *, via: Via, prune:
     revision = await read_revision(connection)
     stored = {each.key: each for each in await read_definitions(connection)}
     changes = plan(stored, checked.bodies(), via=via, prune=prune)
-    faults = [*checked.faults, *check_references(resulting(stored, changes), checked.documents, checked.unfit)]
+    after = resulting(stored, changes)
+    faults = [
+        *checked.faults,
+        *check_references(after, checked.documents, checked.unfit),
+        *check_polling(after, checked.documents, shipped_catalogue()),
+    ]
     return Proposal(changes=changes, faults=faults, revision=revision)

@@ -1,4 +1,4 @@
-"""What definitions mean for one host: what its agent samples, which triggers watch it; pure."""
+"""What definitions mean for one host: what its agent samples, what is polled of it, which triggers watch it; pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from server.inventory.catalogue import is_polled_probe
 from server.inventory.model import (
     MODELS,
     EscalationDefinition,
@@ -92,22 +93,33 @@ class Inventory:
         """
         if host not in self.hosts:
             return None
+        version, probes = self._sampled(host, is_polled=False)
+        return {"version": version, "probes": probes}
+
+    def polling_document(self, host: str) -> dict[str, Any] | None:
+        """Return what a proxy is to poll of `host`, and how it is reached; None for a host that is not polled."""
+        found = self.hosts.get(host)
+        if found is None or found.polling is None:
+            return None
+        version, probes = self._sampled(host, is_polled=True)
+        return {"version": version, "poll": found.polling.device(host), "probes": probes}
+
+    def _sampled(self, host: str, *, is_polled: bool) -> tuple[int, list[dict[str, Any]]]:
         templates = self.templates_of(host)
         shortest: list[SampledItems] = []
         for item in (item for template in templates for item in template.items if isinstance(item, SampledItems)):
+            if is_polled_probe(item.probe) != is_polled:
+                continue
             same = [p for p, w in enumerate(shortest) if (w.probe, w.parameters) == (item.probe, item.parameters)]
             if not same:
                 shortest.append(item)
             elif item.every < shortest[same[0]].every:
                 shortest[same[0]] = item
         version = max(self.revisions[key] for key in [("host", host), *(t.key for t in templates)])
-        return {
-            "version": version,
-            "probes": [
-                {"probe": i.probe, "interval_seconds": i.every.total_seconds(), "parameters": i.parameters}
-                for i in shortest
-            ],
-        }
+        return version, [
+            {"probe": i.probe, "interval_seconds": i.every.total_seconds(), "parameters": i.parameters}
+            for i in shortest
+        ]
 
     def triggers(self, host: str) -> list[HostTrigger]:
         """Return the triggers that watch a host."""

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, create_model, model_validator
 
+from server.inventory.access import Polling
 from server.inventory.escalations import EscalationDefinition, ReceiverHours
 from server.inventory.vocabulary import (
     KINDS,
@@ -55,7 +56,7 @@ def _check_item_name(text: str) -> str:
 
 
 class SampledItems(Part):
-    """Items an agent reads by a probe, all of the probe's at once."""
+    """Items an agent reads, or a proxy polls, by a probe: all of the probe's at once."""
 
     probe: Name
     every: Interval
@@ -114,6 +115,7 @@ class HostDefinition(Definition):
     kind: Literal["host"]
     templates: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
     groups: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
+    polling: Polling | None = None
     tags: Annotated[dict[Name, Line], Field(max_length=100, default_factory=dict)]
 
 
