@@ -30,7 +30,7 @@ test: setup-dev ## everything that must pass, the short trials included
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports
 	@sh deploy/timescale-root.sh >/dev/null
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
 
 trials: setup-dev ## the long trials; prints the table of docs/reliability.md
 	@$(PYTHON) -m tests.trials --long $(ARGS)

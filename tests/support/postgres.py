@@ -106,6 +106,7 @@ def timescale_server() -> Iterator[DatabaseServer]:
         "dynamic_shared_memory_type": "mmap",  # the root has no /dev/shm mounted
         "fsync": "off",
         "max_worker_processes": "12",
+        "authentication_timeout": "10s",
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     child = subprocess.Popen(
