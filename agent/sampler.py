@@ -118,7 +118,7 @@ class Sampler:
         waits: list[asyncio.Task[object]] = []
         if self._watches:
             at = min(watch.due for watch in self._watches)
-            if any(watch.run.probe.has_news for watch in self._watches):
+            if any(watch.run.answers_events for watch in self._watches):
                 at = min(at, self._look_due)
             seconds = at - self._clock.monotonic()
             if seconds <= 0:
@@ -134,7 +134,7 @@ class Sampler:
     async def _look(self) -> list[_Watch]:
         """Return those that have news before they are due; asks at most once in LOOK_SECONDS."""
         now = self._clock.monotonic()
-        asked = [watch for watch in self._watches if watch.run.probe.has_news and not watch.is_busy]
+        asked = [watch for watch in self._watches if watch.run.answers_events and not watch.is_busy]
         if now < self._look_due or not asked:
             return []
         self._look_due = now + LOOK_SECONDS

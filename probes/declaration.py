@@ -88,6 +88,7 @@ class Probe:
 
     `has_news(visit, parameters)` makes a probe answer to events: asked every second between its runs, it says whether
     there is something to read before the next is due. It shall be cheap, and may wait for a disk only if `may_block`.
+    A parameter `at_once` that is false spares the asking, which wakes the agent.
 
     `polls` names the protocol by which a proxy asks a device for it, the visit is then a DeviceVisit (probes/device);
     empty for what an agent reads on its host. A probe that polls raises SilentError when nothing answers.

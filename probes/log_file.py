@@ -52,6 +52,9 @@ class Parameters:
     lines_per_second: int = field(
         default=100, metadata=setting("lines published at most, in the mean; more are counted as skipped", minimum=1)
     )
+    at_once: bool = field(
+        default=True, metadata=setting("whether it is looked every second, and not only when due, for new lines")
+    )
     from_start: bool = field(
         default=False, metadata=setting("whether lines count that were there when the file was first seen")
     )

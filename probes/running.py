@@ -58,6 +58,11 @@ class Run:
         """Whether a thread of an earlier run is still in the kernel."""
         return self._thread is not None and self._thread.is_alive()
 
+    @property
+    def answers_events(self) -> bool:
+        """Whether it is to be asked for news between its runs."""
+        return self.probe.has_news is not None and getattr(self._parameters, "at_once", True)
+
     async def has_news(self) -> bool:
         """Whether there is something to read before the next run is due; False for one that hangs or fails to look.
 

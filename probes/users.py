@@ -1,17 +1,15 @@
 """Who is logged in (utmp(5); where nothing keeps one, the sessions of systemd-logind)."""
 
-from __future__ import annotations
-
 import os
 import struct
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from probes.declaration import Item, ProbeFailedError, Reading, probe
+from core.config.reader import setting
+from probes.declaration import Item, ProbeFailedError, Reading, Visit, probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from probes.declaration import NoParameters, Visit
 
 _USER_PROCESS: Final = 7
 # type, process, line, id, user, host, exit status, session, seconds, microseconds, address; and where glibc keeps no
@@ -28,13 +26,22 @@ _ITEMS = (
 )
 
 
-def _has_news(visit: Visit, _parameters: NoParameters) -> bool:
+@dataclass(frozen=True, kw_only=True)
+class Parameters:
+    """When to look."""
+
+    at_once: bool = field(
+        default=False, metadata=setting("whether it is looked every second, and not only when due, for a login")
+    )
+
+
+def _has_news(visit: Visit, _parameters: Parameters) -> bool:
     return "changed" in visit.kept and _changed(visit) != visit.kept["changed"]
 
 
-@probe("users", items=_ITEMS, has_news=_has_news)
-def read_users(visit: Visit, _parameters: NoParameters) -> Iterator[Reading]:
-    """Count sessions whose process lives; a login is told within a second. No sessions where nobody records any."""
+@probe("users", items=_ITEMS, parameters=Parameters, has_news=_has_news)
+def read_users(visit: Visit, _parameters: Parameters) -> "Iterator[Reading]":
+    """Count sessions whose process lives. No sessions where nobody records any."""
     visit.kept["changed"] = _changed(visit)
     names = _sessions_in_utmp(visit)
     if names is None:

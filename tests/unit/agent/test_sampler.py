@@ -20,7 +20,7 @@ from core.runtime.counters import Counters
 from core.spool.faults import SpoolFault
 from core.spool.outbox import Outbox
 from core.spool.spool import SpoolLimits
-from probes.declaration import Failure, Item, ProbeFailedError, Reading, probe
+from probes.declaration import Afterwards, Failure, Item, ProbeFailedError, Reading, probe
 from probes.visit import Visit
 from tests.support.waiting import until
 from tests.unit.agent.published import samples_of
@@ -316,3 +316,77 @@ async def test_a_spool_that_cannot_be_written_costs_values_which_are_counted_and
         await bench.advance(10.0)
         assert len(bench.samples("steady.value")) == 2
         assert bench.counters.get("agent.lost_values") == 4
+
+
+def listening(found: list[str], **options: Any) -> Probe:
+    """Return a probe that publishes what lies in `found` and takes it out once it is stored."""
+
+    def read(_: Visit) -> Iterator[Reading | Afterwards]:
+        seen = found.copy()
+        for text in seen:
+            yield Reading("listening.text", text)
+        yield Afterwards(lambda: found.__delitem__(slice(len(seen))))
+
+    return numbers("listening", read, has_news=lambda _visit, _parameters: bool(found), **options)
+
+
+@pytest.mark.parametrize("may_block", [False, True])
+async def test_a_probe_with_news_runs_before_it_is_due_and_its_pace_stays(tmp_path: Path, may_block: bool) -> None:
+    found: list[str] = []
+    async with at_work(Bench(tmp_path, listening(found, may_block=may_block), steady())) as bench:
+        bench.assign(("listening", 3600), ("steady", 3600))
+        await bench.advance(0.5)
+        assert not bench.samples("listening")
+        found += ["one", "two"]
+        for _ in range(2):  # the looks are a second apart; the sampler may have been at one when the news came
+            await bench.advance(1.0)
+        await until(lambda: not found, what="the news to be stored")
+        assert [s.value for s in bench.samples("listening.text")] == ["one", "two"]
+        assert len(bench.samples("steady.value")) == 1
+        assert bench.sampler._watches[0].due == bench.sampler._watches[1].due
+        assert bench.counters.get("agent.missed_runs") == 0
+
+
+async def test_one_items_several_values_of_one_read_have_instants_of_their_own(tmp_path: Path) -> None:
+    async with at_work(Bench(tmp_path, listening(["a", "b", "a"]))) as bench:
+        bench.assign(("listening", 10))
+        await until(lambda: bool(bench.samples("listening")), what="the lines")
+        at = bench.clock.now_us()
+        assert [(s.at - at, s.value) for s in bench.samples("listening.text")] == [(0, "a"), (1, "b"), (2, "a")]
+
+
+async def test_more_texts_than_a_record_holds_become_several(tmp_path: Path) -> None:
+    async with at_work(Bench(tmp_path, listening(["ü" * 4000] * 500))) as bench:
+        bench.assign(("listening", 10))
+        await until(lambda: bool(bench.samples("listening")), what="the lines")
+        assert len(bench.samples("listening.text")) == 500
+        assert len({s.record for s in bench.samples("listening.text")}) > 2
+
+
+async def test_what_a_probe_remembers_moves_on_only_when_its_readings_were_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = ["one"]
+
+    def refuse(*_: object) -> int:
+        raise SpoolFault("the disk is full")
+
+    async with at_work(Bench(tmp_path, listening(found))) as bench:
+        with monkeypatch.context() as patch:
+            patch.setattr(bench.outbox, "publish_texts", refuse)
+            bench.assign(("listening", 10))
+            await bench.advance(5.0)
+            assert found == ["one"]
+        await bench.advance(2.0)
+        assert found == []
+        assert [s.value for s in bench.samples("listening.text")] == ["one"]
+
+
+async def test_a_figure_may_bring_its_own_unit(tmp_path: Path) -> None:
+    def read(_: Visit) -> Iterator[Reading]:
+        yield Reading("unitary.each", 1.0, "a", "rpm")
+
+    async with at_work(Bench(tmp_path, numbers("unitary", read))) as bench:
+        bench.assign(("unitary", 10))
+        await until(lambda: bool(bench.samples("unitary")), what="the value")
+        assert [entry.unit for entry in bench.outbox._book.entries if entry.key == "unitary.each[a]"] == ["rpm"]
