@@ -23,7 +23,8 @@ _KEYS: Final = frozenset(("probe", "interval_seconds", "parameters"))
 DEFAULT_BODY: Final[Mapping[str, Any]] = {
     "version": 0,
     "probes": [
-        {"probe": name, "interval_seconds": 10.0} for name in ("cpu", "memory", "filesystems", "network", "processes")
+        {"probe": name, "interval_seconds": 10.0}
+        for name in ("cpu", "memory", "filesystems", "network", "processes", "disks", "swap")
     ],
 }
 _OWN: Final[Mapping[str, Any]] = {"probe": "agent", "interval_seconds": 60.0}

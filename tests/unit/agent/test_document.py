@@ -19,7 +19,8 @@ def labels(*entries: Any) -> tuple[dict[str, float], tuple[str, ...]]:
 def test_the_built_in_document_samples_all_probes_of_the_host_every_ten_seconds_and_itself_every_minute() -> None:
     document = read_document(DEFAULT_BODY, find_probe)
     assert {a.label: a.interval_seconds for a in document.assignments} == {
-        "cpu": 10, "memory": 10, "filesystems": 10, "network": 10, "processes": 10, "agent": 60,
+        "cpu": 10, "memory": 10, "filesystems": 10, "network": 10, "processes": 10, "disks": 10, "swap": 10,
+        "agent": 60,
     }  # fmt: skip
     assert document.faults == ()
 

@@ -31,7 +31,8 @@ def one_template(items: str = "[{probe: cpu, every: 10s}]", expression: str = "l
 def test_the_shipped_templates_have_no_fault() -> None:
     checked = check_documents(shipped_documents())
     assert checked.faults == []
-    assert ("template", "linux-host") in checked.definitions
+    shipped = {"linux-host", "web-site", "network-services", "systemd", "nagios-plugins"}
+    assert shipped <= {name for kind, name in checked.definitions if kind == "template"}
 
 
 def test_a_fault_of_form_hides_no_other_fault_and_invents_none() -> None:
@@ -216,3 +217,31 @@ def test_a_receiver_needs_a_medium_and_one_url() -> None:
     assert "either" in check_text(two).faults[0].message
     none = "kind: receiver\nname: a\nwebhook: {allow_private: 1}\n"
     assert check_text(none).faults[0].path == "webhook.allow_private"
+
+
+def test_a_wrong_parameter_of_a_probe_is_named_with_its_line_and_what_belongs_there() -> None:
+    checked = check_text(
+        """\
+kind: template
+name: t
+items:
+  - probe: http.get
+    every: 1m
+    parameters:
+      url: shop.example.org
+      body: "(unclosed"
+  - probe: command
+    every: 1m
+    parameters: {name: x}
+  - probe: disks
+    every: 10s
+    parameters:
+      excluded: [sda]
+"""
+    )
+    found = {(fault.line, fault.path): fault.message for fault in checked.faults}
+    assert found[7, "items[0].parameters.url"].startswith("expected http:// or https://")
+    assert found[8, "items[0].parameters.body"].startswith("expected a regular expression, found '(unclosed'")
+    assert found[11, "items[1].parameters.command"].startswith("is missing; expected an array")
+    assert (15, "items[2].parameters.excluded") in found
+    assert len(found) == 4

@@ -11,7 +11,7 @@ from server.inventory.yaml import read_yaml
 DOCS = Path(__file__).parents[4] / "docs"
 
 
-@pytest.mark.parametrize(("name", "count"), [("definitions.md", 3), ("webhooks.md", 1)])
+@pytest.mark.parametrize(("name", "count"), [("definitions.md", 3), ("webhooks.md", 1), ("probes.md", 5)])
 def test_the_manuals_examples_are_accepted(name: str, count: int) -> None:
     documents = shipped_documents()
     shipped = len(documents)
