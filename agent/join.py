@@ -47,7 +47,7 @@ NOT_PROVEN: Final = 5
 WRONG_CLOCK: Final = 6
 NOT_APPROVED: Final = 7
 
-_POLL_SECONDS: Final = 3.0
+POLL_SECONDS = 2.0
 _EPILOG: Final = """\
 examples:
   watchkeep-agent join http://watchkeep.example:7704 wk-…        by a token an administrator made
@@ -196,9 +196,9 @@ def _ask_until_decided(wishes: _Wishes, asked: Asked, request: Signed, deadline:
                 f"He finds it under `watchkeep enrol requests`, or on the page."
             )
             is_told = True
-        if time.monotonic() + _POLL_SECONDS > deadline:
+        if time.monotonic() + POLL_SECONDS > deadline:
             raise _Stop(NOT_APPROVED, "nobody approved this machine in time", "run the command again when he is there")
-        time.sleep(_POLL_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def _believe(wishes: _Wishes, asked: Asked, body: bytes) -> Admission:
