@@ -2,115 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import re
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import pytest
 from playwright.async_api import expect
 
-from core.wire.curve import load_or_create
-from tests.integration.media.receiver import open_receiver
-from tests.support.emitting import emitting
-from tests.support.waiting import until, wait_until
+from tests.support.waiting import until
 from tests.system.browser import WAIT_MS, browsing
-from tests.system.installation import watchkeep
+from tests.system.looking import assert_accessible, assert_fitting, assert_readable
+from tests.system.shop import ITEM, PROBLEM, open_shop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from tests.integration.media.receiver import WebhookReceiver
-    from tests.support.api import Api
-    from tests.support.emitting import Emitter
     from tests.system.browser import Browser
     from tests.system.installation import LocalWatchkeep
+    from tests.system.shop import Shop
 
-ITEM = "shop.orders"
-PROBLEM = "Too many orders wait"
-PLACES = ("hosts", "hosts/{host}", "problems", "data", "graph?items={item}&hosts=shop", "health")
-# Whatever reaches beyond the window and is not cut off or scrolled by something that fits.
-OVERFLOWING = """() => {
-  const wide = document.documentElement.clientWidth;
-  const whole = document.documentElement.scrollWidth;
-  const found = whole > wide ? [`the page: ${whole}`] : [];
-  for (const element of document.querySelectorAll("body *")) {
-    const box = element.getBoundingClientRect();
-    if (box.width === 0 || box.right <= wide + 1) continue;
-    let above = element.parentElement;
-    while (above && getComputedStyle(above).overflowX === "visible") above = above.parentElement;
-    if (!above || above === document.documentElement || above === document.body)
-      found.push(`${element.tagName}.${element.className} to ${Math.round(box.right)}`);
-  }
-  return found;
-}"""
-# Relative luminance (WCAG 2.2) of the ground and the ink that are drawn.
-LUMINANCES = """() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const luminance = (colour) => {
-    canvas.fillStyle = colour;
-    canvas.fillRect(0, 0, 1, 1);
-    const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data]
-      .map((part) => part / 255).map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const body = getComputedStyle(document.body);
-  const root = getComputedStyle(document.documentElement).backgroundColor;
-  const ground = body.backgroundColor === "rgba(0, 0, 0, 0)" ? root : body.backgroundColor;
-  return [luminance(ground), luminance(getComputedStyle(document.querySelector("h1")).color)];
-}"""
-
-
-@dataclass(frozen=True)
-class Shop:
-    """A host of the test's own, whose one item it publishes, and who is told when it is too high."""
-
-    emitter: Emitter
-    receiver: WebhookReceiver
-    item: int
-
-    def told(self) -> list[str]:
-        return [json.loads(notice.body)["event"] for notice in self.receiver.received]
-
-
-@asynccontextmanager
-async def open_shop(running: LocalWatchkeep, folder: Path) -> AsyncIterator[Shop]:
-    """Define template, receiver and host by files, let the source in by the command, publish a first value."""
-    api = await asyncio.to_thread(running.api)
-    source, keys = uuid4(), load_or_create(folder / "key")
-    async with open_receiver() as receiver:
-        definitions = folder / "shop.yaml"
-        definitions.write_text(
-            f"kind: template\nname: shop\nitems:\n  - {{item: {ITEM}}}\ntriggers:\n"
-            f"  - {{name: {PROBLEM}, expression: last({ITEM}) > 100, severity: high}}\n"
-            f'---\nkind: receiver\nname: till\nwebhook: {{url: "{receiver.url()}", allow_private: true}}\n'
-        )
-        for command in (
-            ("apply", "--overwrite", str(definitions)),
-            ("key", "allow", "--role=agent", "--name=shop", f"--source={source}", "--template=shop", keys.public_text),
-        ):
-            done = await asyncio.to_thread(watchkeep, *command, "--data", str(running.data))
-            assert done.returncode == 0, done.stderr + done.stdout
-        async with emitting(
-            folder, name="shop", source=source, keys=keys, upstreams=[running.proxy()]
-        ) as emitter:  # fmt: skip
-            emitter.publish({ITEM: 5})
-            await until(lambda: emitter.unstored == 0, 20, "the first value's storing")
-            (item,) = (await asyncio.to_thread(api.get, "/items", host="shop"))["items"]
-            yield Shop(emitter, receiver, item["id"])
-            emitter.publish({ITEM: 5})  # whatever happened: the problem ends with the test
-            await until(lambda: emitter.unstored == 0, 20, "the last value's storing")
-            await asyncio.to_thread(wait_until, lambda: not owed(api), 20, "the last notice")
-
-
-def owed(api: Api) -> list[str]:
-    """Return the notices about the shop that nobody has got yet."""
-    problems = api.get("/problems", state="all", host="shop")["problems"]
-    return [notice["state"] for problem in problems for notice in problem["told"] if notice["state"] != "sent"]
+PLACES = (
+    "hosts", "hosts/{host}", "problems", "problems/{problem}", "data", "graph?items={item}&hosts=shop", "backups",
+    "health", "admin/keys", "admin/receivers", "admin/users", "admin/tokens", "admin/audit", "account", "start", "more",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -193,21 +107,82 @@ async def test_a_problem_comes_is_told_and_goes_by_itself(running: LocalWatchkee
 
 
 @pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
-async def test_on_a_phone_nothing_reaches_beyond_the_window(
+async def test_every_page_fits_a_phone_and_axe_finds_nothing(
     running: LocalWatchkeep, shop: Shop, *, is_dark: bool
 ) -> None:
     shop.emitter.publish({ITEM: 150})
     async with browsing(running, width=360, height=740, is_dark=is_dark) as browser:
         await enter(browser, running)
+        problem = await opened(browser)
         for place in PLACES:
-            await browser.go(place.format(host=running.host, item=shop.item))
-            await browser.page.wait_for_function("() => !document.querySelector('[aria-busy=true]')")
+            await browser.go(place.format(host=running.host, item=shop.item, problem=problem))
+            await browser.page.wait_for_function("() => !document.querySelector('[aria-busy=true], .waiting')")
             await expect(browser.page.locator("main .card, main table").first).to_be_visible()
-            assert await browser.page.evaluate(OVERFLOWING) == [], place
-            ground, ink = await browser.page.evaluate(LUMINANCES)
-            assert (ground < 0.1) is is_dark, (place, ground)
-            lighter, darker = max(ground, ink), min(ground, ink)
-            assert (lighter + 0.05) / (darker + 0.05) >= 4.5, place
+            await assert_fitting(browser.page)
+            await assert_readable(browser.page, is_dark=is_dark)
+            await assert_accessible(browser.page)
+
+
+async def opened(browser: Browser) -> str:
+    """Open the shop's problem from the list of problems; return its number."""
+    await browser.go("problems")
+    await browser.page.get_by_role("link", name=PROBLEM, exact=True).click()
+    await expect(browser.page.get_by_role("heading", level=1, name=PROBLEM)).to_be_visible()
+    return browser.page.url.rpartition("/")[2]
+
+
+async def test_a_problem_is_acknowledged_with_a_note_and_its_timeline_tells_all(
+    running: LocalWatchkeep, shop: Shop
+) -> None:
+    async with browsing(running) as browser:
+        page = browser.page
+        await enter(browser, running)
+        shop.emitter.publish({ITEM: 150})
+        await opened(browser)
+        timeline = page.get_by_role("region", name="Timeline").get_by_role("listitem")
+        await expect(timeline.first).to_contain_text("Opened")
+        await expect(page.locator("canvas").first).to_be_visible()
+
+        await page.get_by_label("Note (optional)").fill("The till is being restarted.")
+        await page.get_by_role("button", name="Acknowledge").click()
+        acknowledged = timeline.filter(has_text="Acknowledged")
+        await expect(acknowledged).to_contain_text("by admin")
+        await expect(acknowledged).to_contain_text("The till is being restarted.")
+        await page.get_by_label("Add a note").fill("It takes longer.")
+        await page.get_by_role("button", name="Add note").click()
+        await expect(timeline.filter(has_text="It takes longer.")).to_contain_text("Note")
+
+        await browser.go("problems")
+        row = page.get_by_role("row").filter(has_text=PROBLEM)
+        await expect(row).to_contain_text("admin cares for it")
+        await row.get_by_role("link", name=PROBLEM, exact=True).click()
+        shop.emitter.publish({ITEM: 50})
+        await expect(timeline.filter(has_text="Resolved")).to_be_visible()
+        await expect(page.get_by_role("button", name="Acknowledge")).to_have_count(0)
+
+
+async def test_a_viewer_of_one_group_sees_correct_pages_and_nothing_he_may_not_do(running: LocalWatchkeep) -> None:
+    api = running.api()
+    password = "wide awake at the till"
+    user = {"name": "looker", "role": "viewer", "groups": ["tills"], "password": password}
+    assert api.send("POST", "/users", user)[0] == 200
+    try:
+        async with browsing(running) as browser:
+            page = browser.page
+            await browser.log_in("looker", password)
+            await expect(page.get_by_role("heading", name="Hosts")).to_be_visible()
+            links = page.get_by_role("navigation", name="Pages").get_by_role("link")
+            await expect(links.filter(visible=True)).to_have_text(["Hosts", "Problems", "Latest data", "Backups"])
+            for place in ("hosts", "problems", "data", "backups", "account", "more"):
+                await browser.go(place)
+                await page.wait_for_function("() => !document.querySelector('[aria-busy=true], .waiting')")
+                await expect(page.locator("main [role=alert]:not(:empty)")).to_have_count(0)
+            await browser.go("admin/users")
+            await expect(page.get_by_text("not for your role")).to_be_visible()
+            await browser.go("hosts")
+            await expect(page.get_by_role("link", name=running.host, exact=True)).to_have_count(0)
+    finally:
+        assert api.send("DELETE", "/users/looker")[0] == 204
 
 
 async def test_logged_out_the_pages_are_closed(running: LocalWatchkeep) -> None:

@@ -1,0 +1,76 @@
+"""A host of a test's own, whose one item it publishes, and who is told when it is too high."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+from core.wire.curve import load_or_create
+from tests.integration.media.receiver import open_receiver
+from tests.support.emitting import emitting
+from tests.support.waiting import until, wait_until
+from tests.system.installation import watchkeep
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.integration.media.receiver import WebhookReceiver
+    from tests.support.api import Api
+    from tests.support.emitting import Emitter
+    from tests.system.installation import LocalWatchkeep
+
+ITEM: Final = "shop.orders"
+PROBLEM: Final = "Too many orders wait"
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The host `shop`; more than 100 orders are a problem of severity high."""
+
+    emitter: Emitter
+    receiver: WebhookReceiver
+    item: int
+
+    def told(self) -> list[str]:
+        return [json.loads(notice.body)["event"] for notice in self.receiver.received]
+
+
+@asynccontextmanager
+async def open_shop(running: LocalWatchkeep, folder: Path) -> AsyncIterator[Shop]:
+    """Define template, receiver and host by files, let the source in by the command, publish a first value."""
+    api = await asyncio.to_thread(running.api)
+    source, keys = uuid4(), load_or_create(folder / "key")
+    async with open_receiver() as receiver:
+        definitions = folder / "shop.yaml"
+        definitions.write_text(
+            f"kind: template\nname: shop\nitems:\n  - {{item: {ITEM}}}\ntriggers:\n"
+            f"  - {{name: {PROBLEM}, expression: last({ITEM}) > 100, severity: high}}\n"
+            f'---\nkind: receiver\nname: till\nwebhook: {{url: "{receiver.url()}", allow_private: true}}\n'
+        )
+        for command in (
+            ("apply", "--overwrite", str(definitions)),
+            ("key", "allow", "--role=agent", "--name=shop", f"--source={source}", "--template=shop", keys.public_text),
+        ):
+            done = await asyncio.to_thread(watchkeep, *command, "--data", str(running.data))
+            assert done.returncode == 0, done.stderr + done.stdout
+        async with emitting(
+            folder, name="shop", source=source, keys=keys, upstreams=[running.proxy()]
+        ) as emitter:  # fmt: skip
+            emitter.publish({ITEM: 5})
+            await until(lambda: emitter.unstored == 0, 20, "the first value's storing")
+            (item,) = (await asyncio.to_thread(api.get, "/items", host="shop"))["items"]
+            yield Shop(emitter, receiver, item["id"])
+            emitter.publish({ITEM: 5})  # whatever happened: the problem ends with the test
+            await until(lambda: emitter.unstored == 0, 20, "the last value's storing")
+            await asyncio.to_thread(wait_until, lambda: not owed(api), 20, "the last notice")
+
+
+def owed(api: Api) -> list[str]:
+    """Return the notices about the shop that nobody has got yet."""
+    problems = api.get("/problems", state="all", host="shop")["problems"]
+    return [notice["state"] for problem in problems for notice in problem["told"] if notice["state"] != "sent"]
