@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from probes.reaching import Deadline
 
-_loading = threading.Lock()
+_allowing = threading.Lock()
 
 
 def wrap(
@@ -25,7 +25,9 @@ def wrap(
 
     Raises ProbeFailedError when the file of certificates cannot be read.
     """
-    ssl = _load()
+    _allow()
+    import ssl  # noqa: PLC0415 - 4 MiB, and most agents do without
+
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
@@ -61,11 +63,8 @@ def explain(error: Exception) -> str:
     return str(reason).replace("_", " ").lower() if isinstance(getattr(error, "reason", None), str) else str(reason)
 
 
-def _load() -> type:
-    """Return the module ssl, though the agent began by keeping it out. Under a lock: probes run in threads."""
-    with _loading:
+def _allow() -> None:
+    """Let the module ssl be imported, though the agent began by keeping it out. Under a lock: probes run in threads."""
+    with _allowing:
         if sys.modules.get("ssl", sys) is None:
             del sys.modules["ssl"]
-        import ssl  # noqa: PLC0415 - 4 MiB, and most agents do without
-
-        return ssl  # type: ignore[return-value]  # a module

@@ -102,9 +102,9 @@ def get(visit: Visit, parameters: Parameters) -> "Iterator[Reading]":
     name, deadline = parameters.name or parameters.url, Deadline(parameters.timeout)
     try:
         answer = _follow(visit, parameters, deadline)
-    except Unreachable as problem:
+    except Unreachable as silence:
         yield Reading("http.ok", 0.0, name)
-        yield from state_reading(visit, "http.state", name, str(problem))
+        yield from state_reading(visit, "http.state", name, str(silence))
         return
     yield Reading("http.status", float(answer.status), name)
     yield Reading("http.seconds", deadline.spent_seconds, name)

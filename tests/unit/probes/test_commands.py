@@ -56,7 +56,7 @@ def test_a_text_comes_as_it_is_and_json_entry_by_entry() -> None:
         ("head -c 70000 /dev/zero", {"output": "json"}, "it printed more than 64 KiB: nothing of it is used"),
     ],
 )
-def test_what_a_program_does_wrong_is_said(script: str, parameters: dict[str, str], failure: str) -> None:
+def test_what_a_program_does_wrong_is_said(script: str, parameters: dict[str, Any], failure: str) -> None:
     reader = run(script, **parameters)
     assert "command.value[it]" not in reader.read()
     assert reader.failures == [failure]

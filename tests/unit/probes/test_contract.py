@@ -17,7 +17,7 @@ from tests.unit.probes.visiting import Reader
 if TYPE_CHECKING:
     from probes.declaration import Probe
 
-UNITS = {"B", "B/s", "%", "1/s", "s", "d", ""}
+UNITS = {"B", "B/s", "bit/s", "%", "1/s", "s", "d", ""}
 
 
 def probe_of(name: str) -> Probe:
@@ -35,7 +35,11 @@ def needs_parameters(name: str) -> bool:
 
 # Not every host has backups or systemd; tests of their own say what these probes do where there are some and not.
 ELSEWHERE = {"backup", "systemd.units"}
-READY = [name for name in probe_names() if not needs_parameters(name) and name not in ELSEWHERE]
+READY = [
+    name
+    for name in probe_names()
+    if not needs_parameters(name) and name not in ELSEWHERE and not probe_of(name).polls  # a device is read by a proxy
+]
 TOLD = [name for name in probe_names() if needs_parameters(name)]
 OF_PROC = sorted({"cpu", "disks", "filesystems", "memory", "network", "processes", "swap", "uptime"} & set(READY))
 
