@@ -17,6 +17,7 @@ from server.api.composition import make_services
 from server.api.port import PortTerms, open_port
 from server.api.services import WebTerms
 from server.distribution.distributor import Distributor
+from server.distribution.polling import PollShares
 from server.enrolment.rotation import Rotations
 from server.enrolment.serving import serve_enrolment
 from server.health import Health, Refusals
@@ -117,6 +118,7 @@ async def run_server(
             lambda: picture.inventory,
             presence.clones.barred,
             rotations.amended,
+            polled=PollShares(presence, lambda: picture.directory, lambda: picture.inventory, clock).documents,
         )
         desk.welcomed = distributor.begin
         desk.offered = rotations.offered
@@ -140,6 +142,7 @@ async def run_server(
             terms=WebTerms(is_https=settings.web_is_https),
             pages=pages,
             restoring=_restore_station(settings, clock),
+            secrets=settings.secrets,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(picture.keep_looking(), name="picture")

@@ -11,13 +11,14 @@ from server.inventory.effective import Inventory
 from server.store.definitions import read_definitions, read_revision
 from server.store.errors import StoreAway
 from server.store.lease import read_lease
-from server.store.peers import read_assignments, read_keys, read_sources
+from server.store.peers import read_assignments, read_groups, read_keys, read_sources
 
 if TYPE_CHECKING:
     from core.runtime.clock import Clock
     from core.security.authority import Peer
     from server.store.database import Database
     from server.store.lease import LeaseView
+    from server.store.peers import Source
 
 log = Log("server")
 
@@ -40,6 +41,18 @@ class Picture:
         """Return who speaks with this key, as of the last look."""
         return self.directory.peer(key)
 
+    def may_name(self, source: Source, host: str) -> bool:
+        """Tell whether a source may speak of the host of this name.
+
+        An agent speaks of its own host only, a poller of the hosts that its proxy's group is to poll.
+        """
+        if source.host_id is not None:
+            return host == source.name
+        found = self.inventory.hosts.get(host)
+        if found is None or found.polling is None:
+            return False
+        return self.directory.may_carry(source.id, found.polling.proxy_group)
+
     def audience(self) -> Audience:
         """Return who may be told of problems, and in which steps."""
         return self._audience
@@ -51,7 +64,9 @@ class Picture:
             # Keys first: who is enrolled between two of these is unknown as yet, never a key whose source is not there.
             keys = await read_keys(connection)
             sources = await read_sources(connection)
-            self.directory = draw_directory(sources, keys, await read_assignments(connection))
+            self.directory = draw_directory(
+                sources, keys, await read_assignments(connection), await read_groups(connection)
+            )
             revision = await read_revision(connection)
             if revision != self.inventory.revision:
                 self.inventory = Inventory.from_stored(revision, await read_definitions(connection))

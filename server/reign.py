@@ -149,7 +149,10 @@ class Reign:
                 dictionaries=self._dictionaries,
                 watch=self._watch,
                 group_writer=GroupWriter(
-                    dictionaries=self._dictionaries, watch=self._watch, audience=realm.picture.audience
+                    dictionaries=self._dictionaries,
+                    watch=self._watch,
+                    audience=realm.picture.audience,
+                    may_name=realm.picture.may_name,
                 ),
                 waiting=WaitingRoom(),
                 audience=realm.picture.audience,
@@ -190,7 +193,7 @@ class Reign:
             self._has_new_items = True
             raise
         for source, items in sources.items():
-            self._realm.presence.learn_sources(items, source)
+            self._realm.presence.recall_sources(items, source)
         self._bound_revision = inventory.revision
 
     async def _end_orphans(self) -> None:
@@ -225,6 +228,10 @@ class Reign:
     def committed(self, effects: Effects) -> None:
         """Learn of new items, and have new notices sent."""
         self._has_new_items = self._has_new_items or bool(effects.dictionaries)
+        for entries in effects.dictionaries:
+            self._realm.presence.learn_sources([item for item in entries.items if item > 0], entries.source_id)
+        if effects.foreign_values:
+            self._realm.refusals.count("value", "its source may not speak of the host it names")
         if effects.notice_count:
             self.noticed()
 

@@ -45,7 +45,9 @@ def proxy_knowledge(
         if peer.role == "agent" and (peer.revoked or peer.source in carried)
     }
     documents = {
-        uuid: document for uuid, source in carried.items() if (document := inventory.document(source.name)) is not None
+        uuid: document
+        for uuid, source in carried.items()
+        if source.host_id is not None and (document := inventory.document(source.name)) is not None
     }
     return Knowledge(peers=peers, documents=documents)
 

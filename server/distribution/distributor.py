@@ -10,7 +10,7 @@ from core.wire.messages import Configuration
 from server.distribution.bodies import Knowledge, difference, proxy_knowledge, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from core.security.authority import Peer
     from server.intake.directory import Directory
@@ -29,10 +29,10 @@ class Link(Protocol):
 class Distributor:
     """Keeps what each link has been told; a new link has been told nothing.
 
-    `amended` adds to a source's document what is no definition.
+    `amended` adds to a source's document what is no definition; `polled` are the documents of the hosts a proxy polls.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it looks at
         self,
         link: Link,
         epoch: Callable[[], int],
@@ -40,6 +40,8 @@ class Distributor:
         inventory: Callable[[], Inventory],
         barred: Callable[[bytes], Collection[bytes]] = lambda _: (),
         amended: Callable[[bytes, dict[str, Any]], dict[str, Any]] = lambda _, document: document,
+        *,
+        polled: Callable[[bytes], Mapping[bytes, dict[str, Any]]] = lambda _: {},
     ) -> None:
         self._link = link
         self._epoch = epoch
@@ -47,6 +49,7 @@ class Distributor:
         self._inventory = inventory
         self._barred = barred
         self._amended = amended
+        self._polled = polled
         self._told: dict[bytes, Knowledge] = {}
 
     async def begin(self, peer: Peer) -> None:
@@ -79,7 +82,7 @@ class Distributor:
     def _of_proxy(self, key: bytes) -> Knowledge:
         known = proxy_knowledge(key, self._directory(), self._inventory(), self._barred(key))
         documents = {source: self._amended(source, document) for source, document in known.documents.items()}
-        return replace(known, documents=documents)
+        return replace(known, documents={**documents, **self._polled(key)})
 
     def _document(self, source: bytes) -> dict[str, Any] | None:
         known = self._directory().sources.get(source)

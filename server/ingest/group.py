@@ -12,7 +12,7 @@ from core.model.ranges import RangeSet
 from core.model.record import Kind, RecordError, unpack_rows
 from server.ingest.announce import write_events
 from server.ingest.translation import translate
-from server.intake.dictionaries import MAX_ITEM_NUMBER
+from server.intake.dictionaries import FOREIGN_ITEM, MAX_ITEM_NUMBER
 from server.store.batches import copy_batches, copy_texts
 from server.store.dictionary import DictionaryEntries, read_dictionaries, record_dictionaries
 from server.store.instants import to_datetime
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from server.intake.screening import Admitted, Screened
     from server.store.batches import BatchColumns
     from server.store.database import Connection
+    from server.store.peers import Source
     from triggers.evaluation import Staged
 
 
@@ -47,16 +48,26 @@ class Effects:
     waiting: list[Admitted] = field(default_factory=list)
     poison: list[tuple[Admitted, str]] = field(default_factory=list)
     value_count: int = 0
+    foreign_values: int = 0
     notice_count: int = 0
 
 
 class GroupWriter:
     """Turns judged records into rows. Holds no state of its own between groups."""
 
-    def __init__(self, *, dictionaries: Dictionaries, watch: Watch, audience: Callable[[], Audience]) -> None:
+    def __init__(
+        self,
+        *,
+        dictionaries: Dictionaries,
+        watch: Watch,
+        audience: Callable[[], Audience],
+        may_name: Callable[[Source, str], bool] = lambda _source, _host: True,
+    ) -> None:
+        """Keep to `may_name`: whether a source may speak of the host of this name."""
         self._dictionaries = dictionaries
         self._watch = watch
         self._audience = audience
+        self._may_name = may_name
 
     async def write(self, connection: Connection, screened: Screened, now_us: int) -> Effects:
         """Write everything the group brings, and stage its evaluation.
@@ -75,6 +86,7 @@ class GroupWriter:
         effects.stored += said.stored
         effects.waiting += said.waiting
         effects.poison += said.poison
+        effects.foreign_values = said.foreign_values
         effects.deltas = [*_ended(effects, screened), *said.announced]
         effects.value_count = sum(len(batch.items) for batch in said.batches) + len(said.texts)
         effects.staged = self._evaluate(said.batches, now_us)
@@ -110,14 +122,18 @@ class GroupWriter:
             effects.poison.append((admitted, f"an item number exceeds the limit of {MAX_ITEM_NUMBER}"))
             return
         own_host = admitted.source.host_id
-        named = await ensure_hosts(connection, {row[5] for row in rows if row[5]})
-        hosts = [named[row[5]] if row[5] else own_host for row in rows]
+        names = {row[5] for row in rows if row[5]}
+        own = {name for name in names if self._may_name(admitted.source, name)}
+        foreign = names - own
+        named = await ensure_hosts(connection, own)
+        hosts = {name: named.get(name) for name in own} | {"": own_host}
+        spoken = [row for row in rows if row[5] not in foreign]
         declarations = [
             ItemDeclaration(host_id=host, key=row[1], type=row[2], unit=row[3], description=row[4])
-            for host, row in zip(hosts, rows, strict=True)
-            if host is not None
+            for row in spoken
+            if (host := hosts[row[5]]) is not None
         ]
-        if len(declarations) < len(rows):
+        if len(declarations) < len(spoken):
             effects.poison.append((admitted, "an item names no host and its source has none of its own"))
             return
         ids = await ensure_items(connection, declarations)
@@ -127,7 +143,7 @@ class GroupWriter:
                 boot=admitted.arrival.header.boot,
                 version=admitted.arrival.header.dictionary,
                 numbers=[row[0] for row in rows],
-                items=[ids[each.host_id, each.key] for each in declarations],
+                items=[FOREIGN_ITEM if row[5] in foreign else ids[hosts[row[5]] or 0, row[1]] for row in rows],
             )
         )
         effects.stored.append(admitted)

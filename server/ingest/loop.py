@@ -194,6 +194,8 @@ class Ingest:
             parts.counters.add("ingest.stored_values", effects.value_count)
             parts.counters.add("ingest.stored_records", len(effects.stored))
             parts.counters.add("ingest.groups")
+            if effects.foreign_values:
+                parts.counters.add("ingest.foreign_values", effects.foreign_values)
             parts.listener.committed(effects)
         parts.counters.add("ingest.duplicate_records", len(screened.duplicates))
         if done:

@@ -10,7 +10,7 @@ import numpy as np
 from core.model.ranges import RangeSet
 from core.model.record import Kind, RecordError, unpack_rows
 from server.intake.columns import map_columns
-from server.intake.dictionaries import UnknownItem
+from server.intake.dictionaries import FOREIGN_ITEM, UnknownItem
 from server.store.batches import BatchColumns, TextSample
 from server.store.received import ReceivedDelta
 
@@ -27,12 +27,13 @@ class Translated:
     """What a group's records say. Every record ends in exactly one of `stored`, `waiting` and `poison`.
 
     `waiting`: its dictionary has not come yet. `poison`: it cannot be understood, with the reason. `announced`: numbers
-    dropped by their source, and lives that are over.
+    dropped by their source, and lives that are over. `foreign_values` are left out: their source may not speak of them.
     """
 
     batches: list[BatchColumns] = field(default_factory=list)
     texts: list[TextSample] = field(default_factory=list)
     announced: list[ReceivedDelta] = field(default_factory=list)
+    foreign_values: int = 0
     stored: list[Admitted] = field(default_factory=list)
     waiting: list[Admitted] = field(default_factory=list)
     poison: list[tuple[Admitted, str]] = field(default_factory=list)
@@ -69,27 +70,41 @@ def _translate_one(admitted: Admitted, lookup: Lookup, result: Translated) -> bo
     if header.dictionary > lookup.version:
         return False
     if header.kind is Kind.VALUES:
-        result.batches.append(_translate_values(admitted, lookup))
+        batch, foreign = _translate_values(admitted, lookup)
+        if len(batch.items):
+            result.batches.append(batch)
     else:
-        result.texts += _translate_texts(admitted, lookup)
+        texts = _translate_texts(admitted, lookup)
+        own = [text for text in texts if text.item_id != FOREIGN_ITEM]
+        foreign = len(texts) - len(own)
+        result.texts += own
+    result.foreign_values += foreign
     return True
 
 
-def _translate_values(admitted: Admitted, lookup: Lookup) -> BatchColumns:
+def _translate_values(admitted: Admitted, lookup: Lookup) -> tuple[BatchColumns, int]:
+    """Return the record's own values, and how many others there were."""
     header = admitted.arrival.header
     columns = map_columns(admitted.arrival.record, header)
     items = lookup.translate(columns.items)
     if int(columns.offsets.max()) > header.span:
         raise RecordError("a sample lies outside the span its record's header gives")
-    return BatchColumns(
+    offsets, values = columns.offsets.view(np.int32), columns.values
+    foreign = 0
+    if int(items.min()) == FOREIGN_ITEM:
+        is_own = items != FOREIGN_ITEM
+        foreign = len(items) - int(np.count_nonzero(is_own))
+        items, offsets, values = items[is_own], offsets[is_own], values[is_own]
+    batch = BatchColumns(
         source_id=admitted.source.id,
         boot=header.boot,
         number=header.number,
         first_at_us=header.base_at,
         items=items,
-        offsets=columns.offsets.view(np.int32),
-        values=columns.values,
+        offsets=offsets,
+        values=values,
     )
+    return batch, foreign
 
 
 def _translate_texts(admitted: Admitted, lookup: Lookup) -> list[TextSample]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core.security.poller import poller_source
 from core.wire.messages import Configured, CountersReport, Hello, NewKey, Redirect, Welcome
 
 if TYPE_CHECKING:
@@ -56,14 +57,15 @@ class Desk:
         if duty is None:
             endpoint = self._active_endpoint()
             return Redirect(endpoints=(endpoint,) if endpoint else (), reason="this server is a standby")
-        source = self._directory().sources.get(peer.source or b"")
+        speaks_for = poller_source(peer.key).bytes if peer.role == "proxy" else peer.source or b""
+        source = self._directory().sources.get(speaks_for)
         accounts = (
             {} if source is None else {boot: duty.ledger.account((source.id, boot)) for boot, _, _ in hello.boots}
         )
         return Welcome(
             role="server",
             epoch=duty.epoch,
-            seen=tuple((boot, account.highest) for boot, account in accounts.items()),
+            seen=tuple((boot, account.highest, 0) for boot, account in accounts.items()),
             stored=tuple((boot, tuple(account.stored)) for boot, account in accounts.items() if account.stored),
         )
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 NO_ITEM = 0
 """What an unused number maps to; the database's item ids begin at 1."""
+FOREIGN_ITEM = -1
+"""What a number maps to whose item the source may not speak of."""
 MAX_ITEM_NUMBER = 4_000_000
 
 
@@ -32,7 +34,7 @@ class Lookup:
     items: NDArray[np.int32]
 
     def translate(self, numbers: NDArray[np.uint32]) -> NDArray[np.int32]:
-        """Return the server's items, int32[n]. Raises UnknownItem."""
+        """Return the server's items, int32[n]; FOREIGN_ITEM where it may not speak of one. Raises UnknownItem."""
         if len(numbers) and int(numbers.max()) < len(self.items):
             found = self.items[numbers]
             if found.all():
@@ -43,14 +45,17 @@ class Lookup:
         raise UnknownItem(f"item number {unknown} is not in the source's dictionary up to version {self.version}")
 
     def extended(self, entries: DictionaryEntries) -> Lookup:
-        """Return the lookup with one more dictionary record; numbers keep their first meaning."""
+        """Return the lookup with one more dictionary record; numbers keep their first meaning.
+
+        Only a number that was refused may get one.
+        """
         highest = max(entries.numbers, default=0)
         if highest > MAX_ITEM_NUMBER:
             raise UnknownItem(f"item number {highest} exceeds the limit of {MAX_ITEM_NUMBER}")
         items = np.zeros(max(len(self.items), highest + 1), np.int32)
         numbers = np.asarray(entries.numbers, np.int64)
         items[numbers] = np.asarray(entries.items, np.int32)
-        known = self.items != NO_ITEM
+        known = self.items > NO_ITEM
         items[: len(self.items)][known] = self.items[known]
         return Lookup(max(self.version, entries.version), items)
 

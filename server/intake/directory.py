@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from core.security.authority import Peer
+from core.security.poller import poller_source
 from server.store.instants import to_us
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ class Directory:
     peers: Mapping[bytes, Peer] = field(default_factory=dict)
     groups: Mapping[bytes, int] = field(default_factory=dict)
     tenures: Mapping[int, Sequence[Tenure]] = field(default_factory=dict)
+    group_names: Mapping[str, int] = field(default_factory=dict)
+    pollers: Mapping[bytes, bytes] = field(default_factory=dict)
+    """The keys of the proxies, by the source their poller speaks for."""
 
     def peer(self, key: bytes) -> Peer | None:
         """Return who speaks with this key, revoked or not; None when nobody ever did."""
@@ -57,8 +61,18 @@ class Directory:
             return None
         return "its source was not assigned to the proxy that relayed it"
 
+    def may_carry(self, source_id: int, group: str) -> bool:
+        """Tell whether a source is relayed by the proxy group of this name now."""
+        wanted = self.group_names.get(group)
+        return any(tenure.group_id == wanted and tenure.end_us is None for tenure in self.tenures.get(source_id, ()))
 
-def draw_directory(sources: Sequence[Source], keys: Sequence[PeerKey], assignments: Sequence[Assignment]) -> Directory:
+
+def draw_directory(
+    sources: Sequence[Source],
+    keys: Sequence[PeerKey],
+    assignments: Sequence[Assignment],
+    group_names: Mapping[str, int] | None = None,
+) -> Directory:
     """Make the picture.
 
     A source's first assignment counts from the beginning: it may have sampled before it was enrolled.
@@ -87,4 +101,6 @@ def draw_directory(sources: Sequence[Source], keys: Sequence[PeerKey], assignmen
         },
         groups={key.key: key.group_id for key in keys if key.group_id is not None},
         tenures=tenures,
+        group_names=group_names or {},
+        pollers={poller_source(key.key).bytes: key.key for key in keys if key.role == "proxy"},
     )

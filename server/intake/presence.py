@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from core.security.poller import poller_source
 from core.wire.messages import Goodbye, Hello, Presence, SourceHeartbeat
 from server.intake.clones import CloneWatch
 
@@ -124,6 +125,13 @@ class PresenceBook:
             self._item_sources = grown
         self._item_sources[np.fromiter(items, np.int64)] = source_id
 
+    def recall_sources(self, items: Collection[int], source_id: int) -> None:
+        """Remember the same as the store tells it, of items of which nothing was heard yet."""
+        self.learn_sources(
+            [item for item in items if item >= len(self._item_sources) or self._item_sources[item] == NO_SOURCE],
+            source_id,
+        )
+
     def judge(self, directory: Directory, ledger: Ledger) -> Callable[[NDArray[np.int32]], NDArray[np.bool_]]:
         """Return the judge of this moment: given item ids, is each one's silence its own?"""
         by_id = {source.id: uuid for uuid, source in directory.sources.items()}
@@ -145,14 +153,22 @@ class PresenceBook:
         now = self._clock.monotonic()
         if now - self._began_seconds <= self._grace_seconds:
             return False
+        if (poller := directory.pollers.get(source)) is not None:
+            # What a proxy polls comes through that very proxy, or not at all.
+            way = self._upstreams.get(poller)
+            return (
+                way is not None
+                and self._is_steady(way, now)
+                and not self._has_announced_more(source, source_id, ledger)
+            )
         groups = {tenure.group_id for tenure in directory.tenures.get(source_id, ()) if tenure.end_us is None}
         proxies = [way for key, way in self._upstreams.items() if directory.groups.get(key) in groups]
         # Without a proxy group the source links to this server itself, which has been up for longer than the grace.
-        has_steady_way = not groups or any(
-            way.is_fresh(now) and now - way.since_seconds > self._grace_seconds and not self._is_behind(way)
-            for way in proxies
-        )
+        has_steady_way = not groups or any(self._is_steady(way, now) for way in proxies)
         return has_steady_way and not self._has_announced_more(source, source_id, ledger)
+
+    def _is_steady(self, way: Upstream, now: float) -> bool:
+        return way.is_fresh(now) and now - way.since_seconds > self._grace_seconds and not self._is_behind(way)
 
     def _is_behind(self, way: Upstream) -> bool:
         return way.oldest_at_us != 0 and self._clock.now_us() - way.oldest_at_us > OLD_US
@@ -163,7 +179,7 @@ class PresenceBook:
         for sighting in self.sightings(source):
             announced[sighting.row.boot] = max(sighting.row.number, announced.get(sighting.row.boot, 0))
         for upstream in self._upstreams.values():
-            if upstream.peer.source == source:
+            if (upstream.peer.source or poller_source(upstream.peer.key).bytes) == source:
                 announced[upstream.boot] = max(upstream.number, announced.get(upstream.boot, 0))
         for boot, number in announced.items():
             account = ledger.account((source_id, boot))

@@ -28,7 +28,10 @@ ORDER BY source_id, boot, version
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DictionaryEntries:
-    """The entries of one dictionary record: `items[i]` is the server's item for the source's number `numbers[i]`."""
+    """The entries of one dictionary record: `items[i]` is the server's item for the source's number `numbers[i]`.
+
+    A negative item: the source may not speak of it.
+    """
 
     source_id: int
     boot: int
@@ -42,7 +45,7 @@ async def record_dictionaries(connection: AsyncConnection[Any], entries: Sequenc
     for each in entries:
         items = list(each.items)
         await connection.execute(RECORD, (each.source_id, each.boot, each.version, list(each.numbers), items))
-        await connection.execute(RECORD_ITEM_SOURCES, (each.source_id, sorted(set(items))))
+        await connection.execute(RECORD_ITEM_SOURCES, (each.source_id, sorted({item for item in items if item > 0})))
 
 
 async def read_dictionaries(

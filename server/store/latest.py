@@ -52,7 +52,12 @@ CROSS JOIN LATERAL (
     SELECT at, value FROM history_text WHERE item_id = i.id AND stored_at > now() - interval '30 days'
     ORDER BY at DESC LIMIT 1) t
 """
-_SOURCES = "SELECT item_id, source_id FROM item_source WHERE item_id = ANY (%s::int4[])"
+# The source heard last comes first: who polls a host now, of those who ever did.
+_SOURCES = """
+SELECT i.item_id, i.source_id FROM item_source i
+LEFT JOIN (SELECT source_id, max(heard_at) AS heard_at FROM received GROUP BY source_id) r USING (source_id)
+WHERE i.item_id = ANY (%s::int4[]) ORDER BY r.heard_at DESC NULLS LAST
+"""
 _SINCE = """
 SELECT s.source_id, b.first_at, b.last_at, b.items, b.offsets, b."values"
 FROM unnest(%(sources)s::int4[], %(after)s::timestamptz[]) AS s (source_id, after)

@@ -8,6 +8,8 @@ from uuid import UUID  # noqa: TC003 - class_row and dataclass fields resolve it
 
 from psycopg.rows import class_row
 
+from core.security.poller import poller_source
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -97,9 +99,17 @@ async def read_sources(connection: AsyncConnection[Any]) -> list[Source]:
 
 
 async def add_key(connection: AsyncConnection[Any], key: PeerKey) -> bool:
-    """Accept a key, or bring it up to date. False: the key was revoked, and a revoked key never comes back."""
+    """Accept a key, or bring it up to date. False: the key was revoked, and a revoked key never comes back.
+
+    With a proxy's key comes the source of its poller, which the proxy's group may relay.
+    """
     cursor = await connection.execute(ADD_KEY, (key.key, key.role, key.name, key.source_id, key.group_id))
-    return cursor.rowcount == 1
+    if cursor.rowcount != 1:
+        return False
+    if key.role == "proxy" and key.group_id is not None:
+        poller = await ensure_source(connection, poller_source(key.key), key.name, None)
+        await assign_source(connection, poller.id, key.group_id)
+    return True
 
 
 async def revoke_key(connection: AsyncConnection[Any], key: bytes) -> bool:
@@ -126,6 +136,11 @@ async def ensure_group(connection: AsyncConnection[Any], name: str) -> int:
     row = await (await connection.execute(ENSURE_GROUP, (name,))).fetchone()
     assert row is not None  # noqa: S101 - an upsert that returns always returns its row
     return int(row[0])
+
+
+async def read_groups(connection: AsyncConnection[Any]) -> dict[str, int]:
+    """Return the ids of all proxy groups by name."""
+    return dict(await (await connection.execute("SELECT name, id FROM proxy_group")).fetchall())
 
 
 async def assign_source(connection: AsyncConnection[Any], source_id: int, group_id: int) -> None:
