@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backup.errors import BackupError, TargetAway
-from backup.model import Status
+from backup.model import Status, read_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,13 +23,17 @@ def chain_manifests(catalogue: Catalogue, chain: str) -> list[Manifest]:
 def clear_leftovers(target: Target, place: Place, catalogue: Catalogue, records: Iterable[RunRecord]) -> None:
     """Remove files of runs that this machine's journal says were begun and are not ok.
 
-    Only in the chains these runs wrote to, only what no valid manifest names, and nothing at all while a manifest
-    does not count: its files would be taken for leftovers. A target that forbids deleting keeps them; they never count.
-    Raises TargetAway.
+    Only in the chains these runs wrote to, only what no valid manifest names, and not while there is a manifest of that
+    time that does not count: its files would be taken for leftovers. A target that forbids deleting keeps them; they
+    never count. Raises TargetAway.
     """
-    if catalogue.refused:
-        return
-    chains = {record.chain for record in records if record.status is not Status.OK and record.chain is not None}
+    chains = {
+        record.chain
+        for record in records
+        if record.status is not Status.OK
+        and record.chain is not None
+        and not any(_may_be_of(refused.name, record) for refused in catalogue.refused)
+    }
     for chain in sorted(chains.intersection(target.folders(place.chains))):
         folder = place.chain(chain)
         named = {volume.name for manifest in chain_manifests(catalogue, chain) for volume in manifest.volumes}
@@ -40,6 +44,14 @@ def clear_leftovers(target: Target, place: Place, catalogue: Catalogue, records:
                 raise
             except BackupError:
                 return  # it may not be ours to delete; `doubt_of` sees what stays
+
+
+def _may_be_of(name: str, record: RunRecord) -> bool:
+    """Whether a manifest that does not count could be this run's, by the instant in its name."""
+    try:
+        return read_instant(name.partition(".")[0]) >= record.started_at.replace(microsecond=0)
+    except ValueError:
+        return True
 
 
 def doubt_of(target: Target, place: Place, manifests: Sequence[Manifest]) -> str | None:

@@ -1,0 +1,10 @@
+"""Real backups for the tests of this folder."""
+
+from __future__ import annotations
+
+from tests.support.backups import pairs, site
+from tests.support.grown_backups import grown
+from tests.support.postgres import embedded
+from tests.support.swift import swift
+
+__all__ = ["embedded", "grown", "pairs", "site", "swift"]

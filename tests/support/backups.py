@@ -1,0 +1,190 @@
+"""A backed-up host and a restore station in folders of their own, with real keys, for tests of the backup room."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from backup.keys.making import make_folder, make_host_pair, make_passphrase_file, make_station_pair
+from backup.keys.ring import KeyRing
+from backup.model import Place, RunId
+from backup.run import run_set
+from backup.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from backup.keys.key import Key
+    from backup.model import RunRecord
+    from backup.settings import BackupSettings
+
+CHECKOUT = Path(__file__).parents[2]
+HOST, SET = "web1", "files"
+PLACE = Place(host=HOST, set=SET)
+_LIMIT_SECONDS = 60.0
+_due = count()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """Keys made once: `folder` holds `host` and `station` with their passphrase files."""
+
+    folder: Path
+    host: Key
+    station: Key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A host (`host/backup.toml`), a station (`station/backup.toml`), a target, and the host's data."""
+
+    folder: Path
+    pairs: Pairs
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def store(self) -> Path:
+        """The folder target; a site at a Swift leaves it empty."""
+        return self.folder / "store"
+
+    @property
+    def chains(self) -> Path:
+        return self.store / PLACE.chains
+
+    @property
+    def points(self) -> Path:
+        return self.store / PLACE.points
+
+    def file(self, role: str) -> Path:
+        return self.folder / role / "backup.toml"
+
+    def settings(self, role: str = "host") -> BackupSettings:
+        return read_settings(self.file(role))
+
+    def ring(self, role: str = "host") -> KeyRing:
+        return KeyRing(self.folder / role / "keys" / role, self.folder / role / "keys" / f"{role}.passphrase")
+
+    def run(self, *, is_full_asked: bool = False) -> RunRecord:
+        """Save the set in this process, each time with a new id."""
+        return run_set(self.settings(), RunId(set=SET, due_at=next_due()), is_full_asked=is_full_asked)
+
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "host/state" / f"{SET}.json").read_text())
+        return found
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what the newest manifest at the folder target says."""
+        text = max(self.points.iterdir()).read_text()
+        found: dict[str, Any] = json.loads(text[text.index("{") : text.index("-----BEGIN PGP SIGNATURE")])
+        return found
+
+    def command(self, role: str, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "backup.command", *arguments, "--config", str(self.file(role))]
+
+    def bkp(self, role: str, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        """Run `bkp` as a program, stdin a terminal nobody types at being out of the question."""
+        return subprocess.run(
+            self.command(role, *arguments), cwd=CHECKOUT, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False, timeout=_LIMIT_SECONDS, **more,
+        )  # fmt: skip
+
+    def restore_plainly(self, to: Path, at: datetime | None = None, chain: str | None = None) -> Path:
+        """Restore the data folder with plain duplicity and the station's key; return where it is then."""
+        folder = self.chains / (chain or self.manifest()["chain"])
+        time = [] if at is None else [f"--time={int(at.timestamp())}"]
+        cache = Path(tempfile.mkdtemp(prefix="cache-", dir=self.folder))
+        done = subprocess.run(
+            [
+                sys.executable, str(Path(sys.executable).parent / "duplicity"), "restore", *time,
+                f"--archive-dir={cache}", "--gpg-options=--trust-model always",
+                f"--path-to-restore={str(self.data)[1:]}", f"file://{folder}", str(to),
+            ],
+            env=dict(os.environ) | self.ring("station").environment(), stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, check=False, timeout=_LIMIT_SECONDS,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return to
+
+
+def next_due() -> datetime:
+    """Return an instant no test has used: ids are distinct, and nothing waits for a second to pass."""
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=next(_due))
+
+
+def demand_same(left: Path, right: Path) -> None:
+    """Fail when two trees differ in names or bytes."""
+    ours, theirs = (
+        {str(path.relative_to(top)): path.read_bytes() for path in sorted(top.rglob("*")) if path.is_file()}
+        for top in (left, right)
+    )
+    assert ours == theirs
+    assert not filecmp.dircmp(left, right).funny_files
+
+
+@pytest.fixture(scope="session")
+def pairs() -> Iterator[Pairs]:
+    """One pair for a host, one for a station, each other's public keys brought."""
+    folder = Path(tempfile.mkdtemp(prefix="wk-pairs-"))  # short: gpg's sockets have to fit into it
+    for role in ("host", "station"):
+        made = make_passphrase_file(folder / f"{role}.passphrase")
+        make_folder(folder / role, is_passphrase_random=made)
+    with (
+        KeyRing(folder / "host", folder / "host.passphrase") as host,
+        KeyRing(folder / "station", folder / "station.passphrase") as station,
+    ):
+        found = Pairs(folder=folder, host=make_host_pair(host, HOST), station=make_station_pair(station, "station1"))
+        host.bring(station.export_public(found.station), may_be_secret=False)
+        station.bring(host.export_public(found.host), may_be_secret=False)
+    yield found
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def new_site(pairs: Pairs, target: str | None = None, source: str | None = None) -> Iterator[Site]:
+    """Make a site. `target`: the TOML of the target "store"; `source`: that of the set's source; else folders."""
+    site = Site(folder=Path(tempfile.mkdtemp(prefix="wk-site-")), pairs=pairs)
+    target = target or f'kind = "folder"\nfolder = "{site.store}"'
+    source = source or f'paths.roots = ["{site.data}"]'
+    site.data.mkdir()
+    site.store.mkdir()
+    for role in ("host", "station"):
+        keys = site.folder / role / "keys"
+        shutil.copytree(pairs.folder / role, keys / role, ignore=shutil.ignore_patterns("S.*", "*.lock"))
+        shutil.copy(pairs.folder / f"{role}.passphrase", keys)
+    common = f'[[targets]]\nname = "store"\n{target}\n[[sets]]\nname = "{SET}"\ntarget = "store"\n'
+    site.file("host").write_text(f'host = "{HOST}"\n{common}volume_size = "1MiB"\n{source}\n')
+    site.file("station").write_text(f'host = "station1"\nkeys.station = "keys/station"\n{common}host = "{HOST}"\n')
+    yield site
+    shutil.rmtree(site.folder)
+
+
+@pytest.fixture
+def site(pairs: Pairs) -> Iterator[Site]:
+    """A site with a folder target and two files of data, one of three volumes."""
+    with new_site(pairs) as made:
+        fill(made.data)
+        yield made
+
+
+def fill(data: Path) -> None:
+    """Put the first state of some data there: 2.5 MiB, so that there are three volumes."""
+    (data / "deep" / "er").mkdir(parents=True)
+    (data / "deep" / "noise").write_bytes(os.urandom(5 << 19))
+    (data / "deep" / "er" / "words").write_text("first\n")
+    (data / "empty").touch()
