@@ -3,10 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from server.api.endpoint import Answer, Asked, Call, Role, endpoint
 from server.api.errors import ApiError
+from server.api.history import Instant
 from server.api.item_key import split_key
 from server.api.scope import require_host, visible_hosts
 from server.restoring.program import TooBusy
@@ -39,7 +40,7 @@ class SetPath(Asked):
 class FilesQuery(Asked):
     """Where to look in which restore point."""
 
-    at: AwareDatetime | None = Field(None, description="The newest restore point not after this; else the newest.")
+    at: Instant | None = Field(None, description="The newest restore point not after this; else the newest.")
     path: BackupPath = Field("", description="A folder, relative to the set's root; empty: its top.")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, RootModel
+from pydantic import Field, RootModel, StrictBool
 
 from server.api.endpoint import Answer, Asked, Call, Role, Word, endpoint
 from server.api.errors import ApiError, not_found
@@ -50,7 +50,7 @@ class Documents(Asked):
     """Definitions that shall hold."""
 
     documents: Annotated[list[dict[str, Any]], Field(max_length=5000)]
-    prune: bool = Field(False, description="Delete what earlier files brought and these documents do not hold.")
+    prune: StrictBool = Field(False, description="Delete what earlier files brought and these documents do not hold.")
 
 
 class DefinitionView(Answer):

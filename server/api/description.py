@@ -121,7 +121,10 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.answer_model is not None and issubclass(endpoint.answer_model, Answer):
         schema: dict[str, Any] = {"$ref": f"#/components/schemas/{endpoint.answer_model.__name__}"}
         responses: dict[str, Any] = {
-            "200": {"description": "Done.", "content": {endpoint.answer_media: {"schema": schema}}}
+            str(endpoint.answer_status): {
+                "description": "Done.",
+                "content": {endpoint.answer_media: {"schema": schema}},
+            }
         }
     elif endpoint.answer_media != "application/json":
         responses = {

@@ -31,7 +31,7 @@ def route(endpoint: Endpoint, services: Services) -> web.RouteDef:
             if not limit.expired():
                 raise
             raise timed_out(endpoint.timeout_seconds or 0.0) from error
-        response = _as_response(found)
+        response = _as_response(found, endpoint.answer_status)
         for finish in call.finishers:
             finish(response)
         return response
@@ -41,11 +41,12 @@ def route(endpoint: Endpoint, services: Services) -> web.RouteDef:
     )
 
 
-def _as_response(found: object) -> web.StreamResponse:
+def _as_response(found: object, status: int) -> web.StreamResponse:
     if found is None:
         return web.Response(status=204)
     if isinstance(found, Answer):
-        return web.Response(body=found.__pydantic_serializer__.to_json(found), content_type="application/json")
+        body = found.__pydantic_serializer__.to_json(found)
+        return web.Response(status=status, body=body, content_type="application/json")
     if isinstance(found, web.StreamResponse):
         return found
     raise TypeError(f"an endpoint answered {type(found)}")

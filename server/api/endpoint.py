@@ -96,23 +96,26 @@ class Endpoint:
     body_model: type[BaseModel] | None
     answer_model: type[Answer] | None
     answer_media: str
+    answer_status: int
     timeout_seconds: float | None
     failures: tuple[int, ...]
 
 
-def endpoint(
+def endpoint(  # noqa: PLR0913 - what is declared of an endpoint, by name
     method: Method,
     path: str,
     *,
     role: Role,
     media: str = "application/json",
+    status: int = 200,
     timeout_seconds: float | None = 10.0,
     failures: tuple[int, ...] = (),
 ) -> Callable[[Handler], Endpoint]:
     """Declare the decorated coroutine function as an endpoint.
 
     Its parameters say what it takes: `call`, and by name `path`, `query`, `body` with their models; its return
-    annotation is the answer's model. `timeout_seconds` None is for streams. `failures` are statuses of its own.
+    annotation is the answer's model, sent with `status`. `timeout_seconds` None is for streams. `failures` are further
+    statuses of its own.
     """
 
     def declare(handler: Handler) -> Endpoint:
@@ -132,6 +135,7 @@ def endpoint(
             body_model=hints.get("body"),
             answer_model=answer if inspect.isclass(answer) and issubclass(answer, Answer) else None,
             answer_media=media,
+            answer_status=status,
             timeout_seconds=timeout_seconds,
             failures=failures,
         )

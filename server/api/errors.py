@@ -8,7 +8,7 @@ import math
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from server.store.errors import StoreAway
 
@@ -114,7 +114,9 @@ def fault_middleware() -> Any:
             if error.status not in _STATUS_WORDS or not request.path.startswith("/api/"):
                 raise
             code, message, remedy = _STATUS_WORDS[error.status]
-            return ApiError(error.status, code, message, remedy=remedy).answer()
+            allowed = error.headers.get(hdrs.ALLOW)  # RFC 9110 15.5.6 asks for it with 405
+            headers = None if allowed is None else {hdrs.ALLOW: allowed}
+            return ApiError(error.status, code, message, remedy=remedy, headers=headers).answer()
         except (asyncio.CancelledError, ConnectionResetError):
             raise
         except StoreAway as error:

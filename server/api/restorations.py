@@ -7,11 +7,12 @@ from typing import Annotated, BinaryIO, Literal
 from urllib.parse import quote
 
 from aiohttp import web
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from server.api.backups import BackupPath, SetPath, iso, station_of, too_busy
 from server.api.endpoint import Answer, Asked, Call, Role, endpoint
 from server.api.errors import ApiError, not_found
+from server.api.history import Instant
 from server.api.scope import require_host
 from server.restoring.program import TooBusy
 from server.restoring.station import Restoration
@@ -24,7 +25,7 @@ class RestorationBody(Asked):
     """What to restore, and as of when."""
 
     path: Annotated[BackupPath, Field(min_length=1)]
-    at: AwareDatetime
+    at: Instant
 
 
 class RestorationPath(Asked):
@@ -45,8 +46,8 @@ class RestorationView(Answer):
     error: str | None
 
 
-@endpoint("POST", "/backups/{host}/{set}/restoration", role=Role.OPERATOR, failures=(409, 503))
-async def begin_restoration(call: Call, path: SetPath, body: RestorationBody) -> web.Response:
+@endpoint("POST", "/backups/{host}/{set}/restoration", role=Role.OPERATOR, status=202, failures=(409, 503))
+async def begin_restoration(call: Call, path: SetPath, body: RestorationBody) -> RestorationView:
     """Begin to restore one file as it was at an instant; 202 with its id."""
     await require_host(call, path.host)
     station = station_of(call)
@@ -65,11 +66,10 @@ async def begin_restoration(call: Call, path: SetPath, body: RestorationBody) ->
         made = station.begin(host=path.host, set_name=path.set, path=body.path, at=iso(body.at), user=call.user)
     except TooBusy as error:
         raise too_busy() from error
-    answer = _view(made)
-    return web.Response(status=202, body=answer.model_dump_json().encode(), content_type="application/json")
+    return _view(made)
 
 
-@endpoint("GET", "/restorations/{id}", role=Role.OPERATOR)
+@endpoint("GET", "/restorations/{id}", role=Role.OPERATOR, failures=(409,))
 async def show_restoration(call: Call, path: RestorationPath) -> RestorationView:
     """Show how a restoration stands."""
     return _view(await _find(call, path.id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tests.trials import fence, identity, kills
+from tests.trials import api, fence, identity, kills
 
 if TYPE_CHECKING:
     from tests.trials.finding import Finding
@@ -22,4 +22,5 @@ TRIALS: Final[dict[str, Trial]] = {
     "kills": kills.run,
     "fence": fence.run,
     "identity": identity.run,
+    "api": api.run,
 }

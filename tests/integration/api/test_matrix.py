@@ -3,72 +3,33 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
-from core.runtime.clock import SystemClock
 from server.api.application import ENDPOINTS
-from server.api.endpoint import Role
-from server.api.login_limit import LoginTerms
-from server.api.services import PartHealth, WebTerms
-from tests.integration.api.data import define_hosts, store_host, store_problem, store_values
+from server.api.description import describe
+from server.api.endpoint import PREFIX, Role
+from tests.integration.api.ground import open_ground
 from tests.integration.api.matrix import COLUMNS, ROWS
-from tests.integration.api.people import add_user, make_token, open_session, sign_in_new
-from tests.integration.api.site import USER, open_site
+from tests.integration.api.people import make_token, open_session, sign_in_new
+from tests.integration.api.site import USER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from server.api.endpoint import Endpoint
     from server.store.database import Database
-    from tests.integration.api.matrix import Row
-    from tests.integration.api.people import Headers
-    from tests.integration.api.site import Site
+    from tests.integration.api.ground import Ground
 
-AT_US = 1_767_226_000_000_000
-
-
-@dataclass(frozen=True)
-class Ground:
-    """The site with what the rows speak of."""
-
-    site: Site
-    ids: dict[str, str]
-
-    async def ask(self, endpoint: Endpoint, row: Row, headers: Headers) -> tuple[int, str]:
-        """Return status and text; of an opened stream no text."""
-        path, query = self._fill(row.path), {name: self._fill(value) for name, value in row.query.items()}
-        more: dict[str, Any] = {} if row.body is None else {"json": row.body}
-        async with self.site.stranger.request(
-            endpoint.method, self.site.api(path), params=query, headers=headers, **more
-        ) as answer:
-            is_endless = endpoint.timeout_seconds is None and answer.status == 200
-            return answer.status, "" if is_endless else await answer.text()
-
-    def _fill(self, text: str) -> str:
-        for name, value in self.ids.items():
-            text = text.replace("{" + name + "}", value)
-        return text
+DOCUMENT: dict[str, Any] = describe(ENDPOINTS)
 
 
 @pytest.fixture
 async def ground(database: Database) -> AsyncIterator[Ground]:
-    terms = WebTerms(login=LoginTerms(tries_per_address=1000, tries_per_user=1000))
-    async with open_site(database, SystemClock(), terms) as site:
-        await define_hosts(database, {"db1": ["db"], "web1": ["web"]})
-        ids: dict[str, str] = {}
-        for name in ("web1", "db1"):
-            host = await store_host(database, name, "cpu.busy")
-            await store_values(database, host, "cpu.busy", [AT_US], [1.0])
-            event = await store_problem(database, host, f"Busy {name}", datetime.now(UTC))
-            ids |= {"item": str(host.items["cpu.busy"]), "problem": str(event.problem_id)}
-        await add_user(site, "someone", "viewer")
-        _, token = await make_token(site, USER, "viewer", name="old")
-        site.health.known_parts.append(PartHealth(kind="agent", name="db1", state="up"))
-        yield Ground(site=site, ids={**ids, "token": str(token)})
+    async with open_ground(database) as opened:
+        yield opened
 
 
 @pytest.mark.trial("S-3")
@@ -85,6 +46,7 @@ async def test_every_endpoint_answers_each_role_as_the_matrix_says(ground: Groun
         row = ROWS[endpoint.method, endpoint.path]
         status, text = await ground.ask(endpoint, row, headers)
         assert status == getattr(row, column), (_name(endpoint), text)
+        _assert_described(endpoint, status, text)
         if column == "restricted" and status == 200:
             assert "db1" not in text, _name(endpoint)
 
@@ -129,6 +91,15 @@ async def test_who_is_not_known_any_more_gets_nothing(ground: Ground, database: 
         status, text = await ground.ask(endpoint, ROWS[endpoint.method, endpoint.path], headers)
         assert status == 401, (_name(endpoint), text)
         assert json.loads(text)["error"]["code"] in {"not_signed_in", "token_refused"}
+
+
+def _assert_described(endpoint: Endpoint, status: int, text: str) -> None:
+    """Every answer has a status that the OpenAPI document names for it, and the form that it promises."""
+    operation = DOCUMENT["paths"][PREFIX + endpoint.path][endpoint.method.lower()]
+    content = operation["responses"][str(status)].get("content", {})
+    if text and "application/json" in content:
+        schema = {**content["application/json"]["schema"], "components": DOCUMENT["components"]}
+        Draft202012Validator(schema).validate(json.loads(text))
 
 
 def _ordered() -> list[Endpoint]:
