@@ -17,13 +17,15 @@ from server.store.tokens import Tokens
 from server.store.users import Users
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from core.runtime.clock import Clock
     from server.api.services import HealthSource, Pages
     from server.restoring.station import RestoreStation
     from server.store.database import Database
 
 
-def make_services(
+def make_services(  # noqa: PLR0913 - what the composing command opens, by name
     *,
     database: Database,
     health: HealthSource,
@@ -31,10 +33,12 @@ def make_services(
     terms: WebTerms | None = None,
     pages: Pages | None = None,
     restoring: RestoreStation | None = None,
+    secrets: Path | None = None,
 ) -> Services:
     """Make everything `make_application` needs.
 
     `database` is for the API alone, so that its few connections bound what the pages may ask of the database.
+    `secrets` is the folder of secret files that receivers name; without it none can be tested.
     """
     terms = terms or WebTerms()
     accounts, passwords, tokens = Accounts(database), Passwords(), Tokens(database)
@@ -56,4 +60,5 @@ def make_services(
         terms=terms,
         pages=pages,
         restoring=restoring,
+        secrets=secrets,
     )

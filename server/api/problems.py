@@ -35,6 +35,14 @@ class ToldView(Answer):
     error: str | None
 
 
+class AcknowledgementView(Answer):
+    """Who took a problem over, when, and what he wrote."""
+
+    by: str
+    at: datetime
+    note: str | None
+
+
 class ProblemView(Answer):
     """A problem; `opened_at` and `resolved_at` are the instants of the samples that opened and resolved it."""
 
@@ -51,6 +59,7 @@ class ProblemView(Answer):
     unit: str
     items: list[int] = Field(description="The items its trigger's expression speaks of.")
     told: list[ToldView]
+    acknowledgement: AcknowledgementView | None
 
 
 class ProblemList(Answer):
@@ -106,9 +115,18 @@ def view_problems(problems: list[Problem], told: list[Told]) -> list[ProblemView
             unit=problem.unit,
             items=list(problem.items),
             told=notices.get(problem.id, []),
+            acknowledgement=_view_acknowledgement(problem),
         )
         for problem in problems
     ]
+
+
+def _view_acknowledgement(problem: Problem) -> AcknowledgementView | None:
+    if problem.acknowledged_at is None:
+        return None
+    return AcknowledgementView(
+        by=problem.acknowledged_by or "", at=problem.acknowledged_at, note=problem.acknowledgement_note
+    )
 
 
 ENDPOINTS = (list_problems,)

@@ -13,6 +13,7 @@ from server.api.login_limit import LoginTerms
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from core.runtime.clock import Clock
     from server.api.health import FactsKeeper
@@ -111,3 +112,4 @@ class Services:
     terms: WebTerms
     pages: Pages | None = None
     restoring: RestoreStation | None = None
+    secrets: Path | None = None

@@ -49,7 +49,7 @@ class DispatchTerms:
     at_once: int = 32
     per_receiver: int = 4
     attempt_seconds: float = 10.0
-    claim_seconds: float = 30.0
+    claim_seconds: float = 60.0
     look_again_seconds: float = 5.0
     blocked_seconds: float = 1.0
     retry: RetryTerms = field(default_factory=RetryTerms)
@@ -158,17 +158,19 @@ class Dispatcher:
 
     async def _attempt(self, notice: ClaimedNotice, receiver: StoredDefinition | None) -> _Receipt:
         """Tell once, within the time of an attempt, and say how it went."""
+        seconds = self._terms.attempt_seconds
         try:
             medium, settings = self._find_medium(notice, receiver)
             message = Message(key=notice.key, payload=notice.payload)
-            async with asyncio.timeout(self._terms.attempt_seconds):
+            seconds = max(seconds, medium.attempt_seconds)
+            async with asyncio.timeout(seconds):
                 await medium.send(settings, message, self._secrets)
         except SendRefused as error:
             return _Receipt(error=str(error), is_final=True)
         except SendFailed as error:
             return self._judge(notice, str(error), error.retry_seconds)
         except TimeoutError:
-            return self._judge(notice, f"no answer within {self._terms.attempt_seconds:g} s", None)
+            return self._judge(notice, f"no answer within {seconds:g} s", None)
         except Exception as error:  # noqa: BLE001 - the supervisor of one notice: a bug in a medium must not stop the others
             log.crash("a medium failed by a bug", error, media=notice.media, notice=notice.id)
             return self._judge(notice, f"a bug in the medium: {type(error).__name__}", None)

@@ -55,8 +55,12 @@ class Send(Protocol[SettingsT_contra]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Medium(Generic[SettingsT]):
-    """A medium's declaration; `name` is its key in a receiver's definition."""
+    """A medium's declaration; `name` is its key in a receiver's definition.
+
+    `attempt_seconds` is what an attempt may take where that is longer than usual.
+    """
 
     name: str
     settings: type[SettingsT]
     send: Send[SettingsT]
+    attempt_seconds: float = 0.0

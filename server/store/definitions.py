@@ -80,6 +80,13 @@ async def read_definitions(connection: AsyncConnection[Any]) -> list[StoredDefin
         return await (await cursor.execute(SELECT + " ORDER BY kind, name")).fetchall()
 
 
+async def read_telling(connection: AsyncConnection[Any], host: str | None) -> list[StoredDefinition]:
+    """Return every receiver and escalation, and that one host."""
+    wanted = " WHERE kind IN ('receiver', 'escalation') OR (kind = 'host' AND name = %s) ORDER BY kind, name"
+    async with connection.cursor(row_factory=class_row(StoredDefinition)) as cursor:
+        return await (await cursor.execute(SELECT + wanted, (host or "",))).fetchall()
+
+
 async def find_definition(connection: AsyncConnection[Any], kind: str, name: str) -> StoredDefinition | None:
     """Return one definition, or None."""
     async with connection.cursor(row_factory=class_row(StoredDefinition)) as cursor:

@@ -204,3 +204,9 @@ async def read_open_problems(connection: AsyncConnection[Any]) -> list[Problem]:
     """Return every open problem: what evaluation starts from at a takeover."""
     async with connection.cursor(row_factory=class_row(Problem)) as cursor:
         return await (await cursor.execute(SELECT_PROBLEMS + " WHERE p.resolved_at IS NULL ORDER BY p.id")).fetchall()
+
+
+async def find_problem(connection: AsyncConnection[Any], problem_id: int) -> Problem | None:
+    """Return one problem, or None."""
+    async with connection.cursor(row_factory=class_row(Problem)) as cursor:
+        return await (await cursor.execute(SELECT_PROBLEMS + " WHERE p.id = %s", (problem_id,))).fetchone()

@@ -49,6 +49,7 @@ _RANGE: Final = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T01:00:00Z"}
 _NEW_PASSWORD: Final = {"password": "long enough to be one"}
 _STRANGER: Final = {"user": "nobody", "password": "wrong"}
 _HOST: Final = {"kind": "host", "name": "db1", "groups": ["web"]}
+_TEMPLATE: Final = {"kind": "template", "name": "fresh"}
 
 ROWS: Final[dict[tuple[str, str], Row]] = {
     # session
@@ -68,6 +69,15 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/items"): everybody("/items", query={"host": "db1"}),
     ("GET", "/history"): everybody("/history", query={"item": "{item}", **_RANGE}, restricted=404),
     ("GET", "/problems"): everybody("/problems", query={"state": "all"}),
+    ("GET", "/problems/{id}"): everybody("/problems/{problem}", restricted=404),
+    ("POST", "/problems/{id}/acknowledgement"): operators(
+        "/problems/{problem}/acknowledgement", body={"note": "mine"}, restricted=404
+    ),
+    ("POST", "/problems/{id}/notes"): operators("/problems/{problem}/notes", body={"text": "looking"}, restricted=404),
+    ("POST", "/receivers/{name}/test"): operators("/receivers/night/test", body={}, restricted=403, status=404),
+    ("GET", "/escalations/preview"): everybody(
+        "/escalations/preview", query={"host": "db1", "severity": "high"}, restricted=404
+    ),
     ("GET", "/groups"): everybody("/groups"),
     ("GET", "/stream"): everybody("/stream", query={"items": "{item}", "problems": "1"}),
     ("GET", "/health"): operators("/health", restricted=403),
@@ -102,7 +112,7 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/definitions"): everybody("/definitions"),
     ("GET", "/definitions/{kind}/{name}"): everybody("/definitions/host/db1", restricted=404),
     ("POST", "/definitions/check"): everybody("/definitions/check", body={"documents": [_HOST]}, restricted=403),
-    ("POST", "/definitions/apply"): administrators("/definitions/apply", body={"documents": []}),
+    ("POST", "/definitions/apply"): administrators("/definitions/apply", body={"documents": [_TEMPLATE]}),
     ("PUT", "/definitions/{kind}/{name}"): administrators("/definitions/host/new1", body={}),
     ("DELETE", "/definitions/{kind}/{name}"): administrators("/definitions/host/new1"),
     # accounts
