@@ -85,7 +85,7 @@ class AgentGreeter:
         """Begin a new boot when the collector has seen numbers this one never gave (a machine rolled back)."""
         if self.accepted is not None:
             self.accepted()
-        if self._outbox.settle(dict(welcome.seen)):
+        if self._outbox.settle(welcome.seen):
             self._counters.add("agent.renumbered")
             log.warning("This agent was rolled back or cloned; it goes on under new numbers", boot=self._outbox.boot)
 

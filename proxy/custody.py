@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from core.model.ranges import RangeSet
 from core.runtime.logging import Log
 from core.spool.faults import SpoolFault, SpoolFull
-from core.spool.scan import contents_of, records_of
+from core.spool.lineage import Seen
+from core.spool.scan import checksum_at, contents_of, newest_of, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,10 +48,11 @@ class Custody:
         self._has_unsynced = asyncio.Event()
         self._room = asyncio.Event()
         for (source, boot), ranges in self._held.items():
-            seen.note(source, boot, ranges.highest)
+            newest = next(spool.find(source, boot, ranges.highest, ranges.highest), b"")
+            seen.note(source, boot, Seen(ranges.highest, checksum_at(newest) if newest else 0))
 
-    def known(self, source: bytes, boot: int) -> tuple[int, RangeSet]:
-        """Return the highest number ever seen of a boot, and the numbers known stored."""
+    def known(self, source: bytes, boot: int) -> tuple[Seen, RangeSet]:
+        """Return the highest number ever seen of a boot with its record's checksum, and the numbers known stored."""
         return self._seen.highest(source, boot), self._stored.get((source, boot), RangeSet())
 
     async def take(self, records: bytes) -> None:
@@ -125,7 +127,8 @@ class Custody:
                 if ranges is None:
                     ranges = known[source, boot] = RangeSet()
                 ranges.add(first, last)
-            self._seen.note(source, boot, last)
+        for (source, boot), newest in newest_of(records).items():
+            self._seen.note(source, boot, Seen(*newest))
 
     async def keep_synced(self) -> NoReturn:
         """Fsync what was taken, all that came meanwhile at once, and then say so; until cancelled."""

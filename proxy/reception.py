@@ -34,7 +34,7 @@ class Reception:
         return Welcome(
             role="proxy",
             epoch=self._configuration.epoch,
-            seen=tuple((boot, highest) for boot, (highest, _) in known.items()),
+            seen=tuple((boot, seen.number, seen.checksum) for boot, (seen, _) in known.items()),
             stored=tuple((boot, tuple(stored)) for boot, (_, stored) in known.items() if stored),
         )
 

@@ -1,10 +1,11 @@
-"""The highest number seen of each boot: it tells a source that it was rolled back, also after a restart."""
+"""The highest number seen of each boot, and the checksum of its record: they tell a source that it was rolled back, also after a restart."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from core.runtime.logging import Log
+from core.spool.lineage import Seen
 from proxy.files import read_whole, write_whole
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 _log = Log("custody")
 _BOOTS_A_SOURCE: Final = 8
+_NOTHING: Final = Seen(0)
 
 
 class SeenNumbers:
@@ -20,33 +22,33 @@ class SeenNumbers:
     def __init__(self, file: Path) -> None:
         """Read `file`; a missing or damaged one counts as nothing seen."""
         self._file = file
-        self._seen: dict[bytes, dict[int, int]] = {}
+        self._seen: dict[bytes, dict[int, Seen]] = {}
         self._is_saved = True
         for row in read_whole(file) or []:
             match row:
-                case [bytes(source), int(boot), int(number)]:
-                    self.note(source, boot, number)
+                case [bytes(source), int(boot), int(number), int(checksum)]:
+                    self.note(source, boot, Seen(number, checksum))
         self._is_saved = True
 
-    def note(self, source: bytes, boot: int, number: int) -> None:
-        """Take note of a number."""
+    def note(self, source: bytes, boot: int, seen: Seen) -> None:
+        """Take note of a number and its record's checksum."""
         boots = self._seen.setdefault(source, {})
-        if number <= boots.get(boot, 0):
+        if seen.number <= boots.get(boot, _NOTHING).number:
             return
         if boot not in boots and len(boots) >= _BOOTS_A_SOURCE:
             del boots[next(iter(boots))]
-        boots[boot] = number
+        boots[boot] = seen
         self._is_saved = False
 
-    def highest(self, source: bytes, boot: int) -> int:
+    def highest(self, source: bytes, boot: int) -> Seen:
         """Return the highest number seen; 0 when none was."""
-        return self._seen.get(source, {}).get(boot, 0)
+        return self._seen.get(source, {}).get(boot, _NOTHING)
 
     def save(self) -> None:
         """Write what is new to disk; a failure is logged and tried again next time."""
         if self._is_saved:
             return
-        rows = [[source, boot, number] for source, boots in self._seen.items() for boot, number in boots.items()]
+        rows = [[source, boot, *seen] for source, boots in self._seen.items() for boot, seen in boots.items()]
         try:
             write_whole(self._file, rows)
         except OSError as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from core.model.item import ItemDescription
 from core.model.ranges import RangeSet
 from core.model.record import (
+    MAX_BOOT,
     Kind,
     Origin,
     new_boot,
@@ -21,11 +22,12 @@ from core.model.record import (
 from core.runtime.logging import Log
 from core.spool.faults import SpoolFault, SpoolFull
 from core.spool.item_book import FILE_NAME, ItemBook
+from core.spool.lineage import Seen, has_another_past
 from core.spool.spool import Spool
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
     from uuid import UUID
 
@@ -138,19 +140,22 @@ class Outbox:
         present = held.get((self.source.bytes, self.boot))
         return [*rows, (self.boot, present.lowest if present else self.last_number + 1, self.last_number)]
 
-    def settle(self, seen: Mapping[int, int]) -> bool:
-        """Compare with the highest number of each boot a collector saw; True when a new boot was begun because of it.
+    def settle(self, seen: Iterable[tuple[int, int, int]]) -> bool:
+        """Compare with what a collector saw of each boot; True when a new boot was begun because of it.
 
-        A number of the present boot beyond what this life issued means that the machine went back to a snapshot: the
-        numbers issued since then name other records at the server. So a new boot begins, and what this boot holds is
-        appended again under it; the server may then store a sample twice rather than lose one. Boots of earlier lives
-        issue nothing any more and stay as they are. Raises SpoolFault; calling again goes on where it stopped.
+        `seen`: (boot, highest number, checksum of that record or 0). When the present boot has another past than this
+        life, the machine went back to a snapshot: the numbers issued since then name other records at the server. So a
+        new boot begins, and what this boot holds is appended again under it; the server may then store a sample twice
+        rather than lose one. Boots of earlier lives issue nothing any more and stay as they are. Raises SpoolFault;
+        calling again goes on where it stopped.
         """
-        is_rolled_back = seen.get(self.boot, 0) > self.last_number
-        if is_rolled_back:
+        known = {boot: Seen(number, checksum) for boot, number, checksum in seen}
+        present = known.get(self.boot)
+        is_rolled_back = has_another_past(self.spool, self.source.bytes, self.boot, self.last_number, present)
+        if is_rolled_back and present is not None:
             log.warning("This source went back to an earlier state; a new boot begins", boot=self.boot)
             self._displaced.append(self.boot)
-            self._old_boots[self.boot] = seen[self.boot]
+            self._old_boots[self.boot] = present.number
             self.boot = new_boot()
             self.last_number = 0
             self._has_begun = False
@@ -259,9 +264,9 @@ class Outbox:
             self._announce(self._book.entries)
 
     def _move(self, boot: int) -> None:
-        """Append what is held of `boot` under the present boot and forget it there."""
+        """Append what is held of `boot`, also beyond its announced end, under the present boot and forget it there."""
         source = self.source.bytes
-        for part in _batches(self.spool.find(source, boot, 1, self._old_boots[boot])):
+        for part in _batches(self.spool.find(source, boot, 1, MAX_BOOT)):
             records = [record for record in part if read_header(record).kind is not Kind.DICTIONARY]
             moved = [renumber(record, self.boot, self.last_number + 1 + i) for i, record in enumerate(records)]
             self.spool.append_reserved(b"".join(moved))

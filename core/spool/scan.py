@@ -124,6 +124,21 @@ def records_named(records: bytes, key: tuple[bytes, int]) -> list[tuple[bytes, i
     ]
 
 
+def newest_of(records: bytes | memoryview) -> dict[tuple[bytes, int], tuple[int, int]]:
+    """Return (number, checksum) of the highest number of each (source, boot); RecordError as `contents_of`."""
+    newest: dict[tuple[bytes, int], tuple[int, int]] = {}
+    offset = 0
+    while offset < len(records):
+        _, offset, stored, source, boot, number = _walk_step(records, offset)
+        newest[source, boot] = max(newest.get((source, boot), (0, 0)), (number, stored))
+    return newest
+
+
+def checksum_at(buffer: bytes | memoryview, offset: int = 0) -> int:
+    """Return the checksum that the record at `offset` carries; RecordError when none is there."""
+    return _walk_step(buffer, offset)[2]
+
+
 def whole_records(buffer: bytes | memoryview) -> int:
     """Return how many bytes of whole records `buffer` begins with; 0 when the first is cut short.
 

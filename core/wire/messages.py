@@ -69,7 +69,7 @@ _presence = shapes.rows(
     MAX_PRESENCE_ROWS,
 )
 _boots = shapes.rows(shapes.row(shapes.boot, shapes.count, shapes.count), MAX_BOOTS)
-_seen = shapes.rows(shapes.row(shapes.boot, shapes.count), MAX_BOOTS)
+_seen = shapes.rows(shapes.row(shapes.boot, shapes.count, shapes.count), MAX_BOOTS)
 _stored = shapes.rows(shapes.row(shapes.boot, shapes.ranges), MAX_BOOTS)
 _endpoints = shapes.rows(shapes.name, 16)
 
@@ -154,12 +154,13 @@ class Goodbye:
 class Welcome:
     """The collector takes the source in. A receiver fills `epoch`, `role`, `seen` and `stored`; its collector the rest.
 
-    `seen`: (boot, highest number ever received); `stored`: (boot, ranges known stored); of the boots of the hello.
+    Of the boots of the hello, `seen`: (boot, highest number ever received, checksum of that record or 0 when it is not
+    known); `stored`: (boot, ranges known stored).
     """
 
     role: str = wire(shapes.choice(*ROLES), default="server")
     epoch: int = wire(shapes.count, default=0)
-    seen: tuple[tuple[int, int], ...] = wire(_seen, default=())
+    seen: tuple[tuple[int, int, int], ...] = wire(_seen, default=())
     stored: tuple[tuple[int, tuple[NumberRange, ...]], ...] = wire(_stored, default=())
     session: int = wire(shapes.unsigned_64, default=0)
     data_port: int = wire(shapes.number(0, 65_535), default=0)

@@ -11,6 +11,7 @@ import zmq.asyncio
 
 from core.runtime.logging import Log
 from core.spool.faults import SpoolFault
+from core.spool.lineage import Seen, has_another_past
 from core.wire import messages as m
 from core.wire.codec import MessageError, decode_from_collector, encode
 from core.wire.ending import SessionOver
@@ -219,8 +220,8 @@ class Session:
                 self._counters.add("link.stale_epochs")
                 raise self._over(f"its epoch {message.epoch} is over; the highest seen is {self._epochs.highest}")
             self._epochs.see(message.epoch)
-            self._mark_known_stored(message)
             try:
+                self._mark_known_stored(message)
                 self._greeter.welcomed(message)
             except SpoolFault as error:
                 raise self._over(f"the spool cannot be settled: {error}", stay=True) from error
@@ -236,8 +237,12 @@ class Session:
         """
         if self._source is None:
             return
-        seen = dict(welcome.seen)
-        rolled_back = {boot for boot, _, last in self._greeter.hello().boots[-1:] if seen.get(boot, 0) > last}
+        seen = {boot: Seen(number, checksum) for boot, number, checksum in welcome.seen}
+        rolled_back = {
+            boot
+            for boot, _, last in self._greeter.hello().boots[-1:]
+            if has_another_past(self._spool, self._source, boot, last, seen.get(boot))
+        }
         for boot, stored in welcome.stored:
             if boot not in rolled_back:
                 self._spool.mark_stored(self._source, boot, stored)

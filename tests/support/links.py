@@ -77,7 +77,7 @@ class Ledger:
         mine = {boot: self.received.get((peer.source or b"", boot), RangeSet()) for boot in boots}
         return Welcome(
             epoch=self.epoch,
-            seen=tuple((boot, ranges.highest) for boot, ranges in mine.items()),
+            seen=tuple((boot, ranges.highest, 0) for boot, ranges in mine.items()),
             stored=tuple((boot, tuple(ranges)) for boot, ranges in mine.items()),
         )
 

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from agent.identity import Identity
+from agent.rotation import KeyReplacement, read_wanted
 from core.model.item import ItemDescription
 from core.runtime.clock import SystemClock
 from core.runtime.counters import Counters
@@ -28,7 +30,6 @@ from core.spool.faults import SpoolFault, SpoolFull
 from core.spool.keeping import keep_synced
 from core.spool.outbox import Outbox
 from core.spool.spool import SpoolLimits
-from core.wire.curve import load_or_create
 from core.wire.greeter import HeartbeatFacts, HelloFacts
 from core.wire.messages import Configured
 from core.wire.publisher import Publisher, Upstream
@@ -66,13 +67,15 @@ class Memory:
 
 
 class Greeting:
-    """A source's Greeter over its Outbox; answers configurations and does nothing about them."""
+    """A source's Greeter over its Outbox; answers configurations and does nothing about them but replace its key."""
 
     def __init__(self, name: str, outbox: Outbox, memory: Memory) -> None:
         self._name = name
         self._outbox = outbox
         self._memory = memory
         self.publisher: Publisher | None = None
+        self.identity: Identity | None = None
+        self.replacement: KeyReplacement | None = None
         self.refused_records = 0
         self.renumbered = 0
 
@@ -83,7 +86,9 @@ class Greeting:
         )  # fmt: skip
 
     def welcomed(self, welcome: Welcome) -> None:
-        self.renumbered += self._outbox.settle(dict(welcome.seen))
+        if self.identity is not None:
+            self.identity.welcomed()
+        self.renumbered += self._outbox.settle(welcome.seen)
 
     def acknowledged(self, kind: AckKind, acks: Acknowledgements) -> None:
         if kind == "refused":
@@ -92,6 +97,8 @@ class Greeting:
     async def configured(self, message: Configuration) -> None:
         if self.publisher is not None:
             await self.publisher.send(Configured(version=message.version, error=None))
+        if self.replacement is not None:
+            await self.replacement.heard(read_wanted(message.body))
 
     def epoch_seen(self, epoch: int) -> None:
         self._memory.keep(epoch)
@@ -120,15 +127,19 @@ class Emitter:
         self._ledger = LedgerFile(plan.ledger_file(name))
         self.counters = Counters()
         self.greeting = Greeting(name, self.outbox, Memory(plan.data / name / "epoch"))
+        self.greeting.identity = Identity(plan.key_file(name), clock)
         self.publisher = Publisher(
             spool=self.outbox.spool,
-            keys=load_or_create(plan.key_file(name)),
+            keys=self.greeting.identity.pair,
             upstreams=[Upstream(endpoint=endpoint, key=read_public(key)) for endpoint, key in plan.proxies_of(name)],
             greeter=self.greeting,
             clock=clock,
             counters=self.counters,
         )
         self.greeting.publisher = self.publisher
+        self.replacement = self.greeting.replacement = KeyReplacement(
+            self.greeting.identity, clock, send=self.publisher.send, renew=self.publisher.begin_anew
+        )
         self._counter = self._ledger.next_counter
         self._instant = self._ledger.last_instant
         self._items: array[int] | None = None
@@ -211,6 +222,7 @@ async def run(plan: Plan) -> None:
             background: list[asyncio.Task[Any]] = []
             for emitter in emitters:
                 background.append(tasks.create_task(emitter.publisher.run()))
+                background.append(tasks.create_task(emitter.replacement.run()))
                 background.append(tasks.create_task(keep_synced(emitter.outbox.spool, clock)))
             background.append(tasks.create_task(_keep_status(plan, emitters, clock)))
             background.append(tasks.create_task(_obey(plan, emitters)))

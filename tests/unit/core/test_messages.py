@@ -49,8 +49,8 @@ FROM_SOURCE: list[m.SourceMessage] = [
 ]  # fmt: skip
 FROM_COLLECTOR: list[m.CollectorMessage] = [
     m.Welcome(
-        role="proxy", epoch=1, seen=((7, 9),), stored=((7, ((1, 3), (5, 9))),), session=1, data_port=65_535, window=2,
-        clock=3,
+        role="proxy", epoch=1, seen=((7, 9, 3),), stored=((7, ((1, 3), (5, 9))),), session=1, data_port=65_535,
+        window=2, clock=3,
     ),
     m.Redirect(endpoints=("tcp://a:1",), reason="standby"),
     m.Refusal(reason="cloned", message="twice", retry_seconds=10),

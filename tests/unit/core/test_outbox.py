@@ -16,7 +16,7 @@ from core.model.record import Kind, RecordError, read_header, unpack_rows, verif
 from core.runtime.clock import ManualClock
 from core.spool.dropping import DropPlan
 from core.spool.outbox import Outbox
-from core.spool.scan import records_of
+from core.spool.scan import checksum_at, records_of
 from core.spool.spool import SpoolFault, SpoolLimits
 from tests.support.records import AT, everything_in
 
@@ -141,7 +141,7 @@ def test_a_folder_copied_back_resends_the_old_boot_unchanged_under_a_new_one(tmp
     old = stream(outbox)
     for value in range(5, 10):
         publish(outbox, value)
-    seen = {outbox.boot: outbox.last_number}
+    seen = [(outbox.boot, outbox.last_number, 0)]
     outbox.close()
     shutil.rmtree(live)
     shutil.copytree(saved, live)
@@ -162,8 +162,8 @@ def test_a_machine_set_back_to_a_snapshot_begins_a_new_boot_and_renumbers_what_i
     boot, last = outbox.boot, outbox.last_number
     outbox.spool.mark_stored(SOURCE.bytes, boot, [(1, 4)])
     held = [entry for entry in stream(outbox) if entry[0] == boot and entry[1] > 4]
-    assert outbox.settle({boot: last, 999: 5}) is False
-    assert outbox.settle({boot: last + 3}) is True
+    assert outbox.settle([(boot, last, 0), (999, 5, 0)]) is False
+    assert outbox.settle([(boot, last + 3, 0)]) is True
     now = stream(outbox)
     now = [entry for entry in now if entry[0] == outbox.boot]
     assert outbox.boot != boot
@@ -174,8 +174,24 @@ def test_a_machine_set_back_to_a_snapshot_begins_a_new_boot_and_renumbers_what_i
     assert (now[1][2], now[1][4]) == (Kind.CLOSING, [[boot, last + 3]])
     assert [entry[2:] for entry in now[2:]] == [entry[2:] for entry in held]
     assert outbox.held_boots() == [(outbox.boot, 1, outbox.last_number)]
-    assert outbox.settle({boot: last + 3}) is False
+    assert outbox.settle([(boot, last + 3, 0)]) is False
     assert publish(outbox) == len(now) + 1
+    outbox.close()
+
+
+def test_a_machine_set_back_that_has_issued_more_numbers_since_is_told_by_the_checksum(tmp_path: Path) -> None:
+    outbox = opened(tmp_path)
+    outbox.describe([CPU])
+    for value in range(6):
+        publish(outbox, value)
+    boot, last = outbox.boot, outbox.last_number
+    own = {number: checksum_at(next(outbox.spool.find(SOURCE.bytes, boot, number, number))) for number in (3, last)}
+    assert outbox.settle([(boot, last, own[last])]) is False
+    assert outbox.settle([(boot, 3, own[3] ^ 1)]) is True
+    now = [entry for entry in stream(outbox) if entry[0] == outbox.boot]
+    assert outbox.boot != boot
+    assert (now[1][2], now[1][4]) == (Kind.CLOSING, [[boot, 3]])
+    assert [entry[2] for entry in now[2:]] == [Kind.VALUES] * 6, "what was held, beyond the number seen too"
     outbox.close()
 
 
