@@ -246,7 +246,13 @@ class KeyRing:
 
     def make(self, parameters: str, name: str) -> Key:
         """Make a key pair from gpg's batch `parameters`; return it. Raises EngineFailed."""
-        made = self._gpg.ask(lambda: self._gpg.gen_key(parameters))
+        # The agent may have forgotten the passphrase before the subkey is bound: gpg is told where to look again.
+        options = self._gpg.options
+        self._gpg.options = [*options, "--passphrase-file", str(self.passphrase_file)]
+        try:
+            made = self._gpg.ask(lambda: self._gpg.gen_key(parameters))
+        finally:
+            self._gpg.options = options
         self._known = None
         found = [key for key in self.keys() if key.fingerprint == str(made.fingerprint)]
         if not found:
