@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -108,6 +109,7 @@ def save(attempt: Attempt) -> None:
         clear_leftovers(target, attempt.place, catalogue, attempt.journal.newest())
         cache = MetadataCache(attempt.journal.folder / "cache")
         decision = _decide(attempt, target, catalogue, cache, keys, now)
+        _let_second_pass(catalogue)
         chain = decision.base.manifest.chain if decision.base else _new_chain(target, attempt.place, now)
         attempt.note(kind=decision.kind, reason=decision.reason, chain=chain)
         cache.make(chain)
@@ -177,6 +179,14 @@ def _changed(newest: Manifest, attempt: Attempt, keys: _Keys) -> str | None:
     if newest.source != attempt.source.kind:
         return f"the set's source was {newest.source}"
     return None
+
+
+def _let_second_pass(catalogue: Catalogue) -> None:
+    """Wait until the newest restore point is a second old: duplicity names runs by whole seconds, and so do we."""
+    if catalogue.points:
+        left = (catalogue.points[-1].at + timedelta(seconds=1) - datetime.now(UTC)).total_seconds()
+        if 0 < left <= 1:
+            time.sleep(left)
 
 
 def _new_chain(target: Target, place: Place, now: datetime) -> str:

@@ -1,0 +1,200 @@
+"""Keys with the real gpg: who can do what, and what happens when one is wrong, late or missing."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backup.errors import (
+    KeyExpired,
+    KeyForbidden,
+    KeyMissing,
+    KeyWrong,
+    PassphraseMissing,
+    PassphraseWrong,
+    SignatureBad,
+)
+from backup.keys.making import make_folder, make_host_pair, make_passphrase_file
+from backup.keys.ring import KeyRing
+from backup.keys.safekeeping import reminders
+from backup.keys.sheet import draw_up, qr_texts, read_sheet
+from tests.support.backups import HOST, SET
+
+if TYPE_CHECKING:
+    from tests.support.backups import Site
+
+_NOW = datetime.now(UTC)
+
+
+def _host_passphrase(site: Site) -> Path:
+    return site.folder / "host/keys/host.passphrase"
+
+
+def _drop_recipient(site: Site) -> None:
+    _gpg(site.folder / "host/keys/host", "--yes", "--delete-keys", site.pairs.station.fingerprint)
+
+
+def _expire_signer(site: Site) -> None:
+    """Give the host a newer signing key that has expired since."""
+    with site.ring() as ring:
+        ring.make(
+            "Key-Type: EDDSA\nKey-Curve: ed25519\nKey-Usage: sign\nCreation-Date: 20260101T000000\n"
+            f"Expire-Date: 20260201T000000\nName-Real: {HOST}\nName-Comment: watchkeep host\n"
+            f"Passphrase: {ring.passphrase()}\n%commit\n",
+            HOST,
+        )
+    _gpg(site.folder / "host/keys/host", "--yes", "--delete-secret-and-public-key", site.pairs.host.fingerprint)
+
+
+@pytest.mark.trial("B-4")
+@pytest.mark.parametrize(
+    ("spoil", "kind"),
+    [
+        pytest.param(lambda site: _host_passphrase(site).unlink(), PassphraseMissing, id="no passphrase file"),
+        pytest.param(lambda site: _host_passphrase(site).write_text("\n"), PassphraseMissing, id="empty passphrase"),
+        pytest.param(lambda site: _host_passphrase(site).chmod(0o644), PassphraseMissing, id="open passphrase"),
+        pytest.param(lambda site: _host_passphrase(site).write_text("wrong\n"), PassphraseWrong, id="wrong passphrase"),
+        pytest.param(lambda site: shutil.rmtree(site.folder / "host/keys/host"), KeyMissing, id="no key folder"),
+        pytest.param(_drop_recipient, KeyMissing, id="no encryption key"),
+        pytest.param(_expire_signer, KeyExpired, id="expired signing key"),
+    ],
+)
+def test_a_run_without_its_keys_ends_at_once_with_its_own_exit_code(site: Site, spoil, kind) -> None:  # type: ignore[no-untyped-def] # parametrised
+    spoil(site)
+    began = time.monotonic()
+    done = site.bkp("host", "run", SET)
+    assert (done.returncode, time.monotonic() - began < 10) == (kind.exit_code, True), done.stderr
+    assert site.state()["last_run"]["exit_code"] == kind.exit_code
+    assert not site.points.exists()
+
+
+@pytest.mark.trial("B-4")
+@pytest.mark.parametrize(
+    ("passphrase", "kind"), [(None, PassphraseMissing), ("", PassphraseMissing), ("wrong", PassphraseWrong)]
+)
+def test_the_station_names_what_is_wrong_with_its_passphrase(
+    site: Site, passphrase: str | None, kind: type[PassphraseWrong | PassphraseMissing]
+) -> None:
+    file = site.folder / "station/keys/station.passphrase"
+    if passphrase is None:
+        file.unlink()
+    else:
+        file.write_text(f"{passphrase}\n")
+    began = time.monotonic()
+    done = site.bkp("station", "key", "test")
+    assert (done.returncode, time.monotonic() - began < 10) == (kind.exit_code, True), done.stderr
+
+
+def test_what_is_encrypted_to_another_key_is_told_from_a_wrong_passphrase(site: Site) -> None:
+    with site.ring() as host, pytest.raises(KeyWrong):
+        host.decrypt(host.encrypt("x", host.recipients((), _NOW)))
+
+
+def test_the_decryption_key_is_nowhere_on_the_host(site: Site) -> None:
+    site.run()
+    host = site.folder / "host"
+    assert site.pairs.station.fingerprint not in _secrets(host / "keys/host")
+    assert site.pairs.host.fingerprint in _secrets(host / "keys/host")
+    found = Path(tempfile.mkdtemp(prefix="wk-", dir=site.folder))
+    for path in host.rglob("*"):
+        if path.is_file():
+            _gpg(found, "--import", str(path), may_fail=True)
+    assert site.pairs.station.fingerprint not in _secrets(found)
+    volume = next(path for path in site.chains.rglob("*.vol1.*"))
+    assert b"No secret key" in _gpg(host / "keys/host", "--decrypt", str(volume), may_fail=True).stderr
+
+
+def test_a_host_takes_no_decryption_key_and_does_not_run_with_one(site: Site) -> None:
+    with site.ring("station") as station:
+        (site.folder / "secret.asc").write_text(station.export_secret(site.pairs.station))
+    assert site.bkp("host", "key", "import", str(site.folder / "secret.asc")).returncode == KeyForbidden.exit_code
+    assert site.pairs.station.fingerprint not in _secrets(site.folder / "host/keys/host")
+    _gpg(site.folder / "host/keys/host", "--import", str(site.folder / "secret.asc"))
+    assert site.bkp("host", "run", SET).returncode == KeyForbidden.exit_code
+
+
+def test_a_key_comes_back_from_its_sheet_and_decrypts(site: Site) -> None:
+    with site.ring("station") as station:
+        sealed = station.encrypt("kept", [site.pairs.station])
+        sheet = draw_up(site.pairs.station, station.export_secret(site.pairs.station), "station1")
+    assert station.passphrase() not in sheet.text
+    for number, text in enumerate((sheet.text, "\n".join(reversed(qr_texts(sheet))))):
+        home = site.folder / f"new-{number}"
+        make_folder(home)
+        with KeyRing(home, site.folder / "station/keys/station.passphrase") as ring:
+            (key,) = ring.bring(read_sheet(text), may_be_secret=True)
+            assert (key.fingerprint, key.has_secret) == (site.pairs.station.fingerprint, True)
+            assert ring.decrypt(sealed) == "kept"
+
+
+def test_the_sheet_is_asked_for_until_it_is_said_to_be_safe(site: Site) -> None:
+    printed = site.bkp("station", "key", "escrow", "--html", str(site.folder / "sheet.html"))
+    assert printed.returncode == 0
+    page = site.folder / "sheet.html"
+    assert page.stat().st_mode & 0o077 == 0
+    assert page.read_text().count("<svg") == 3
+    assert "not known to be safe" in site.bkp("station", "key", "test").stderr
+    assert site.bkp("station", "key", "confirm").returncode == 0
+    assert "not known to be safe" not in site.bkp("station", "key", "test").stderr
+
+
+def test_keys_are_made_and_carried_by_command(site: Site) -> None:
+    for role in ("host", "station"):
+        shutil.rmtree(site.folder / role / "keys")
+    assert "SECRET KEY" in site.bkp("station", "key", "make", "station", "--days", "10").stdout
+    (site.folder / "s.asc").write_text(site.bkp("station", "key", "export", "station").stdout)
+    assert site.bkp("host", "key", "make", "host").returncode == 0
+    assert site.bkp("host", "key", "make", "host").returncode == 16
+    assert site.bkp("host", "key", "import", str(site.folder / "s.asc")).returncode == 0
+    (site.folder / "h.asc").write_text(site.bkp("host", "key", "export", "host").stdout)
+    assert site.bkp("station", "key", "import", str(site.folder / "h.asc")).returncode == 0
+    assert "PRIVATE" not in (site.folder / "s.asc").read_text() + (site.folder / "h.asc").read_text()
+    tried = site.bkp("host", "key", "test")
+    assert (tried.returncode, "expires on" in tried.stderr) == (0, True)
+
+
+def test_expiry_is_warned_of_thirty_days_ahead(site: Site) -> None:
+    with site.ring() as ring:
+        key = make_host_pair(ring, HOST, timedelta(days=40))
+    for days, is_warned in ((5, False), (15, True), (39, True)):
+        assert bool(reminders(ring.home, [key], _NOW + timedelta(days=days))) is is_warned
+
+
+def test_a_signature_is_of_the_text_it_stands_below(site: Site) -> None:
+    with site.ring() as ring:
+        signed = ring.clear_sign('{"a": 1}\n- b\n', site.pairs.host)
+        assert ring.verify(signed).text == '{"a": 1}\n- b\n'
+        assert ring.verify(f"put before\n{signed}").text == '{"a": 1}\n- b\n'
+        for spoilt in (signed.replace("1", "2", 1), "", "no signature", signed[: signed.index("-----BEGIN PGP SIG")]):
+            with pytest.raises(SignatureBad):
+                ring.verify(spoilt)
+
+
+def test_a_passphrase_that_is_there_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "passphrase"
+    assert make_passphrase_file(file)
+    words = file.read_text()
+    assert len(words) == 36
+    assert not make_passphrase_file(file)
+    assert file.read_text() == words
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def _secrets(home: Path) -> str:
+    return _gpg(home, "--list-secret-keys", "--with-colons").stdout.decode()
+
+
+def _gpg(home: Path, *arguments: str, may_fail: bool = False) -> subprocess.CompletedProcess[bytes]:
+    done = subprocess.run(
+        ["gpg", "--batch", "--homedir", str(home), "--pinentry-mode", "loopback", *arguments],
+        stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert may_fail or done.returncode == 0, done.stderr
+    return done

@@ -1,0 +1,163 @@
+"""Runs to a folder with real gpg and duplicity: what counts, what begins a new chain, what is refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backup.catalogue import read_catalogue
+from backup.errors import SetBusy, SourceFailed
+from backup.journal import Journal
+from backup.keys.making import make_folder, make_host_pair, make_passphrase_file
+from backup.keys.ring import KeyRing
+from backup.manifest import read_manifest, write_manifest
+from backup.model import Kind, RunId, Status
+from backup.run import run_set
+from backup.targets.registry import open_target
+from tests.support.backups import CHECKOUT, PLACE, SET, demand_same, next_due
+from tests.support.processes import family
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from tests.support.backups import Site
+
+
+def test_a_full_and_two_incrementals_restore_byte_identical_at_each_time(site: Site) -> None:
+    looks = []
+    for number, words in enumerate(("first\n", "second\n", "third\n")):
+        (site.data / "deep" / "er" / "words").write_text(words)
+        (site.data / f"new-{number}").write_bytes(os.urandom(1000))
+        (site.data / f"new-{number - 2}").unlink(missing_ok=True)
+        record = site.run()
+        assert record.kind is (Kind.INCREMENTAL if number else Kind.FULL)
+        looks.append((record.at, shutil.copytree(site.data, site.folder / f"look-{number}")))
+    for number, (at, look) in enumerate(looks):
+        demand_same(site.restore_plainly(site.folder / f"back-{number}", at), look)
+    state = site.state()
+    assert state["restore_points"] == 3
+    assert state["last_run"] == state["last_good"]
+    assert state["last_run"]["source_bytes"] > 5 << 19
+    assert state["usual_bytes"] == pytest.approx(state["last_good"]["source_bytes"], rel=0.01)
+
+
+def test_a_run_id_runs_once(site: Site) -> None:
+    run = RunId(set=SET, due_at=next_due())
+    first = run_set(site.settings(), run)
+    assert run_set(site.settings(), run) == first
+    assert len(list(site.points.iterdir())) == 1
+    again = site.bkp("host", "run", SET, "--due", run.due_at.isoformat(), "--json")
+    assert (again.returncode, len(list(site.points.iterdir()))) == (0, 1)
+
+
+def test_a_set_is_worked_on_by_one_process_at_a_time(site: Site) -> None:
+    with Journal(site.settings().work, SET).locked():
+        with pytest.raises(SetBusy, match=str(os.getpid())):
+            site.run()
+        assert site.bkp("host", "run", SET).returncode == SetBusy.exit_code
+
+
+def test_a_lost_or_damaged_cache_begins_a_new_chain_and_says_so(site: Site) -> None:
+    site.run()
+    cache = site.folder / "host/work" / SET / "cache"
+    shutil.rmtree(cache)
+    lost = site.run()
+    assert (lost.kind, lost.reason and lost.reason.startswith("the local cache is lost")) == (Kind.FULL, True)
+    signatures = next(cache.rglob("*.sigtar.gz"))
+    content = bytearray(signatures.read_bytes())
+    content[len(content) // 2] ^= 1
+    signatures.write_bytes(content)
+    damaged = site.run()
+    assert (damaged.kind, damaged.reason and damaged.reason.startswith("the local cache is damaged")) == (
+        Kind.FULL,
+        True,
+    )
+    demand_same(site.restore_plainly(site.folder / "back"), site.data)
+
+
+@pytest.mark.trial("B-3")
+@pytest.mark.parametrize("ending", [".vol2.difftar.gpg", ".sigtar.gpg", ".manifest.gpg"])
+def test_a_chain_that_lost_a_file_at_the_target_is_not_gone_on_from(site: Site, ending: str) -> None:
+    site.run()
+    victim = next(path for path in site.chains.rglob("*") if path.name.endswith(ending))
+    victim.unlink()
+    record = site.run()
+    assert record.kind is Kind.FULL
+    assert record.reason == f"the chain before is damaged: {victim.name} is missing at the target"
+
+
+@pytest.mark.trial("B-3")
+def test_manifests_that_are_changed_foreign_or_missing_do_not_count_and_are_named(site: Site) -> None:
+    site.run()
+    site.run()
+    full, incremental = sorted(site.points.iterdir())
+    text = incremental.read_text()
+    (site.points / "20260101T000000Z.json.asc").write_text(text)  # put under another name
+    (site.points / "20260102T000000Z.json.asc").write_text(text.replace('"position": 1', '"position": 2'))
+    (site.points / "20260103T000000Z.json.asc").write_text(_signed_by_stranger(site, text))
+    (site.points / "20260104T000000Z.json.asc").write_text(text[text.index("{") :])
+    with site.ring() as ring, open_target(site.settings().find_target("store")) as target:
+        catalogue = read_catalogue(target, PLACE, ring)
+        assert [point.manifest.name for point in catalogue.points] == [full.name, incremental.name]
+        assert [why.name[:8] for why in catalogue.refused] == ["20260101", "20260102", "20260103", "20260104"]
+        assert "elsewhere" in catalogue.refused[0].why
+        assert "changed after it was signed" in catalogue.refused[1].why
+        assert "signer is not known" in catalogue.refused[2].why
+        full.unlink()
+        (broken,) = read_catalogue(target, PLACE, ring).points
+        assert broken.broken is not None
+        assert full.name in broken.broken
+
+
+def _signed_by_stranger(site: Site, text: str) -> str:
+    """Return a manifest signed by a key that calls itself the same host."""
+    home = Path(tempfile.mkdtemp(prefix="wk-", dir=site.folder))
+    make_folder(home, is_passphrase_random=make_passphrase_file(home / "passphrase"))
+    with KeyRing(home, home / "passphrase") as stranger:
+        key = make_host_pair(stranger, PLACE.host)
+        plain = text[text.index("{") : text.index("-----BEGIN PGP SIGNATURE")]
+        return stranger.clear_sign(write_manifest(read_manifest(plain)), key)
+
+
+def test_what_is_not_there_is_no_empty_backup(site: Site) -> None:
+    shutil.rmtree(site.data)
+    with pytest.raises(SourceFailed, match=str(site.data)):
+        site.run()
+    state = site.state()
+    assert (state["last_run"]["status"], state["last_run"]["exit_code"]) == ("failed", SourceFailed.exit_code)
+    assert state["last_good"] is None
+
+
+def test_a_run_ended_by_a_signal_leaves_no_process_and_counts_for_nothing(site: Site) -> None:
+    with (site.folder / "told").open("wb") as out:
+        run = subprocess.Popen(
+            site.command("host", "run", SET, "--json"), cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+    wait_until(lambda: b'"saving"' in (site.folder / "told").read_bytes(), 60, "a run that saves")
+    everybody = family([run.pid])
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(60) == 130
+    wait_until(lambda: not any(one.is_there for one in everybody), 20, "the end of everything the run started")
+    assert not site.points.exists()
+    assert site.state()["last_run"]["status"] == Status.FAILED.value
+    assert site.run().status is Status.OK
+
+
+def test_excluded_names_and_odd_names_are_as_the_set_says(site: Site) -> None:
+    odd = os.fsdecode(b"not utf-8 \xff [x] *")
+    (site.data / odd).write_text("odd")
+    (site.data / "deep" / "cache").mkdir()
+    (site.data / "deep" / "cache" / "left out").write_text("no")
+    file = site.file("host")
+    file.write_text(file.read_text() + 'paths.exclude = ["cache"]\n')
+    site.run()
+    back = site.restore_plainly(site.folder / "back")
+    assert (back / odd).read_text() == "odd"
+    assert not (back / "deep" / "cache").exists()
