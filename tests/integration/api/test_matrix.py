@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from server.api.application import ENDPOINTS
 from server.api.description import describe
 from server.api.endpoint import PREFIX, Role
+from server.store.audit import AuditFilter, read_audit
 from tests.integration.api.ground import open_ground
 from tests.integration.api.matrix import COLUMNS, ROWS
 from tests.integration.api.people import make_token, open_session, sign_in_new
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from server.store.database import Database
     from tests.integration.api.ground import Ground
 
+CHANGES_NOTHING = {("POST", "/definitions/check")}
 DOCUMENT: dict[str, Any] = describe(ENDPOINTS)
 
 
@@ -49,6 +51,21 @@ async def test_every_endpoint_answers_each_role_as_the_matrix_says(ground: Groun
         _assert_described(endpoint, status, text)
         if column == "restricted" and status == 200:
             assert "db1" not in text, _name(endpoint)
+
+
+async def test_every_change_that_an_endpoint_makes_is_in_the_audit_log(ground: Ground, database: Database) -> None:
+    headers = await sign_in_new(ground.site, "asking", "administrator")
+    seen = 0
+    for endpoint in _ordered():
+        if endpoint.method == "GET" or (endpoint.method, endpoint.path) in CHANGES_NOTHING:
+            continue
+        status, text = await ground.ask(endpoint, ROWS[endpoint.method, endpoint.path], headers)
+        async with database.connection() as connection:
+            entries = await read_audit(connection, AuditFilter())
+        if status < 300:
+            assert len(entries) > seen, (_name(endpoint), text)
+            assert (entries[0].actor, entries[0].address) == ("asking", "127.0.0.1"), _name(endpoint)
+        seen = len(entries)
 
 
 @pytest.mark.trial("S-3")
