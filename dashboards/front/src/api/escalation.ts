@@ -3,25 +3,27 @@
 import { addressOf, ask, send } from "./request.ts";
 import type { Acknowledgement, Problem, Severity } from "./types.ts";
 
-export type Moment = "opened" | "acknowledged" | "note" | "told" | "failed" | "resolved" | "closed";
+export type Moment = "opened" | "acknowledged" | "note" | "told" | "waiting" | "failed" | "resolved";
 
 export interface TimelineEntry {
-  kind: Moment | (string & {});
+  kind: Moment;
   at: string;
-  by?: string | null;
-  text?: string | null;
+  /** Who did it or, of notices, who was told. */
+  by: string | null;
+  text: string | null;
+  value: number | null;
 }
 
 /** What is sent next if nothing changes. */
 export interface Due {
   at: string;
-  text?: string | null;
+  text: string;
 }
 
 export interface ProblemDetail extends Problem {
-  timeline: TimelineEntry[];
   acknowledgement: Acknowledgement | null;
-  due?: Due[];
+  timeline: TimelineEntry[];
+  due: Due[];
 }
 
 export const readProblem = (id: string, signal?: AbortSignal): Promise<ProblemDetail> =>
@@ -35,8 +37,9 @@ export const addNote = (id: number, text: string): Promise<unknown> => send("POS
 /** What became of a test by one medium. */
 export interface Outcome {
   medium: string;
-  state: string;
-  error?: string | null;
+  state: "taken" | "failed" | "refused";
+  answer: string | null;
+  error: string | null;
 }
 
 export interface ReceiverDocument {
@@ -76,3 +79,20 @@ export const saveReceiver = (name: string, document: Record<string, unknown>): P
 
 export const testReceiver = async (name: string): Promise<Outcome[]> =>
   (await send<{ outcomes: Outcome[] }>("POST", addressOf(`receivers/${encodeURIComponent(name)}/test`), {})).outcomes;
+
+/** Somebody who would be told, and when. */
+export interface Foreseen {
+  at: string;
+  after_seconds: number;
+  escalation: string | null;
+  step: number;
+  receiver: string;
+  media: string;
+  every_seconds: number | null;
+  times: number | null;
+  unless_acknowledged: boolean;
+  text: string;
+}
+
+export const previewEscalations = async (host: string, severity: Severity, signal?: AbortSignal): Promise<Foreseen[]> =>
+  (await ask<{ tellings: Foreseen[] }>(addressOf("escalations/preview", { host, severity }), signal)).tellings;

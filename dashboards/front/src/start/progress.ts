@@ -15,28 +15,26 @@ export interface Found {
   hosts: Host[];
   problems: Problem[];
   receivers: string[] | null;
-  tests: AuditEntry[] | null;
   sets: BackupSet[] | null;
   restorations: AuditEntry[] | null;
 }
 
 export async function readFound(signal?: AbortSignal): Promise<Found> {
-  const [hosts, problems, receivers, tests, sets, restorations] = await Promise.all([
+  const [hosts, problems, receivers, sets, restorations] = await Promise.all([
     readHosts(signal),
     readProblems({ state: "all", limit: 100 }, signal),
     orNull(readReceivers(signal)),
-    orNull(readAudit({ action: "receiver.test", limit: 1 }, signal)),
     orNull(readBackups(signal).then((found) => found.backups)),
     orNull(readAudit({ action: "backup.restore", limit: 1 }, signal)),
   ]);
-  return { hosts, problems, receivers: receivers?.map((one) => one.name) ?? null, tests, sets, restorations };
+  return { hosts, problems, receivers: receivers?.map((one) => one.name) ?? null, sets, restorations };
 }
 
-/** Which steps are done. This machine is watched from the start, so a second host that sends is the first remote one. */
-export function doneSteps(found: Found): Record<Step, boolean> {
+/** Which steps are done; `hasSeenMessage`: a test was taken by its receiver before this reader's eyes. This machine is watched from the start, so a second host that sends is the first remote one. */
+export function doneSteps(found: Found, hasSeenMessage: boolean): Record<Step, boolean> {
   return {
     host: found.hosts.filter((host) => host.last_at !== null).length > 1,
-    message: found.problems.some((problem) => problem.told.some((notice) => notice.state === "sent")) || (found.tests?.length ?? 0) > 0,
+    message: found.problems.some((problem) => problem.told.some((notice) => notice.state === "sent")) || hasSeenMessage,
     backup: found.sets?.some((set) => (set.restore_points ?? 0) > 0) ?? false,
     restore: (found.restorations?.length ?? 0) > 0,
   };
