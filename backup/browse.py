@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from backup.model import RestorePoint
     from backup.station import Station
 
+# duplicity's log cannot take names that are not UTF-8 and leaves them out; its standard output has them as they are.
+_MOST_OUTPUT_BYTES: Final = 64 << 20
+_SAID: Final = re.compile(r"\w{3} (\w{3}) +(\d{1,2}) (\d\d:\d\d:\d\d) (\d{4}) (.*)")
+_ODD: Final = re.compile("[\udc80-\udcff]")
 # duplicity's InfoCode.file_list with the time of change, the escaped name and what it is (its util.escape).
 _LINE: Final = re.compile(rb"INFO 10 (\S+) '(.*)' (\S+)")
 
@@ -56,9 +60,11 @@ def list_files(station: Station, point: RestorePoint, below: PurePosixPath | Non
             call(action, station.ring.environment(), station.target.environment()),
             doing="listing the files",
             time_limit_seconds=station.chosen.time_limit.total_seconds(),
+            output_limit_bytes=_MOST_OUTPUT_BYTES,
         )
         demand_success(outcome, "listing the files")
-        found = [entry for entry in read_listing(listing) if below is None or _is_below(entry.path, str(below))]
+        entries = [*read_listing(listing), *read_odd_names(outcome.output)]
+    found = [entry for entry in entries if below is None or _is_below(entry.path, str(below))]
     if below is not None and not found:
         raise NotInBackup(f"{below} is not in the restore point of {manifest.at.isoformat()}")
     return found
@@ -81,6 +87,24 @@ def read_listing(file: Path) -> Iterator[Entry]:
             name = match[2].decode("ascii", "replace").encode().decode("unicode_escape")
             if name not in ("", "."):
                 yield Entry(path=name, kind=_KINDS.get(match[3], "other"), changed_at=_instant(match[1].decode()))
+
+
+def read_odd_names(output: str) -> Iterator[Entry]:
+    """Yield the entries of duplicity's standard output whose names are not UTF-8, of which its log says nothing.
+
+    What they are is not told there: a folder is known by what lies in it only, so their kind is "other".
+    """
+    said: list[tuple[str, str]] = []
+    for line in (output.rpartition("\nDuplicity backup complete.")[0] or output).split("\n"):
+        match = _SAID.fullmatch(line)
+        if match is not None:
+            said.append((f"{match[2]} {match[1]} {match[4]} {match[3]}", match[5]))
+        elif said and _ODD.search(said[-1][1]):  # a name with a line break
+            said[-1] = (said[-1][0], f"{said[-1][1]}\n{line}")
+    for instant, name in said:
+        if _ODD.search(name):
+            at = datetime.strptime(instant, "%d %b %Y %H:%M:%S").replace(tzinfo=UTC)  # it runs with TZ=UTC
+            yield Entry(path=name, kind="other", changed_at=at)
 
 
 def _instant(text: str) -> datetime:

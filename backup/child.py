@@ -70,7 +70,8 @@ class _Kept:
 
     @property
     def text(self) -> str:
-        return self._bytes.decode("utf-8", "replace")
+        # Output may be a list of file names, whose odd bytes must stay what they are; words go to people.
+        return self._bytes.decode("utf-8", "replace" if self._keeps_end else "surrogateescape")
 
 
 @contextmanager

@@ -1,0 +1,118 @@
+"""What was saved comes back as it was: from a folder and from a real Swift, by the key alone, with an empty cache."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.backup_site import bkp, bkp_ok, fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.grown_backups import Grown
+
+pytestmark = pytest.mark.timeout(600)
+PLACES = {"folder": "web1/files", "swift": "web1/cloud"}
+
+
+@pytest.mark.parametrize("target", PLACES)
+def test_a_chain_has_a_full_and_two_incrementals_and_no_decryption_key_was_on_the_host(
+    grown: Grown, target: str
+) -> None:
+    assert [point["kind"] for point in grown.points(target)] == ["full", "incremental", "incremental"]
+    assert all(point["broken"] is None for point in grown.points(target))
+    assert not list((grown.site.folder / "host").rglob("*safe*"))
+
+
+@pytest.mark.parametrize("target", PLACES)
+@pytest.mark.parametrize("number", [2, 0])
+def test_everything_comes_back_byte_identical_as_of_the_newest_and_of_an_earlier_time(
+    grown: Grown, target: str, number: int, tmp_path: Path
+) -> None:
+    at = grown.points(target)[number]["at"]
+    made = bkp_ok("restore", PLACES[target], *grown.at(target), "--at", at, "--to", str(tmp_path / "back"),
+                  config=grown.site.station)  # fmt: skip
+    assert made["at"] == at
+    assert fingerprint(tmp_path / "back" / grown.inside) == fingerprint(grown.looks[number])
+    work = grown.site.folder / "station" / "work"
+    assert list(work.iterdir()) == []  # what was decrypted on the way did not stay
+
+
+@pytest.mark.parametrize("target", PLACES)
+def test_one_file_comes_back_as_it_was_between_two_runs(grown: Grown, target: str, tmp_path: Path) -> None:
+    at = grown.points(target)[1]["at"]
+    made = bkp_ok("restore", PLACES[target], *grown.at(target), "--at", at, "--path", f"{grown.inside}/large.bin",
+                  "--to", str(tmp_path), config=grown.site.station)  # fmt: skip
+    assert made["to"] == str(tmp_path / "large.bin")
+    assert (tmp_path / "large.bin").read_bytes() == (grown.looks[1] / "large.bin").read_bytes()
+    assert [each.name for each in tmp_path.iterdir()] == ["large.bin"]
+
+
+def test_a_folder_and_a_key_are_enough_on_a_machine_that_knows_nothing_else(grown: Grown, tmp_path: Path) -> None:
+    carried = tmp_path / "carried"
+    shutil.copytree(grown.site.folder / "target-store", carried)
+    options = ["--target", str(carried), "--key", str(grown.site.station_keys), "--work", str(tmp_path / "work")]
+    nowhere = {"HOME": str(tmp_path), "BKP_CONFIG": ""}
+    listed = bkp("list", *options, "--json", environment=nowhere)
+    assert [(each["host"], each["set"], len(each["points"])) for each in listed.document["sets"]] == [
+        ("web1", "files", 3)
+    ]
+    shown = bkp("ls", "web1/files", grown.inside, *options, "--json", environment=nowhere)
+    assert {each["path"].rpartition("/")[2] for each in shown.document["files"]} == {
+        "etc", "large.bin", "later", "newest", "not utf-8 \\xff", "program"
+    }  # fmt: skip
+    restored = bkp(
+        "restore", "web1/files", "--path", f"{grown.inside}/etc", "--to", str(tmp_path), *options, environment=nowhere
+    )
+    assert restored.exit_code == 0, restored.errors
+    assert (tmp_path / "etc" / "hosts").read_text() == "127.0.0.1 localhost\n10.0.0.1 db1\n"
+
+
+def test_what_is_there_stays_unless_overwriting_is_asked_for(grown: Grown, tmp_path: Path) -> None:
+    mine = tmp_path / "hosts"
+    mine.write_text("mine")
+    wanted = [
+        "restore",
+        "web1/files",
+        "--target",
+        "store",
+        "--path",
+        f"{grown.inside}/etc/hosts",
+        "--to",
+        str(tmp_path),
+    ]
+    refused = bkp(*wanted, config=grown.site.station)
+    assert refused.exit_code == 52
+    assert "--overwrite" in refused.errors
+    assert mine.read_text() == "mine"
+    replaced = bkp(*wanted, "--overwrite", config=grown.site.station)
+    assert replaced.exit_code == 0, replaced.errors
+    assert "db1" in mine.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["--path", "../../etc/shadow"], 51),
+        (["--path", "no/such/file"], 51),
+        (["--at", "2020-01-01"], 50),
+        (["--at", "soon"], 2),
+    ],
+)
+def test_what_cannot_be_restored_ends_with_its_own_code_and_leaves_nothing_behind(
+    grown: Grown, options: list[str], code: int, tmp_path: Path
+) -> None:
+    to = tmp_path / "to"
+    ended = bkp("restore", "web1/files", "--target", "store", "--to", str(to), *options, config=grown.site.station)
+    assert ended.exit_code == code, ended.errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_host_without_the_stations_key_can_list_but_not_restore(grown: Grown, tmp_path: Path) -> None:
+    assert len(bkp_ok("list", "files", config=grown.site.host)["points"]) == 3
+    refused = bkp("restore", "files", "--to", str(tmp_path / "to"), config=grown.site.host)
+    assert refused.exit_code == 10
+    assert "no decryption key" in refused.errors

@@ -1,0 +1,94 @@
+"""Damage at the target is found, named, and its cost told (B-3)."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.backup_site import bkp
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.grown_backups import Grown
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.trial("B-3")]
+
+
+@pytest.fixture
+def copy(grown: Grown, tmp_path: Path) -> Path:
+    """A copy of the folder target that may be damaged."""
+    return shutil.copytree(grown.site.folder / "target-store", tmp_path / "copy")
+
+
+def verify(grown: Grown, copy: Path, depth: str, code: int = 53) -> Any:
+    ended = bkp("verify", "web1/files", "--target", str(copy), "--depth", depth, "--json", config=grown.site.station)
+    assert ended.exit_code == code, ended.output + ended.errors
+    (report,) = ended.document["sets"]
+    assert report["depth"] == depth
+    return report
+
+
+def volumes(copy: Path) -> list[Path]:
+    """Return one data volume of each run, oldest first."""
+    (chain,) = (copy / "web1" / "files" / "chains").iterdir()
+    full = sorted(chain.glob("duplicity-full.*.vol1.*"))
+    return full + sorted(chain.glob("duplicity-inc.*.vol1.*"))
+
+
+@pytest.mark.parametrize("target", ["folder", "swift"])
+def test_what_was_sent_is_read_back_and_found_whole(grown: Grown, target: str) -> None:
+    name = {"folder": "web1/files", "swift": "web1/cloud"}[target]
+    ended = bkp("verify", name, *grown.at(target), "--depth", "read", "--json", config=grown.site.station)
+    assert ended.exit_code == 0, ended.output + ended.errors
+    (report,) = ended.document["sets"]
+    assert report["restorable"] == [point["at"] for point in grown.points(target)]
+    assert report["bytes_read"] > 1_500_000
+    assert report["lost"] == report["damages"] == report["strays"] == []
+
+
+def test_the_deepest_look_decrypts_and_restores_the_newest_point_aside(grown: Grown, copy: Path) -> None:
+    report = verify(grown, copy, "decrypted", 0)
+    assert len(report["restorable"]) == 3
+    assert list((grown.site.folder / "station" / "work").iterdir()) == []
+
+
+def test_a_deleted_volume_is_named_with_every_point_that_needs_it(grown: Grown, copy: Path) -> None:
+    gone = volumes(copy)[1]
+    gone.unlink()
+    report = verify(grown, copy, "stored")
+    points = [point["at"] for point in grown.points("folder")]
+    (damage,) = report["damages"]
+    assert damage["name"].endswith(gone.name)
+    assert "missing" in damage["what"]
+    assert damage["kills"] == report["lost"] == points[1:]
+    assert report["restorable"] == points[:1]
+
+
+def test_one_flipped_bit_is_found_by_reading_and_costs_the_whole_chain_when_it_is_the_fulls(
+    grown: Grown, copy: Path
+) -> None:
+    flipped = volumes(copy)[0]
+    content = bytearray(flipped.read_bytes())
+    content[len(content) // 2] ^= 1
+    flipped.write_bytes(content)
+    assert verify(grown, copy, "stored", 0)["damages"] == []  # and says that it did not read
+    report = verify(grown, copy, "read")
+    (damage,) = report["damages"]
+    assert damage["name"].endswith(flipped.name)
+    assert len(damage["kills"]) == 3
+    assert report["restorable"] == []
+
+
+def test_a_manifest_that_was_changed_or_is_missing_costs_its_point_and_those_after_it(grown: Grown, copy: Path) -> None:
+    manifests = sorted((copy / "web1" / "files" / "points").iterdir())
+    manifests[1].write_text(manifests[1].read_text().replace('"entries": ', '"entries": 1'))
+    report = verify(grown, copy, "stored")
+    named = {damage["name"].rpartition("/")[2]: damage for damage in report["damages"]}
+    assert set(named) == {manifests[1].name, manifests[2].name}
+    assert "changed after it was signed" in named[manifests[1].name]["what"]
+    assert len(report["restorable"]) == 1
+    manifests[1].unlink()
+    assert len(verify(grown, copy, "stored")["restorable"]) == 1
