@@ -31,6 +31,7 @@ Examples:
 @click.option("--before", type=int, help="Only entries older than this id.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many.")
 @click.option("--verify", is_flag=True, help="Instead, compute the chain of all entries anew; exit code 1 when broken.")
+@click.option("--head", "known_head", default="", help="With --verify: a head printed earlier, which has to be in it.")
 @json_option
 @data_option
 def audit_command(  # noqa: PLR0913 - the options of the command, by name
@@ -41,6 +42,7 @@ def audit_command(  # noqa: PLR0913 - the options of the command, by name
     before: int | None,
     limit: int,
     verify: bool,
+    known_head: str,
     as_json: bool,
     data: Path | None,
 ) -> None:
@@ -50,8 +52,10 @@ def audit_command(  # noqa: PLR0913 - the options of the command, by name
     Keep the printed head elsewhere: whoever can write to the database can also write the whole chain anew, and only an
     old head shows that.
     """
+    if known_head and not verify:
+        raise click.UsageError("--head goes with --verify")
     if verify:
-        _tell(run_at_database(_verify(data), as_json=as_json), as_json=as_json)
+        _tell(run_at_database(_verify(known_head.lower(), data), as_json=as_json), as_json=as_json)
         return
     if before is not None and before < 1:
         fail("--before takes an id of 1 or more", as_json=as_json)
@@ -81,6 +85,8 @@ def _tell(verdict: ChainVerdict, *, as_json: bool) -> None:
         )
     elif is_whole:
         click.echo(f"{verdict.rows} entries, each as it was written; head {verdict.head}")
+    elif verdict.broken_id == 0:
+        click.echo(f"{verdict.rows} entries, written anew: {verdict.reason}")
     else:
         click.echo(f"broken at entry {verdict.broken_id}: {verdict.reason}; the {verdict.rows} before it are right")
     if not is_whole:
@@ -104,11 +110,11 @@ async def _read(wanted: AuditFilter, data: Path | None) -> list[AuditEntry]:
         return await read_audit(connection, wanted)
 
 
-async def _verify(data: Path | None) -> ChainVerdict:
+async def _verify(known_head: str, data: Path | None) -> ChainVerdict:
     async with (
         command_database(data, "audit") as database,
         database.connection(600.0) as connection,
         connection.transaction(),
     ):
         await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        return await verify_audit(connection)
+        return await verify_audit(connection, known_head)

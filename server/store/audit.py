@@ -103,12 +103,14 @@ async def read_audit(connection: AsyncConnection[Any], wanted: AuditFilter) -> l
         return await cursor.fetchall()
 
 
-async def verify_audit(connection: AsyncConnection[Any]) -> ChainVerdict:
+async def verify_audit(connection: AsyncConnection[Any], known_head: str = "") -> ChainVerdict:
     """Walk along the whole chain, within one transaction of the caller's, and compute every hash anew.
 
-    The hashing is done here and not by the database's own function, which whoever changed the rows may have changed.
+    `known_head`, kept from an earlier walk, has to be on the way: else the chain was written anew. The hashing is done
+    here and not by the database's own function, which whoever changed the rows may have changed.
     """
     walked, before = 0, _BEGINNING
+    is_known_passed = known_head in {"", before.hex()}
     while True:
         rows = await (await connection.execute(_ROWS, (walked, _AT_ONCE))).fetchall()
         for row_id, link, stored, *content in rows:
@@ -120,12 +122,15 @@ async def verify_audit(connection: AsyncConnection[Any]) -> ChainVerdict:
                 reason = "its content, or that of the row before it, is not what was written"
                 return ChainVerdict(rows=walked, head=before.hex(), broken_id=row_id, reason=reason)
             walked, before = link, expected
+            is_known_passed = is_known_passed or expected.hex() == known_head
         if len(rows) < _AT_ONCE:
             break
     head = await (await connection.execute("SELECT link, hash FROM audit_head")).fetchone()
     if head is None or head[0] != walked or bytes(head[1]) != before:
         reason = f"rows are missing at the end: {walked} are there, {'?' if head is None else head[0]} were written"
         return ChainVerdict(rows=walked, head=before.hex(), broken_id=walked + 1, reason=reason)
+    if not is_known_passed:
+        return ChainVerdict(rows=walked, head=before.hex(), broken_id=0, reason="the known head is not in this log")
     return ChainVerdict(rows=walked, head=before.hex())
 
 

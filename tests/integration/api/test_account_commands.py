@@ -93,6 +93,10 @@ async def test_the_chain_names_the_first_row_that_is_not_as_it_was_written(
     await asyncio.gather(*audits)  # at once: the chain puts them in line
     whole = await read(options, tmp_path, "audit", "--verify")
     assert (whole["is_whole"], whole["rows"]) == (True, 22)
+    await signed_in.services.accounts.audit(actor="a", action="b", object_="c", address="")
+    await read(options, tmp_path, "audit", "--verify", "--head", whole["head"])
+    other = await run(options, tmp_path, "audit", "--verify", "--head", "0" * 63 + "1")
+    assert (other.exit_code, "written anew" in other.output) == (1, True)
     async with database.connection() as connection:
         rows = await (await connection.execute("SELECT id FROM audit ORDER BY link")).fetchall()
         ids = [row[0] for row in rows]
@@ -101,7 +105,7 @@ async def test_the_chain_names_the_first_row_that_is_not_as_it_was_written(
             ("UPDATE audit SET at = at + interval '1 microsecond' WHERE id = %s", ids[0], ids[0]),
             ("UPDATE audit SET detail = '{}' WHERE id = %s", ids[5], ids[5]),
             ("DELETE FROM audit WHERE id = %s", ids[5], ids[6]),
-            ("DELETE FROM audit WHERE id = %s", ids[-1], 22),
+            ("DELETE FROM audit WHERE id = %s", ids[-1], len(ids)),
         )
         for forgery, row, broken_id in forgeries:
             async with connection.transaction(force_rollback=True):
