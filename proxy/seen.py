@@ -1,4 +1,4 @@
-"""The highest number seen of each boot, and the checksum of its record: they tell a source that it was rolled back, also after a restart."""
+"""The highest number seen of each boot, and its checksum: they tell a source that it was rolled back, also later."""
 
 from __future__ import annotations
 
