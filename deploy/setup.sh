@@ -59,6 +59,7 @@ if [ "$wanted" = dev ]; then
     command -v setpriv >/dev/null || missing="$missing util-linux"
     command -v ip >/dev/null || missing="$missing iproute2"
     command -v debootstrap >/dev/null || missing="$missing debootstrap"
+    command -v systemctl >/dev/null || missing="$missing systemd"
     command -v strace >/dev/null || missing="$missing strace"
     command -v snmpd >/dev/null || missing="$missing snmpd"
     command -v sshd >/dev/null || missing="$missing openssh-server"

@@ -18,6 +18,7 @@ _PLACES: Final = {
     "command": ("probes.command", "run_command"),
     "cpu": ("probes.cpu", "read_cpu"),
     "disks": ("probes.disks", "read_disks"),
+    "dns.lookup": ("probes.dns_lookup", "look_up"),
     "filesystems": ("probes.filesystems", "read_filesystems"),
     "http.get": ("probes.http_get", "get"),
     "icmp.ping": ("probes.icmp_ping", "ping"),

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives import serialization
 
 from core.config.reader import ConfigError, check_table
 from probes.certificate import MalformedCertificate, read_certificate
+from probes.dns_lookup import Parameters as LookUpParameters
+from probes.dns_lookup import look_up
 from probes.http_get import MOST_BODY_BYTES, Parameters, check_url, get
 from probes.icmp_ping import Parameters as PingParameters
 from probes.icmp_ping import checksum
@@ -75,6 +77,23 @@ def test_a_port_that_accepts_is_reachable_and_one_that_does_not_says_why(site: S
     assert reader.read()["tcp.reachable[x]"] == 0.0
     assert "the name no-such-host.invalid" in str(reader.all_of("tcp.state")[0])
     assert reader.failures == []
+
+
+def test_a_name_is_told_with_its_addresses_as_this_machine_resolves_it() -> None:
+    def looked_up(**parameters: str) -> dict[str, float | str]:
+        reader = Reader(look_up, parameters=check_table({"name": "it", **parameters}, LookUpParameters, Path("x")))
+        values = reader.read()
+        assert reader.failures == []
+        return {key.removeprefix("dns.").removesuffix("[it]"): value for key, value in values.items()}
+
+    values = looked_up(host="localhost")
+    assert 0 <= float(values.pop("seconds")) < 10
+    assert set(str(values.pop("addresses")).split()) & {"127.0.0.1", "::1"}
+    assert values == {"resolved": 1.0, "state": "ok"}
+    assert looked_up(host="127.0.0.1", expect=r"^127\.")["resolved"] == 1.0
+    wrong = looked_up(host="127.0.0.1", expect=r"^10\.")
+    assert (wrong["resolved"], wrong["state"]) == (0.0, "no address is as it should be")
+    assert looked_up(host="no-such-host.invalid").keys() == {"resolved", "state"}
 
 
 def test_a_page_is_told_with_status_size_and_time(site: Served) -> None:
