@@ -126,6 +126,12 @@ class DeviceVisit(Visit):
         self.retries = 0
         self._secrets = secrets
 
+    def begin(self, at: float) -> None:
+        """Start the next read. One that found nothing does not count: the next rate is that since the one before."""
+        if self._totals:
+            self._last_at, self._last_totals = self.at, self._totals
+        self.at, self._totals = at, {}
+
     def grown(self, key: str, total: float, bits: int) -> float | None:
         """Return how much a counter of so many bits grew since the last read; None at first and after a reset.
 

@@ -55,6 +55,10 @@ class ProxyConfiguration:
         known = self._documents.get(source)
         return None if known is None else Configuration(epoch=self.epoch, version=known.version, body=known.body)
 
+    def polled(self) -> list[Mapping[str, Any]]:
+        """Return the documents of the hosts this proxy is to poll."""
+        return [known.body for known in self._documents.values() if "poll" in known.body]
+
     def apply(self, message: Configuration) -> set[bytes]:
         """Put a message of the server in force, whole or not at all; return the sources whose document changed.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NoReturn
 
 from core.runtime.counters import Counters
@@ -15,6 +16,7 @@ from core.wire.publisher import Publisher, Upstream
 from proxy.configuration import ProxyConfiguration
 from proxy.custody import Custody
 from proxy.forwarder import Forwarder
+from proxy.polling.poller import Poller, PollerFolders
 from proxy.presence import PresenceReporter
 from proxy.reception import Reception
 from proxy.seen import SeenNumbers
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from core.runtime.clock import Clock
+    from core.wire.greeter import AckKind
+    from core.wire.messages import Acknowledgements
     from core.wire.timings import LinkTimings
     from proxy.settings import ProxySettings
 
@@ -46,6 +50,8 @@ async def run_proxy(
     keys = load_or_create(settings.key_file)
     spool = Spool.open(settings.data / "spool", SpoolLimits(max_bytes=settings.spool_limit), clock.monotonic)
     custody = Custody(spool=spool, seen=SeenNumbers(settings.data / "seen.msgpack"), clock=clock, counters=counters)
+    ending = ExitStack()
+    ending.callback(custody.close)
     try:
         configuration = ProxyConfiguration(settings.data / "configuration.msgpack")
         reception = Reception(custody, configuration)
@@ -79,7 +85,22 @@ async def run_proxy(
         reporter = PresenceReporter(
             collector=collector, publisher=publisher, configuration=configuration, counters=counters, clock=clock
         )
-        custody.acknowledge = collector.acknowledge
+        poller = Poller(
+            PollerFolders(spool=settings.data / "polling", secrets=settings.secrets or settings.data / "secrets"),
+            public_key=keys.public,
+            custody=custody,
+            configuration=configuration,
+            clock=clock,
+            counters=counters,
+        )
+        ending.callback(poller.close)
+
+        def acknowledge(kind: AckKind, acks: Acknowledgements) -> None:
+            collector.acknowledge(kind, acks)
+            poller.acknowledged(kind, acks)
+
+        custody.acknowledge = acknowledge
+        forwarder.poller = poller
         custody.notify = publisher.notify
         reception.send = collector.send
         reception.relay = publisher.send
@@ -92,6 +113,7 @@ async def run_proxy(
             tasks.create_task(custody.keep_seen(), name="seen numbers")
             tasks.create_task(publisher.run(), name="forwarder")
             tasks.create_task(reporter.run(), name="presence")
+            tasks.create_task(poller.run(), name="poller")
             tasks.create_task(_forget_outdated(configuration, clock), name="outdated peers")
             await collector.ready.wait()
             if on_ready is not None:
@@ -101,7 +123,7 @@ async def run_proxy(
     else:
         raise AssertionError("a proxy ends by an exception")
     finally:
-        custody.close()
+        ending.close()
     raise fault
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from core.wire.messages import Acknowledgements, Configuration, SourceMessage, Welcome
     from proxy.configuration import ProxyConfiguration
     from proxy.custody import Custody
+    from proxy.polling.poller import Poller
     from proxy.reception import Reception
 
 SOFTWARE: Final = "watchkeep-proxy 0.1.0"
@@ -25,7 +26,7 @@ _log = Log("forwarder")
 
 
 class Forwarder:
-    """The proxy's Greeter. `send` is Publisher.send, given when there is a publisher."""
+    """The proxy's Greeter. `send` is Publisher.send, given when there is a publisher; so is `poller`."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class Forwarder:
         reception: Reception,
         collector: Collector,
     ) -> None:
+        self.poller: Poller | None = None
         self.send: Callable[[SourceMessage], Awaitable[None]] | None = None
         self._name = name
         self._custody = custody
@@ -72,6 +74,8 @@ class Forwarder:
             await self._answer(Configured(version=message.version, error=f"expected {error}"[:4000]))
             return
         await self._answer(Configured(version=message.version, error=None))
+        if self.poller is not None:
+            self.poller.reconsider()
         for link in self._collector.links():
             if link.source is not None and link.source in changed:
                 await self._reception.configure(link.key, link.source)
@@ -81,11 +85,12 @@ class Forwarder:
         self._configuration.see_epoch(epoch)
 
     def heartbeat(self) -> HeartbeatFacts:
-        """Say how much is in custody."""
+        """Say how much is in custody, and what the poller has numbered."""
         spool = self._custody.spool
+        boot, number = (0, 0) if self.poller is None else self.poller.issued
         return HeartbeatFacts(
-            boot=0,
-            number=0,
+            boot=boot,
+            number=number,
             held_records=spool.held_records,
             held_bytes=spool.held_bytes,
             oldest_at=spool.oldest_at or 0,

@@ -28,6 +28,10 @@ class ProxySettings:
     spool_limit: ByteSize = field(
         default=ByteSize(4 << 30), metadata=setting("room on disk for what waits", minimum=16 << 20)
     )
+    secrets: Path | None = field(
+        default=None,
+        metadata=setting("folder of what polled devices want to know; left out: secrets in the data folder"),
+    )
     log: Literal["text", "json"] = field(default="text", metadata=setting("form of the log lines"))
     servers: tuple[UpstreamSettings, ...] = field(
         metadata=setting("servers to deliver to, the preferred one first", check=check_some)

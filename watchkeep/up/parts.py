@@ -32,6 +32,7 @@ def write_configurations(layout: Layout, ports: Ports, agent: LocalAgent, enroll
             "name": PROXY_NAME,
             "data": layout.data / "proxy",
             "key_file": layout.key_file(PROXY_NAME),
+            "secrets": layout.data / "secrets",
             "listen": ports.gate.address,
             "control_port": ports.gate.control_port,
             "data_port": ports.gate.data_port,
