@@ -77,7 +77,7 @@ async def run_agent(
             clock=clock,
             counters=counters,
             make_visit=lambda: Visit(
-                str(settings.proc), own, folder=settings.data / "probes", commands=settings.commands
+                str(settings.proc), own, folder=settings.data / "probes", commands=settings.commands, logs=settings.logs
             ),
             phase=settings.source.int % 10_007 / 10_007,
         )

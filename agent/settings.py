@@ -38,6 +38,9 @@ class AgentSettings:
             "backup.toml of this host: its sets are saved when they are due", example='"/etc/watchkeep/backup.toml"'
         ),
     )
+    logs: tuple[Path, ...] = field(
+        default=(Path("/var/log"),), metadata=setting("logs, and folders of logs, that probes may read")
+    )
     log: Literal["text", "json"] = field(default="text", metadata=setting("form of the log lines"))
     upstreams: tuple[UpstreamSettings, ...] = field(
         metadata=setting("collectors to deliver to, the preferred one first", check=check_some)

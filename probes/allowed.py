@@ -1,4 +1,4 @@
-"""Which programs a probe may start: what the administrator of this machine wrote into its settings, nothing else."""
+"""Which programs a probe may start and which logs it may read: what this machine's own settings say, nothing else."""
 
 from __future__ import annotations
 
@@ -23,16 +23,36 @@ def require_allowed(program: str, commands: Sequence[Path]) -> None:
         raise ProbeFailedError(
             f"{program} may not be started: this machine allows no commands; name them in `commands` of its agent.toml"
         )
-    path = Path(program)
-    if not path.is_absolute() or os.path.normpath(program) != program:
+    if not _is_plain(program):
         raise ProbeFailedError(f"{program} may not be started: write its absolute path, without .. in it")
-    if not any(path == allowed or allowed in path.parents for allowed in commands):
+    if not _is_among(program, commands):
         raise ProbeFailedError(
             f"{program} may not be started: it is not among `commands` in the agent.toml of this machine"
         )
     try:
-        mode = path.stat().st_mode
+        mode = Path(program).stat().st_mode
     except OSError as error:
         raise ProbeFailedError(f"{program}: {error.strerror}") from error
     if mode & stat.S_IWOTH:
         raise ProbeFailedError(f"{program} may not be started: everybody may change it; chmod o-w {program}")
+
+
+def require_log(file: str, logs: Sequence[Path]) -> None:
+    """Raise ProbeFailedError, with the remedy, unless `file` is one of `logs` or lies below a folder of them.
+
+    The agent may be able to read much that no server needs to see.
+    """
+    if not _is_plain(file):
+        raise ProbeFailedError(f"{file} may not be read: write its absolute path, without .. in it")
+    if not _is_among(file, logs):
+        raise ProbeFailedError(
+            f"{file} may not be read: add it, or its folder, to `logs` in the agent.toml of this machine"
+        )
+
+
+def _is_plain(path: str) -> bool:
+    return path.startswith("/") and os.path.normpath(path) == path
+
+
+def _is_among(path: str, allowed: Sequence[Path]) -> bool:
+    return any(Path(path) == each or each in Path(path).parents for each in allowed)

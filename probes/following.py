@@ -108,7 +108,10 @@ def _between(path: str, position: Position, newest: os.stat_result) -> Iterator[
     try:
         with os.scandir(folder or ".") as entries:
             for _, entry in zip(range(_MOST_NEIGHBOURS), entries, strict=False):
-                status = entry.stat()
+                try:
+                    status = entry.stat()
+                except OSError:
+                    continue  # it is gone by now, or a link to nothing
                 if (status.st_dev, status.st_ino) == (position.device, position.inode):
                     if _begins_alike(entry.path, position):
                         held = entry.path, status
@@ -120,7 +123,7 @@ def _between(path: str, position: Position, newest: os.stat_result) -> Iterator[
         return
     yield held[0]
     for modified, younger, inode in sorted(rotated):
-        if modified > held[1].st_mtime_ns and inode != newest.st_ino:
+        if modified > held[1].st_mtime_ns and inode != newest.st_ino and os.access(younger, os.R_OK):
             yield younger
 
 

@@ -12,6 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from core.config.reader import setting
+from probes.allowed import require_log
 from probes.declaration import Afterwards, Failure, Item, Reading, Visit, probe
 from probes.following import Position, advance, end_of, start_of
 from probes.patterns import check_pattern
@@ -99,6 +100,7 @@ def read_log(visit: Visit, parameters: Parameters) -> "Iterator[Reading | Failur
 
     So an agent that is killed loses none and may publish some again. A file first seen is read from its end.
     """
+    require_log(parameters.path, visit.logs)
     label = parameters.name or parameters.path
     file = _file_of(visit.folder, parameters)
     seen = _look(parameters.path)  # before reading: what is written meanwhile shall be news

@@ -29,7 +29,8 @@ class Visit:
     `proc` is the folder of the proc filesystem, so that an agent in a container can watch its host's. `own` returns
     what the daemon that runs the probe counts of itself, by name. `folder` is where a probe may remember things over a
     restart, None where it cannot. `commands` are the programs, and the folders of programs, that this machine's
-    administrator lets probes start. `kept` is the probe's own, and lives as long as the visit.
+    administrator lets probes start, `logs` the logs, and the folders of logs, they may read. `kept` is the probe's own,
+    and lives as long as the visit.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class Visit:
         *,
         folder: Path | None = None,
         commands: Sequence[Path] = (),
+        logs: Sequence[Path] = (),
     ) -> None:
         self.proc = proc
         self.own = own
         self.folder = folder
         self.commands = tuple(commands)
+        self.logs = tuple(logs)
         self.kept: dict[str, object] = {}
         self.at = 0.0
         self._last_at = 0.0

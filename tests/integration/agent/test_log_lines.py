@@ -40,6 +40,7 @@ async def test_an_agent_killed_again_and_again_loses_no_line_and_tells_lines_bet
 
     async with collecting(desk, source=SOURCE, agent=keys) as (collector, collector_keys):
         settings = write_settings(tmp_path, collector.control_port, collector_keys.public)
+        settings.write_text(f'logs = ["{file}"]\n{settings.read_text()}')
         for life in range(4):
             async with agent_process(settings) as agent:
                 await until(lambda: any((tmp_path / "data/probes").glob("log-*.json")), 20, "the first position")

@@ -26,7 +26,10 @@ class Log:
 
     def begin(self) -> None:
         """Begin anew, as an agent does that was started again."""
-        self.reader = Reader(read_log, parameters=self.parameters, visit=Visit(folder=self.folder / "state"))
+        self.reader = Reader(read_log, parameters=self.parameters, visit=self.visit(self.folder / "state"))
+
+    def visit(self, folder: Path) -> Visit:
+        return Visit(folder=folder, logs=[self.folder])
 
     def write(self, text: str) -> None:
         with self.file.open("a", encoding="utf-8") as file:
@@ -132,6 +135,7 @@ def test_files_that_came_and_went_while_nobody_looked_are_read_too(log: Log) -> 
         log.file.rename(log.folder / "app.log.1")
     log.write("line 4\n")
     (log.folder / "app.log.gz").write_text("compressed\n")
+    (log.folder / "app.log.9").symlink_to("nothing")
     log.begin()
     assert log.lines() == ["line 1", "line 2", "line 3", "line 4"]
 
@@ -201,7 +205,7 @@ def test_many_megabytes_are_read_in_one_visit(log: Log) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_told_and_the_lines_come_all_the_same(log: Log) -> None:
-    log.reader.visit = Visit(folder=log.file / "below a file")
+    log.reader.visit = log.visit(log.file / "below a file")
     log.lines()
     log.write("one\n")
     assert log.lines() == ["one"]
@@ -218,3 +222,13 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str) -
         log.file.mkdir()
     assert log.lines() == []
     assert log.reader.failures == [f"{log.file}: is no regular file"]
+
+
+def test_only_logs_are_read_that_this_machine_allows(log: Log) -> None:
+    for path, reason in (
+        ("/etc/passwd", "add it, or its folder, to `logs` in the agent.toml of this machine"),
+        (f"{log.folder}/../passwd", "write its absolute path, without .. in it"),
+    ):
+        reader = Reader(read_log, parameters=Parameters(path=path), visit=log.visit(log.folder / "state"))
+        assert reader.read() == {}
+        assert reader.failures == [f"{path} may not be read: {reason}"]
