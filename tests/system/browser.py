@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from playwright.async_api import async_playwright
+from playwright.async_api import async_playwright, expect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -59,6 +59,7 @@ async def browsing(
     installation: LocalWatchkeep, *, width: int = 1280, height: int = 900, is_dark: bool = False
 ) -> AsyncIterator[Browser]:
     """Open the browser, nobody logged in; fails at the end when anything was complained of or asked elsewhere."""
+    expect.set_options(timeout=WAIT_MS)
     async with async_playwright() as driver:
         chromium = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:

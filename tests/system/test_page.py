@@ -157,7 +157,7 @@ async def test_a_problem_is_acknowledged_with_a_note_and_its_timeline_tells_all(
         await expect(row).to_contain_text("admin cares for it")
         await row.get_by_role("link", name=PROBLEM, exact=True).click()
         shop.emitter.publish({ITEM: 50})
-        await expect(timeline.filter(has_text="Resolved")).to_be_visible()
+        await expect(timeline.filter(has_text="Resolved at 50")).to_be_visible()
         await expect(page.get_by_role("button", name="Acknowledge")).to_have_count(0)
 
 
