@@ -93,13 +93,12 @@ async def send_email(settings: EmailSettings, message: Message, secrets: Path) -
             timeout=ATTEMPT_SECONDS,
         )
         try:
-            await client.connect()
+            await client.connect()  # owns the socket from here on
             if settings.user is not None and password is not None:
                 await client.login(settings.user, password)
             return await _hand_over(client, address, settings.to, mail.as_bytes())
         finally:
-            client.close()
-            connected.close()
+            await _leave(client)
             honour_cancellation()  # the library waits by wait_for, which may lose one
     except aiosmtplib.SMTPResponseException as error:
         raise _failed(f"the relay answered {error.code} {_shorten(error.message)}") from error
@@ -109,6 +108,15 @@ async def send_email(settings: EmailSettings, message: Message, secrets: Path) -
         raise _failed(f"no encrypted connection to the relay: {error.reason or 'TLS failed'}") from error
     except OSError as error:
         raise _failed(f"the relay cannot be reached: {error.strerror or error}") from error
+
+
+async def _leave(client: aiosmtplib.SMTP) -> None:
+    """End the connection at once: what the relay took is taken, and its farewell may be long in coming."""
+    transport = client.transport
+    client.close()
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()
+        await asyncio.sleep(0)
 
 
 async def _hand_over(client: aiosmtplib.SMTP, sender: str, to: tuple[str, ...], mail: bytes) -> str:
