@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -74,7 +75,7 @@ def add(  # noqa: PLR0913 - the options of the command, by name
 ) -> None:
     """Add user NAME. A good password is made and printed, unless --stdin gives one."""
     terms = _terms(name, Terms(role=role, groups=groups or None, full_name=full_name), as_json=as_json)
-    password = click.get_text_stream("stdin").readline().rstrip("\r\n") if is_read_from_stdin else generate_password()
+    password = sys.stdin.readline().rstrip("\r\n") if is_read_from_stdin else generate_password()
     try:
         check_new_password(password, name)
     except WeakPassword as error:
@@ -153,7 +154,7 @@ def _terms(name: str, terms: Terms, *, as_json: bool) -> Terms:
         fitting = NewUser(
             name=name,
             password="-",  # noqa: S106 - judged elsewhere
-            role=terms.role,  # type: ignore[arg-type] # checked just here
+            role=terms.role,
             groups=terms.groups,
             full_name=terms.full_name,
         )

@@ -115,7 +115,7 @@ def fault_middleware() -> Any:
                 raise
             code, message, remedy = _STATUS_WORDS[error.status]
             allowed = error.headers.get(hdrs.ALLOW)  # RFC 9110 15.5.6 asks for it with 405
-            headers = None if allowed is None else {hdrs.ALLOW: allowed}
+            headers = None if allowed is None else {str(hdrs.ALLOW): allowed}
             return ApiError(error.status, code, message, remedy=remedy, headers=headers).answer()
         except (asyncio.CancelledError, ConnectionResetError):
             raise

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from openapi_schema_validator import OAS31Validator
 
 from server.api.application import ENDPOINTS
 from server.api.description import describe
@@ -116,7 +116,7 @@ def _assert_described(endpoint: Endpoint, status: int, text: str) -> None:
     content = operation["responses"][str(status)].get("content", {})
     if text and "application/json" in content:
         schema = {**content["application/json"]["schema"], "components": DOCUMENT["components"]}
-        Draft202012Validator(schema).validate(json.loads(text))
+        OAS31Validator(schema).validate(json.loads(text))
 
 
 def _ordered() -> list[Endpoint]:

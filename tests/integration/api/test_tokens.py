@@ -96,7 +96,7 @@ async def test_beside_a_token_the_cookie_counts_for_nothing(signed_in: Site) -> 
 async def test_a_token_needs_no_origin_and_a_cookie_still_does(signed_in: Site) -> None:
     foreign = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
     token, _ = await make_token(signed_in, USER, "administrator")
-    body = {"documents": []}
+    body: dict[str, list[object]] = {"documents": []}
     assert (await ask(signed_in, "POST", "/definitions/apply", token | foreign, body))[0] == 200
     assert (await ask(signed_in, "POST", "/definitions/apply", foreign, body))[0] == 403
     async with signed_in.browser.post(signed_in.api("/definitions/apply"), json=body, headers=foreign) as answer:
