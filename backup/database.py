@@ -17,7 +17,7 @@ from backup.sources.postgresql import DUMP_FOLDER, count_rows
 from backup.sources.psql import client_environment, client_program, session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from backup.model import Manifest
 
@@ -50,7 +50,7 @@ def load_dump(manifest: Manifest, restored: Path, dsn: str, time_limit_seconds: 
             found = count_rows(psql)
     saved = manifest.consistency.get("rows")
     if isinstance(saved, dict):
-        _compare(saved, found)
+        compare_rows(saved, found)
     return {
         "database": settings.database,
         "tables": len(found),
@@ -85,7 +85,8 @@ def _quoted(database: str) -> str:
     return f"dbname='{escaped}'"
 
 
-def _compare(saved: dict[str, Any], found: dict[str, int]) -> None:
+def compare_rows(saved: Mapping[str, Any], found: Mapping[str, int]) -> None:
+    """Return when every table has the rows that were saved. Raises BackupDamaged naming those that have not."""
     wrong = [name for name in sorted({*saved, *found}) if saved.get(name) != found.get(name)]
     if wrong:
         told = ", ".join(f"{name}: {found.get(name)} rows, saved {saved.get(name)}" for name in wrong[:_MOST_NAMED])
