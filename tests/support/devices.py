@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import Self
 
+from tests.support.processes import family, signal_if_there
+
 COMMUNITY = "a-community"
 USER, AUTH, PRIVACY = "watcher", "auth-password-1", "privacy-password-1"
 
@@ -45,9 +47,10 @@ class Daemon:
         return self
 
     def stop(self) -> None:
-        """Kill it and every process it has left in its group."""
+        """Kill it and its descendants: sshd has one for each connection."""
         if self._process is not None:
-            self._process.kill()
+            for one in family([self._process.pid]):
+                signal_if_there(one, signal.SIGKILL)
             self._process.wait(timeout=10)
             self._process = None
 
