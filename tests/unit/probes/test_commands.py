@@ -64,9 +64,9 @@ def test_what_a_program_does_wrong_is_said(script: str, parameters: dict[str, An
 
 def test_a_program_at_its_timeout_is_killed_with_everything_it_started(tmp_path: Path) -> None:
     file = tmp_path / "pids"
-    reader = run(f"sleep 600 & echo $! >> {file}; echo $$ >> {file}; sleep 600", timeout="1s")
+    reader = run(f"sleep 600 & echo $! >> {file}; echo $$ >> {file}; sleep 600", timeout="2s")
     reader.read()
-    assert reader.failures == ["/bin/sh did not end within 1 s and was killed"]
+    assert reader.failures == ["/bin/sh did not end within 2 s and was killed"]
     assert_gone(file)
 
 

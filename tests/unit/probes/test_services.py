@@ -73,7 +73,10 @@ def test_a_port_that_accepts_is_reachable_and_one_that_does_not_says_why(site: S
     assert reader.read() == {
         f"tcp.reachable[{label}]": 0.0, f"tcp.state[{label}]": f"localhost port {closed}: Connection refused",
     }  # fmt: skip
-    reader = Reader(connect_once, parameters=ConnectParameters(host="no-such-host.invalid", port=80, name="x"))
+    reader = Reader(
+        connect_once,
+        parameters=ConnectParameters(host="no-such-host.invalid", port=80, name="x", timeout=timedelta(seconds=2)),
+    )
     assert reader.read()["tcp.reachable[x]"] == 0.0
     assert "the name no-such-host.invalid" in str(reader.all_of("tcp.state")[0])
     assert reader.failures == []
@@ -93,7 +96,7 @@ def test_a_name_is_told_with_its_addresses_as_this_machine_resolves_it() -> None
     assert looked_up(host="127.0.0.1", expect=r"^127\.")["resolved"] == 1.0
     wrong = looked_up(host="127.0.0.1", expect=r"^10\.")
     assert (wrong["resolved"], wrong["state"]) == (0.0, "no address is as it should be")
-    assert looked_up(host="no-such-host.invalid").keys() == {"resolved", "state"}
+    assert looked_up(host="no-such-host.invalid", timeout="2s").keys() == {"resolved", "state"}
 
 
 def test_a_page_is_told_with_status_size_and_time(site: Served) -> None:
@@ -233,6 +236,7 @@ def test_a_certificate_is_read_as_the_library_reads_it_and_a_torn_one_refused(au
 
 PING = """
 import fcntl, json, socket, struct, sys
+from datetime import timedelta
 from pathlib import Path
 from probes.declaration import ProbeFailedError
 from probes.icmp_ping import Parameters, open_socket, ping
@@ -247,7 +251,8 @@ if "granted" in sys.argv:
 found = []
 for host in ("127.0.0.1", "::1"):
     try:
-        found += [(r.item, r.value) for r in ping.read(Visit(), Parameters(host=host, packets=3))]
+        parameters = Parameters(host=host, packets=3, timeout=timedelta(seconds=10))
+        found += [(r.item, r.value) for r in ping.read(Visit(), parameters)]
     except ProbeFailedError as error:
         found.append(("failed", str(error)))
 print(json.dumps(found))
