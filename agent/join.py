@@ -149,7 +149,7 @@ def _own_name() -> str:
 
 def _join(wishes: _Wishes) -> Path:
     token = wishes.token
-    asked = prepare(wishes.folder, name=wishes.name, token=token and token.id, software=SOFTWARE)
+    asked = prepare(wishes.folder, name=wishes.name, token=None if token is None else token.id, software=SOFTWARE)
     request = Signed(text=asked.text) if token is None else sign_request(token, asked.text)
     deadline = time.monotonic() + wishes.wait_seconds
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import signal
@@ -14,12 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
 from tests.support.processes import family, signal_if_there
 from tests.support.stranger import strangers_machine
 from tests.support.waiting import wait_until
 from tests.system.installation import CHECKOUT, LocalWatchkeep
 from tests.system.ports import free_gate_port
+from watchkeep.__main__ import cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -151,6 +154,42 @@ def test_a_machine_without_a_token_waits_until_it_is_approved_and_both_fingerpri
         assert api.send("POST", f"/enrolment/requests/{request['id']}/approval", {}) == (200, {"host": "asker"})
         assert asker.wait(20) == 0
     assert len(keys_of(api, "asker")) == 1
+
+
+def test_the_commands_do_what_the_page_does(gated: LocalWatchkeep, machine: StrangersMachine, tmp_path: Path) -> None:
+    def command(*words: str, code: int = 0) -> dict[str, Any]:
+        done = CliRunner().invoke(cli, [*words, "--json", "--data", str(gated.data)])  # here: a process each is slow
+        assert done.exit_code == code, done.output
+        found: dict[str, Any] = json.loads(done.output)
+        return found
+
+    made = command("enrol", "token", "create", "--host", "typed", "--lifetime", "10m")
+    assert command("enrol", "token", "revoke", made["id"]) == {"revoked": made["id"]}
+    (listed,) = [each for each in command("enrol", "token", "list")["tokens"] if each["id"] == made["id"]]
+    assert (listed["state"], listed["host"]) == ("revoked", "typed")
+    with typed(machine, made["command"], "--no-start", folder=tmp_path / "late") as late:
+        assert late.wait(20) == 4
+    assert "this token was revoked" in (tmp_path / "late" / "said").read_text()
+
+    entrance = gated.api().get("/enrolment/requests")["entrance"]
+    with typed(machine, f"watchkeep-agent join {entrance}", "--name", "refused", folder=tmp_path / "asker") as asker:
+        wait_until(lambda: _waiting(command("enrol", "requests")) != [], 20, "the request")
+        (number,) = _waiting(command("enrol", "requests"))
+        assert command("enrol", "refuse", str(number)) == {"refused": number}
+        assert asker.wait(20) == 4
+    assert "nobody waits under this number" in command("enrol", "approve", str(number), code=2)["message"]
+    assert "there is no template" in command("enrol", "token", "create", "--template", "none", code=2)["message"]
+
+    rotated = command("key", "rotate", gated.host)["rotating"]
+    (own,) = [key["text"] for key in keys_of(gated.api(), gated.host)[:1]]
+    assert rotated == [own]
+    wait_until(lambda: keys_of(gated.api(), gated.host)[0]["revoked_at"] is not None, 60, "the old key's end")
+    _, key = gated.proxy()
+    assert "only keys of agents" in command("key", "rotate", key, code=2)["message"]
+
+
+def _waiting(found: dict[str, Any]) -> list[int]:
+    return [request["id"] for request in found["requests"] if request["state"] == "waiting"]
 
 
 def test_without_a_gate_the_page_is_told_how_to_open_one(running: LocalWatchkeep) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import psycopg
 import pytest
@@ -16,12 +16,14 @@ from tests.trials.site import PROXIES, SOURCES
 from tests.trials.stack import running_stack, until_true
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from tests.trials.stack import Stack
 
 ROUND_SECONDS = 60.0
+Blow: TypeAlias = "tuple[str, str, Callable[[Stack, Mapping[Path, bytes]], Awaitable[bool]]]"
+"""Who is killed, at which moment in words, and what tells that it has come."""
 
 
 @pytest.mark.trial("S-6")
@@ -32,7 +34,7 @@ async def test_keys_are_replaced_under_load_and_kills_without_losing_or_doubling
         names = [name for name, _ in stack.plan.sources]
         endpoint = await _first_upstream(stack)
         upstream = next(proxy for proxy in PROXIES if stack.site.endpoint(proxy) == endpoint)
-        rounds = [
+        rounds: list[list[Blow]] = [
             [(SOURCES, "a new pair is on disk", _is_on_disk), (upstream, "a new key is accepted", _is_accepted)],
             [(await stack.active(), "asked", _is_asked), (SOURCES, "a new key is accepted", _is_accepted)],
         ]
