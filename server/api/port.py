@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from aiohttp import web
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 
 class PortUnusable(Exception):
@@ -20,13 +21,17 @@ class PortUnusable(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortTerms:
-    """Where to listen. A connection that sends no whole request head for `idle_seconds` is closed."""
+    """Where to listen. A connection that sends no whole request head for `idle_seconds` is closed.
+
+    `guard` may stand before the protocol of each connection.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
     tls: ssl.SSLContext | None = None
     idle_seconds: float = 60.0
     stop_seconds: float = 3.0
+    guard: Callable[[Callable[[], asyncio.Protocol]], Callable[[], asyncio.Protocol]] | None = None
 
 
 @asynccontextmanager
@@ -45,6 +50,10 @@ async def open_port(application: web.Application, terms: PortTerms) -> AsyncIter
     )
     await runner.setup()
     try:
+        if terms.guard is not None:
+            async with _listening(runner, terms, terms.guard) as port:
+                yield port
+            return
         site = web.TCPSite(runner, terms.host, terms.port, ssl_context=terms.tls)
         try:
             await site.start()
@@ -53,6 +62,25 @@ async def open_port(application: web.Application, terms: PortTerms) -> AsyncIter
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def _listening(
+    runner: web.AppRunner,
+    terms: PortTerms,
+    guard: Callable[[Callable[[], asyncio.Protocol]], Callable[[], asyncio.Protocol]],
+) -> AsyncIterator[int]:
+    """Listen by ourselves, since aiohttp's own site takes no guard."""
+    assert runner.server is not None  # noqa: S101 - it was set up
+    make = guard(runner.server)
+    try:
+        server = await asyncio.get_running_loop().create_server(make, terms.host, terms.port, ssl=terms.tls)
+    except OSError as error:
+        raise PortUnusable(_explain(error, terms)) from error
+    try:
+        yield int(server.sockets[0].getsockname()[1])
+    finally:
+        server.close()
 
 
 def _explain(error: OSError, terms: PortTerms) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from core.runtime.logging import Log
 from server.api.port import PortTerms, open_port
+from server.enrolment.crowd import Crowd
 from server.enrolment.exchange import Exchange
 from server.enrolment.port import make_enrolment_application
 from server.enrolment.terms import Entrance, announce, terms_of, withdraw
@@ -35,7 +36,12 @@ async def serve_enrolment(
     terms = terms_of(settings)
     exchange = Exchange(database=database, terms=terms, clock=clock, count_refusal=count_refusal)
     application = make_enrolment_application(exchange, clock, count_refusal)
-    port_terms = PortTerms(host=settings.enrolment_listen, port=settings.enrolment_port, idle_seconds=IDLE_SECONDS)
+    port_terms = PortTerms(
+        host=settings.enrolment_listen,
+        port=settings.enrolment_port,
+        idle_seconds=IDLE_SECONDS,
+        guard=lambda make: Crowd(make, count_refusal),
+    )
     async with open_port(application, port_terms) as port:
         url = settings.enrolment_url or f"http://{settings.enrolment_listen}:{port}"
         entrance = Entrance(url=url, fingerprint=terms.fingerprint, by_approval=terms.by_approval, server=settings.name)

@@ -18,6 +18,7 @@ from core.runtime.clock import SystemClock
 from core.security.enrolment import PATH, Way
 from core.wire.curve import make_keys
 from server.api.port import PortTerms, open_port
+from server.enrolment.crowd import Crowd
 from server.enrolment.desk import EnrolmentDesk
 from server.enrolment.exchange import Exchange
 from server.enrolment.port import make_enrolment_application
@@ -72,7 +73,12 @@ class Entry:
 
 @asynccontextmanager
 async def entry(
-    options: DatabaseOptions, *, by_approval: bool = True, off_by_seconds: float = 0.0, asks_a_minute: int = 10_000
+    options: DatabaseOptions,
+    *,
+    by_approval: bool = True,
+    off_by_seconds: float = 0.0,
+    asks_a_minute: int = 10_000,
+    idle_seconds: float = 15.0,
 ) -> AsyncIterator[Entry]:
     """Open a port until the block ends; it sends newcomers to a proxy on the very host they asked at."""
     terms = EnrolmentTerms(ways=(Way(endpoint="tcp://*:7701", key=make_keys().public),), by_approval=by_approval)
@@ -85,7 +91,10 @@ async def entry(
     async with Database(options) as database:
         exchange = Exchange(database=database, terms=terms, clock=clock, count_refusal=count)
         application = make_enrolment_application(exchange, clock, count, asks_a_minute=asks_a_minute)
-        async with open_port(application, PortTerms(host="127.0.0.1", port=0)) as port:
+        terms_of_port = PortTerms(
+            host="127.0.0.1", port=0, idle_seconds=idle_seconds, guard=lambda make: Crowd(make, count)
+        )
+        async with open_port(application, terms_of_port) as port:
             url = f"http://127.0.0.1:{port}"
             entrance = Entrance(url=url, fingerprint=terms.fingerprint, by_approval=by_approval, server="one")
             async with database.connection() as connection:

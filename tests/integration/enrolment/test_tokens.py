@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
 import time
@@ -14,6 +15,7 @@ import pytest
 from core.security.enrolment import Newcomer, Token, pack, read_token, sign_request, write_request
 from core.security.keys import key_text, load
 from core.wire.curve import make_keys
+from server.enrolment.crowd import MOST_OF_AN_ADDRESS
 from tests.integration.enrolment.entrance import all_of, entry, in_the_middle, join
 
 if TYPE_CHECKING:
@@ -248,3 +250,20 @@ async def test_one_address_may_not_ask_without_end(options: DatabaseOptions) -> 
         assert (statuses, status, found["error"]["code"]) == ([400] * 5, 429, "too_many")
         assert 0 < int(headers["Retry-After"]) <= 60
         assert door.refused["too_many"] == 1
+
+
+async def test_connections_of_one_address_are_few_and_idle_ones_are_closed(
+    options: DatabaseOptions, tmp_path: Path
+) -> None:
+    async with entry(options, idle_seconds=1.0) as door:
+        host, _, port = door.url.removeprefix("http://").partition(":")
+        idle = [await asyncio.open_connection(host, int(port)) for _ in range(MOST_OF_AN_ADDRESS)]
+        reader, writer = await asyncio.open_connection(host, int(port))
+        assert await asyncio.wait_for(reader.read(), 10) == b"", "one too many is cut at once"
+        assert door.refused["crowd"] == 1
+        for each, _ in idle:
+            assert await asyncio.wait_for(each.read(), 20) == b"", "who says nothing is not waited for"
+        for each in (writer, *(one for _, one in idle)):
+            each.close()
+        made = await door.token()
+        assert await join(door.url, made.token, tmp_path / "agent", name="patient1") == 0
