@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import Final
 
-BENCHMARKS: Final = ("agent", "evaluation", "store_layout", "ingest", "latency")
+BENCHMARKS: Final = ("agent", "evaluation", "store_layout", "ingest", "latency", "polling")
 WITH_LONG_FORM: Final = ("agent", "ingest", "latency")
 
 

@@ -27,7 +27,7 @@ from core.spool.spool import Spool
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
     from uuid import UUID
 
@@ -108,6 +108,16 @@ class Outbox:
             self._announce(fresh)
             self._book.accept(fresh)
         return numbers
+
+    def repeat(self, hosts: Collection[str]) -> None:
+        """Announce the items of these hosts once more: a server that refused them before may take them now.
+
+        Raises SpoolFault.
+        """
+        known = [entry for entry in self._book.entries if entry.host in hosts]
+        if known:
+            self._pay_debts()
+            self._announce(known)
 
     def publish(self, items: array[int], instants: Sequence[int], values: array[float]) -> int:
         """Append a batch of numbers: array('I') of item numbers, µs since 1970 UTC, array('d'); return its number.

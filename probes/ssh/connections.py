@@ -172,7 +172,7 @@ def _execute(channel: paramiko.Channel, login: _Login, command: str, began: floa
         left = deadline - time.monotonic()
         if left <= 0:
             raise ProbeFailedError(f"{login!r} (SSH): the command did not end within {seconds:g} s")
-        if not channel.get_transport().is_active():  # type: ignore[union-attr]  # an opened channel has one
+        if not channel.get_transport().is_active():
             raise EOFError("the connection was cut")
         channel.status_event.wait(min(left, 0.02))
     return Ended(

@@ -10,7 +10,7 @@ from core.spool.faults import SpoolFault, SpoolFull
 from probes.form import describe_item
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
@@ -51,6 +51,13 @@ class Outlet:
                 self._rows.append((number, at, reading.value))
         if len(self._rows) >= _MOST_VALUES:
             self.flush()
+
+    def begin(self, hosts: Collection[str]) -> None:
+        """Take up hosts that another poller may have had meanwhile: the server hears anew that their items are ours."""
+        try:
+            self._outbox.repeat(hosts)
+        except SpoolFault as error:
+            self._lose(0, error)
 
     def forget(self, host: str) -> None:
         """Forget the numbers of a host polled no more."""

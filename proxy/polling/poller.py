@@ -153,6 +153,7 @@ class Poller:
             ground.outlet.forget(host)
             del self._plans[host]
         fresh = {host: plan for host, plan in share.items() if host not in self._plans}
+        ground.outlet.begin(fresh)
         for host, plan in fresh.items():
             self._plans[host] = plan
             self._begin(host, plan, ground, tasks)
