@@ -1,0 +1,109 @@
+"""A proxy before a real Swift that misbehaves as told: answers an error, or loses a PUT and says it has it."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.swift import Swift
+
+Fault = Literal["none", "500", "413", "lost put", "cut put"]
+_HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
+
+
+class FaultySwift:
+    """`fault` holds for PUTs whose path has `path_part`; `struck` counts them."""
+
+    def __init__(self, swift: Swift) -> None:
+        self.fault: Fault = "none"
+        self.path_part = ""
+        self.struck = 0
+        self.real_port = swift.port
+        handler = type("Handler", (_Handler,), {"proxy": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, name="faulty swift")
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
+    def auth_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/auth/v1.0"
+
+    def ask(
+        self, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        """Pass a request on to the real one."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.real_port, timeout=60)
+        plain = {name: value for name, value in headers.items() if name.lower() not in {*_HOP, "host", "expect"}}
+        plain["Content-Length"] = str(len(body))
+        connection.request(method, path, body=body or None, headers=plain)
+        answer = connection.getresponse()
+        found = answer.status, answer.getheaders(), answer.read()
+        connection.close()
+        return found
+
+    @contextmanager
+    def running(self) -> Iterator[FaultySwift]:
+        self._thread.start()
+        try:
+            yield self
+        finally:
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    proxy: ClassVar[FaultySwift]
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's
+        """Say nothing."""
+
+    def _forward(self) -> None:
+        body, proxy = self._body(), self.proxy
+        fault = proxy.fault if self.command == "PUT" and proxy.path_part in self.path else "none"
+        proxy.struck += fault != "none"
+        if fault in ("500", "413"):
+            self._answer(int(fault), [], b"broken on purpose")
+        elif fault in ("lost put", "cut put"):
+            if fault == "cut put":
+                proxy.ask(self.command, self.path, dict(self.headers), body[:-1])
+            self._answer(201, [("Etag", hashlib.md5(body).hexdigest())], b"")  # noqa: S324 - Swift's own
+        else:
+            self._answer(*proxy.ask(self.command, self.path, dict(self.headers), body))
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _forward  # noqa: N815 - http.server's
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def _answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
+        self.send_response(status)
+        length = str(len(content))
+        for name, value in headers:
+            if name.lower() == "content-length" and self.command == "HEAD":
+                length = value
+            if name.lower() not in _HOP:
+                self.send_header(name, value.replace(f":{self.proxy.real_port}/", f":{self.proxy.port}/"))
+        self.send_header("Content-Length", length)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
