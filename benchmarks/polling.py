@@ -155,12 +155,14 @@ def main() -> int:
     if chosen.json:
         print(json.dumps(asdict(result)))
     else:
-        print(f"{result.devices} SNMP devices, {result.dead} of them dead, every {result.interval_seconds:g} s")
-        print(f"  rounds the living kept   {result.kept_percent:.2f} %")
-        print(f"  between two rounds       median {result.distance_median:.3f} s, 99 % within"
-              f" {result.distance_99_percent:.3f} s")  # fmt: skip
-        print(f"  processor time           {result.cpu_microseconds_a_value:.0f} µs a value,"
-              f" {result.cpu_microseconds_a_request:.0f} µs a request of {OBJECTS} objects, the dead included")  # fmt: skip
+        print(
+            f"{result.devices} SNMP devices, {result.dead} of them dead, every {result.interval_seconds:g} s\n"
+            f"  rounds the living kept   {result.kept_percent:.2f} %\n"
+            f"  between two rounds       median {result.distance_median:.3f} s, 99 % within"
+            f" {result.distance_99_percent:.3f} s\n"
+            f"  processor time           {result.cpu_microseconds_a_value:.0f} µs a value,"
+            f" {result.cpu_microseconds_a_request:.0f} µs a request of {OBJECTS} objects, the dead included"
+        )
     return 0
 
 
