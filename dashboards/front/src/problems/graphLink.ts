@@ -6,11 +6,13 @@ import { type GraphWindow, isLive, queryOf } from "../graph/window.ts";
 import { linkTo } from "../route.svelte.ts";
 
 const MARGIN_MS = 15 * 60_000;
+const LATELY_MS = 10 * 60_000;
 const HOUR_MS = 3_600_000;
 
-/** The stretch of time to look at: the last hour for what opened lately, else from before it opened to after its end. */
+/** The stretch of time to look at: live for what opened lately, else from before it opened to after its end. */
 export function around(problem: Problem, now: number): GraphWindow {
   const opened = msOf(problem.opened_at);
+  if (problem.resolved_at === null && now - opened < LATELY_MS) return { range: "15m" };
   if (problem.resolved_at === null && now - opened < HOUR_MS - MARGIN_MS) return { range: "1h" };
   const to = problem.resolved_at === null ? now : msOf(problem.resolved_at) + MARGIN_MS;
   return { from: opened - MARGIN_MS, to: Math.min(Math.max(to, opened + MARGIN_MS), Math.max(now, opened + 1000)) };
