@@ -13,10 +13,13 @@ import aiosmtplib
 from pydantic import AfterValidator, Field, model_validator
 
 from core.runtime.cancellation import honour_cancellation
+from core.runtime.logging import Log
 from server.media.address import judge_address
 from server.media.contract import Medium, MediumSettings, Message, SendFailed, SendRefused
 from server.media.email_message import write_mail
 from server.media.secret import SecretFile, read_secret
+
+log = Log("email")
 
 ATTEMPT_SECONDS: Final = 25.0
 """Relays that look into mails take their time, and a mail given up too early would come twice."""
@@ -137,6 +140,8 @@ async def _hand_over(client: aiosmtplib.SMTP, sender: str, to: tuple[str, ...], 
         answer = await client.data(mail)
     except aiosmtplib.SMTPDataError as error:
         raise _judge(error.code, "the mail", error.message) from error
+    if refused:
+        log.warning("a mail was taken, but not for everybody", relay=client.hostname, refused=sorted(refused))
     others = "".join(f"; {address} is refused: {error.code}" for address, error in refused.items())
     return f"{answer.code} {_shorten(answer.message)}{others}"
 

@@ -55,7 +55,7 @@ class Relay:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         del server, session
         content = cast("bytes", envelope.content)
-        self.mails.append(cast("EmailMessage", message_from_bytes(content, policy=default)))
+        self.mails.append(message_from_bytes(content, policy=default))
         self.recipients.append(list(envelope.rcpt_tos))
         return self.answers.pop(0) if self.answers else "250 taken"
 
@@ -98,7 +98,7 @@ async def open_relay(folder: Path, security: str = "starttls") -> AsyncIterator[
         await server.wait_closed()
         for session in made:
             if session.transport is not None:
-                session.transport.abort()
+                cast("asyncio.WriteTransport", session.transport).abort()
         await until(lambda: all(session.transport is None for session in made), what="the end of the connections")
 
 
