@@ -45,9 +45,12 @@ def setpriv_prefix(uid: int, gid: int) -> tuple[str, ...]:
     return ("setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--inh-caps=-all", "--no-new-privs", "--")
 
 
-def namespace_prefix(uid: int) -> tuple[str, ...]:
-    """Return the prefix that shows the child another user id and keeps no capability outside its namespace."""
-    return ("unshare", "--user", f"--map-user={uid}", "--")
+def namespace_prefix(uid: int, gid: int) -> tuple[str, ...]:
+    """Return the prefix that shows the child another user and group and keeps no capability outside its namespace.
+
+    A group without a name in there could not even be given to the child's own files (duplicity does that).
+    """
+    return ("unshare", "--user", f"--map-user={uid}", f"--map-group={gid}", "--")
 
 
 def choose_owner(*, folder_owner: int | None, sudo_uid: str | None, nobody_uid: int) -> int:
@@ -73,7 +76,7 @@ def choose_account(
     prefix = setpriv_prefix(uid, gid)
     if can_run(prefix):
         return Account(uid=uid, prefix=prefix, file_uid=uid, file_gid=gid)
-    prefix = namespace_prefix(uid)
+    prefix = namespace_prefix(uid, gid)
     if can_run(prefix):
         return Account(uid=uid, prefix=prefix, file_uid=own_uid, file_gid=own_gid)
     raise NoAccountError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from watchkeep.installation import write_private
@@ -11,12 +12,24 @@ from watchkeep.up.layout import PROXY_NAME, SERVER_NAME, toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from watchkeep.up.enrolment import Enrolled
     from watchkeep.up.layout import Layout, LocalAgent, Ports
 
 
-def write_configurations(layout: Layout, ports: Ports, agent: LocalAgent, enrolled: Enrolled, dsn: str) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backups:
+    """What the parts are told of the backups, and what is said to whoever started them. No files: backups are off."""
+
+    host_file: Path | None = None
+    station_file: Path | None = None
+    notes: tuple[str, ...] = ()
+
+
+def write_configurations(
+    layout: Layout, ports: Ports, agent: LocalAgent, enrolled: Enrolled, dsn: str, backups: Backups
+) -> None:
     """Write each part's configuration, made anew at every start since the ports are."""
     settings: dict[str, dict[str, Any]] = {
         "server": {
@@ -46,6 +59,9 @@ def write_configurations(layout: Layout, ports: Ports, agent: LocalAgent, enroll
             "upstreams": [{"endpoint": ports.gate.endpoint, "key": enrolled.proxy_key}],
         },
     }
+    if backups.host_file is not None and backups.station_file is not None:
+        settings["agent"]["backup"] = backups.host_file
+        settings["server"]["restore_station"] = backups.station_file
     if ports.is_gated:
         gate = ports.gate
         settings["server"] |= {

@@ -25,7 +25,7 @@ from watchkeep.up.database import keep_database, running_database
 from watchkeep.up.enrolment import enrol
 from watchkeep.up.faults import UpError
 from watchkeep.up.layout import PROXY_NAME, SERVER_NAME, Layout, free_ports, local_agent
-from watchkeep.up.parts import make_children, write_configurations
+from watchkeep.up.parts import Backups, make_children, write_configurations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,19 +68,35 @@ async def run_up(wishes: Wishes) -> None:
             agent = local_agent(layout)
             ports = free_ports(port, wishes.gate)
             try:
-                enrolled = await enrol(layout, agent, postgres.dsn)
+                enrolled, backups = await asyncio.gather(
+                    enrol(layout, agent, postgres.dsn),
+                    asyncio.to_thread(_prepare_backups, layout, agent.name, postgres.dsn),
+                )
             except (StoreError, KeyFault) as error:
                 raise UpError(str(error)) from error
-            write_configurations(layout, ports, agent, enrolled, postgres.dsn)
+            write_configurations(layout, ports, agent, enrolled, postgres.dsn, backups)
             installation = Installation(dsn=postgres.dsn, url=f"http://127.0.0.1:{port}/", server=SERVER_NAME)
             installation.write(layout.data)
             hand_over(layout.data, account)
             children = make_children(layout, account.prefix)
-            await _run_children(wishes, layout, installation, children, postgres)
+            await _run_children(wishes, layout, installation, children, postgres, backups.notes)
+
+
+def _prepare_backups(layout: Layout, host: str, dsn: str) -> Backups:
+    try:
+        from watchkeep.up.backup import prepare_backups  # noqa: PLC0415 - its libraries may not be installed
+    except ModuleNotFoundError as error:
+        return Backups(notes=(f"off: {error.name} is not installed (pip install 'watchkeep[backup]')",))
+    return prepare_backups(layout, host, dsn)
 
 
 async def _run_children(
-    wishes: Wishes, layout: Layout, installation: Installation, children: list[Child], postgres: EmbeddedPostgres
+    wishes: Wishes,
+    layout: Layout,
+    installation: Installation,
+    children: list[Child],
+    postgres: EmbeddedPostgres,
+    backup_notes: tuple[str, ...],
 ) -> None:
     try:
         server, *others = children
@@ -88,7 +104,7 @@ async def _run_children(
         await _await_page(installation.url, server)
         for child in others:  # a part that finds nobody there would wait before it tries again
             await child.start()
-        _announce(wishes, layout, installation, children, postgres)
+        _announce(wishes, layout, installation, children, postgres, backup_notes)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(keep_database(postgres), name="database")
             for child in children:
@@ -156,7 +172,12 @@ async def _await_page(url: str, server: Child) -> None:
 
 
 def _announce(
-    wishes: Wishes, layout: Layout, installation: Installation, children: list[Child], postgres: EmbeddedPostgres
+    wishes: Wishes,
+    layout: Layout,
+    installation: Installation,
+    children: list[Child],
+    postgres: EmbeddedPostgres,
+    backup_notes: tuple[str, ...],
 ) -> None:
     password = layout.password_file.read_text().strip() if layout.password_file.exists() else None
     if wishes.ready_file is not None:
@@ -181,6 +202,8 @@ def _announce(
         click.echo(f"             upstream key {load(layout.key_file(PROXY_NAME)).public_text}")
         click.echo(f"  Newcomers  ask at {wishes.gate.enrolment_url} (watchkeep enrol token create)")
     click.echo(f"  Data       {layout.data}")
+    for label, note in zip(("Backups", *[""] * len(backup_notes)), backup_notes, strict=False):
+        click.echo(f"  {label:<10} {note}")
     click.echo("  Stop       Ctrl-C")
     click.echo()
 

@@ -46,7 +46,7 @@ def test_root_becomes_the_owner_where_that_reaches_everything() -> None:
 
 def test_where_the_owner_cannot_go_a_namespace_hides_root_and_files_stay_roots() -> None:
     account = choose_account(own_uid=0, own_gid=0, owner=(1000, 100), can_run=lambda prefix: prefix[0] == "unshare")
-    assert (account.prefix, account.uid, account.file_uid) == (namespace_prefix(1000), 1000, 0)
+    assert (account.prefix, account.uid, account.file_uid) == (namespace_prefix(1000, 100), 1000, 0)
 
 
 def test_when_neither_works_the_remedy_is_said() -> None:

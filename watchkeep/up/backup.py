@@ -1,0 +1,134 @@
+"""The backups of a local installation: its own database and configuration, encrypted, daily.
+
+The host's side (signing key, schedule) and the restore station's (decryption key) lie in folders of their own, as they
+would on two machines. Nothing here may keep Watchkeep from starting: what does not work out is said, and backups are
+off.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from backup.database import read_dsn
+from backup.errors import BackupError
+from backup.keys.making import make_folder, make_host_pair, make_passphrase_file, make_station_pair
+from backup.keys.ring import KeyRing
+from backup.keys.safekeeping import confirmed
+from core.runtime.logging import Log
+from watchkeep.installation import write_private
+from watchkeep.up.layout import toml
+from watchkeep.up.parts import Backups
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from watchkeep.up.layout import Layout
+
+log = Log("up")
+
+STATION_NAME: Final = "restore-station"
+TARGET_NAME: Final = "here"
+DATABASE_SET: Final = "watchkeep-database"
+FILES_SET: Final = "watchkeep-files"
+_HEAD: Final = "# Written by `watchkeep up` at every start. To change it, copy it and run an agent of your own by it.\n"
+
+
+def prepare_backups(layout: Layout, host: str, dsn: str) -> Backups:
+    """Make keys at the first start, and both configurations at every start. Blocks for a second. Never raises for
+    what is only backup's: then backups are off, and the notes say why.
+    """
+    try:
+        notes = _make_keys(layout, host)
+        _write_host(layout, host, dsn)
+        _write_station(layout)
+    except (BackupError, OSError) as error:
+        log.warning("backups are off", error=error)
+        return Backups(notes=(f"off: {error}",))
+    return Backups(host_file=_host(layout) / "backup.toml", station_file=_station(layout) / "backup.toml", notes=notes)
+
+
+def _host(layout: Layout) -> Path:
+    return layout.data / "backup"
+
+
+def _station(layout: Layout) -> Path:
+    return layout.data / "restore-station"
+
+
+def _target(layout: Layout) -> Path:
+    return layout.data / "backup-target"
+
+
+def _make_keys(layout: Layout, host: str) -> tuple[str, ...]:
+    """Make both pairs when they are missing and exchange their public halves; return what has to be said."""
+    for folder in (_host(layout), _station(layout), _target(layout)):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        passphrase = folder / "passphrase"
+        if folder != _target(layout):
+            make_folder(folder / "keys", is_passphrase_random=make_passphrase_file(passphrase))
+    home = _station(layout) / "keys"
+    with (
+        KeyRing(home, _station(layout) / "passphrase") as station,
+        KeyRing(_host(layout) / "keys", _host(layout) / "passphrase") as own,
+    ):
+        _exchange(station, own, host)
+        keys = station.decryption_keys()
+    notes = [f"daily at 02:30 UTC, the first in some minutes, into {_target(layout)}",
+             "which is no second place: name another target before you rely on them (docs/backup.md)"]  # fmt: skip
+    if any(key.fingerprint not in confirmed(home) for key in keys):
+        command = f"bkp key escrow --config {_station(layout) / 'backup.toml'}"
+        notes.append(f"Without its key no backup can be read. Print its sheet:  {command}")
+        notes.append("and keep it away from this machine; then:  bkp key confirm --config (the same file)")
+    return tuple(notes)
+
+
+def _exchange(station: KeyRing, own: KeyRing, host: str) -> None:
+    if not station.pairs():
+        make_station_pair(station, STATION_NAME)
+    if host not in {key.host for key in own.pairs()}:
+        make_host_pair(own, host)
+    known = {key.fingerprint for key in own.keys()}  # noqa: SIM118 - a ring, no dictionary
+    for key in station.decryption_keys():
+        if key.fingerprint not in known:
+            own.bring(station.export_public(key), may_be_secret=False)
+    signer = own.signing_key(datetime.now(UTC))
+    if signer.fingerprint not in {key.fingerprint for key in station.keys()}:  # noqa: SIM118 - as above
+        station.bring(own.export_public(signer), may_be_secret=False)
+
+
+def _write_host(layout: Layout, host: str, dsn: str) -> None:
+    folder = _host(layout)
+    login, password = read_dsn(dsn)
+    escaped = password.replace("\\", "\\\\").replace(":", "\\:")
+    write_private(folder / "pgpass", f"*:*:*:*:{escaped}\n")
+    roots = [
+        layout.data / "keys", layout.data / "secrets", layout.data / "agent-identity.json", folder / "keys",
+        folder / "passphrase",
+    ]  # fmt: skip
+    listed = ", ".join(_text(root) for root in roots)
+    excluded = ", ".join(_text(pattern) for pattern in ("**/S.gpg-agent*", "**/restoring-*", "**/*.lock"))
+    sets = (
+        f'\n[[sets]]\nname = {_text(DATABASE_SET)}\ntarget = {_text(TARGET_NAME)}\nschedule = "daily 02:30"\n'
+        'time_limit = "2h"\nmax_block_size = 4096\n[sets.postgresql]\n'
+        f"database = {_text(login.database)}\nhost = {_text(login.host)}\nport = {login.port}\n"
+        f"user = {_text(login.user)}\npassfile = {_text(folder / 'pgpass')}\n"
+        f'\n[[sets]]\nname = {_text(FILES_SET)}\ntarget = {_text(TARGET_NAME)}\nschedule = "daily 02:30"\n'
+        f'time_limit = "1h"\n[sets.paths]\nroots = [{listed}]\nexclude = [{excluded}]\n'
+    )
+    keys = '\n[keys]\nhost = "keys"\nhost_passphrase_file = "passphrase"\n'
+    write_private(folder / "backup.toml", _HEAD + toml({"host": host}) + keys + _target_table(layout) + sets)
+
+
+def _write_station(layout: Layout) -> None:
+    keys = '\n[keys]\nhost = "none"\nstation = "keys"\nstation_passphrase_file = "passphrase"\n'
+    text = _HEAD + toml({"host": STATION_NAME}) + keys + _target_table(layout)
+    write_private(_station(layout) / "backup.toml", text)
+
+
+def _target_table(layout: Layout) -> str:
+    return toml({"targets": [{"name": TARGET_NAME, "kind": "folder", "folder": _target(layout)}]})
+
+
+def _text(value: Any) -> str:
+    return toml({"x": value}).partition("= ")[2].strip()
