@@ -1,0 +1,116 @@
+"""A PostgreSQL database is dumped from one snapshot while others write."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from backup.errors import SourceFailed
+from backup.settings import PostgresqlSettings
+from backup.sources.postgresql import DUMP_FOLDER, PostgresqlSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.postgres import DatabaseServer
+
+_TABLES = """
+CREATE TABLE left_side (number int, words text);
+CREATE TABLE "right Side" (number int);
+CREATE TABLE parted (number int) PARTITION BY RANGE (number);
+CREATE TABLE parted_low PARTITION OF parted FOR VALUES FROM (0) TO (100);
+INSERT INTO parted SELECT generate_series(0, 9);
+"""
+
+
+@pytest.fixture
+def database(embedded: DatabaseServer) -> Iterator[str]:
+    with embedded.fresh_database() as dsn:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(_TABLES)
+        yield dsn
+
+
+@pytest.fixture
+def settings(database: str, tmp_path: Path) -> PostgresqlSettings:
+    parts = conninfo_to_dict(database)
+    passfile = tmp_path / "pgpass"
+    passfile.write_text(f"*:*:*:*:{parts['password']}\n")
+    passfile.chmod(0o600)
+    return PostgresqlSettings(
+        database=str(parts["dbname"]), host=str(parts["host"]), port=int(parts["port"] or 5432),
+        user=str(parts["user"]), passfile=passfile,
+    )  # fmt: skip
+
+
+def test_the_counted_rows_are_those_of_the_dump_while_others_write(
+    database: str, settings: PostgresqlSettings, tmp_path: Path
+) -> None:
+    end, wrote = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with psycopg.connect(database) as connection:
+            while not end.is_set():
+                connection.execute("INSERT INTO left_side SELECT g, 'x' FROM generate_series(1, 50) g")
+                connection.execute('INSERT INTO "right Side" SELECT generate_series(1, 50)')
+                connection.commit()
+                wrote.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert wrote.wait(30)
+        (tmp_path / "scratch").mkdir()
+        with PostgresqlSource(settings, 60).prepare(tmp_path / "scratch") as prepared:
+            rows = prepared.consistency["rows"]
+            dumped = sorted(
+                _lines(file) for file in (prepared.root / DUMP_FOLDER).glob("*.dat") if file.name[0].isdigit()
+            )
+            with psycopg.connect(database) as connection:
+                sessions = connection.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'watchkeep-backup'"
+                ).fetchone()
+    finally:
+        end.set()
+        writer.join()
+    assert set(rows) == {"public.left_side", 'public."right Side"', "public.parted_low"}
+    assert rows["public.left_side"] == rows['public."right Side"'] > 0
+    assert dumped == sorted(rows.values())
+    assert prepared.consistency["wal_lsn"]
+    assert sessions == (0,)  # the snapshot is given back before anything is uploaded
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"database": "nowhere"}, "does not exist"),
+        ({"database": "postgresql://evil/"}, "does not exist"),
+        ({"port": 1}, "onnection refused"),
+        ({"passfile": None}, "no password supplied"),
+    ],
+)
+def test_what_is_wrong_with_the_database_is_said_and_nothing_is_asked(
+    settings: PostgresqlSettings, tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    (tmp_path / "scratch").mkdir()
+    source = PostgresqlSource(replace(settings, **changes), 60)  # type: ignore[arg-type] # parametrised
+    with pytest.raises(SourceFailed, match=words), source.prepare(tmp_path / "scratch"):
+        pass
+
+
+def test_a_password_file_others_may_read_is_refused(settings: PostgresqlSettings, tmp_path: Path) -> None:
+    assert settings.passfile is not None
+    settings.passfile.chmod(0o644)
+    with pytest.raises(SourceFailed, match="chmod 600"), PostgresqlSource(settings, 60).prepare(tmp_path):
+        pass
+
+
+def _lines(file: Path) -> int:
+    """Return how many rows a file of pg_dump's directory format has; it ends in a line with a backslash and a dot."""
+    return sum(1 for line in file.read_text().splitlines() if line and line != "\\.")
