@@ -144,7 +144,9 @@ async def ingesting(writer: Writer, database: Database, *, waiting: WaitingRoom 
             ledger=ledger,
             dictionaries=dictionaries,
             watch=watch,
-            group_writer=GroupWriter(dictionaries=dictionaries, watch=watch, audience=picture.audience),
+            group_writer=GroupWriter(
+                dictionaries=dictionaries, watch=watch, audience=picture.audience, may_name=picture.may_name
+            ),
             waiting=waiting or WaitingRoom(),
             audience=picture.audience,
             directory=lambda: picture.directory,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from core.model.record import pack_values
+from core.model.record import ItemEntry, pack_dictionary, pack_values
 from core.runtime.clock import SystemClock
 from server.evaluation.watch import Watch
 from server.ingest.orphans import resolve_orphans
@@ -62,6 +62,23 @@ async def test_what_arrives_twice_in_any_order_is_stored_once_and_always_acknowl
         assert feed.counters.get("ingest.duplicate_records") == 3
         async with database.connection() as connection:
             assert await stored_values(connection) == [1, 2, 3]
+
+
+async def test_what_a_source_says_of_another_host_is_refused_and_counted_and_its_own_is_stored(
+    writer: Writer, database: Database
+) -> None:
+    async with ingesting(writer, database) as feed:
+        entries = [ItemEntry(number=1, key="load"), ItemEntry(number=2, key="load", host="another")]
+        now = feed.clock.now_us()
+        dictionary = pack_dictionary(feed.origin, feed.next_number(), 1, entries, now)
+        both = pack_values(feed.origin, feed.next_number(), 1, array("I", [1, 2]), [now, now], array("d", [5.0, 6.0]))
+        await feed.put(dictionary, both, feed.values(7.0, item=2))
+        await feed.settled(1, 2, 3)
+        assert feed.counters.get("ingest.foreign_values") == 2
+        async with database.connection() as connection:
+            assert await stored_values(connection) == [5.0]
+            rows = await (await connection.execute("SELECT name FROM host")).fetchall()
+        assert rows == [("h",)]
 
 
 async def test_samples_that_outrun_their_dictionary_wait_for_it(writer: Writer, database: Database) -> None:
