@@ -15,12 +15,14 @@ from server.api.login import ensure_administrator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
 
     from aiohttp.test_utils import BaseTestServer
 
     from core.runtime.clock import Clock
     from server.api.refusals import RefusalCount
     from server.api.services import AgentFacts, Pages, PartHealth, Services, WebTerms
+    from server.restoring.station import RestoreStation
     from server.store.database import Database
 
 USER = "admin"
@@ -69,7 +71,7 @@ class Site:
         async with self.browser.post(self.api("/session"), json=body) as answer:
             return answer.status
 
-    async def get(self, path: str, status: int = 200, **query: Any) -> Any:
+    async def get(self, path: str, /, status: int = 200, **query: Any) -> Any:
         """Ask as the one signed in; fail on another status than expected."""
         async with self.browser.get(self.api(path), params=query) as answer:
             assert answer.status == status, await answer.text()
@@ -82,10 +84,14 @@ async def open_site(
     clock: Clock,
     terms: WebTerms | None = None,
     pages: Pages | None = None,
+    restoring: RestoreStation | None = None,
+    secrets: Path | None = None,
 ) -> AsyncIterator[Site]:
     """Serve on a free loopback port with a first administrator."""
     health = StatedHealth()
-    services = make_services(database=database, health=health, clock=clock, terms=terms, pages=pages)
+    services = make_services(
+        database=database, health=health, clock=clock, terms=terms, pages=pages, restoring=restoring, secrets=secrets
+    )
     password = await ensure_administrator(services.accounts, services.passwords)
     assert password is not None
     async with (
