@@ -62,8 +62,8 @@ def share_hosts(inventory: Inventory, directory: Directory, proxies: Collection[
     for name, host in inventory.hosts.items():
         if host.polling is not None:
             group = directory.group_names.get(host.polling.proxy_group, -1)
-            if (key := choose_poller(name, by_group.get(group, ()))) is not None:
-                shares.setdefault(key, []).append(name)
+            if (chosen := choose_poller(name, by_group.get(group, ()))) is not None:
+                shares.setdefault(chosen, []).append(name)
     return shares
 
 

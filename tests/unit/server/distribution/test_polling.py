@@ -113,7 +113,9 @@ def test_the_agent_is_told_its_probes_and_the_poller_its_own() -> None:
 
 async def test_a_poller_speaks_of_its_groups_polled_hosts_and_an_agent_of_its_own() -> None:
     picture = Picture(Database(DatabaseOptions(dsn="", server="x")), ManualClock())
-    picture.inventory = inventory(polled("h1"), polled("h2", "other"), HostDefinition(kind="host", name="agent1"))
+    picture.inventory = inventory(
+        polled("h1"), polled("h2", "other"), HostDefinition.model_validate({"kind": "host", "name": "agent1"})
+    )
     picture.directory = directory({"default": 1, "other": 2})
     poller, agent = picture.directory.sources.values()
     assert [picture.may_name(poller, host) for host in ("h1", "h2", "agent1", "new")] == [True, False, False, False]
