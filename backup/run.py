@@ -8,10 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from backup.attempt import Attempt
 from backup.errors import BackupError, WorkFailed
 from backup.journal import Journal, write_state
 from backup.model import RunRecord, Status
-from backup.saving import Attempt, save
+from backup.saving import save
 from backup.signals import cancelled_by_signals
 from backup.sources.registry import source_of
 from backup.state import state_table

@@ -17,62 +17,29 @@ from backup.comparison import compare, volume_sums
 from backup.engine.command import Saving, Workplace, call, saving_arguments
 from backup.engine.decision import Policy, Situation, decide
 from backup.engine.process import demand_success, run_call
-from backup.engine.progress import Progress
 from backup.errors import EngineFailed, TargetDiffers, WorkFailed
 from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import reminders
 from backup.leftovers import chain_manifests, clear_leftovers, doubt_of
 from backup.manifest import write_manifest
-from backup.model import Counts, Manifest, Place, Status, instant_name, read_instant
+from backup.model import Counts, Manifest, Status, instant_name, read_instant
 from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from backup.attempt import Attempt
     from backup.catalogue import Catalogue
     from backup.engine.decision import Decision
     from backup.engine.process import Outcome
-    from backup.journal import Journal
     from backup.keys.key import Key
-    from backup.model import RunRecord, VolumeRecord
-    from backup.settings import BackupSettings, SetSettings
-    from backup.sources.contract import Prepared, Source
+    from backup.model import Place, VolumeRecord
+    from backup.sources.contract import Prepared
     from backup.targets.contract import Target
 
 _INSTANT_OF: Final = re.compile(r"^duplicity-(?:full|inc\.\d{8}T\d{6}Z\.to)\.(\d{8}T\d{6}Z)\.manifest\.gpg$")
 _STATISTICS: Final = ("SourceFiles", "SourceFileSize", "RawDeltaSize")
-
-
-@dataclass(slots=True, kw_only=True)
-class Attempt:
-    """One run under way: what it is to do, and its record, which is on disk at every step."""
-
-    settings: BackupSettings
-    chosen: SetSettings
-    source: Source
-    journal: Journal
-    record: RunRecord
-    is_full_asked: bool
-    on_progress: Callable[[Progress], None] | None
-    counts_ahead: bool
-    restore_points: int | None = None
-    reminders: list[str] | None = None
-
-    @property
-    def place(self) -> Place:
-        """Where the set lies at its target."""
-        return Place(host=self.settings.host_of(self.chosen), set=self.chosen.name)
-
-    def note(self, **changes: Any) -> None:
-        """Change the record and put it on disk."""
-        self.record = replace(self.record, **changes)
-        self.journal.write(self.record)
-
-    def phase(self, phase: str, stored_bytes: int = 0) -> None:
-        """Say what is being done."""
-        if self.on_progress is not None:
-            self.on_progress(Progress(phase=phase, stored_bytes=stored_bytes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -209,11 +209,12 @@ class BackupSettings:
 def read_settings(path: Path) -> BackupSettings:
     """Read backup.toml; every path returned is absolute. Raises ConfigInvalid with every fault, one a line."""
     try:
-        settings = read_config(path, BackupSettings)
+        settings: BackupSettings = _anchor(read_config(path, BackupSettings), path.absolute().parent)
     except ConfigError as error:
         raise ConfigInvalid(str(error)) from error
-    anchored: BackupSettings = _anchor(settings, path.absolute().parent)
-    return anchored
+    except ValueError as error:  # two paths that are one only when both are whole
+        raise ConfigInvalid(f"{path}: {error}") from error
+    return settings
 
 
 def _anchor(config: Any, folder: Path) -> Any:

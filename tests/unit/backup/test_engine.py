@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import itertools
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backup.child import Program, run
+from backup.comparison import part_of, volume_sums
+from backup.engine.command import Saving, Workplace, call, saving_arguments
+from backup.engine.process import Outcome, demand_success
+from backup.engine.progress import Listener, Told
+from backup.errors import EngineFailed, KeyWrong, PassphraseWrong, TargetAway, TargetDiffers, TimedOut
+from backup.model import Kind, Part
+from backup.settings import PathsSettings
+from backup.sources.paths import selection
+
+if TYPE_CHECKING:
+    from backup.errors import BackupError
+
+_SAVING = Saving(
+    kind=Kind.INCREMENTAL, root=Path("/"), selection=("--include=/etc", "--exclude=**"), url="file:///srv/x",
+    recipients=("A" * 40, "B" * 40), signer="C" * 40, volume_bytes=(5 << 20) + 1, max_block_bytes=4096,
+    shows_progress=False,
+)  # fmt: skip
+_PLACE = Workplace(cache=Path("/work/cache/20261121T041600Z"), temporary=Path("/work/tmp"))
+
+
+def test_the_command_line_has_what_was_decided_in_order() -> None:
+    arguments = saving_arguments(_SAVING, _PLACE, 30)
+    assert arguments[0] == "incremental"
+    assert {"--encrypt-key=" + "A" * 40, "--encrypt-key=" + "B" * 40, "--sign-key=" + "C" * 40} <= set(arguments)
+    assert {"--volsize=6", "--max-blocksize=4096", "--archive-dir=/work/cache", "--name=20261121T041600Z"} <= set(
+        arguments
+    )
+    assert arguments[-4:] == ["--include=/etc", "--exclude=**", "/", "file:///srv/x"]
+    assert "--progress" not in arguments
+
+
+def test_both_passphrases_are_always_exported_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSPHRASE", "of somebody else")
+    monkeypatch.setenv("LD_PRELOAD", "/evil.so")
+    plain = call(["full"])
+    assert (plain.environment["PASSPHRASE"], plain.environment["SIGN_PASSPHRASE"]) == ("", "")
+    assert "LD_PRELOAD" not in plain.environment
+    secret = call(["full"], {"SIGN_PASSPHRASE": "s3cret"}, {"SWIFT_PASSWORD": "k3y"})
+    assert (secret.environment["PASSPHRASE"], secret.environment["SIGN_PASSPHRASE"]) == ("", "s3cret")
+    assert not any(word in repr(secret) for word in ("s3cret", "k3y"))
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "log", "kind"),
+    [
+        (31, "gpg: decryption failed: Bad passphrase", PassphraseWrong),
+        (1, "gpg: decryption failed: No secret key", KeyWrong),
+        (31, "who knows", EngineFailed),
+        (21, "", TargetDiffers),
+        (50, "", TargetAway),
+        (77, "Duplicity backup complete.", EngineFailed),
+        (-9, "Duplicity backup complete.", EngineFailed),
+    ],
+)
+def test_exit_codes_count_and_words_only_choose_a_name(exit_code: int, log: str, kind: type[BackupError]) -> None:
+    with pytest.raises(kind, match=str(exit_code)):
+        demand_success(Outcome(exit_code=exit_code, log=log, output="", told=Told()), "saving")
+
+
+def test_no_words_make_a_success_of_another_code_nor_a_failure_of_zero() -> None:
+    demand_success(Outcome(exit_code=0, log="ERROR: all is lost", output="", told=Told()), "saving")
+
+
+_LOG = b"""NOTICE 1
+. Last full backup date: none
+
+NOTICE 16 1048576 3 42 7 349525 0
+. 1.0MB 00:00:03 [341.3KB/s] [=====>     ] 42% ETA 7sec
+
+WARNING 10 'deep/locked'
+. Error accessing possibly locked file deep/locked
+
+NOTICE 1
+. --------------[ Backup Statistics ]--------------
+. SourceFiles 4
+. SourceFileSize 3008195 (2.87 MB)
+. ElapsedTime 0.64 (0.64 seconds)
+
+"""
+
+
+@given(st.lists(st.integers(1, len(_LOG) - 1), max_size=8))
+def test_records_are_understood_in_any_pieces(cuts: list[int]) -> None:
+    listener = Listener()
+    edges = [0, *sorted(cuts), len(_LOG)]
+    found = [each for start, end in itertools.pairwise(edges) for each in listener.feed(_LOG[start:end])]
+    assert [(one.stored_bytes, one.share, one.eta_seconds) for one in found] == [(1048576, 0.42, 7)]
+    assert (listener.told.unreadable, listener.told.unreadable_names) == (1, ["deep/locked"])
+    assert listener.told.statistics == {"SourceFiles": 4, "SourceFileSize": 3008195}
+
+
+@given(st.lists(st.binary(max_size=200), max_size=20))
+def test_no_bytes_break_the_listener(pieces: list[bytes]) -> None:
+    listener = Listener()
+    for piece in pieces:
+        listener.feed(piece + b"\n")
+
+
+def test_what_is_kept_of_a_log_is_bounded() -> None:
+    listener = Listener()
+    for _ in range(100):
+        listener.feed(b". x\nWARNING 10 'name'\n" * 1000)
+    listener.feed(b"y" * (1 << 20))
+    told = listener.told
+    assert (told.unreadable, len(told.unreadable_names), len(told.words)) == (100_000, 20, 200)
+
+
+def test_sums_are_read_from_duplicitys_manifest() -> None:
+    text = (
+        b"Hostname x\nVolume 1:\n    StartingPath   .  \n    Hash SHA1 " + b"a" * 40 + b"\nVolume 12:\n    Hash SHA1 "
+    )
+    assert volume_sums(text + b"b" * 40 + b"\nFilelist 0\n") == {1: "a" * 40, 12: "b" * 40}
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("duplicity-full.20261121T043130Z.vol1.difftar.gpg", Part.VOLUME),
+        ("duplicity-inc.20261121T043130Z.to.20261121T053130Z.manifest.gpg", Part.MANIFEST),
+        ("duplicity-new-signatures.20261121T043130Z.to.20261121T053130Z.sigtar.gpg", Part.SIGNATURES),
+        ("something.gpg", None),
+        ("duplicity-full.20261121T043130Z.vol1.difftar", None),
+    ],
+)
+def test_a_file_is_known_by_its_name(name: str, part: Part | None) -> None:
+    assert part_of(name) is part
+
+
+def test_a_selection_leaves_out_first_then_takes_the_roots_and_nothing_else() -> None:
+    settings = PathsSettings(
+        roots=(Path("/etc"), Path("/srv/a [b]*")), exclude=(".cache", "/etc/x"), one_file_system=True
+    )
+    assert selection(settings) == (
+        "--exclude-other-filesystems",
+        "--exclude=**/.cache",
+        "--exclude=/etc/x",
+        "--include=/etc",
+        "--include=/srv/a [[]b][*]",
+        "--exclude=**",
+    )
+
+
+def test_a_program_that_takes_too_long_is_ended_with_all_it_started() -> None:
+    sleep = "import time; time.sleep(600)"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {sleep!r}])"
+    program = Program(arguments=[sys.executable, "-c", code], environment={}, doing="waiting")
+    with pytest.raises(TimedOut, match="waiting"):
+        run(program, time_limit_seconds=0.5)
+
+
+def test_output_beyond_the_limit_is_cut_and_said_to_be() -> None:
+    program = Program(arguments=[sys.executable, "-c", "print('x' * 100000)"], environment={}, doing="printing")
+    ended = run(program, time_limit_seconds=60, output_limit_bytes=1000)
+    assert (len(ended.output), ended.output_was_cut, ended.exit_code) == (1000, True, 0)

@@ -1,0 +1,184 @@
+"""What is written down: settings, manifests, sheets, the journal, exit codes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backup.errors import ConfigInvalid, KeyWrong, SetBusy, SignatureBad, exit_codes
+from backup.journal import Journal
+from backup.keys.key import Key
+from backup.keys.sheet import armour, draw_up, qr_texts, read_sheet
+from backup.manifest import read_manifest, write_manifest
+from backup.model import Counts, Kind, Manifest, Part, RunId, RunRecord, Status, VolumeRecord
+from backup.settings import read_settings
+from backup.state import state_table
+
+_AT = datetime(2026, 11, 21, 4, 16, tzinfo=UTC)
+_DOCS = Path(__file__).parents[3] / "docs"
+_MANIFEST = Manifest(
+    host="web1", set="files", due_at=_AT, at=_AT, finished_at=_AT, kind=Kind.FULL, reason="the first of this set",
+    chain="20261121T041600Z", position=0, previous=None, source="paths",
+    volumes=(VolumeRecord(name="duplicity-x.gpg", part=Part.VOLUME, size_bytes=3, sha256="a" * 64, sha1="b" * 40),),
+    recipients=("A" * 40,), signer="B" * 40,
+    counts=Counts(entries=1, bytes=2, changed_bytes=3, unreadable_names=("ü",)),
+    consistency={"rows": {"public.a": 1}}, software={"duplicity": "3.2.1"},
+)  # fmt: skip
+_KEY = Key(
+    fingerprint="C" * 40, name="s (watchkeep station)", made_at=_AT, expires_at=None, has_secret=True,
+    can_encrypt=True, can_sign=True,
+)  # fmt: skip
+
+
+def test_a_manifest_reads_back_as_it_was_written() -> None:
+    assert read_manifest(write_manifest(_MANIFEST)) == _MANIFEST
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("watchkeep-backup-1", "watchkeep-backup-9"),
+        ('"duplicity-x.gpg"', '"../../etc/passwd"'),
+        ('"duplicity-x.gpg"', '"duplicity-../../x"'),
+        ('"20261121T041600Z"', '"../../elsewhere"'),
+        ('"position": 0', '"position": "first"'),
+        ("+00:00", ""),
+        ("{", "["),
+        ('"signer"', '"singer"'),
+    ],
+)
+def test_a_text_that_is_no_manifest_is_refused(old: str, new: str) -> None:
+    with pytest.raises(SignatureBad):
+        read_manifest(write_manifest(_MANIFEST).replace(old, new))
+
+
+@given(st.binary(min_size=1, max_size=900))
+def test_a_sheet_reads_back_from_its_text_and_from_its_codes_in_any_order(packets: bytes) -> None:
+    sheet = draw_up(_KEY, armour(packets), "station1")
+    assert read_sheet(sheet.text) == read_sheet("\n".join(reversed(qr_texts(sheet)))) == armour(packets)
+
+
+@given(st.binary(min_size=60, max_size=300), st.data())
+def test_a_mistyped_line_of_a_sheet_is_named(packets: bytes, data: st.DataObject) -> None:
+    sheet = draw_up(_KEY, armour(packets), "station1")
+    place = data.draw(st.integers(0, len(sheet.lines) - 1))
+    spot = sheet.lines[place].index(":") + 2
+    line = sheet.lines[place]
+    wrong = line[:spot] + ("A" if line[spot] != "A" else "B") + line[spot + 1 :]
+    with pytest.raises(KeyWrong, match=rf"^line {place + 1} is mistyped$"):
+        read_sheet("\n".join([*sheet.lines[:place], wrong, *sheet.lines[place + 1 :]]))
+
+
+def test_a_missing_line_of_a_sheet_is_named() -> None:
+    sheet = draw_up(_KEY, armour(bytes(200)), "station1")
+    with pytest.raises(KeyWrong, match="line 2 is missing"):
+        read_sheet("\n".join([sheet.lines[0], *sheet.lines[2:]]))
+    with pytest.raises(KeyWrong, match="no line"):
+        read_sheet("nothing of the kind")
+
+
+def _settings(folder: Path, text: str) -> Path:
+    file = folder / "backup.toml"
+    file.write_text(text)
+    return file
+
+
+_GOOD = """
+host = "web1"
+[[targets]]
+name = "store"
+kind = "folder"
+folder = "store"
+[[sets]]
+name = "files"
+target = "store"
+paths.roots = ["data", "/etc"]
+"""
+
+
+def test_every_path_counts_from_the_files_folder_defaults_too(tmp_path: Path) -> None:
+    settings = read_settings(_settings(tmp_path, _GOOD))
+    assert settings.work == tmp_path / "work"
+    assert settings.keys.host == tmp_path / "keys/host"
+    assert settings.find_target("store").folder == tmp_path / "store"
+    chosen = settings.find_set("files")
+    assert chosen.paths is not None
+    assert chosen.paths.roots == (tmp_path / "data", Path("/etc"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('target = "store"', 'target = "nowhere"', "nowhere"),
+        ('name = "files"', 'name = "../up"', "sets[0].name"),
+        ('folder = "store"', "", "needs folder"),
+        ('kind = "folder"', 'kind = "swift"', "auth_url, user, key_file, container"),
+        ("[[sets]]", 'keys.station = "keys/host"\n[[sets]]', "keys"),
+        ("paths.roots = [", 'postgresql.database = "x"\npaths.roots = [', "one source"),
+        ('host = "web1"', 'host = "web1"\nkeys.recipients = ["abc"]', "fingerprints"),
+    ],
+)
+def test_what_is_wrong_with_the_configuration_is_named(tmp_path: Path, old: str, new: str, words: str) -> None:
+    text = _GOOD.replace(old, new, 1) if old != "[[sets]]" else 'keys.station = "keys/host"\n' + _GOOD
+    with pytest.raises(ConfigInvalid, match=re.escape(words)):
+        read_settings(_settings(tmp_path, text))
+
+
+def _record(number: int, status: Status = Status.OK, size: int = 100) -> RunRecord:
+    return RunRecord(
+        id=RunId(set="files", due_at=_AT + timedelta(days=number)), status=status, started_at=_AT, pid=1,
+        ended_at=_AT + timedelta(seconds=5), source_bytes=size,
+    )  # fmt: skip
+
+
+def test_a_run_that_was_killed_is_found_as_killed(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "work", "files")
+    running = replace(_record(1, Status.RUNNING), ended_at=None)
+    with journal.locked():
+        journal.write(running)
+        assert journal.find(running.id) == running
+    with Journal(tmp_path / "work", "files").locked():
+        assert [record.id for record in journal.bury()] == [running.id]
+        found = journal.find(running.id)
+        assert found is not None
+        assert found.status is Status.KILLED
+        assert journal.bury() == []
+
+
+def test_one_process_holds_a_sets_lock(tmp_path: Path) -> None:
+    with (
+        Journal(tmp_path / "work", "files").locked(),
+        pytest.raises(SetBusy),
+        Journal(tmp_path / "work", "files").locked(),
+    ):
+        pass
+
+
+def test_the_journal_keeps_the_newest_two_hundred_and_passes_over_damage(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "work", "files")
+    for number in range(205):
+        journal.write(_record(number))
+    (journal.folder / "runs" / "20300101T000000Z.json").write_text("{")
+    newest = journal.newest()
+    assert newest[0] == _record(204)
+    assert len(list((journal.folder / "runs").iterdir())) == 201
+
+
+def test_the_state_tells_the_last_run_the_last_good_one_and_what_is_usual() -> None:
+    records = [_record(9, Status.FAILED), *(_record(9 - n, size=100 + n) for n in range(1, 10))]
+    table = state_table("web1", records, restore_points=4, reminders=["x"])
+    assert table["last_run"]["status"] == "failed"
+    assert table["last_good"]["due_at"] == (_AT + timedelta(days=8)).isoformat()
+    assert table["usual_bytes"] == 108  # the most of the seven before the last good one
+    assert (table["restore_points"], table["reminders"]) == (4, ["x"])
+
+
+def test_the_documents_table_of_exit_codes_is_the_programs() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.+?) \|$", (_DOCS / "backup.md").read_text(), re.MULTILINE)
+    assert {int(code): meaning for code, meaning in rows} == exit_codes()
