@@ -19,10 +19,11 @@ import pytest
 from playwright.async_api import expect
 
 from tests.integration.media.receiver import open_receiver
+from tests.support.backup_site import bkp
 from tests.support.waiting import until
 from tests.system.browser import WAIT_MS, browsing
 from tests.system.installation import CHECKOUT, LocalWatchkeep
-from tests.system.looking import assert_accessible
+from tests.system.looking import assert_accessible, assert_fitting
 from tests.system.ports import free_gate_port
 
 if TYPE_CHECKING:
@@ -146,3 +147,35 @@ async def test_a_token_for_programs_is_shown_once_and_opens_the_api_until_it_is_
             await program.close()
         await browser.go("admin/audit?action=token")
         await expect(page.get_by_role("row").filter(has_text="token.revoke")).to_contain_text("grafana")
+
+
+async def test_a_file_of_watchkeep_s_own_backup_is_restored_byte_for_byte(fresh: LocalWatchkeep) -> None:
+    saved = fresh.data / "agent-identity.json"
+    done = await asyncio.to_thread(bkp, "run", "watchkeep-files", config=fresh.data / "backup" / "backup.toml")
+    assert done.exit_code == 0, done.output + done.errors
+    async with browsing(fresh) as browser:
+        page = browser.page
+        await browser.log_in(fresh.facts["user"], fresh.facts["password"])
+        await expect(page.get_by_role("heading", name="Hosts")).to_be_visible()
+        await browser.go("backups")
+        await expect(page.get_by_role("region", name="escrow sheet")).to_contain_text("bkp key escrow")
+        await page.get_by_role("link", name="watchkeep-files").click(timeout=ARRIVAL_MS)
+        await expect(page.get_by_role("group", name="Point in time").get_by_role("radio")).to_be_checked()
+        for folder in saved.parent.parts[1:]:
+            await page.get_by_role("region", name="Files then").get_by_role("link", name=folder, exact=True).click()
+        await expect(page.get_by_role("group", name="Command that restores the whole set")).to_contain_text(
+            f"bkp restore {fresh.host}/watchkeep-files --at "
+        )
+        await page.get_by_role("button", name=f"Restore {saved.name}").click()
+        dialog = page.get_by_role("dialog", name=f"Restore {saved.name}")
+        await assert_accessible(page)
+        await dialog.get_by_role("button", name="Restore").click()
+        async with page.expect_download(timeout=ARRIVAL_MS) as download:
+            await dialog.get_by_role("link", name="Download").click(timeout=ARRIVAL_MS)
+        assert (await (await download.value).path()).read_bytes() == saved.read_bytes()
+        await dialog.get_by_role("button", name="Close").last.click()
+        await page.set_viewport_size({"width": 360, "height": 740})
+        await assert_fitting(page)
+        await assert_accessible(page)
+        await browser.go("start")
+        await expect(step(page, "Restore a first file")).to_contain_text("Done")

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { BackupSet } from "../src/api/backups.ts";
 import type { Host, Problem } from "../src/api/types.ts";
 import { doneSteps, type Found } from "../src/start/progress.ts";
 
@@ -31,4 +32,14 @@ test("a message counts when it arrived: one about a problem, or a test whose tak
   assert.equal(doneSteps({ ...NOTHING, problems: [problem] }, false).message, false);
   assert.equal(doneSteps({ ...NOTHING, problems: [{ ...problem, told: [told, { ...told, state: "sent" }] }] }, false).message, true);
   assert.equal(doneSteps(NOTHING, true).message, true);
+});
+
+test("a backup counts once something can be restored from it, not when a set is only there", () => {
+  const run = { status: "never" as const, at: null, kind: null, size_bytes: null, stored_bytes: null, duration_seconds: null, error: null };
+  const set: BackupSet = {
+    host: "here", set: "files", last_run: run, age_seconds: null, overdue_seconds: null, good_at: null, restore_points: null,
+    proven_at: null, reminder: null,
+  };
+  assert.equal(doneSteps({ ...NOTHING, sets: [set] }, false).backup, false);
+  assert.equal(doneSteps({ ...NOTHING, sets: [{ ...set, restore_points: 1 }] }, false).backup, true);
 });
