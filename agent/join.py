@@ -46,6 +46,7 @@ REFUSED: Final = 4
 NOT_PROVEN: Final = 5
 WRONG_CLOCK: Final = 6
 NOT_APPROVED: Final = 7
+INTERRUPTED: Final = 130  # as a shell says it of a program ended by Ctrl-C
 
 POLL_SECONDS = 2.0
 _EPILOG: Final = """\
@@ -97,6 +98,9 @@ def main(arguments: Sequence[str]) -> int:
     except (FolderFault, KeyFault) as error:
         sys.stderr.write(f"watchkeep-agent: {error}\n")
         return UNUSABLE
+    except KeyboardInterrupt:
+        _say("\nNot joined. The same command goes on where it was.")
+        return INTERRUPTED
     if not chosen.no_start:
         _start(configuration)
     _say(f"Start it with: watchkeep-agent --config {configuration}")

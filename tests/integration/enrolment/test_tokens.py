@@ -263,7 +263,7 @@ async def test_connections_of_one_address_are_few_and_idle_ones_are_closed(
         assert door.refused["crowd"] == 1
         for each, _ in idle:
             assert await asyncio.wait_for(each.read(), 20) == b"", "who says nothing is not waited for"
-        for each in (writer, *(one for _, one in idle)):
-            each.close()
+        for stranger in (writer, *(one for _, one in idle)):
+            stranger.close()
         made = await door.token()
         assert await join(door.url, made.token, tmp_path / "agent", name="patient1") == 0
