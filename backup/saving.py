@@ -6,10 +6,10 @@ import re
 import shutil
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from backup.cache import MetadataCache
 from backup.catalogue import read_catalogue
@@ -22,7 +22,8 @@ from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import reminders
 from backup.leftovers import chain_manifests, clear_leftovers, doubt_of
 from backup.manifest import write_manifest
-from backup.model import Counts, Manifest, Status, instant_name, read_instant
+from backup.mending import mend_records, with_figures
+from backup.model import Counts, Manifest, instant_name, read_instant
 from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def save(attempt: Attempt) -> None:
         target.reach()
         catalogue = read_catalogue(target, attempt.place, ring)
         attempt.restore_points = sum(1 for point in catalogue.points if point.broken is None)
-        _mend_record_of_finished(attempt, catalogue)
+        mend_records(attempt.journal, catalogue)
         clear_leftovers(target, attempt.place, catalogue, attempt.journal.newest())
         cache = MetadataCache(attempt.journal.folder / "cache")
         decision = _decide(attempt, target, catalogue, cache, keys, now)
@@ -92,7 +93,7 @@ def save(attempt: Attempt) -> None:
         _put_manifest(attempt, target, manifest, keys)
         cache.keep_only(chain)
     attempt.restore_points += 1
-    attempt.record = replace(attempt.record, at=manifest.at, stored_bytes=manifest.stored_bytes, **_figures(manifest))
+    attempt.record = with_figures(attempt.record, manifest)
 
 
 def _try_keys(attempt: Attempt, ring: KeyRing, now: datetime) -> _Keys:
@@ -103,19 +104,6 @@ def _try_keys(attempt: Attempt, ring: KeyRing, now: datetime) -> _Keys:
     ring.check_passphrase(signer)
     attempt.reminders = reminders(ring.home, [signer, *recipients], now)
     return _Keys(ring=ring, signer=signer, recipients=recipients)
-
-
-def _mend_record_of_finished(attempt: Attempt, catalogue: Catalogue) -> None:
-    """A run that was killed after its manifest was written is a good one: the manifest counts, not our journal."""
-    by_due = {instant_name(point.manifest.due_at): point.manifest for point in catalogue.points}
-    for record in attempt.journal.newest():
-        manifest = by_due.get(instant_name(record.id.due_at))
-        if manifest is not None and record.status in (Status.KILLED, Status.FAILED) and record.chain == manifest.chain:
-            mended = replace(
-                record, status=Status.OK, ended_at=manifest.finished_at, at=manifest.at, error=None, exit_code=None
-            )
-            figures = _figures(manifest)
-            attempt.journal.write(replace(mended, stored_bytes=manifest.stored_bytes, **figures))
 
 
 def _decide(
@@ -292,14 +280,6 @@ def _put_manifest(attempt: Attempt, target: Target, manifest: Manifest, keys: _K
     if b"".join(target.read(f"{folder}/{manifest.name}")) != signed.encode("utf-8"):
         target.delete(f"{folder}/{manifest.name}")
         raise TargetDiffers(f"{folder}/{manifest.name} is not what was written there")
-
-
-def _figures(manifest: Manifest) -> dict[str, Any]:
-    return {
-        "source_bytes": manifest.counts.bytes,
-        "entries": manifest.counts.entries,
-        "unreadable": manifest.counts.unreadable,
-    }
 
 
 def _version(package: str) -> str:
