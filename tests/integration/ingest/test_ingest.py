@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -18,6 +18,7 @@ from server.inventory.check import documents_from_plain
 from server.picture import Picture
 from server.store.database import DatabaseOptions
 from server.store.definitions import Author
+from server.store.escalations import read_under_way
 from server.store.lease import take
 from server.store.outbox import claim, read_told
 from server.store.problems import ProblemFilter, read_open_problems, read_problems
@@ -44,8 +45,8 @@ async def stored_values(connection: Connection) -> list[float]:
     return [row[0] for row in rows]
 
 
-async def define(database: Database) -> None:
-    checked = check_documents(documents_from_plain([TEMPLATE, HOST, RECEIVER]))
+async def define(database: Database, *more: dict[str, Any]) -> None:
+    checked = check_documents(documents_from_plain([TEMPLATE, HOST, RECEIVER, *more]))
     proposal = await propose(database, checked, via="file")
     await apply(database, proposal, Author(name="test", via="file"))
 
@@ -144,6 +145,25 @@ async def test_a_problem_opens_and_resolves_with_its_samples_and_its_notices_are
         assert [row[0] for row in await cursor.fetchall()] == ["opened", "resolved"]
         first = await claim(connection, epoch=writer.epoch)
         assert [notice.payload["event"] for notice in first] == ["opened"], "its end is told after its beginning"
+
+
+async def test_an_escalation_starts_with_its_problem_and_goes_with_it(writer: Writer, database: Database) -> None:
+    steps = [{"after": "1h", "tell": ["r"]}]
+    taking = {"kind": "escalation", "name": "taking", "for": {"hosts": ["h"]}, "steps": steps}
+    await define(database, taking, {"kind": "escalation", "name": "other", "for": {"groups": ["x"]}, "steps": steps})
+    async with ingesting(writer, database) as feed, database.connection() as connection:
+        await feed.put(feed.dictionary("load"), feed.values(10))
+        await feed.settled(1, 2)
+        await feed.bound()
+        await feed.put(feed.values(95))
+        await feed.settled(3)
+        (problem,) = await read_problems(connection, ProblemFilter())
+        assert await read_under_way(connection, problem.id) == ["taking"]
+        assert await read_told(connection, [problem.id]) == [], "an escalation's receiver is told by its steps only"
+        await feed.put(feed.values(20))
+        await feed.settled(4)
+        assert await read_under_way(connection, problem.id) == []
+        assert await read_told(connection, [problem.id]) == [], "never told of the beginning, so not of the end"
 
 
 async def test_a_problem_whose_trigger_is_gone_ends_and_who_was_told_of_it_is_told(
