@@ -1,6 +1,7 @@
 """How this host's backups stand: what `bkp run` wrote down of each set, with ages as of now."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -58,10 +59,35 @@ class _Set:
     since: datetime | None = None
 
 
-@probe("backup", items=_ITEMS, parameters=Parameters, may_block=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """The state files that were read, and when each was written then; 0: it was not there."""
+
+    files: tuple[str, ...]
+    written_ns: tuple[int, ...]
+
+
+def _look(files: tuple[str, ...]) -> _Seen:
+    def written_ns(file: str) -> int:
+        try:
+            return os.stat(file).st_mtime_ns  # noqa: PTH116 - asked every second, a Path would cost more than the call
+        except OSError:
+            return 0
+
+    return _Seen(files=files, written_ns=tuple(written_ns(file) for file in files))
+
+
+def _has_news(visit: Visit, _parameters: Parameters) -> bool:
+    """Tell whether a run has begun or ended since the last read."""
+    seen = visit.kept.get("seen")
+    return isinstance(seen, _Seen) and _look(seen.files) != seen
+
+
+@probe("backup", items=_ITEMS, parameters=Parameters, may_block=True, has_news=_has_news)
 def read_backups(visit: Visit, parameters: Parameters) -> "Iterator[Reading | Failure]":
     """Yield each set's figures; a broken state file is a failure that names it and hurts no other set."""
     folder, sets = _known_sets(visit, parameters)
+    visit.kept["seen"] = _look(tuple(str(folder / f"{each.name}.json") for each in sets))
     now = datetime.now(UTC)
     for each in sets:
         try:

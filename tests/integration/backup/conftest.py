@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tests.integration.api.conftest import database, options
 from tests.support.backups import pairs, site
 from tests.support.grown_backups import grown
 from tests.support.postgres import embedded
 from tests.support.swift import swift
 
-__all__ = ["embedded", "grown", "pairs", "site", "swift"]
+__all__ = ["database", "embedded", "grown", "options", "pairs", "site", "swift"]

@@ -106,6 +106,16 @@ def test_a_broken_state_file_is_named_and_hurts_no_other_set(agents: Reader, tmp
     assert found["backup.status[mail]"] == 0.0
 
 
+def test_the_begin_and_the_end_of_a_run_are_news(agents: Reader, tmp_path: Path) -> None:
+    assert not agents.has_news()
+    agents.read()
+    assert not agents.has_news()
+    state(tmp_path, "files", run("running"), None)
+    assert agents.has_news()
+    agents.read()
+    assert not agents.has_news()
+
+
 def test_a_folder_can_be_named_where_no_agent_keeps_the_schedule(tmp_path: Path) -> None:
     state(tmp_path, "files", run(), run())
     found = Reader(read_backups, parameters=Parameters(folder=tmp_path)).read()
