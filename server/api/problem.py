@@ -125,7 +125,7 @@ async def note_problem(call: Call, path: ProblemPath, body: NoteBody) -> Problem
 async def _find(call: Call, connection: Connection, problem_id: int) -> Problem:
     """Return the problem. Raises ApiError 404, also when its host is not the visitor's to see."""
     problem = await find_problem(connection, problem_id)
-    visible = await visible_hosts(call)
+    visible = await visible_hosts(call, connection)
     if problem is None or (visible is not None and problem.host not in visible):
         raise not_found("problem", problem_id)
     return problem

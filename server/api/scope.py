@@ -19,12 +19,19 @@ if TYPE_CHECKING:
     from server.api.endpoint import Call
     from server.api.services import Services
     from server.inventory.plan import StoredDefinition
+    from server.store.database import Connection
     from server.store.roles import Groups
 
 
-async def visible_hosts(call: Call) -> frozenset[str] | None:
-    """Return the names of the hosts the visitor may see; None: every host. Raises StoreAway."""
-    return await hosts_within(call.services, groups_of(call))
+async def visible_hosts(call: Call, connection: Connection | None = None) -> frozenset[str] | None:
+    """Return the names of the hosts the visitor may see; None: every host. Raises StoreAway.
+
+    Who holds a connection already gives it: many at once who each waited for a second one would wait for each other.
+    """
+    groups = groups_of(call)
+    if groups is not None and connection is not None:
+        return await read_hosts_in(connection, groups)
+    return await hosts_within(call.services, groups)
 
 
 async def hosts_within(services: Services, groups: Groups) -> frozenset[str] | None:
