@@ -18,7 +18,7 @@ import paramiko
 from probes.declaration import ProbeFailedError, SilentError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from probes.device import DeviceVisit
 
@@ -159,28 +159,30 @@ def _execute(channel: paramiko.Channel, login: _Login, command: str, began: floa
     channel.settimeout(login.timeout_seconds)
     channel.exec_command(command)
     channel.shutdown_write()
-    output, errors = io.BytesIO(), io.BytesIO()
+    try:
+        output = _read(channel, channel.recv, login, deadline)
+        errors = _read(channel, channel.recv_stderr, login, deadline)
+        # The exit code comes with the end of the output, or just after it.
+        if not channel.status_event.wait(max(0.0, deadline - time.monotonic())):
+            raise TimeoutError  # noqa: TRY301 - one word for every way of being late
+    except TimeoutError as error:
+        raise ProbeFailedError(f"{login!r} (SSH): the command did not end within {seconds:g} s") from error
+    return Ended(code=channel.exit_status, output=output, errors=errors, seconds=time.monotonic() - began)
+
+
+def _read(channel: paramiko.Channel, receive: Callable[[int], bytes], login: _Login, deadline: float) -> str:
+    """Return all of a stream to its end. Raises TimeoutError at the deadline."""
+    parts: list[bytes] = []
+    size = 0
     while True:
-        while channel.recv_ready():
-            output.write(channel.recv(1 << 15))
-        while channel.recv_stderr_ready():
-            errors.write(channel.recv_stderr(1 << 15))
-        if output.tell() > _MOST_BYTES or errors.tell() > _MOST_BYTES:
+        channel.settimeout(max(0.001, deadline - time.monotonic()))
+        part = receive(1 << 15)
+        if not part:
+            return b"".join(parts).decode(errors="replace")
+        parts.append(part)
+        size += len(part)
+        if size > _MOST_BYTES:
             raise ProbeFailedError(f"{login!r} (SSH): the command printed more than {_MOST_BYTES} bytes")
-        if channel.exit_status_ready() and channel.eof_received and not channel.recv_ready():
-            break
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise ProbeFailedError(f"{login!r} (SSH): the command did not end within {seconds:g} s")
-        if not channel.get_transport().is_active():
-            raise EOFError("the connection was cut")
-        channel.status_event.wait(min(left, 0.02))
-    return Ended(
-        code=channel.recv_exit_status(),
-        output=output.getvalue().decode(errors="replace"),
-        errors=errors.getvalue().decode(errors="replace"),
-        seconds=time.monotonic() - began,
-    )
 
 
 def _login(visit: DeviceVisit) -> _Login:

@@ -113,6 +113,8 @@ class Sshd(Daemon):
         (self.folder / "sshd_config").write_text(
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {self.folder / 'host_key'}\n"
             f"AuthorizedKeysFile {self.folder / 'authorized_keys'}\nPidFile {self.folder / 'pid'}\n"
+            # What the account's shell would read at its start is no business of a test, and may take its time.
+            f"SetEnv HOME={self.folder}\n"
             "StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPrintMotd no\n"
         )
         if os.geteuid() == 0:
