@@ -123,7 +123,8 @@ def _between(path: str, position: Position, newest: os.stat_result) -> Iterator[
         return
     yield held[0]
     for modified, younger, inode in sorted(rotated):
-        if modified > held[1].st_mtime_ns and inode != newest.st_ino and os.access(younger, os.R_OK):
+        # Two files written within a tick of the kernel's clock: rather one twice than one never.
+        if modified >= held[1].st_mtime_ns and inode != newest.st_ino and os.access(younger, os.R_OK):
             yield younger
 
 
