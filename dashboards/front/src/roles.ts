@@ -4,8 +4,8 @@ export const ROLES = ["viewer", "operator", "administrator"] as const;
 export type Role = (typeof ROLES)[number];
 
 export const ROLE_WORDS: Record<Role, string> = {
-  viewer: "sees",
-  operator: "sees, acknowledges, tests receivers, starts backups, restores",
+  viewer: "looks, and changes nothing",
+  operator: "looks, acknowledges, tests receivers, starts backups, restores",
   administrator: "may do everything",
 };
 
