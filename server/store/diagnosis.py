@@ -22,23 +22,28 @@ if TYPE_CHECKING:
 
 FACTS = "SELECT pg_database_size(current_database()), current_setting('server_version')"
 CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
-# A source is shut out when it had keys and all of them are revoked.
+# A source is shut out when it had keys and all of them are revoked. A proxy's poller (core/security/poller.py) is left
+# out: with nothing to poll it is rightly silent.
 SOURCES = """
 SELECT s.name,
        (SELECT extract(epoch FROM clock_timestamp() - max(r.heard_at))::float8 FROM received r
         WHERE r.source_id = s.id) AS heard_seconds_ago,
        coalesce((SELECT bool_and(k.revoked_at IS NOT NULL) FROM peer_key k WHERE k.source_id = s.id), false)
            AS is_shut_out
-FROM source s ORDER BY s.name
+FROM source s WHERE s.uuid NOT IN (
+    SELECT encode(substring(sha256('watchkeep poller'::bytea || key) FROM 1 FOR 16), 'hex')::uuid
+    FROM peer_key WHERE role = 'proxy'
+) ORDER BY s.name
 """
+# What is held until its receiver's hours begin does not wait yet.
 NOTICES = """
-SELECT count(*) FILTER (WHERE sent_at IS NULL AND failed_at IS NULL) AS waiting,
-       coalesce(extract(epoch FROM clock_timestamp() - min(created_at)
-                        FILTER (WHERE sent_at IS NULL AND failed_at IS NULL)), 0)::float8 AS oldest_waiting_seconds,
+SELECT count(*) FILTER (WHERE is_waiting) AS waiting,
+       coalesce(extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE is_waiting)), 0)::float8
+           AS oldest_waiting_seconds,
        count(*) FILTER (WHERE failed_at > now() - interval '1 day') AS failed_today,
        (SELECT receiver || ': ' || last_error FROM outbox WHERE last_error IS NOT NULL AND sent_at IS NULL
         ORDER BY id DESC LIMIT 1) AS last_error
-FROM outbox
+FROM outbox, LATERAL (SELECT sent_at IS NULL AND failed_at IS NULL AND created_at <= now() AS is_waiting) AS judged
 """
 COUNT_QUARANTINE = "SELECT count(*) FROM quarantine"
 

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
     from psycopg import AsyncConnection
 
+# What is held counts as made when it is due: its attempts and its age begin then.
 ENQUEUE = """
-INSERT INTO outbox (key, event_id, receiver, media, payload, due_at, escalation, step, repetition)
-SELECT key, event_id, receiver, media, payload, coalesce(due_at, now()), escalation, step, repetition
+INSERT INTO outbox (key, event_id, receiver, media, payload, created_at, due_at, escalation, step, repetition)
+SELECT key, event_id, receiver, media, payload, coalesce(due_at, now()), coalesce(due_at, now()), escalation, step,
+       repetition
 FROM unnest(%s::uuid[], %s::int8[], %s::text[], %s::text[], %s::jsonb[], %s::timestamptz[], %s::text[], %s::int4[],
             %s::int4[]) AS u (key, event_id, receiver, media, payload, due_at, escalation, step, repetition)
 ON CONFLICT (key) DO NOTHING

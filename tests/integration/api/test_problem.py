@@ -51,7 +51,7 @@ async def problem(database: Database) -> ProblemEvent:
         await enqueue(
             connection,
             [
-                Notice(event_id=event.event_id, media="webhook", payload={"event": "opened"}, **each)  # type: ignore[arg-type]  # fields by name
+                Notice(event_id=event.event_id, media="webhook", payload={"event": "opened"}, **each)
                 for each in (told, own, {"receiver": "log"})
             ],
         )

@@ -112,6 +112,26 @@ async def test_a_receiver_with_hours_is_told_when_they_begin_and_of_nothing_that
     assert [json.loads(each.body)["problem"] for each in receiver.received] == [lasting]
 
 
+async def test_an_end_outside_the_hours_is_held_and_does_not_grow_old_meanwhile(
+    database: Database, writer: Writer, receiver: WebhookReceiver, tmp_path: Path
+) -> None:
+    always = await define(database, hook(receiver, "office", hours="00:00-24:00 UTC"))
+    async with telling(writer, always, tmp_path):
+        async with writer.transaction() as connection:
+            problem_id = await open_problem(connection, always)
+        await until(lambda: bool(receiver.received), 30, "the opening")
+        begin = datetime.now(UTC) + timedelta(hours=2)
+        closed = await define(
+            database, hook(receiver, "office", hours=f"{begin:%H:%M}-{begin + timedelta(hours=1):%H:%M} UTC")
+        )
+        async with writer.transaction() as connection:
+            await end_problem(connection, closed, problem_id)
+    async with database.connection() as connection:
+        opened, resolved = await outbox.read_told(connection, [problem_id])
+    assert (opened.state, resolved.state, resolved.attempts) == ("sent", "waiting", 0)
+    assert resolved.due_at == resolved.created_at == begin.replace(second=0, microsecond=0)
+
+
 async def test_who_does_not_want_ends_or_updates_gets_none(
     database: Database, writer: Writer, receiver: WebhookReceiver, tmp_path: Path
 ) -> None:
