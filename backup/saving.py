@@ -216,7 +216,7 @@ def _count(outcome: Outcome) -> Counts:
         entries=told.statistics["SourceFiles"],
         bytes=told.statistics["SourceFileSize"],
         changed_bytes=told.statistics["RawDeltaSize"],
-        unreadable=told.unreadable,
+        unreadable=max(told.unreadable, told.statistics.get("Errors", 0)),
         unreadable_names=tuple(told.unreadable_names),
     )
 

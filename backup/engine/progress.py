@@ -9,6 +9,9 @@ from typing import Final
 _RECORD: Final = re.compile(r"(DEBUG|INFO|NOTICE|WARNING|ERROR) (\d+)(?: (.*))?")
 _PROGRESS_CODE: Final = 16  # NOTICE 16 bytes elapsed percent eta speed stalled
 _UNREADABLE_CODES: Final = frozenset({8, 9, 10, 12})  # cannot iterate, stat, read, process
+# What fails while a file is read has duplicity's code for everything, 1; its words are all there is to know it by. Its
+# statistics count it under "Errors".
+_LOST_WORDS: Final = re.compile(r"Error .+? getting delta for (.+)")
 _STATISTIC: Final = re.compile(r"^([A-Z][A-Za-z]+) (\d+)(?: \(.*\))?$")
 _LINE_LIMIT: Final = 64 << 10
 _WORDS_LINES: Final = 200
@@ -42,6 +45,7 @@ class Listener:
     def __init__(self) -> None:
         self.told = Told()
         self._rest = b""
+        self._is_warning = False
 
     def feed(self, piece: bytes) -> list[Progress]:
         """Take a piece; return the progress records it completed, oldest first. Never raises: odd lines are words."""
@@ -59,6 +63,9 @@ class Listener:
             if statistic is not None:
                 told.statistics[statistic[1]] = int(statistic[2])
             elif text.strip():
+                lost = _LOST_WORDS.match(text) if self._is_warning else None
+                if lost is not None:
+                    self._note_unreadable(lost[1])
                 told.words.append(text)
                 del told.words[:-_WORDS_LINES]
             return None
@@ -66,13 +73,17 @@ class Listener:
         if record is None:
             return None
         level, code, extra = record[1], int(record[2]), record[3] or ""
+        self._is_warning = level == "WARNING" and code not in _UNREADABLE_CODES
         if level == "WARNING" and code in _UNREADABLE_CODES:
-            told.unreadable += 1
-            if len(told.unreadable_names) < _NAMES_KEPT:
-                told.unreadable_names.append(extra.strip("'\""))
+            self._note_unreadable(extra.strip("'\""))
         if level == "NOTICE" and code == _PROGRESS_CODE:
             return _progress(extra)
         return None
+
+    def _note_unreadable(self, name: str) -> None:
+        self.told.unreadable += 1
+        if len(self.told.unreadable_names) < _NAMES_KEPT:
+            self.told.unreadable_names.append(name)
 
 
 def _progress(extra: str) -> Progress | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,16 +32,20 @@ class PathsSource:
     @contextmanager
     def prepare(self, scratch: Path) -> Iterator[Prepared]:  # noqa: ARG002 - the contract's; files are read in place
         """Name the roots to duplicity. Raises SourceFailed when one is not there: an empty backup is never "ok"."""
-        for root in self._settings.roots:
-            try:
-                root.lstat()
-            except OSError as error:
-                raise SourceFailed(f"{root} cannot be saved: {error.strerror}; correct the set's paths") from error
+        real = [_real(root) for root in self._settings.roots]
         yield Prepared(
             root=Path("/"),
-            selection=selection(self._settings),
-            consistency={"roots": [str(root) for root in self._settings.roots]},
+            selection=selection(replace(self._settings, roots=tuple(real))),
+            consistency={"roots": [str(root) for root in real]},
         )
+
+
+def _real(root: Path) -> Path:
+    """Return a root without symbolic links: duplicity follows none, and would save nothing of what lies behind one."""
+    try:
+        return root.resolve(strict=True)
+    except (OSError, RuntimeError) as error:
+        raise SourceFailed(f"{root} cannot be saved: {error}; correct the set's paths") from error
 
 
 def selection(settings: PathsSettings) -> tuple[str, ...]:

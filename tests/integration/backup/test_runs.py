@@ -150,6 +150,27 @@ def test_a_run_ended_by_a_signal_leaves_no_process_and_counts_for_nothing(site: 
     assert site.run().status is Status.OK
 
 
+def test_a_root_behind_a_symbolic_link_is_saved_from_where_it_really_is(site: Site) -> None:
+    (site.folder / "link").symlink_to(site.data)
+    file = site.file("host")
+    file.write_text(file.read_text().replace(f'["{site.data}"]', f'["{site.folder}/link/deep"]'))
+    site.run()
+    demand_same(site.restore_plainly(site.folder / "back") / "deep", site.data / "deep")
+
+
+def test_what_cannot_be_read_is_counted_and_named(site: Site) -> None:
+    locked = site.data / "locked"
+    locked.write_text("x")
+    locked.chmod(0)
+    if os.geteuid() == 0:  # root reads everything but what the kernel gives nobody
+        locked = Path("/sys/bus/cpu/drivers_probe")
+    file = site.file("host")
+    file.write_text(file.read_text().replace(f'["{site.data}"]', f'["{site.data}", "{locked}"]'))
+    record = site.run()
+    assert (record.status, record.unreadable) == (Status.OK, 1)
+    assert site.manifest()["counts"]["unreadable_names"] == [str(locked)[1:]]
+
+
 def test_excluded_names_and_odd_names_are_as_the_set_says(site: Site) -> None:
     odd = os.fsdecode(b"not utf-8 \xff [x] *")
     (site.data / odd).write_text("odd")

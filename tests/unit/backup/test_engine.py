@@ -82,6 +82,9 @@ NOTICE 16 1048576 3 42 7 349525 0
 WARNING 10 'deep/locked'
 . Error accessing possibly locked file deep/locked
 
+WARNING 1
+. Error Permission denied getting delta for sys/bus/x y
+
 NOTICE 1
 . --------------[ Backup Statistics ]--------------
 . SourceFiles 4
@@ -97,7 +100,7 @@ def test_records_are_understood_in_any_pieces(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(_LOG)]
     found = [each for start, end in itertools.pairwise(edges) for each in listener.feed(_LOG[start:end])]
     assert [(one.stored_bytes, one.share, one.eta_seconds) for one in found] == [(1048576, 0.42, 7)]
-    assert (listener.told.unreadable, listener.told.unreadable_names) == (1, ["deep/locked"])
+    assert (listener.told.unreadable, listener.told.unreadable_names) == (2, ["deep/locked", "sys/bus/x y"])
     assert listener.told.statistics == {"SourceFiles": 4, "SourceFileSize": 3008195}
 
 
