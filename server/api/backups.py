@@ -71,10 +71,14 @@ class BackupSetView(Answer):
 
 
 class BackupSetList(Answer):
-    """All sets, by host and name. `restores`: whether this server has a restore station to look into them."""
+    """All sets, by host and name. `restores`: whether this server has a restore station to look into them.
+
+    `reminders`: what has to be done at that station, such as keeping its key's escrow sheet safe; empty until looked.
+    """
 
     backups: list[BackupSetView]
     restores: bool
+    reminders: list[str]
 
 
 class PointView(Answer):
@@ -136,7 +140,12 @@ async def list_backups(call: Call) -> BackupSetList:
         if parameter is not None and newest is not None:
             sets.setdefault((item.host, parameter), {})[name.removeprefix("backup.")] = newest
     views = [view_set(host, name, found) for (host, name), found in sorted(sets.items()) if "status" in found]
-    return BackupSetList(backups=views, restores=call.services.restoring is not None)
+    station = call.services.restoring
+    return BackupSetList(
+        backups=views,
+        restores=station is not None,
+        reminders=[] if station is None or visible is not None else list(station.reminders()),
+    )
 
 
 def view_set(host: str, name: str, found: dict[str, Latest]) -> BackupSetView:

@@ -23,6 +23,7 @@ LOOK_SECONDS: Final = 60.0
 READ_SECONDS: Final = 80.0
 RESTORE_SECONDS: Final = 3600.0
 KEPT_SECONDS: Final = 3600.0
+REMIND_SECONDS: Final = 600.0
 MOST_KEPT: Final = 20
 MOST_BYTES: Final = 4 << 30
 _WATCH_SECONDS: Final = 0.5
@@ -56,6 +57,9 @@ class RestoreStation:
         self._scratch = scratch
         self._clock = clock
         self._kept: dict[str, Restoration] = {}
+        self._reminders: tuple[str, ...] = ()
+        self._looked_at = float("-inf")
+        self._looking: asyncio.Task[None] | None = None
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -81,9 +85,32 @@ class RestoreStation:
         self._throw_away_old()
         return self._kept.get(identity)
 
+    def reminders(self) -> tuple[str, ...]:
+        """Return what `bkp doctor` found to be done at the station when it last looked; never waits.
+
+        It looks again when asked, at most every ten minutes: an escrow sheet not known to be safe, a key that expires.
+        """
+        now = self._clock.monotonic()
+        if now - self._looked_at > REMIND_SECONDS and (self._looking is None or self._looking.done()):
+            self._looked_at = now
+            self._looking = asyncio.create_task(self._look(), name="restore station")
+        return self._reminders
+
+    async def _look(self) -> None:
+        try:
+            answered = await self.program.call("doctor", [], limit_seconds=LOOK_SECONDS)
+        except (TooBusy, OSError, TimeoutError) as error:
+            log.warning("the restore station could not be looked at", error=error)
+            return
+        findings = answered.document.get("findings", [])
+        told = [f"{each['what']}: {each['text']}" for each in findings if each["level"] != "ok"]
+        self._reminders = tuple(told) if findings else (f"restore station: {answered.error}",)
+
     async def close(self) -> None:
         """End what runs and throw everything away."""
         tasks = [each.task for each in self._kept.values() if each.task is not None]
+        if self._looking is not None:
+            tasks.append(self._looking)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -23,7 +23,7 @@ class Api:
         """Sign in; return the status."""
         return self.send("POST", "/session", {"user": user, "password": password})[0]
 
-    def get(self, path: str, **query: Any) -> Any:
+    def get(self, path: str, /, **query: Any) -> Any:
         """Return what is answered; fails on any status but 200."""
         status, answer = self.send("GET", f"{path}?{urlencode(query)}" if query else path)
         assert status == 200, f"GET {path}: {status} {answer}"

@@ -53,6 +53,17 @@ async def finished(site: Site, identity: str, headers: Any) -> Any:
         await asyncio.sleep(0.05)
 
 
+async def reminded(site: Site) -> list[str]:
+    """Return what is to be done at the restore station, once it was looked at."""
+    deadline = time.monotonic() + 120
+    while True:
+        told: list[str] = (await site.get("/backups"))["reminders"]
+        if told:
+            return told
+        assert time.monotonic() < deadline, "nothing is reminded of"
+        await asyncio.sleep(0.05)
+
+
 async def test_sets_stand_as_their_hosts_report_them(database: Database) -> None:
     numbers = {"status": 2.0, "age_seconds": 7200.0, "size_bytes": 5000.0, "restore_points": 3.0}
     texts = {"error": "the target is full", "kind": "incremental", "reminder": "print the sheet"}
@@ -117,6 +128,7 @@ async def test_a_file_is_found_and_brought_back_and_nothing_but_it_gets_out(
         for path in ("../../etc/shadow", f"{grown.inside}/../../../etc/shadow"):
             body = wanted | {"path": path}
             assert (await ask(site, "POST", "/backups/web1/files/restoration", anna, body))[0] == 400
+        assert any("escrow sheet" in text for text in await reminded(site))
         audit = (await site.get("/audit", action="backup.restore"))["entries"]
         assert {(entry["actor"], entry["object"]) for entry in audit} == {("anna", "web1/files")}
         assert [each.name for each in scratch.iterdir() if each.name != begun["id"]]

@@ -1,0 +1,89 @@
+"""`watchkeep up` keeps its own database and configuration, and a backup that fails becomes a problem."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from core.runtime.account import account_for
+from tests.support.backup_site import CHECKOUT
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from tests.support.api import Api
+    from tests.system.installation import LocalWatchkeep
+
+pytestmark = pytest.mark.timeout(400)
+SETS = ("watchkeep-database", "watchkeep-files")
+
+
+def run(installation: LocalWatchkeep, name: str) -> int:
+    """Save a set as the installation's agent would, now."""
+    account = account_for(installation.data, [Path(sys.executable)])
+    command = [*account.prefix, sys.executable, "-m", "backup.command", "run", name, "--json",
+               "--config", str(installation.data / "backup" / "backup.toml")]  # fmt: skip
+    return subprocess.run(
+        command, cwd=CHECKOUT, check=False, capture_output=True, timeout=300, stdin=subprocess.DEVNULL
+    ).returncode
+
+
+def sets_of(api: Api) -> dict[str, Any]:
+    return {each["set"]: each for each in api.get("/backups")["backups"]}
+
+
+def failed(api: Api) -> set[str]:
+    """Return the sets whose failure is an open problem."""
+    problems = api.get("/problems")["problems"]
+    return {each["parameter"] for each in problems if each["name"].endswith(" failed")}
+
+
+def test_its_own_database_and_files_are_saved_and_one_that_fails_is_a_problem_until_it_succeeds(
+    running: LocalWatchkeep,
+) -> None:
+    api = running.api()
+    assert "no second place" in running.output
+    assert "bkp key escrow" in running.output
+    for name in SETS:
+        assert run(running, name) == 0
+    wait_until(
+        lambda: all(sets_of(api).get(name, {}).get("last_run", {}).get("status") == "ok" for name in SETS),
+        120,
+        "both saved",
+    )
+    assert all(sets_of(api)[name]["restore_points"] for name in SETS)
+    target, aside = running.data / "backup-target", running.data / "backup-target.aside"
+    target.rename(aside)
+    target.write_text("a file where the folder was")
+    try:
+        assert run(running, SETS[1]) in range(20, 25)
+        wait_until(lambda: failed(api) == {SETS[1]}, 120, "a problem")
+    finally:
+        target.unlink()
+        aside.rename(target)
+    assert run(running, SETS[1]) == 0
+    wait_until(lambda: not failed(api), 120, "the problem's end")
+
+
+def test_a_file_of_it_is_found_over_the_api_and_no_key_that_decrypts_is_on_the_hosts_side(
+    running: LocalWatchkeep,
+) -> None:
+    api = running.api()
+    host = next(iter(api.get("/hosts")["hosts"]))["name"]
+    if not sets_of(api).get(SETS[1], {}).get("restore_points"):
+        assert run(running, SETS[1]) == 0
+    points = api.get(f"/backups/{host}/{SETS[1]}/points")["points"]
+    inside = str(running.data).lstrip("/")
+    found = api.get(f"/backups/{host}/{SETS[1]}/files", path=inside, at=points[0]["at"])["files"]
+    assert {"agent-identity.json", "keys", "secrets"} <= {each["name"] for each in found}
+    secret = subprocess.run(
+        ["gpg", "--homedir", str(running.data / "backup" / "keys"), "--batch", "--with-colons", "--list-secret-keys"],
+        check=True, capture_output=True, text=True, timeout=60, env=os.environ | {"LC_ALL": "C"},
+    ).stdout  # fmt: skip
+    capabilities = [line.split(":")[11] for line in secret.splitlines() if line.startswith(("sec", "ssb"))]
+    assert capabilities
+    assert not any("e" in each.lower() for each in capabilities)
