@@ -58,7 +58,7 @@ class Station:
         if not fitting:
             raise KeyWrong(
                 f"it is encrypted to {', '.join(manifest.recipients)}; the keys here are {', '.join(sorted(keys))}."
-                " Bring the right key from its safekeeping: bkp key recover"
+                " Bring the right key from its safekeeping: bkp key import SHEET"
             )
         self.ring.check_passphrase(fitting[0])
 
