@@ -1,0 +1,73 @@
+"""What `bkp` promises on the command line before anything is done."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from backup.command.__main__ import COMMANDS, cli
+from backup.command.options import VARIABLE, set_of
+from backup.errors import ConfigInvalid
+from backup.settings import BackupSettings, SetSettings, TargetSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
+    """Somebody on a machine that has no configuration at any place."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return CliRunner()
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_explains_itself_with_examples(runner: CliRunner, name: str) -> None:
+    shown = runner.invoke(cli, [name, "--help"])
+    assert shown.exit_code == 0
+    assert f"bkp {name}" in shown.output or "bkp completion" in shown.output
+
+
+def test_help_lists_every_command(runner: CliRunner) -> None:
+    shown = runner.invoke(cli, ["--help"]).output
+    assert all(f"\n  {name}" in shown for name in COMMANDS)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_gets_its_completion(runner: CliRunner, shell: str) -> None:
+    assert "_BKP_COMPLETE" in runner.invoke(cli, ["completion", shell]).output
+
+
+def test_words_are_completed_without_importing_a_command(runner: CliRunner) -> None:
+    completed = runner.invoke(
+        cli, prog_name="bkp", env={"_BKP_COMPLETE": "bash_complete", "COMP_WORDS": "bkp re", "COMP_CWORD": "1"}
+    )
+    assert "restore" in completed.output
+
+
+@pytest.mark.parametrize("command", [["status"], ["list"], ["verify"], ["doctor"], ["run", "files"]])
+def test_without_a_configuration_a_command_says_where_one_is_looked_for(runner: CliRunner, command: list[str]) -> None:
+    plain = runner.invoke(cli, command)
+    assert plain.exit_code == 3
+    assert "/etc/watchkeep/backup.toml" in plain.stderr
+    told = runner.invoke(cli, [*command, "--json"])
+    assert told.exit_code == 3
+    assert json.loads(told.stdout)["error"]["kind"] == "ConfigInvalid"
+
+
+def test_a_set_is_found_by_its_name_or_with_its_host_and_at_one_target_without_being_configured() -> None:
+    target = TargetSettings(name="store", kind="swift", auth_url="x", user="y", key_file="z", container="c")  # type: ignore[arg-type]  # a path is not needed here
+    known = SetSettings(name="files", host="web1", target="store")
+    settings = BackupSettings(host="safe", targets=(target,), sets=(known,))
+    assert set_of(settings, "files") is known
+    assert set_of(settings, "web1/files") is known
+    other = set_of(settings, "db1/files")
+    assert (other.host, other.name, other.target) == ("db1", "files", "store")
+    for wrong in ("mail", "../files", "db1/..", "a/b/c", "/files"):
+        with pytest.raises(ConfigInvalid):
+            set_of(settings, wrong)
