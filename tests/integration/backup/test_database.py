@@ -58,4 +58,4 @@ def test_a_database_comes_back_with_equal_row_counts_and_never_into_one_that_is_
                    config=site.station)  # fmt: skip
         assert used.exit_code == 52
         assert "has 2 tables already" in used.errors
-        assert login["password"] not in used.errors
+        assert str(login["password"]) not in used.errors
