@@ -118,7 +118,8 @@ class Manifest:
     """What a run left at the target: signed by the host, and the only thing that makes a restore point.
 
     at: the instant duplicity knows the run by (whole seconds); what `restore --time` is given.
-    chain: name of the chain's folder, the instant the run of its full began. position: 0 for the full, 1 for its first incremental.
+    chain: name of the chain's folder, the instant the run of its full began.
+    position: 0 for the full, 1 for its first incremental.
     previous: the manifest name of the run before in the chain; None for a full.
     consistency: what the source says about the moment its data is of (PostgreSQL: LSN, row counts …).
     """
