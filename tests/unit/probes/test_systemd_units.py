@@ -10,7 +10,7 @@ from probes.patterns import Choice
 from probes.systemd_units import judge_units, parse_units, read_units
 from tests.unit.probes.visiting import Reader
 
-# Recorded with systemd 252: systemctl show --all --property=Id,LoadState,ActiveState,SubState,NRestarts,MemoryCurrent
+# In the form of systemd 252: systemctl show --all --property=Id,LoadState,ActiveState,SubState,NRestarts,MemoryCurrent
 RECORDED = """\
 Id=ssh.service
 LoadState=loaded
