@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from triggers.escalation.hours import Hours
 
 WAITING_RECHECK: Final = timedelta(minutes=1)
-"""How often it is asked whether a notice that still waits for its receiver has arrived, before it is repeated."""
+"""How often at most it is asked whether a notice that waits for its receiver has arrived, before it is repeated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +159,7 @@ def _turn(situation: Situation, number: int, step: Step, before: Told | None, no
         return None
     at, reason = before.last_at + step.every, f"step {number + 1}, again every {_say(step.every)}"
     if before.is_waiting:
-        at, reason = max(at, now + WAITING_RECHECK), f"{reason}; the notice before is still on its way"
+        at, reason = max(at, now + min(WAITING_RECHECK, step.every)), f"{reason}; the notice before is still on its way"
     return _Turn(at, before.count, reason)
 
 
