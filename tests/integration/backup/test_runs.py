@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backup.catalogue import read_catalogue
-from backup.errors import SetBusy, SourceFailed
+from backup.errors import RunKilled, SetBusy, SourceFailed
 from backup.journal import Journal
 from backup.keys.making import make_folder, make_host_pair, make_passphrase_file
 from backup.keys.ring import KeyRing
 from backup.manifest import read_manifest, write_manifest
-from backup.model import Kind, RunId, Status
+from backup.model import Kind, RunId, RunRecord, Status
 from backup.run import run_set
 from backup.targets.registry import open_target
 from tests.support.backups import CHECKOUT, PLACE, SET, demand_same, next_due
@@ -54,6 +54,14 @@ def test_a_run_id_runs_once(site: Site) -> None:
     assert len(list(site.points.iterdir())) == 1
     again = site.bkp("host", "run", SET, "--due", run.due_at.isoformat(), "--json")
     assert (again.returncode, len(list(site.points.iterdir()))) == (0, 1)
+
+
+def test_a_run_id_that_was_killed_says_so_and_does_not_run_again(site: Site) -> None:
+    run = RunId(set=SET, due_at=next_due())
+    record = RunRecord(id=run, status=Status.RUNNING, started_at=run.due_at, pid=1)
+    Journal(site.settings().work, SET).write(record)
+    assert site.bkp("host", "run", SET, "--due", run.due_at.isoformat()).returncode == RunKilled.exit_code
+    assert not site.points.exists()
 
 
 def test_a_set_is_worked_on_by_one_process_at_a_time(site: Site) -> None:
