@@ -11,13 +11,16 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from backup.errors import SourceFailed
+from backup.model import Kind
 from backup.settings import PostgresqlSettings
 from backup.sources.postgresql import DUMP_FOLDER, PostgresqlSource
+from tests.support.backups import new_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.support.backups import Pairs
     from tests.support.postgres import DatabaseServer
 
 _TABLES = """
@@ -84,6 +87,28 @@ def test_the_counted_rows_are_those_of_the_dump_while_others_write(
     assert dumped == sorted(rows.values())
     assert prepared.consistency["wal_lsn"]
     assert sessions == (0,)  # the snapshot is given back before anything is uploaded
+
+
+def test_a_database_is_saved_with_its_rows_and_a_change_makes_a_small_increment(
+    database: str, settings: PostgresqlSettings, pairs: Pairs
+) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("INSERT INTO left_side SELECT g, md5(g::text) FROM generate_series(1, 50000) g")
+        source = (
+            f'max_block_size = 4096\npostgresql.database = "{settings.database}"\npostgresql.host = "{settings.host}"\n'
+            f'postgresql.port = {settings.port}\npostgresql.user = "{settings.user}"\n'
+            f'postgresql.passfile = "{settings.passfile}"'
+        )
+        with new_site(pairs, source=source) as site:
+            full = site.run()
+            connection.execute("INSERT INTO left_side VALUES (50001, 'one more')")
+            incremental = site.run()
+            assert (full.kind, incremental.kind) == (Kind.FULL, Kind.INCREMENTAL)
+            assert site.manifest()["consistency"]["rows"]["public.left_side"] == 50_001
+            assert full.stored_bytes is not None
+            assert incremental.stored_bytes is not None
+            assert incremental.stored_bytes < full.stored_bytes / 10
+            assert not any((site.folder / "host/work/files").glob("scratch*"))  # no dump stays in the clear
 
 
 @pytest.mark.parametrize(
