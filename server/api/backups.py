@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from server.api.endpoint import Answer, Asked, Call, Role, endpoint
 from server.api.errors import ApiError
@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
 SetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$")]
 HostName = SetName
-BackupPath = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00]*$")]
+
+
+def _refuse_halves(path: str) -> str:
+    if any(0xD800 <= ord(letter) <= 0xDFFF for letter in path):
+        raise ValueError("half a surrogate pair is no letter")
+    return path
+
+
+BackupPath = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00]*$"), AfterValidator(_refuse_halves)]
 RunStatus = Literal["ok", "running", "failed", "never"]
 
 _STATUS: tuple[RunStatus, ...] = ("ok", "running", "failed", "never")
