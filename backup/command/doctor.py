@@ -150,7 +150,8 @@ def _reminders(what: str, home: Path, passphrase: Path, now: datetime) -> Iterat
     except BackupError:
         return  # told already
     for text in found:
-        yield Finding(what=what, level="warning", text=text, remedy=text.rpartition("; ")[2] or "renew the key")
+        told, _, remedy = text.partition("; ")
+        yield Finding(what=what, level="warning", text=told, remedy=remedy or "renew it: bkp key make --help")
 
 
 def _second_place(name: str, folder: Path, work: Path) -> Iterator[Finding]:

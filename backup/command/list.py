@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -71,7 +72,9 @@ def _show_sets(settings: BackupSettings, *, as_json: bool) -> None:
     table = Table("Host", "Set", "Target", "Points", "Newest", "Stored", box=None, pad_edge=False)
     for row in rows:
         points = [point for point in row["points"] if point["broken"] is None]
-        newest = points[-1]["at"] if points else (row["error"] or "nothing to restore")
+        newest = row["error"] or "nothing to restore"
+        if points:
+            newest = local(datetime.fromisoformat(points[-1]["at"]))
         stored = sum(point["stored_bytes"] for point in row["points"])
         table.add_row(row["host"], row["set"], row["target"], str(len(points)), newest, size(stored))
     console().print(table if rows else "There is no backup set here: docs/backup.md shows the first one.")
