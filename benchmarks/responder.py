@@ -10,8 +10,8 @@ import json
 import sys
 from typing import Any, Final
 
-from pyasn1.codec.ber import decoder, encoder  # type: ignore[import-untyped]  # ships no types
-from pysnmp.proto import api  # type: ignore[import-untyped]  # ships no types
+from pyasn1.codec.ber import decoder, encoder
+from pysnmp.proto import api
 
 OBJECT: Final = (1, 3, 6, 1, 4, 1, 99999, 1)
 """Under it, n.0 is the number n for every n."""

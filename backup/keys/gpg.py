@@ -8,7 +8,7 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import gnupg  # type: ignore[import-untyped] # it ships no types
+import gnupg
 
 from backup.errors import (
     EngineFailed,

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from swiftclient import client  # type: ignore[import-untyped] # it ships no types
+from swiftclient import client
 
 from backup.errors import (
     ConfigInvalid,

@@ -9,12 +9,12 @@ import asyncio
 import ipaddress
 from typing import TYPE_CHECKING, Any, Final
 
-from pyasn1.type import univ  # type: ignore[import-untyped]  # ships no types
-from pysnmp.entity.rfc3413 import cmdgen  # type: ignore[import-untyped]  # ships no types, here and below
-from pysnmp.error import PySnmpError  # type: ignore[import-untyped]
-from pysnmp.hlapi.v3arch import asyncio as hlapi  # type: ignore[import-untyped]
-from pysnmp.hlapi.v3arch.asyncio.lcd import CommandGeneratorLcdConfigurator  # type: ignore[import-untyped]
-from pysnmp.proto import errind, rfc1902, rfc1905  # type: ignore[import-untyped]
+from pyasn1.type import univ
+from pysnmp.entity.rfc3413 import cmdgen
+from pysnmp.error import PySnmpError
+from pysnmp.hlapi.v3arch import asyncio as hlapi
+from pysnmp.hlapi.v3arch.asyncio.lcd import CommandGeneratorLcdConfigurator
+from pysnmp.proto import errind, rfc1902, rfc1905
 
 from probes.declaration import ProbeFailedError, SilentError
 from probes.snmp.oid import is_below
