@@ -170,8 +170,10 @@ def new_site(pairs: Pairs, target: str | None = None, source: str | None = None)
     common = f'[[targets]]\nname = "store"\n{target}\n[[sets]]\nname = "{SET}"\ntarget = "store"\n'
     site.file("host").write_text(f'host = "{HOST}"\n{common}volume_size = "1MiB"\n{source}\n')
     site.file("station").write_text(f'host = "station1"\nkeys.station = "keys/station"\n{common}host = "{HOST}"\n')
-    yield site
-    shutil.rmtree(site.folder)
+    try:
+        yield site
+    finally:
+        shutil.rmtree(site.folder, ignore_errors=True)  # an agent of gpg may be taking its sockets away meanwhile
 
 
 @pytest.fixture
