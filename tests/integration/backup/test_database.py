@@ -44,7 +44,7 @@ def test_a_database_comes_back_with_equal_row_counts_and_never_into_one_that_is_
         with psycopg.connect(shop, autocommit=True) as connection:
             connection.execute("INSERT INTO customer VALUES (501, 'late')")
         made = bkp_ok("run", "shop", config=site.host)
-        assert made["kind"] == "incremental"
+        assert made["kind"] == "incremental", made["reason"]
         points = bkp_ok("list", "web1/shop", config=site.station)["points"]
 
         first = bkp_ok("restore", "web1/shop", "--at", points[-1]["at"], "--to", str(tmp_path / "dump"),
