@@ -77,8 +77,11 @@ export const readEscalations = (signal?: AbortSignal): Promise<EscalationDocumen
 export const saveReceiver = (name: string, document: Record<string, unknown>): Promise<unknown> =>
   send("PUT", addressOf(`definitions/receiver/${encodeURIComponent(name)}`), document);
 
+// The server gives each medium twenty seconds.
+const TEST_MS = 35_000;
+
 export const testReceiver = async (name: string): Promise<Outcome[]> =>
-  (await send<{ outcomes: Outcome[] }>("POST", addressOf(`receivers/${encodeURIComponent(name)}/test`), {})).outcomes;
+  (await send<{ outcomes: Outcome[] }>("POST", addressOf(`receivers/${encodeURIComponent(name)}/test`), {}, undefined, TEST_MS)).outcomes;
 
 /** Somebody who would be told, and when. */
 export interface Foreseen {
