@@ -73,9 +73,10 @@ def test_a_file_of_it_is_found_over_the_api_and_no_key_that_decrypts_is_on_the_h
     running: LocalWatchkeep,
 ) -> None:
     api = running.api()
-    host = next(iter(api.get("/hosts")["hosts"]))["name"]
     if not sets_of(api).get(SETS[1], {}).get("restore_points"):
         assert run(running, SETS[1]) == 0
+    wait_until(lambda: bool(sets_of(api).get(SETS[1], {}).get("restore_points")), 120, "its restore point")
+    host = sets_of(api)[SETS[1]]["host"]
     points = api.get(f"/backups/{host}/{SETS[1]}/points")["points"]
     inside = str(running.data).lstrip("/")
     found = api.get(f"/backups/{host}/{SETS[1]}/files", path=inside, at=points[0]["at"])["files"]

@@ -61,7 +61,8 @@ async def test_a_host_shows_its_values_and_its_graphs(running: LocalWatchkeep) -
         await enter(browser, running)
         await browser.page.get_by_role("link", name=running.host, exact=True).click()
         rows = browser.page.locator("table.items tbody tr")
-        await expect(rows.filter(has_text="cpu.busy")).to_contain_text("%")
+        # A share of time takes two looks, ten seconds apart, and the page hears of new items every ten.
+        await expect(rows.filter(has_text="cpu.busy")).to_contain_text("%", timeout=60_000)
         await expect(rows.filter(has_text="memory.available")).to_contain_text("GiB")
         await expect(browser.page.locator(".graphs canvas").first).to_be_visible()
         assert await rows.count() > 20

@@ -81,6 +81,15 @@ class Ground:
 
         await until_true(look, timeout_seconds, f"{text!r} in the log of {part}")
 
+    async def rests(self, timeout_seconds: float = 90.0) -> None:
+        """Wait until the server has its database: what it has said of an outage it does not say again."""
+
+        async def look() -> bool:
+            log = self.log(SERVER)
+            return log.rfind("the database is away") <= log.rfind("the database is back")
+
+        await until_true(look, timeout_seconds, "the database's return")
+
     def all_live(self) -> bool:
         """Tell whether every part still is the process that was started."""
         return all(part.is_running and part.starts == 1 for name, part in self.stack.parts.items() if name != "server2")

@@ -23,6 +23,7 @@ AWAY_SECONDS = 15.0
 
 
 async def test_a_frozen_database_makes_everybody_wait(ground: Ground) -> None:
+    await ground.rests()
     since = len(ground.log(SERVER))
     before = await ground.counter(SERVER, "lease.missed_beats")
     members = family([ground.stack.postgres.pid])
@@ -43,6 +44,7 @@ async def test_a_frozen_database_makes_everybody_wait(ground: Ground) -> None:
 
 
 async def test_a_stopped_database_makes_everybody_wait(ground: Ground) -> None:
+    await ground.rests()
     since = len(ground.log(SERVER))
     before = await ground.counter(SERVER, "ingest.store_retries")
     await asyncio.to_thread(ground.stack.postgres.stop)
