@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -156,9 +157,19 @@ def _check_host(login: _Login, shown: str) -> None:
 
 def _execute(channel: paramiko.Channel, login: _Login, command: str, began: float, seconds: float) -> Ended:
     deadline = time.monotonic() + seconds
-    channel.settimeout(login.timeout_seconds)
-    channel.exec_command(command)
-    channel.shutdown_write()
+    # paramiko waits for the answer to the request itself without any limit: closing the channel ends that.
+    late = threading.Timer(seconds, _cut, [channel])
+    late.daemon = True
+    late.start()
+    try:
+        channel.exec_command(command)
+        channel.shutdown_write()
+    except paramiko.SSHException as error:
+        if time.monotonic() >= deadline:
+            raise TimeoutError from error
+        raise
+    finally:
+        late.cancel()
     try:
         output = _read(channel, channel.recv, login, deadline)
         errors = _read(channel, channel.recv_stderr, login, deadline)
@@ -168,6 +179,12 @@ def _execute(channel: paramiko.Channel, login: _Login, command: str, began: floa
     except TimeoutError as error:
         raise ProbeFailedError(f"{login!r} (SSH): the command did not end within {seconds:g} s") from error
     return Ended(code=channel.exit_status, output=output, errors=errors, seconds=time.monotonic() - began)
+
+
+def _cut(channel: paramiko.Channel) -> None:
+    """Close a channel; whoever waits for it wakes first, and may have closed the connection under it by then."""
+    with suppress(EOFError, OSError, paramiko.SSHException):
+        channel.close()
 
 
 def _read(channel: paramiko.Channel, receive: Callable[[int], bytes], login: _Login, deadline: float) -> str:
