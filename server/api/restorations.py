@@ -17,6 +17,8 @@ from server.api.scope import require_host
 from server.restoring.program import TooBusy
 from server.restoring.station import Restoration
 
+OWN_SETS = "watchkeep-"
+"""What the names of sets begin with that hold Watchkeep's own keys, secrets and accounts (`watchkeep up` makes two)."""
 _PIECE = 1 << 18
 _WRITE_SECONDS = 60.0
 
@@ -48,8 +50,9 @@ class RestorationView(Answer):
 
 @endpoint("POST", "/backups/{host}/{set}/restoration", role=Role.OPERATOR, status=202, failures=(409, 503))
 async def begin_restoration(call: Call, path: SetPath, body: RestorationBody) -> RestorationView:
-    """Begin to restore one file as it was at an instant; 202 with its id."""
+    """Begin to restore one file as it was at an instant; 202 with its id. Of Watchkeep's own sets: administrators."""
     await require_host(call, path.host)
+    _require_reach(call, path.set)
     station = station_of(call)
     if ".." in body.path.split("/"):
         raise ApiError(
@@ -127,7 +130,20 @@ async def _find(call: Call, identity: str) -> Restoration:
     if found is None or not is_theirs:
         raise not_found("restoration", identity)
     await require_host(call, found.host)
+    _require_reach(call, found.set)
     return found
+
+
+def _require_reach(call: Call, set_name: str) -> None:
+    """Raise ApiError 403 for a set the visitor may not have: who has Watchkeep's own keys can be anybody."""
+    if set_name.startswith(OWN_SETS) and (call.visitor is None or call.visitor.role != "administrator"):
+        call.services.refusals.count("web.own_sets", f"{call.request.method} {call.request.path} by {call.user}")
+        raise ApiError(
+            403,
+            "own_secrets",
+            f"Sets named {OWN_SETS}… hold Watchkeep's own keys and accounts.",
+            remedy="Ask an administrator to restore it.",
+        )
 
 
 def _view(found: Restoration) -> RestorationView:

@@ -7,15 +7,20 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from core.runtime.clock import SystemClock
 from server.api import stream as stream_module
+from server.restoring.station import RestoreStation
 from server.store.users import By, Terms
 from tests.integration.api.data import define, define_hosts, store_host, store_problem, store_values
 from tests.integration.api.people import make_token, sign_in_new
+from tests.integration.api.site import open_site
 from tests.integration.api.test_stream import Events
 from tests.integration.api.test_users import ask
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
     from server.store.database import Database
@@ -112,3 +117,22 @@ async def _until_told(database: Database, host: StoredHost, events: Events) -> i
             assert (await events.next("values", 1.0)).keys() == {str(host.items["cpu.busy"])}
             return number + 1
     raise AssertionError("the stream did not follow the change")
+
+
+async def test_only_administrators_bring_back_watchkeeps_own_secrets(database: Database, tmp_path: Path) -> None:
+    station = RestoreStation(tmp_path / "missing.toml", tmp_path / "scratch", SystemClock())
+    async with open_site(database, SystemClock(), restoring=station) as site:
+        anna, boss = [await sign_in_new(site, name, role) for name, role in
+                      (("anna", "operator"), ("boss", "administrator"))]  # fmt: skip
+        body = {"path": "keys/server.key", "at": "2026-01-01T00:00:00Z"}
+        for name, user, expected in (
+            ("watchkeep-files", anna, 403), ("watchkeep-files", boss, 202), ("files", anna, 202),
+        ):  # fmt: skip
+            path = f"/backups/web1/{name}/restoration"
+            async with site.stranger.post(site.api(path), headers=user, json=body) as answer:
+                assert answer.status == expected, (name, await answer.text())
+                begun = await answer.json()
+            if user is boss:
+                await site.services.users.change("boss", Terms(role="operator"), by=By(name="test"))
+                async with site.stranger.get(site.api(f"/restorations/{begun['id']}"), headers=boss) as answer:
+                    assert answer.status == 403  # no longer an administrator: what he began is no longer his
