@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from backup.keys.key import Key
 
 _LOCK: Final = "watchkeep.lock"
+_CLEAR_SIGNED: Final = "-----BEGIN PGP SIGNED MESSAGE-----"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +216,8 @@ class KeyRing:
         The text is what gpg says was signed, not what stands in the file around the signature. A signature made
         before its key expired still holds; a revoked key's does not.
         """
+        if not signed.startswith(_CLEAR_SIGNED):  # anything else may be compressed: gigabytes out of a few kilobytes
+            raise SignatureBad("it is no signed text")
         result = self._gpg.ask(lambda: self._gpg.decrypt(signed, passphrase=None))
         status = str(result.stderr)
         valid = re.findall(r"^\[GNUPG:\] VALIDSIG (.*)$", status, re.MULTILINE)

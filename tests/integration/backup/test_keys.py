@@ -171,10 +171,19 @@ def test_a_signature_is_of_the_text_it_stands_below(site: Site) -> None:
     with site.ring() as ring:
         signed = ring.clear_sign('{"a": 1}\n- b\n', site.pairs.host)
         assert ring.verify(signed).text == '{"a": 1}\n- b\n'
-        assert ring.verify(f"put before\n{signed}").text == '{"a": 1}\n- b\n'
-        for spoilt in (signed.replace("1", "2", 1), "", "no signature", signed[: signed.index("-----BEGIN PGP SIG")]):
+        cut = signed[: signed.index("-----BEGIN PGP SIG")]
+        for spoilt in (signed.replace("1", "2", 1), "", "no signature", cut, f"put before\n{signed}"):
             with pytest.raises(SignatureBad):
                 ring.verify(spoilt)
+
+
+def test_what_only_unpacks_to_much_is_refused_unread(site: Site) -> None:
+    home = site.folder / "host/keys/host"
+    command = ["gpg", "--homedir", str(home), "--batch", "--armor", "--store"]
+    packed = subprocess.run(command, input=bytes(20 << 20), capture_output=True, check=True, timeout=60).stdout.decode()
+    assert len(packed) < 100_000
+    with site.ring() as ring, pytest.raises(SignatureBad, match="no signed text"):
+        ring.verify(packed)
 
 
 def test_a_passphrase_that_is_there_is_kept(tmp_path: Path) -> None:
