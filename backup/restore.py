@@ -107,7 +107,7 @@ def _run(
         options = [*common_arguments(workplace, signer=manifest.signer, timeout_seconds=timeout)]
         options += ["--time", str(int(manifest.at.timestamp()))]
         if path is not None:
-            options += ["--path-to-restore", str(path)]
+            options.append(f"--path-to-restore={path}")  # one word: a name may begin with a dash
         if os.geteuid() != 0:
             options.append("--no-restore-ownership")  # only root may give files away
         action = ["restore", *options, station.target.url(station.place.chain(manifest.chain)), str(to)]
