@@ -64,8 +64,6 @@ if [ "$wanted" = dev ]; then
     command -v debootstrap >/dev/null || missing="$missing debootstrap"
     command -v systemctl >/dev/null || missing="$missing systemd"
     command -v strace >/dev/null || missing="$missing strace"
-    command -v snmpd >/dev/null || missing="$missing snmpd"
-    command -v sshd >/dev/null || missing="$missing openssh-server"
     # shellcheck disable=SC2086 # a list of package names
     [ -z "$missing" ] || install_packages $missing
 fi
