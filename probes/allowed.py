@@ -40,13 +40,16 @@ def require_allowed(program: str, commands: Sequence[Path]) -> None:
 def require_log(file: str, logs: Sequence[Path]) -> None:
     """Raise ProbeFailedError, with the remedy, unless `file` is one of `logs` or lies below a folder of them.
 
-    The agent may be able to read much that no server needs to see.
+    The agent may be able to read much that no server needs to see, and programs own their folders of logs: what a link
+    there points at has to be allowed as well.
     """
     if not _is_plain(file):
         raise ProbeFailedError(f"{file} may not be read: write its absolute path, without .. in it")
-    if not _is_among(file, logs):
+    real = os.path.realpath(file)
+    if not _is_among(file, logs) or not _is_among(real, [Path(os.path.realpath(each)) for each in logs]):
+        to = f" (a link to {real})" if real != file else ""
         raise ProbeFailedError(
-            f"{file} may not be read: add it, or its folder, to `logs` in the agent.toml of this machine"
+            f"{file}{to} may not be read: add it, or its folder, to `logs` in the agent.toml of this machine"
         )
 
 

@@ -108,10 +108,12 @@ def _between(path: str, position: Position, newest: os.stat_result) -> Iterator[
     try:
         with os.scandir(folder or ".") as entries:
             for _, entry in zip(range(_MOST_NEIGHBOURS), entries, strict=False):
+                if entry.is_symlink():
+                    continue  # rotation makes none, and it may lead to what may not be read
                 try:
                     status = entry.stat()
                 except OSError:
-                    continue  # it is gone by now, or a link to nothing
+                    continue  # it is gone by now
                 if (status.st_dev, status.st_ino) == (position.device, position.inode):
                     if _begins_alike(entry.path, position):
                         held = entry.path, status

@@ -232,3 +232,28 @@ def test_only_logs_are_read_that_this_machine_allows(log: Log) -> None:
         reader = Reader(read_log, parameters=Parameters(path=path), visit=log.visit(log.folder / "state"))
         assert reader.read() == {}
         assert reader.failures == [f"{path} may not be read: {reason}"]
+
+
+def test_a_link_among_the_logs_leads_nowhere_else(tmp_path: Path) -> None:
+    log, elsewhere = Log(tmp_path / "logs", from_start=True), tmp_path / "secret"
+    log.folder.mkdir()
+    elsewhere.write_text("a secret\n")
+    log.file.symlink_to(elsewhere)
+    assert log.lines() == []
+    (failure,) = log.reader.failures
+    assert f"(a link to {elsewhere}) may not be read" in failure
+    log.file.unlink()
+    log.write("one\n")
+    assert log.lines() == ["one"]
+    log.file.rename(log.folder / "app.log.2")
+    (log.folder / "app.log.1").symlink_to(elsewhere)
+    elsewhere.write_text("a secret\n")  # younger than the rotated log
+    log.write("two\n")
+    assert [*log.lines(), *log.lines()] == ["two"]
+
+
+def test_a_link_to_another_log_that_may_be_read_is_followed(tmp_path: Path) -> None:
+    log = Log(tmp_path, from_start=True)
+    (tmp_path / "today").write_text("one\n")
+    log.file.symlink_to("today")
+    assert log.lines() == ["one"]
