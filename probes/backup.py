@@ -41,6 +41,7 @@ _ITEMS = (
     _item("overdue_seconds", "s", "How much older the last good backup is than its schedule wants"),
     _item("size_bytes", "B", "What the last good backup saved, as it lay at its source"),
     _item("shrunk_percent", "%", "How much less the last good backup saved than the most of the seven before it"),
+    _item("unreadable", "", "Entries the last good backup could not read, and so has not saved"),
     _item("stored_bytes", "B", "What the last good backup added to its target"),
     _item("duration_seconds", "s", "How long the last good backup took"),
     _item("restore_points", "", "Instants that can be restored"),
@@ -138,6 +139,7 @@ def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
         if good is not None:
             for item, name in (
                 ("size_bytes", "source_bytes"),
+                ("unreadable", "unreadable"),
                 ("stored_bytes", "stored_bytes"),
                 ("duration_seconds", "duration_seconds"),
             ):

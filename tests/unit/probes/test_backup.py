@@ -24,7 +24,7 @@ def run(status: str = "ok", **more: Any) -> dict[str, Any]:
     return {
         "due_at": instant(hours=3), "status": status, "started_at": instant(hours=3), "ended_at": instant(hours=2.9),
         "kind": "full", "at": instant(hours=3), "source_bytes": 5000, "stored_bytes": 700, "duration_seconds": 12.5,
-        "error": None, "exit_code": 0,
+        "unreadable": 2, "error": None, "exit_code": 0,
     } | more  # fmt: skip
 
 
@@ -57,6 +57,7 @@ def test_a_good_backup_is_told_with_its_figures_and_its_age_as_of_now(agents: Re
         "backup.overdue_seconds[files]": 0.0,
         "backup.size_bytes[files]": 5000.0,
         "backup.shrunk_percent[files]": 75.0,
+        "backup.unreadable[files]": 2.0,
         "backup.stored_bytes[files]": 700.0,
         "backup.duration_seconds[files]": 12.5,
         "backup.restore_points[files]": 4.0,
