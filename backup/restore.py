@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _NOT_IN_BACKUP: Final = 19  # duplicity's ErrorCode.restore_path_not_found
 _MOST_DEPTH: Final = 256
+_MOST_NAMES, _MOST_NAME = 5, 200  # told when they could not be restored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,12 @@ def _run(
         if path is not None and outcome.exit_code == _NOT_IN_BACKUP:
             raise NotInBackup(f"{path} is not in the restore point of {manifest.at.isoformat()}: bkp ls shows what is")
         demand_success(outcome, "restoring")
+        if lost := outcome.told.unreadable:  # duplicity goes on without them, and ends as if all were well
+            names = ", ".join(name[-_MOST_NAME:] for name in outcome.told.unreadable_names[:_MOST_NAMES])
+            raise EngineFailed(
+                f"{lost} entries could not be restored here, so nothing was: {names}; try another --to, as root for"
+                " devices, or bring the rest with --path"
+            )
         if not os.path.lexists(to):
             raise EngineFailed("duplicity said that all is well, but nothing was restored")
 

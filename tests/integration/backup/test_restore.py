@@ -98,6 +98,7 @@ def test_what_is_there_stays_unless_overwriting_is_asked_for(grown: Grown, tmp_p
     [
         (["--path", "../../etc/shadow"], 51),
         (["--path", "no/such/file"], 51),
+        (["--path=-rf"], 51),
         (["--at", "2020-01-01"], 50),
         (["--at", "soon"], 2),
     ],
@@ -116,3 +117,14 @@ def test_a_host_without_the_stations_key_can_list_but_not_restore(grown: Grown, 
     refused = bkp("restore", "files", "--to", str(tmp_path / "to"), config=grown.site.host)
     assert refused.exit_code == 10
     assert "no decryption key" in refused.errors
+
+
+def test_a_restore_that_cannot_write_every_file_fails_and_leaves_nothing_behind(grown: Grown, tmp_path: Path) -> None:
+    place = tmp_path
+    while (room := 4057 - len(str(place))) > 1:  # its files would have longer paths than there can be
+        place /= "d" * min(200, room - 1)
+    place.mkdir(parents=True)
+    ended = bkp("restore", "web1/files", "--target", "store", "--to", str(place / "to"), config=grown.site.station)
+    assert ended.exit_code == 40, ended.errors
+    assert "could not be restored" in ended.errors
+    assert not list(place.iterdir())
