@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 2
 MOST_WAITING: Final = 8
 END_SECONDS: Final = 5.0
-# Some 70,000 files of a folder. What is made of an answer is made in the server's one loop, which has to renew its lease
-# every second: 8 MiB hold it up for 0.4 s, 64 MiB did for 4 s.
+# Some 70,000 files of a folder. What is made of an answer is made in the server's one loop, which has to renew its
+# lease every second: 8 MiB hold it up for 0.4 s, 64 MiB did for 4 s.
 _MOST_ANSWER_BYTES: Final = 8 << 20
 
 
