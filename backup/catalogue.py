@@ -58,7 +58,9 @@ def read_catalogue(target: Target, place: Place, ring: KeyRing) -> Catalogue:
     trusted = ring.signers().get(place.host, frozenset())
     if not trusted:
         raise KeyMissing(
-            f"no key here is trusted to sign for host {place.host!r}; bring its public key: bkp key import"
+            f"no key in {ring.home} is trusted to sign for host {place.host!r}. Bring its public key: the escrow sheet"
+            f" has it (bkp key import SHEET --key {ring.home}), or on that host: bkp key export host > host.asc, and"
+            f" here: bkp key import host.asc --key {ring.home}"
         )
     found: list[Manifest] = []
     refused: list[Refused] = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from backup.command.options import config_option, ending, json_option, settings_of
+from backup.command.options import ending, json_option, settings_of, station_config_option
 from backup.command.telling import size, write_json
 from backup.engine.command import program
 from backup.errors import BackupError, KeyMissing
@@ -47,7 +47,7 @@ class Finding:
 
 
 @click.command("doctor", epilog=_EPILOG)
-@config_option
+@station_config_option
 @json_option
 @ending
 def doctor(config: Path | None, *, as_json: bool) -> None:

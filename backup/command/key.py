@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backup.command.options import config_option, ending, json_option, settings_of
+from backup.command.options import config_option, ending, json_option, passphrase_beside, settings_of
 from backup.command.telling import console, instant, local, write_json
 from backup.errors import ConfigInvalid, DestinationInUse, KeyBusy, KeyMissing
 from backup.keys import safekeeping
@@ -19,6 +19,7 @@ from backup.keys.trying import try_ring
 
 if TYPE_CHECKING:
     from backup.keys.key import Key
+    from backup.keys.sheet import Sheet
     from backup.settings import BackupSettings
 
 _ROLES = click.Choice(["station", "host"])
@@ -64,7 +65,7 @@ def make(  # noqa: PLR0913 - one parameter an option
         if old and not renew:
             raise KeyBusy(f"{home} has a pair already: {old[-1].name} {old[-1].fingerprint}; another one: --renew")
         key = (make_host_pair if role == "host" else make_station_pair)(ring, name or settings.host, lifetime)
-        sheet = draw_up(key, ring.export_secret(key), settings.host) if role == "station" else None
+        sheet = _sheet(ring, key, settings.host) if role == "station" else None
     if as_json:
         write_json({"role": role, "home": str(home), "passphrase_file": str(passphrase_file), **_document(key, home)})
         return
@@ -77,18 +78,29 @@ def make(  # noqa: PLR0913 - one parameter an option
 @key_group.command("import")
 @click.argument("file", type=click.File("r", encoding="utf-8", errors="replace"))
 @click.option("--to", "role", type=_ROLES, help="Whose folder; else the restore station's where one is configured.")
+@click.option(
+    "--key",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A restore station's key folder, made if it is not there; needs no configuration.",
+)
 @json_option
 @config_option
 @ending
-def import_command(*, config: Path | None, file: Any, role: str | None, as_json: bool) -> None:
+def import_command(*, config: Path | None, file: Any, role: str | None, folder: Path | None, as_json: bool) -> None:
     """Take in the keys of FILE (- is standard input): public keys, or at a restore station an escrow sheet's text.
 
     Compare the fingerprint that is printed with the one at the key's home: whoever can change FILE on its way could put
     a key of his own there.
     """
-    settings = settings_of(config)
-    role = role or ("station" if settings.keys.station is not None else "host")
-    home, passphrase_file = _places(settings, role)
+    if folder is not None:
+        if role == "host":
+            raise click.UsageError("--key names a restore station's folder: leave --to out")
+        role, home, passphrase_file = "station", folder.absolute(), passphrase_beside(folder)
+    else:
+        settings = settings_of(config)
+        role = role or ("station" if settings.keys.station is not None else "host")
+        home, passphrase_file = _places(settings, role)
     text = file.read(1 << 20)
     armoured = read_sheet(text) if is_sheet(text) else text
     make_folder(home)
@@ -103,7 +115,8 @@ def import_command(*, config: Path | None, file: Any, role: str | None, as_json:
     for key in brought:
         click.echo(f"{key.name}, fingerprint {key.fingerprint}, is in {home} now.")
         if key.has_secret and not passphrase_file.exists():
-            click.echo(f"Put its passphrase into {passphrase_file} (chmod 600), then: bkp key test")
+            then = "bkp key test" if folder is None else f"bkp list --target BACKUPS --key {folder}"
+            click.echo(f"Put its passphrase into {passphrase_file} (chmod 600), then: {then}")
 
 
 @key_group.command()
@@ -130,14 +143,15 @@ def export(*, config: Path | None, role: str) -> None:
 def escrow(*, config: Path | None, html: Path | None, plain: Path | None, qr: bool) -> None:
     """Put the decryption key on paper: printable text with a checksum a line, and QR codes.
 
-    The sheet has the secret key, locked by its passphrase. Without --html and --text it goes to standard output.
+    The sheet has the secret key, locked by its passphrase, and the public keys of the hosts whose signatures count
+    here. Without --html and --text it goes to standard output.
     """
     from backup.keys.sheet_page import sheet_page, terminal_codes  # noqa: PLC0415 - segno, only for this
 
     settings = settings_of(config)
     home, passphrase_file = _places(settings, "station")
     with KeyRing(home, passphrase_file) as ring:
-        sheets = [draw_up(key, ring.export_secret(key), settings.host) for key in ring.decryption_keys()]
+        sheets = [_sheet(ring, key, settings.host) for key in ring.decryption_keys()]
     text = "\n\f\n".join(sheet.text for sheet in sheets)
     for file, content in ((plain, text), (html, "".join(map(sheet_page, sheets)))):
         if file is not None:
@@ -221,6 +235,11 @@ def test(*, config: Path | None, as_json: bool) -> None:
         click.echo(f"ok  {line}")
     for line in told:
         click.echo(f"bkp: {line}", err=True)
+
+
+def _sheet(ring: KeyRing, key: Key, host: str) -> Sheet:
+    signers = {each: ring.export_public(each) for each in ring.keys() if each.host and each.can_sign}  # noqa: SIM118 - a ring, no dictionary
+    return draw_up(key, ring.export_secret(key), host, ring.passphrase_file, signers)
 
 
 def _places(settings: BackupSettings, role: str) -> tuple[Path, Path]:

@@ -21,19 +21,42 @@ if TYPE_CHECKING:
 CommandT = TypeVar("CommandT", bound="Callable[..., Any]")
 PLACES: Final = (Path("backup.toml"), Path("~/.config/watchkeep/backup.toml"), Path("/etc/watchkeep/backup.toml"))
 VARIABLE: Final = "BKP_CONFIG"
+DATA_VARIABLE: Final = "WATCHKEEP_DATA"  # as `watchkeep up` reads it
+HOST_FILE, STATION_FILE = Path("backup/backup.toml"), Path("restore-station/backup.toml")  # where `up` puts them
 _GIVEN: Final = "given"
 
 
 def config_option(command: CommandT) -> CommandT:
-    """Add -c/--config, which the function gets as `config`: the file, or None where none was found."""
+    """Add -c/--config, which the function gets as `config`: the file, or None where none was found.
+
+    Last of all the host's file of a `watchkeep up` is looked for.
+    """
+    return _config_option(HOST_FILE)(command)
+
+
+def station_config_option(command: CommandT) -> CommandT:
+    """Add -c/--config as `config_option` does, but look for the restore station's file of a `watchkeep up`."""
+    return _config_option(STATION_FILE)(command)
+
+
+def _config_option(of_up: Path) -> Callable[[CommandT], CommandT]:
+    def find(context: click.Context, parameter: click.Parameter, found: Path | None) -> Path | None:  # noqa: ARG001 - click's signature
+        if found is not None:
+            return found
+        if named := os.environ.get(VARIABLE):
+            return Path(named)
+        places = (*(place.expanduser() for place in PLACES), _data() / of_up)
+        return next((place for place in places if place.is_file()), None)
+
     return click.option(
         "-c",
         "--config",
         type=click.Path(dir_okay=False, path_type=Path),
-        callback=_find_config,
+        callback=find,
         is_eager=False,
-        help=f"backup.toml; else ${VARIABLE}, then {', '.join(str(place) for place in PLACES)}.",
-    )(command)
+        help=f"backup.toml; else ${VARIABLE}, then {', '.join(str(place) for place in PLACES)}, then {of_up} of"
+        f" ${DATA_VARIABLE} or ./var.",
+    )
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,7 +83,7 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="A restore station's key folder; its passphrase lies beside it in FOLDER.passphrase.",
         ),
         click.option("--target", help="A target of the configuration by name, or the folder that holds the backups."),
-        config_option,
+        station_config_option,
     ):
         found = add(found)
     return found
@@ -97,7 +120,9 @@ def settings_of(config: Path | None) -> BackupSettings:
     """Read the configuration. Raises ConfigInvalid, also when there is none."""
     if config is None:
         raise ConfigInvalid(
-            f"there is no configuration: name one with --config or ${VARIABLE}, or put it at {PLACES[-1]}"
+            f"there is no configuration: name one with --config or ${VARIABLE}, or put it at {PLACES[-1]}; that of a"
+            f" `watchkeep up` ({STATION_FILE} to read backups, {HOST_FILE} to make them) is looked for in"
+            f" ${DATA_VARIABLE} or ./var, here {_data().absolute()}"
         )
     return read_settings(config)
 
@@ -123,10 +148,16 @@ def settings_for_reading(
             settings = dataclasses.replace(settings, targets=tuple(known) or (_given(target),), sets=())
     if key is not None:
         keys = dataclasses.replace(
-            settings.keys, station=key.absolute(), station_passphrase_file=key.absolute().with_suffix(".passphrase")
+            settings.keys, station=key.absolute(), station_passphrase_file=passphrase_beside(key)
         )
         settings = dataclasses.replace(settings, keys=keys)
     return settings if work is None else dataclasses.replace(settings, work=work.absolute())
+
+
+def passphrase_beside(key_folder: Path) -> Path:
+    """Return the passphrase file that belongs to a key folder of the command line: FOLDER.passphrase."""
+    folder = key_folder.absolute()
+    return folder.with_name(f"{folder.name}.passphrase")
 
 
 def set_of(settings: BackupSettings, name: str) -> SetSettings:
@@ -162,9 +193,5 @@ def _given(target: str) -> TargetSettings:
     return TargetSettings(name=_GIVEN, kind="folder", folder=folder)
 
 
-def _find_config(context: click.Context, parameter: click.Parameter, found: Path | None) -> Path | None:  # noqa: ARG001 - click's signature
-    if found is not None:
-        return found
-    if named := os.environ.get(VARIABLE):
-        return Path(named)
-    return next((place.expanduser() for place in PLACES if place.expanduser().is_file()), None)
+def _data() -> Path:
+    return Path(os.environ.get(DATA_VARIABLE) or "var")

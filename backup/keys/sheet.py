@@ -1,7 +1,8 @@
 """The escrow sheet: a secret key on paper, that reads back by eye, by keyboard or by camera.
 
 Its text is the armoured secret key (locked by its passphrase) in numbered lines, each with a checksum of its own, so
-that a mistyped line is named. Around it stands what the finder has to know.
+that a mistyped line is named. The public keys of the hosts whose signatures the station trusts follow in the same
+form: without them what it decrypts would count for nothing. Around it stands what the finder has to know.
 """
 
 from __future__ import annotations
@@ -15,24 +16,33 @@ from typing import TYPE_CHECKING, Final
 from backup.errors import KeyWrong
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from backup.keys.key import Key
 
 _LINE_LETTERS: Final = 40
 _GROUP: Final = 5
-_LINE: Final = re.compile(r"^\s*(\d{1,3})\s*:\s*([A-Za-z0-9+/= ]+?)\s*#\s*([0-9a-fA-F]{6})\s*$")
+_LINE: Final = re.compile(r"^\s*(\d{1,5})\s*:\s*([A-Za-z0-9+/= ]+?)\s*#\s*([0-9a-fA-F]{6})\s*$")
 _BEGIN: Final = "-----BEGIN PGP PRIVATE KEY BLOCK-----"
 _END: Final = "-----END PGP PRIVATE KEY BLOCK-----"
+_PUBLIC_BEGIN: Final = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
+_PUBLIC_END: Final = "-----END PGP PUBLIC KEY BLOCK-----"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """What is printed. lines: the secret key's; its passphrase is not among them."""
+    """What is printed. passphrase_file: where the passphrase lies, which is not printed.
+
+    lines: the secret key's first, then those of the hosts' public keys. parts: a title for each of these keys and the
+    number of its first line.
+    """
 
     key: Key
     host: str
+    passphrase_file: str
     lines: tuple[str, ...]
+    parts: tuple[tuple[str, int], ...]
 
     @property
     def text(self) -> str:
@@ -40,6 +50,12 @@ class Sheet:
         expires = (
             "never" if self.key.expires_at is None else f"{self.key.expires_at:%Y-%m-%d} (it decrypts afterwards too)"
         )
+        titles = {first: title for title, first in self.parts}
+        numbered: list[str] = []
+        for number, line in enumerate(self.lines, 1):
+            if number in titles:
+                numbered += ["", titles[number], ""]
+            numbered.append(line)
         return "\n".join(
             [
                 "WATCHKEEP ESCROW SHEET: the secret key of the backups",
@@ -49,41 +65,60 @@ class Sheet:
                 f"Made         {self.key.made_at:%Y-%m-%d}   Expires  {expires}",
                 f"Printed at   {self.host}",
                 "",
-                *INSTRUCTIONS,
+                *instructions(self.passphrase_file),
                 "",
                 "PASSPHRASE (write it here by hand, or keep it on another sheet elsewhere):",
                 "",
                 "    _____________________________________________",
                 "",
-                f"SECRET KEY, {len(self.lines)} lines (number: letters # checksum of the line; blanks do not count)",
-                "",
-                *self.lines,
+                f"KEYS, {len(self.lines)} lines (number: letters # checksum of the line; blanks do not count)",
+                *numbered,
                 "",
             ]
         )
 
 
-INSTRUCTIONS: Final = (
-    "Whoever has this sheet and the passphrase can read every backup; without both nobody can, we neither.",
-    "Keep it where a fire that takes the machines does not take it. The passphrase is not printed: it lies in the",
-    "file keys/station.passphrase of the restore station. Write it down below, or keep it apart from this sheet.",
-    "Back to a key: type the lines (or read the QR codes in order, one after the other) into a file, then",
-    "    bkp key import FILE          on a machine with a Watchkeep, which names a mistyped line; or by hand:",
-    "    strip number, checksum and blanks of each line, decode base64, give the result to: gpg --import",
-    "When the sheet is safe, say so on the restore station: bkp key confirm",
-)
+def instructions(passphrase_file: str) -> tuple[str, ...]:
+    """Return what the finder of a sheet has to know, and where its passphrase lies while the station is there."""
+    return (
+        "Whoever has this sheet and the passphrase can read every backup; without both nobody can, we neither.",
+        "Keep it where a fire that takes the machines does not take it. The passphrase is not printed: it lies in",
+        f"    {passphrase_file}",
+        "of the machine named above. Write it down below, or keep it apart from this sheet.",
+        "Back to a key: type the lines (or read the QR codes in order, one after the other) into a file, then, on any",
+        "machine with Watchkeep (a mistyped line is named; the passphrase goes into station.passphrase, chmod 600):",
+        "    bkp key import FILE --key ./station",
+        "    bkp list --target BACKUPS --key ./station",
+        "    bkp restore HOST/SET --target BACKUPS --key ./station --to ./back",
+        "By hand: strip number, checksum and blanks of each line, decode base64, give the result to: gpg --import",
+        "A host that was added after this sheet was printed is not on it: print a new one then.",
+        "When the sheet is safe, say so on the restore station: bkp key confirm",
+    )
 
 
-def draw_up(key: Key, armoured: str, host: str) -> Sheet:
-    """Return the sheet of an armoured secret key. Raises KeyWrong when the text is none."""
-    packets = base64.b64encode(_packets(armoured)).decode("ascii")
-    pieces = [packets[start : start + _LINE_LETTERS] for start in range(0, len(packets), _LINE_LETTERS)]
+def draw_up(
+    key: Key, armoured: str, host: str, passphrase_file: Path, signers: Mapping[Key, str] | None = None
+) -> Sheet:
+    """Return the sheet of an armoured secret key, and of the armoured public keys of `signers`.
+
+    Raises KeyWrong when a text is none.
+    """
+    titled = [("SECRET KEY", _packets(armoured))]
+    for signer, public in (signers or {}).items():
+        title = f"PUBLIC KEY that signs for host {signer.host}, fingerprint {spaced(signer.fingerprint, 4)}"
+        titled.append((title, _packets(public)))
+    pieces: list[str] = []
+    parts: list[tuple[str, int]] = []
+    for title, packets in titled:  # each key begins on a line of its own
+        letters = base64.b64encode(packets).decode("ascii")
+        parts.append((title, len(pieces) + 1))
+        pieces += [letters[start : start + _LINE_LETTERS] for start in range(0, len(letters), _LINE_LETTERS)]
     lines = [f"{number:3}: {spaced(piece, _GROUP)} # {_sum(number, piece)}" for number, piece in enumerate(pieces, 1)]
-    return Sheet(key=key, host=host, lines=tuple(lines))
+    return Sheet(key=key, host=host, passphrase_file=str(passphrase_file), lines=tuple(lines), parts=tuple(parts))
 
 
 def read_sheet(text: str) -> str:
-    """Return the armoured secret key of a sheet's text, whatever stands around its lines, in any order.
+    """Return the armoured keys of a sheet's text, the secret one first, whatever stands around its lines, in any order.
 
     Raises KeyWrong naming the lines that are mistyped, missing or there twice with different letters.
     """
@@ -105,7 +140,7 @@ def read_sheet(text: str) -> str:
         faults += [f"line {number} is missing" for number in missing]
         raise KeyWrong("; ".join(faults))
     try:
-        packets = base64.b64decode("".join(found[number] for number in sorted(found)), validate=True)
+        packets = b"".join(base64.b64decode(found[number], validate=True) for number in sorted(found))
     except binascii.Error as error:
         raise KeyWrong("the last lines of the sheet are missing or mistyped") from error
     return armour(packets)
@@ -136,8 +171,9 @@ def qr_texts(sheet: Sheet, lines_each: int = 8) -> Sequence[str]:
 def _packets(armoured: str) -> bytes:
     """Return the packets of an armoured key. Raises KeyWrong."""
     lines = armoured.strip().splitlines()
-    if not lines or lines[0].strip() != _BEGIN or lines[-1].strip() != _END or "" not in lines:
-        raise KeyWrong("that is no armoured secret key")
+    ends = (lines[0].strip(), lines[-1].strip()) if lines else ("", "")
+    if ends not in ((_BEGIN, _END), (_PUBLIC_BEGIN, _PUBLIC_END)) or "" not in lines:
+        raise KeyWrong("that is no armoured key")
     body = [line for line in lines[lines.index("") + 1 : -1] if not line.startswith("=")]
     return base64.b64decode("".join(body))
 

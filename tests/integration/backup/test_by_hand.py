@@ -23,7 +23,9 @@ def test_plain_gpg_and_duplicity_restore_as_the_document_says(site: Site) -> Non
     place = site.folder / "by-hand"
     place.mkdir()
     with site.ring("station") as station:
-        sheet = draw_up(site.pairs.station, station.export_secret(site.pairs.station), "station1")
+        sheet = draw_up(
+            site.pairs.station, station.export_secret(site.pairs.station), "station1", station.passphrase_file
+        )
         (place / "sheet.txt").write_text(sheet.text)
         (place / "passphrase").write_text(station.passphrase() + "\n")
         (place / "web1.asc").write_text(station.export_public(site.pairs.host))

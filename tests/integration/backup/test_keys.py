@@ -123,7 +123,9 @@ def test_a_host_takes_no_decryption_key_and_does_not_run_with_one(site: Site) ->
 def test_a_key_comes_back_from_its_sheet_and_decrypts(site: Site) -> None:
     with site.ring("station") as station:
         sealed = station.encrypt("kept", [site.pairs.station])
-        sheet = draw_up(site.pairs.station, station.export_secret(site.pairs.station), "station1")
+        sheet = draw_up(
+            site.pairs.station, station.export_secret(site.pairs.station), "station1", station.passphrase_file
+        )
     assert station.passphrase() not in sheet.text
     for number, text in enumerate((sheet.text, "\n".join(reversed(qr_texts(sheet))))):
         home = site.folder / f"new-{number}"
@@ -139,7 +141,7 @@ def test_the_sheet_is_asked_for_until_it_is_said_to_be_safe(site: Site) -> None:
     assert printed.returncode == 0
     page = site.folder / "sheet.html"
     assert page.stat().st_mode & 0o077 == 0
-    assert page.read_text().count("<svg") == 3
+    assert page.read_text().count("<svg") == 4  # the station's key and the host's public one
     assert "not known to be safe" in site.bkp("station", "key", "test").stderr
     assert site.bkp("station", "key", "confirm").returncode == 0
     assert "not known to be safe" not in site.bkp("station", "key", "test").stderr

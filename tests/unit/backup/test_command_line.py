@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from backup.command.__main__ import COMMANDS, cli
-from backup.command.options import VARIABLE, set_of
+from backup.command.options import DATA_VARIABLE, VARIABLE, set_of
 from backup.errors import ConfigInvalid
 from backup.settings import BackupSettings, SetSettings, TargetSettings
 
@@ -22,6 +22,7 @@ def runner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliRunner:
     """Somebody on a machine that has no configuration at any place."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)
     return CliRunner()
 
@@ -55,6 +56,8 @@ def test_without_a_configuration_a_command_says_where_one_is_looked_for(runner: 
     plain = runner.invoke(cli, command)
     assert plain.exit_code == 3
     assert "/etc/watchkeep/backup.toml" in plain.stderr
+    assert "restore-station/backup.toml" in plain.stderr
+    assert "backup/backup.toml" in plain.stderr
     told = runner.invoke(cli, [*command, "--json"])
     assert told.exit_code == 3
     assert json.loads(told.stdout)["error"]["kind"] == "ConfigInvalid"
@@ -71,3 +74,19 @@ def test_a_set_is_found_by_its_name_or_with_its_host_and_at_one_target_without_b
     for wrong in ("mail", "../files", "db1/..", "a/b/c", "/files"):
         with pytest.raises(ConfigInvalid):
             set_of(settings, wrong)
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_the_files_of_a_local_installation_are_found_by_what_a_command_is_for(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_named: bool
+) -> None:
+    data = tmp_path / ("elsewhere" if is_named else "var")
+    if is_named:
+        monkeypatch.setenv(DATA_VARIABLE, str(data))
+    for folder, host in (("restore-station", "station1"), ("backup", "web1")):
+        (data / folder).mkdir(parents=True)
+        (data / folder / "backup.toml").write_text(f'host = "{host}"\n')
+    assert json.loads(runner.invoke(cli, ["status", "--json"]).stdout)["host"] == "web1"
+    (data / "backup" / "backup.toml").unlink()
+    assert json.loads(runner.invoke(cli, ["list", "--json"]).stdout) == {"sets": []}
+    assert runner.invoke(cli, ["status"]).exit_code == 3

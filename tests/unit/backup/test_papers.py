@@ -60,13 +60,13 @@ def test_a_text_that_is_no_manifest_is_refused(old: str, new: str) -> None:
 
 @given(st.binary(min_size=1, max_size=900))
 def test_a_sheet_reads_back_from_its_text_and_from_its_codes_in_any_order(packets: bytes) -> None:
-    sheet = draw_up(_KEY, armour(packets), "station1")
+    sheet = draw_up(_KEY, armour(packets), "station1", Path("/srv/station.passphrase"))
     assert read_sheet(sheet.text) == read_sheet("\n".join(reversed(qr_texts(sheet)))) == armour(packets)
 
 
 @given(st.binary(min_size=60, max_size=300), st.data())
 def test_a_mistyped_line_of_a_sheet_is_named(packets: bytes, data: st.DataObject) -> None:
-    sheet = draw_up(_KEY, armour(packets), "station1")
+    sheet = draw_up(_KEY, armour(packets), "station1", Path("/srv/station.passphrase"))
     place = data.draw(st.integers(0, len(sheet.lines) - 1))
     spot = sheet.lines[place].index(":") + 2
     line = sheet.lines[place]
@@ -76,7 +76,7 @@ def test_a_mistyped_line_of_a_sheet_is_named(packets: bytes, data: st.DataObject
 
 
 def test_a_missing_line_of_a_sheet_is_named() -> None:
-    sheet = draw_up(_KEY, armour(bytes(200)), "station1")
+    sheet = draw_up(_KEY, armour(bytes(200)), "station1", Path("/srv/station.passphrase"))
     with pytest.raises(KeyWrong, match="line 2 is missing"):
         read_sheet("\n".join([sheet.lines[0], *sheet.lines[2:]]))
     with pytest.raises(KeyWrong, match="no line"):
