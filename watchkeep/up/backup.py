@@ -56,6 +56,17 @@ def _station(layout: Layout) -> Path:
     return layout.data / "restore-station"
 
 
+def _station_passphrase(layout: Layout) -> Path:
+    """Return the station's passphrase file, where `bkp … --key FOLDER` looks for it: beside the key folder.
+
+    An installation from before has it under another name, which is mended.
+    """
+    file, old = _station(layout) / "keys.passphrase", _station(layout) / "passphrase"
+    if old.exists() and not file.exists():
+        old.rename(file)
+    return file
+
+
 def _target(layout: Layout) -> Path:
     return layout.data / "backup-target"
 
@@ -64,12 +75,12 @@ def _make_keys(layout: Layout, host: str) -> tuple[str, ...]:
     """Make both pairs when they are missing and exchange their public halves; return what has to be said."""
     for folder in (_host(layout), _station(layout), _target(layout)):
         folder.mkdir(mode=0o700, exist_ok=True)
-        passphrase = folder / "passphrase"
         if folder != _target(layout):
+            passphrase = _station_passphrase(layout) if folder == _station(layout) else folder / "passphrase"
             make_folder(folder / "keys", is_passphrase_random=make_passphrase_file(passphrase))
     home = _station(layout) / "keys"
     with (
-        KeyRing(home, _station(layout) / "passphrase") as station,
+        KeyRing(home, _station_passphrase(layout)) as station,
         KeyRing(_host(layout) / "keys", _host(layout) / "passphrase") as own,
     ):
         _exchange(station, own, host)
@@ -121,7 +132,7 @@ def _write_host(layout: Layout, host: str, dsn: str) -> None:
 
 
 def _write_station(layout: Layout) -> None:
-    keys = '\n[keys]\nhost = "none"\nstation = "keys"\nstation_passphrase_file = "passphrase"\n'
+    keys = '\n[keys]\nhost = "none"\nstation = "keys"\nstation_passphrase_file = "keys.passphrase"\n'
     text = _HEAD + toml({"host": STATION_NAME}) + keys + _target_table(layout)
     write_private(_station(layout) / "backup.toml", text)
 
