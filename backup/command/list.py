@@ -16,6 +16,8 @@ from backup.station import open_station
 from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from backup.settings import BackupSettings
 
 _EPILOG = """\b
@@ -57,6 +59,7 @@ def find_sets(settings: BackupSettings) -> list[SetSettings]:
 
 def _show_sets(settings: BackupSettings, *, as_json: bool) -> None:
     rows: list[dict[str, Any]] = []
+    unread: dict[str, KeyMissing] = {}
     for chosen in find_sets(settings):
         host = settings.host_of(chosen)
         row: dict[str, Any] = {"host": host, "set": chosen.name, "target": chosen.target, "points": [], "error": None}
@@ -65,19 +68,30 @@ def _show_sets(settings: BackupSettings, *, as_json: bool) -> None:
                 row["points"] = [point_document(point) for point in station.catalogue().points]
         except KeyMissing as error:
             row["error"] = str(error)
+            unread[f"{host}/{chosen.name}"] = error
         rows.append(row)
     if as_json:
         write_json({"sets": rows})
+        _end_with_first(unread)
         return
     table = Table("Host", "Set", "Target", "Points", "Newest", "Stored", box=None, pad_edge=False)
     for row in rows:
         points = [point for point in row["points"] if point["broken"] is None]
-        newest = row["error"] or "nothing to restore"
+        newest = "not known" if row["error"] else "nothing to restore"
         if points:
             newest = local(datetime.fromisoformat(points[-1]["at"]))
         stored = sum(point["stored_bytes"] for point in row["points"])
-        table.add_row(row["host"], row["set"], row["target"], str(len(points)), newest, size(stored))
+        count, bytes_stored = ("-", "-") if row["error"] else (str(len(points)), size(stored))
+        table.add_row(row["host"], row["set"], row["target"], count, newest, bytes_stored)
     console().print(table if rows else "There is no backup set here: docs/backup.md shows the first one.")
+    for label, why in unread.items():
+        click.echo(f"bkp: {label}: {why}", err=True)
+    _end_with_first(unread)
+
+
+def _end_with_first(unread: Mapping[str, KeyMissing]) -> None:
+    for error in unread.values():
+        raise SystemExit(error.exit_code)
 
 
 def _show_points(settings: BackupSettings, chosen: SetSettings, *, as_json: bool) -> None:
