@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from backup.engine.command import call, common_arguments
 from backup.engine.process import demand_success, run_call
-from backup.errors import DestinationInUse, EngineFailed, NotInBackup
+from backup.errors import DestinationInUse, EngineFailed, NotInBackup, ObjectMissing
 from backup.station import scratch_workplace
 
 if TYPE_CHECKING:
@@ -120,6 +120,8 @@ def _run(
         )
         if path is not None and outcome.exit_code == _NOT_IN_BACKUP:
             raise NotInBackup(f"{path} is not in the restore point of {manifest.at.isoformat()}: bkp ls shows what is")
+        if outcome.exit_code != 0:
+            _demand_files(station, point)
         demand_success(outcome, "restoring")
         if lost := outcome.told.unreadable:  # duplicity goes on without them, and ends as if all were well
             names = ", ".join(name[-_MOST_NAME:] for name in outcome.told.unreadable_names[:_MOST_NAMES])
@@ -129,6 +131,25 @@ def _run(
             )
         if not os.path.lexists(to):
             raise EngineFailed("duplicity said that all is well, but nothing was restored")
+
+
+def _demand_files(station: Station, point: RestorePoint) -> None:
+    """Raise ObjectMissing when a file is gone that the point is made of; duplicity tells that by a trace of its own."""
+    chain = station.place.chain(point.manifest.chain)
+    there = station.target.files(chain)
+    needed = [
+        volume.name
+        for each in station.catalogue().points
+        if each.manifest.chain == point.manifest.chain and each.manifest.position <= point.manifest.position
+        for volume in each.manifest.volumes
+    ]
+    gone = [name for name in needed if name not in there]
+    if gone:
+        more = f" and {len(gone) - 1} more are" if len(gone) > 1 else " is"
+        raise ObjectMissing(
+            f"{chain}/{gone[0]}{more} missing at the target, so the restore point of {point.at.isoformat()} cannot be"
+            " restored. `bkp verify` shows what else is damaged; other points may be whole: choose one with --at"
+        )
 
 
 def _demand_room(final: Path) -> None:

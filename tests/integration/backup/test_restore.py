@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,12 +13,22 @@ import pytest
 from tests.support.backup_site import bkp, bkp_ok, fingerprint
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from tests.support.grown_backups import Grown
 
 pytestmark = pytest.mark.timeout(600)
 PLACES = {"folder": "web1/files", "swift": "web1/cloud"}
+
+
+@contextmanager
+def new_machine() -> Iterator[Path]:
+    """A folder for keys; its path is short, since gpg's socket lies in the key folder."""
+    folder = Path(tempfile.mkdtemp(prefix="bkp-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.parametrize("target", PLACES)
@@ -69,6 +82,51 @@ def test_a_folder_and_a_key_are_enough_on_a_machine_that_knows_nothing_else(grow
     )
     assert restored.exit_code == 0, restored.errors
     assert (tmp_path / "etc" / "hosts").read_text() == "127.0.0.1 localhost\n10.0.0.1 db1\n"
+
+
+def test_the_printed_sheet_and_the_passphrase_are_enough_on_a_new_machine(grown: Grown, tmp_path: Path) -> None:
+    printed = bkp("key", "escrow", config=grown.site.station)
+    assert f"    {grown.site.station_keys}.passphrase\n" in printed.output
+    nowhere = {"HOME": str(tmp_path), "BKP_CONFIG": "", "WATCHKEEP_DATA": str(tmp_path)}
+    sheet = tmp_path / "sheet.txt"
+    sheet.write_text(printed.output)
+    with new_machine() as machine:
+        key = machine / "my.station"
+        imported = bkp("key", "import", str(sheet), "--key", str(key), environment=nowhere)
+        assert imported.exit_code == 0, imported.errors
+        assert f"{key}.passphrase" in imported.output
+        shutil.copy(f"{grown.site.station_keys}.passphrase", f"{key}.passphrase")
+        restored = bkp(
+            "restore", "web1/files", "--path", f"{grown.inside}/etc", "--to", str(tmp_path), "--key", str(key),
+            "--target", str(grown.site.folder / "target-store"), environment=nowhere,
+        )  # fmt: skip
+    assert restored.exit_code == 0, restored.errors
+    assert (tmp_path / "etc" / "hosts").read_text() == "127.0.0.1 localhost\n10.0.0.1 db1\n"
+
+
+def test_a_station_that_trusts_no_host_is_told_what_to_import_by_every_command(grown: Grown, tmp_path: Path) -> None:
+    with new_machine() as machine:
+        (machine / "station").mkdir(mode=0o700)
+        options = ["--target", str(grown.site.folder / "target-store"), "--key", str(machine / "station")]
+        for command in (["list"], ["list", "web1/files"], ["restore", "web1/files", "--to", str(tmp_path / "back")]):
+            told = bkp(*command, *options)
+            assert told.exit_code == 10
+            assert f"bkp key import SHEET --key {machine / 'station'}" in told.errors
+            assert "trusted" not in told.output
+
+
+def test_a_point_that_lost_a_volume_names_the_file_and_the_way_on(grown: Grown, tmp_path: Path) -> None:
+    carried = tmp_path / "carried"
+    shutil.copytree(grown.site.folder / "target-store", carried)
+    gone = next(carried.rglob("duplicity-full.*.vol1.*"))
+    gone.unlink()
+    options = ["--target", str(carried), "--key", str(grown.site.station_keys), "--work", str(tmp_path / "work")]
+    told = bkp("restore", "web1/files", *options, "--to", str(tmp_path / "back"))
+    assert told.exit_code == 23, told.errors
+    assert str(gone.relative_to(carried)) in told.errors
+    assert "bkp verify" in told.errors
+    assert "duplicity ended" not in told.errors
+    assert not (tmp_path / "back").exists()
 
 
 def test_what_is_there_stays_unless_overwriting_is_asked_for(grown: Grown, tmp_path: Path) -> None:
