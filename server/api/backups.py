@@ -81,11 +81,13 @@ class BackupSetView(Answer):
 class BackupSetList(Answer):
     """All sets, by host and name. `restores`: whether this server has a restore station to look into them.
 
+    `station_config`: that station's backup.toml on the server's machine, for commands to copy; to operators only.
     `reminders`: what has to be done at that station, such as keeping its key's escrow sheet safe; empty until looked.
     """
 
     backups: list[BackupSetView]
     restores: bool
+    station_config: str | None
     reminders: list[str]
 
 
@@ -149,9 +151,11 @@ async def list_backups(call: Call) -> BackupSetList:
             sets.setdefault((item.host, parameter), {})[name.removeprefix("backup.")] = newest
     views = [view_set(host, name, found) for (host, name), found in sorted(sets.items()) if "status" in found]
     station = call.services.restoring
+    is_operator = call.visitor is not None and call.visitor.role in ("operator", "administrator")
     return BackupSetList(
         backups=views,
         restores=station is not None,
+        station_config=str(station.program.config) if station is not None and is_operator else None,
         reminders=[] if station is None or visible is not None else list(station.reminders()),
     )
 

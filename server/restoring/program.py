@@ -40,7 +40,7 @@ class BackupProgram:
     """The restore station's `bkp`, by its configuration file."""
 
     def __init__(self, config: Path) -> None:
-        self._config = config
+        self.config = config
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
 
@@ -56,7 +56,7 @@ class BackupProgram:
             async with asyncio.timeout(limit_seconds), self._turn:
                 return await self._run(
                     [sys.executable, "-m", "backup.command", command, *options, "--json",
-                     "--config", str(self._config), "--", *words]
+                     "--config", str(self.config), "--", *words]
                 )  # fmt: skip
         finally:
             self._waiting -= 1

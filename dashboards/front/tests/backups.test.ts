@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { joined, quoted, sortedEntries, stepsOf } from "../src/backups/paths.ts";
+import { joined, quoted, sortedEntries, stationCommand, stepsOf } from "../src/backups/paths.ts";
 
 test("the way to a folder leads through each folder above it", () => {
   assert.deepEqual(stepsOf(""), [{ name: "All files", path: "" }]);
@@ -19,4 +19,6 @@ test("a shell gets every name as one word", () => {
   assert.equal(quoted("/srv/data-1"), "/srv/data-1");
   assert.equal(quoted("it's here; rm -r ."), `'it'\\''s here; rm -r .'`);
   assert.equal(quoted("$HOME"), "'$HOME'");
+  assert.equal(stationCommand("key escrow", "/srv/a b.toml"), "bkp key escrow --config '/srv/a b.toml'");
+  assert.equal(stationCommand("key escrow", null), "bkp key escrow");
 });

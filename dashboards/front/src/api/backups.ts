@@ -30,6 +30,8 @@ export interface Backups {
   backups: BackupSet[];
   /** Whether this server can look into them and restore. */
   restores: boolean;
+  /** The restore station's configuration, where the server has it and the visitor may use it. */
+  station_config: string | null;
 }
 
 export interface RestorePoint {

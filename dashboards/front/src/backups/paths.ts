@@ -28,5 +28,9 @@ export function sortedEntries(entries: readonly Entry[]): Entry[] {
   );
 }
 
+/** A `bkp` command as it is copied, with the restore station's configuration where that is known. */
+export const stationCommand = (words: string, config: string | null | undefined): string =>
+  config ? `bkp ${words} --config ${quoted(config)}` : `bkp ${words}`;
+
 /** A word as a POSIX shell takes it, whatever it holds. */
 export const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
