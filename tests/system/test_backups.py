@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,18 @@ def test_a_file_of_it_is_found_over_the_api_and_no_key_that_decrypts_is_on_the_h
         assert run(running, SETS[1]) == 0
     wait_until(lambda: bool(sets_of(api).get(SETS[1], {}).get("restore_points")), 120, "its restore point")
     host = sets_of(api)[SETS[1]]["host"]
+    station = running.data / "restore-station"
+    assert api.get("/backups")["station_config"] == str(station / "backup.toml")
+    account = account_for(running.data, [Path(sys.executable)])
+    with tempfile.TemporaryDirectory() as work:
+        Path(work).chmod(0o777)
+        kept = subprocess.run(
+            [*account.prefix, sys.executable, "-m", "backup.command", "restore", f"{host}/{SETS[1]}",
+             "--to", f"{work}/back", "--work", f"{work}/work", "--target", str(running.data / "backup-target"),
+             "--key", str(station / "keys")],
+            cwd=CHECKOUT, check=False, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert kept.returncode == 0, kept.stderr
     points = api.get(f"/backups/{host}/{SETS[1]}/points")["points"]
     inside = str(running.data).lstrip("/")
     found = api.get(f"/backups/{host}/{SETS[1]}/files", path=inside, at=points[0]["at"])["files"]

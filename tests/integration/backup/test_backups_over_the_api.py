@@ -82,7 +82,7 @@ async def test_sets_stand_as_their_hosts_report_them(database: Database) -> None
         found = await site.get("/backups")
         refused = await site.get("/backups/web1/files/points", status=409)
     (only,) = found["backups"]  # db1 has not reported anything yet
-    assert found["restores"] is False
+    assert (found["restores"], found["station_config"]) == (False, None)
     assert (only["host"], only["set"], only["age_seconds"], only["restore_points"]) == ("web1", "files", 7200.0, 3)
     assert only["last_run"]["status"] == "failed"
     assert (only["last_run"]["error"], only["reminder"]) == ("the target is full", "print the sheet")

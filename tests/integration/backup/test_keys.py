@@ -25,7 +25,10 @@ from backup.keys.making import make_folder, make_host_pair, make_passphrase_file
 from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import reminders
 from backup.keys.sheet import draw_up, qr_texts, read_sheet
+from backup.settings import read_settings
 from tests.support.backups import HOST, SET
+from watchkeep.up.backup import prepare_backups
+from watchkeep.up.layout import Layout
 
 if TYPE_CHECKING:
     from tests.support.backups import Site
@@ -209,3 +212,19 @@ def _gpg(home: Path, *arguments: str, may_fail: bool = False) -> subprocess.Comp
     )  # fmt: skip
     assert may_fail or done.returncode == 0, done.stderr
     return done
+
+
+def test_an_installation_whose_station_passphrase_has_its_old_name_goes_on_with_it() -> None:
+    data = Path(tempfile.mkdtemp(prefix="wk-up-"))
+    try:
+        made = prepare_backups(Layout(data=data), "web1", "postgresql://w:secret@localhost/w")
+        new, old = data / "restore-station/keys.passphrase", data / "restore-station/passphrase"
+        kept = new.read_text()
+        new.rename(old)
+        again = prepare_backups(Layout(data=data), "web1", "postgresql://w:secret@localhost/w")
+        assert (again.station_file, again.notes) == (made.station_file, made.notes)
+        assert (new.read_text(), old.exists()) == (kept, False)
+        assert made.station_file is not None
+        assert read_settings(made.station_file).keys.station_passphrase_file == new
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
