@@ -165,5 +165,5 @@ def _at_column(document: Document, path: tuple[str | int, ...], column: int, pro
         column=at,
         path=join_path(path),
         message=f"the expression is wrong at its column {column}: {problem}",
-        remedy="Correct the expression there; docs/triggers.md lists functions and operators.",
+        remedy="Correct the expression there; docs/definitions.md lists functions and operators.",
     )
