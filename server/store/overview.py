@@ -47,6 +47,15 @@ SELECT id, host_id, key FROM item
 WHERE type = 'number' AND host_id = ANY (%(hosts)s::int4[])
   AND (key IN ('cpu.busy', 'memory.used_percent') OR key LIKE 'filesystem.used\_percent[%%')
 """
+# What the proxy says of its own polling (poll.available = 0) is no sign of life.
+_POLLED = """
+SELECT i.host_id, array_agg(DISTINCT i.id ORDER BY i.id DESC) AS items,
+       extract(epoch FROM now() - max(r.heard_at))::float8 AS heard_seconds_ago
+FROM item i JOIN item_source s ON s.item_id = i.id
+JOIN (SELECT source_id, max(heard_at) AS heard_at FROM received GROUP BY source_id) r ON r.source_id = s.source_id
+WHERE i.type = 'number' AND i.host_id = ANY (%s::int4[]) AND i.key NOT LIKE 'poll.%%'
+GROUP BY i.host_id
+"""
 _BOOT = """
 SELECT r.boot FROM received r JOIN source s ON s.id = r.source_id
 WHERE s.host_id = %s ORDER BY r.first_at DESC LIMIT 1
@@ -83,6 +92,15 @@ class HostRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolledHost:
+    """A host that others measure: its numeric items, those declared last first, and when the others were heard."""
+
+    host_id: int
+    items: list[int]
+    heard_seconds_ago: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFacts:
     """The store by figures. `oldest_at` looks at the hundred oldest items and sources, `values_per_second` at 10 s."""
 
@@ -115,6 +133,14 @@ async def read_seconds_since_heard(connection: AsyncConnection[Any]) -> float | 
 async def read_summary_items(connection: AsyncConnection[Any], host_ids: list[int]) -> list[tuple[int, int, str]]:
     """Return (item, host, key) of the items a host is summed up by: processor, memory, filesystems."""
     return await (await connection.execute(_SUMMARY_ITEMS, {"hosts": host_ids})).fetchall()
+
+
+async def read_polled_hosts(connection: AsyncConnection[Any], host_ids: list[int]) -> list[PolledHost]:
+    """Return, of hosts whose own source never spoke, those of which another one did: a proxy that polls them."""
+    if not host_ids:
+        return []
+    async with connection.cursor(row_factory=class_row(PolledHost)) as cursor:
+        return await (await cursor.execute(_POLLED, (host_ids,))).fetchall()
 
 
 async def read_current_boot(connection: AsyncConnection[Any], host_id: int) -> int | None:

@@ -122,6 +122,25 @@ async def test_a_host_is_up_while_values_come_and_silent_when_only_others_do(
     assert states == {"fresh": "up", "quiet": "silent", "never": "unknown"}
 
 
+async def test_a_host_without_an_agent_is_judged_by_what_its_proxy_polls(signed_in: Site, database: Database) -> None:
+    now = _now_us()
+    ports = [await store_host(database, name, "snmp.uptime", "poll.available[snmp]") for name in ("alive", "dead")]
+    await store_host(database, "never")
+    async with database.connection() as connection:
+        await connection.execute("UPDATE source SET host_id = NULL")
+    for host, seen in zip(ports, (now - 90 * SECOND, now - 10 * MINUTE), strict=True):
+        await store_values(database, host, "snmp.uptime", [seen], [1.0])
+        await store_values(database, host, "poll.available[snmp]", [now - SECOND], [0.0], number=2)
+    hosts = {host["name"]: host for host in (await signed_in.get("/hosts"))["hosts"]}
+    assert {name: host["state"] for name, host in hosts.items()} == {
+        "alive": "up", "dead": "silent", "never": "unknown",
+    }  # fmt: skip
+    assert datetime.fromisoformat(hosts["alive"]["last_at"]) == datetime.fromisoformat(_iso(now - 90 * SECOND))
+    assert datetime.fromisoformat(hosts["dead"]["last_at"]) == datetime.fromisoformat(_iso(now - 10 * MINUTE))
+    assert hosts["never"]["last_at"] is None
+    assert (await signed_in.get("/hosts/alive"))["state"] == "up"
+
+
 async def test_a_host_is_summed_up_by_processor_memory_and_its_fullest_disk(
     signed_in: Site, database: Database
 ) -> None:
