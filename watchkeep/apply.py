@@ -10,8 +10,9 @@ import click
 from server.inventory import apply as inventory
 from server.store.definitions import Author
 from server.store.errors import StoreError
+from watchkeep.caller import actor_name, author_name
 from watchkeep.command_options import data_option, fail, json_option
-from watchkeep.definition_files import author_name, open_database, propose_files
+from watchkeep.definition_files import open_database, propose_files
 from watchkeep.installation import InstallationError
 from watchkeep.proposal_text import print_changes, print_faults, print_json, summarise
 
@@ -73,4 +74,5 @@ async def _apply(
             " want to keep into the files, then apply with --overwrite"
         )
     async with open_database(data) as database:
-        return proposal, await inventory.apply(database, proposal, Author(name=author_name(), via="file"))
+        author = Author(name=author_name(), via="file")
+        return proposal, await inventory.apply(database, proposal, author, audit_as=actor_name("apply"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -73,14 +71,6 @@ def read_places(places: Sequence[str]) -> tuple[list[Document], list[Fault]]:
     if not documents and not faults:
         faults.append(_fault(Path(places[0]), "holds no definition", "Write one, beginning with `kind:`."))
     return documents, faults
-
-
-def author_name() -> str:
-    """Return who runs the command, for the history of definitions."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a user id without a name
-        return f"user {os.getuid()}"
 
 
 def _files_of(place: Path, faults: list[Fault]) -> Iterable[Path]:

@@ -16,6 +16,7 @@ from server.enrolment.desk import EnrolmentDesk, NoEntrance, TokenWrong
 from server.store.database import Database, DatabaseOptions
 from server.store.enrolment import TokenTerms
 from server.store.errors import StoreError
+from watchkeep.caller import actor_name
 from watchkeep.command_options import data_option, fail, json_option
 from watchkeep.installation import InstallationError, find_installation
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-_ACTOR = "watchkeep enrol"
+_ACTOR = actor_name("enrol")
 
 
 @click.group("enrol")

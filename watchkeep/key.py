@@ -18,6 +18,7 @@ from server.store.errors import StoreError
 from server.store.inventory import ensure_hosts
 from server.store.peers import PeerKey, add_key, assign_source, ensure_group, ensure_source, read_keys, revoke_key
 from server.store.rotation import ask_rotation
+from watchkeep.caller import actor_name
 from watchkeep.command_options import data_option, fail, json_option
 from watchkeep.installation import InstallationError, find_installation
 
@@ -197,7 +198,7 @@ async def _allow(newcomer: Newcomer, data: Path | None) -> bool:
             )
             is_allowed = await add_key(connection, key)
         if is_allowed and newcomer.source is not None:
-            await define_host(database, newcomer.name, list(newcomer.templates), by="watchkeep key")
+            await define_host(database, newcomer.name, list(newcomer.templates), by=actor_name("key"))
         return is_allowed
 
 
@@ -219,4 +220,4 @@ async def _rotate(name_or_key: str, data: Path | None) -> dict[str, str]:
             for key in await read_keys(connection)
             if key.name == name_or_key and key.role == "agent" and key.revoked_at is None
         ]
-        return {key_text(key.key): await ask_rotation(connection, key.key, by="watchkeep key") for key in known}
+        return {key_text(key.key): await ask_rotation(connection, key.key, by=actor_name("key")) for key in known}

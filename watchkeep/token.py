@@ -13,6 +13,7 @@ from rich.table import Table
 from server.store.roles import ROLES
 from server.store.tokens import NewToken, TokenRefused, Tokens
 from watchkeep.at_database import command_database, run_at_database
+from watchkeep.caller import actor_name
 from watchkeep.command_options import data_option, fail, json_option
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from server.store.tokens import Token
 
-_BY = "watchkeep token"
+_BY = actor_name("token")
 _EPILOG = """\b
 Examples:
   watchkeep token create report --user admin --role viewer --days 90

@@ -14,6 +14,7 @@ from server.api.passwords import Passwords, WeakPassword, check_new_password, ge
 from server.store.roles import ROLES
 from server.store.users import By, LastAdministrator, Terms, UserExists, Users
 from watchkeep.at_database import command_database, run_at_database
+from watchkeep.caller import actor_name
 from watchkeep.command_options import data_option, fail, json_option
 from watchkeep.password import password_command
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from server.store.users import User
 
-_BY = By(name="watchkeep user")
+_BY = By(name=actor_name("user"))
 
 
 @click.group("user")

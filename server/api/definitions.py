@@ -11,11 +11,13 @@ from server.api.endpoint import Answer, Asked, Call, Role, Word, endpoint
 from server.api.errors import ApiError, not_found
 from server.api.scope import cut, groups_of, require_unrestricted, visible_hosts
 from server.inventory.apply import (
+    AUDIT_ACTION,
     DefinitionsMoved,
     DefinitionsWrong,
     Proposal,
     apply,
     check_documents,
+    describe_changes,
     propose,
     propose_deletion,
 )
@@ -167,20 +169,11 @@ async def _apply(call: Call, proposal: Proposal) -> Changes:
     except DefinitionsMoved as moved:
         raise ApiError(409, "moved", f"{moved}.", remedy="Send the request again.") from moved
     if proposal.changes:
-        changed = [f"{change.action} {change.kind}/{change.name}" for change in proposal.changes]
+        changed = describe_changes(proposal.changes, revision)
         await call.services.accounts.audit(
-            actor=call.user,
-            action="definitions.change",
-            object_=", ".join(changed)[:1000],
-            address=call.address,
-            detail={"revision": revision, "changes": changed, **_before_and_after(proposal.changes)},
+            actor=call.user, action=AUDIT_ACTION, object_=changed.object, address=call.address, detail=changed.detail
         )
     return _view_changes(proposal.changes)
-
-
-def _before_and_after(changes: Sequence[Change]) -> dict[str, Any]:
-    """Return both bodies of a single change: thousands at once would make a row of many megabytes."""
-    return {"before": changes[0].before, "after": changes[0].after} if len(changes) == 1 else {}
 
 
 def _not_accepted(faults: Sequence[Fault]) -> ApiError:

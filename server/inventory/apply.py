@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from server.inventory.catalogue import shipped_catalogue
 from server.inventory.check import check, check_references
@@ -12,7 +12,15 @@ from server.inventory.effective import Inventory
 from server.inventory.plan import Change, deletion, plan, resulting
 from server.inventory.polling import check_polling
 from server.inventory.yaml import read_yaml
-from server.store.definitions import Author, lock_definitions, read_definitions, read_revision, write_changes
+from server.store.audit import write_audit
+from server.store.definitions import (
+    Author,
+    lock_definitions,
+    read_definitions,
+    read_file_made,
+    read_revision,
+    write_changes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +31,8 @@ if TYPE_CHECKING:
     from server.inventory.plan import Via
     from server.inventory.yaml import Document
     from server.store.database import Connection, Database
+
+AUDIT_ACTION: Final = "definitions.change"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +47,14 @@ class Proposal:
     def overwriting(self) -> list[Change]:
         """The changes that would undo what somebody changed by another way than files."""
         return [change for change in self.changes if change.overwrites]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditedChanges:
+    """Changes as the audit log names them, with their detail."""
+
+    object: str
+    detail: dict[str, Any]
 
 
 class DefinitionsMoved(Exception):
@@ -75,8 +93,10 @@ async def propose_deletion(database: Database, kind: Kind, name: str) -> Proposa
         return Proposal(changes=changes, faults=faults, revision=revision)
 
 
-async def apply(database: Database, proposal: Proposal, author: Author) -> int:
+async def apply(database: Database, proposal: Proposal, author: Author, *, audit_as: str = "") -> int:
     """Make the proposal's changes in one transaction and return the revision they got.
+
+    With `audit_as` the audit log says, in the same transaction, that this actor changed definitions.
 
     Raises DefinitionsWrong when the proposal has faults, DefinitionsMoved when anything changed since it was made.
     Without changes nothing is written, and the current revision is returned.
@@ -90,7 +110,24 @@ async def apply(database: Database, proposal: Proposal, author: Author) -> int:
             raise DefinitionsMoved(
                 f"definitions changed meanwhile (revision {proposal.revision} is now {current}): look again, then apply"
             )
-        return await write_changes(connection, proposal.changes, author) if proposal.changes else current
+        if not proposal.changes:
+            return current
+        revision = await write_changes(connection, proposal.changes, author)
+        if audit_as:
+            changed = describe_changes(proposal.changes, revision)
+            await write_audit(
+                connection, actor=audit_as, action=AUDIT_ACTION, object_=changed.object, detail=changed.detail
+            )
+        return revision
+
+
+def describe_changes(changes: Sequence[Change], revision: int) -> AuditedChanges:
+    """Return what the audit log says of changes; both bodies of a single one only, since thousands take megabytes."""
+    changed = [f"{change.action} {change.kind}/{change.name}" for change in changes]
+    detail: dict[str, Any] = {"revision": revision, "changes": changed}
+    if len(changes) == 1:
+        detail |= {"before": changes[0].before, "after": changes[0].after}
+    return AuditedChanges(object=", ".join(changed)[:1000], detail=detail)
 
 
 async def read_inventory(database: Database) -> Inventory:
@@ -147,7 +184,7 @@ async def install_shipped(database: Database) -> int:
         wanted = {
             key: body for key, body in checked.bodies().items() if key not in stored or stored[key].via == "shipped"
         }
-        changes = plan(stored, wanted, via="shipped", prune=False)
+        changes = plan(stored, wanted, via="shipped")
         if changes:
             await write_changes(connection, changes, Author(name="watchkeep", via="shipped"))
         return len(changes)
@@ -156,7 +193,8 @@ async def install_shipped(database: Database) -> int:
 async def _propose(connection: Connection, checked: Checked, *, via: Via, prune: bool) -> Proposal:
     revision = await read_revision(connection)
     stored = {each.key: each for each in await read_definitions(connection)}
-    changes = plan(stored, checked.bodies(), via=via, prune=prune)
+    prunable = await read_file_made(connection) if prune else frozenset()
+    changes = plan(stored, checked.bodies(), via=via, prunable=prunable)
     after = resulting(stored, changes)
     faults = [
         *checked.faults,

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from server.inventory.model import Key, Kind
@@ -54,20 +54,21 @@ class Change:
 
 
 def plan(
-    stored: Mapping[Key, StoredDefinition], wanted: Mapping[Key, dict[str, Any]], *, via: Via, prune: bool
+    stored: Mapping[Key, StoredDefinition],
+    wanted: Mapping[Key, dict[str, Any]],
+    *,
+    via: Via,
+    prunable: Collection[Key] = (),
 ) -> list[Change]:
     """List the changes that make the stored definitions say what `wanted` (bodies by key) says.
 
-    What is stored and not wanted stays, except with `prune`: then what files brought and no file has any more is
-    deleted; what came from the page, with Watchkeep or by enrolment is never pruned. Order: what others refer to
-    first, deletions last and the other way round.
+    What is stored and not wanted stays, but for what is `prunable` and was not changed by another way than files
+    since. Order: what others refer to first, deletions last and the other way round.
     """
     changes = [_change(stored.get(key), key, wanted[key], via) for key in sorted(wanted, key=_rank)]
     found = [change for change in changes if change is not None]
-    if prune:
-        gone = [key for key in stored if key not in wanted and stored[key].via == "file"]
-        found += [deletion(stored[key]) for key in sorted(gone, key=_rank, reverse=True)]
-    return found
+    gone = [key for key in stored if key not in wanted and key in prunable and stored[key].via == "file"]
+    return found + [deletion(stored[key]) for key in sorted(gone, key=_rank, reverse=True)]
 
 
 def deletion(stored: StoredDefinition) -> Change:

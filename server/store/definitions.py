@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from psycopg import AsyncConnection
 
+    from server.inventory.model import Key
     from server.inventory.plan import Action, Change, Via
 
 CHANNEL = "definitions"
@@ -37,6 +38,13 @@ ON CONFLICT (kind, name) DO UPDATE SET body = excluded.body, revision = excluded
 """
 DELETE = "DELETE FROM definition WHERE kind = %s AND name = %s"
 ENSURE_HOST = "INSERT INTO host (name) VALUES (%s) ON CONFLICT (name) DO NOTHING"
+# The newest creation is the one of a definition's present life.
+SELECT_FILE_MADE = """
+SELECT kind, name FROM (
+    SELECT DISTINCT ON (kind, name) kind, name, via FROM definition_change WHERE action = 'create'
+    ORDER BY kind, name, id DESC) made
+WHERE via = 'file'
+"""
 SELECT_CHANGES = """
 SELECT id, revision, action, kind, name, before, after, via, changed_by, changed_at FROM definition_change
 WHERE (%(kind)s::text IS NULL OR kind = %(kind)s) AND (%(name)s::text IS NULL OR name = %(name)s)
@@ -78,6 +86,12 @@ async def read_definitions(connection: AsyncConnection[Any]) -> list[StoredDefin
     """Return all definitions by kind and name."""
     async with connection.cursor(row_factory=class_row(StoredDefinition)) as cursor:
         return await (await cursor.execute(SELECT + " ORDER BY kind, name")).fetchall()
+
+
+async def read_file_made(connection: AsyncConnection[Any]) -> frozenset[Key]:
+    """Return the definitions that a file created, rather than changed: those a file may take away again."""
+    rows = await (await connection.execute(SELECT_FILE_MADE)).fetchall()
+    return frozenset((kind, name) for kind, name in rows)
 
 
 async def read_telling(connection: AsyncConnection[Any], host: str | None) -> list[StoredDefinition]:

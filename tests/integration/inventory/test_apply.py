@@ -140,6 +140,18 @@ async def test_an_enrolled_host_is_defined_once_and_never_pruned(database: Datab
     assert row == (1,)
 
 
+async def test_an_enrolled_host_that_a_file_changed_is_not_pruned_until_a_file_creates_it(database: Database) -> None:
+    await apply_all(database, TEMPLATE)
+    assert await define_host(database, "db1", ["t"], by="enrolment of db1")
+    await apply_all(database, HOST | {"tags": {"rack": "a4"}})
+    assert (await proposal_of(database, TEMPLATE, prune=True)).changes == []
+    deleted = await propose_deletion(database, "host", "db1")
+    assert deleted is not None
+    await apply(database, deleted, Author(name="ann", via="web"))
+    await apply_all(database, HOST)
+    assert [change.action for change in (await proposal_of(database, TEMPLATE, prune=True)).changes] == ["delete"]
+
+
 async def test_a_change_is_announced_with_its_revision(database: Database) -> None:
     listener = await database.dedicated()
     try:

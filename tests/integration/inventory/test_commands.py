@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from server.inventory.apply import apply, check_documents, propose
 from server.inventory.check import documents_from_plain
+from server.store.audit import AuditFilter, read_audit
 from server.store.definitions import Author
 
 if TYPE_CHECKING:
@@ -86,6 +88,16 @@ async def test_a_change_of_the_page_is_overwritten_only_when_asked_to(data: Path
     assert "--overwrite" in refused.stderr
     assert watchkeep(data, "apply", "--overwrite", "-", stdin=FILE).returncode == 0
     assert watchkeep(data, "diff", "-", stdin=FILE).returncode == 0
+
+
+async def test_applied_files_stand_in_the_audit_log_with_who_ran_the_command(data: Path, database: Database) -> None:
+    assert watchkeep(data, "apply", "-", stdin=FILE).returncode == 0
+    assert watchkeep(data, "apply", "-", stdin=FILE).returncode == 0
+    async with database.connection() as connection:
+        found = await read_audit(connection, AuditFilter(action="definitions.change"))
+    assert [(entry.actor, entry.object) for entry in found] == [
+        (f"watchkeep apply ({getpass.getuser()})", "create template/t, create host/db1")
+    ]
 
 
 @pytest.mark.parametrize("command", ["apply", "diff"])

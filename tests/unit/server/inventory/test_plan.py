@@ -23,51 +23,57 @@ def by_key(*definitions: StoredDefinition) -> Any:
     return {definition.key: definition for definition in definitions}
 
 
+def pruning(there: Any, wanted: Any) -> Any:
+    return plan(there, wanted, via="file", prunable=list(there))
+
+
 def test_what_holds_already_is_no_change() -> None:
-    assert plan(by_key(stored("a")), {("host", "a"): stored("a").body}, via="file", prune=True) == []
+    assert pruning(by_key(stored("a")), {("host", "a"): stored("a").body}) == []
 
 
 def test_changes_carry_before_and_after() -> None:
-    found = plan(by_key(stored("a")), {("host", "a"): stored("a", tags={"x": "y"}).body}, via="file", prune=False)
+    found = plan(by_key(stored("a")), {("host", "a"): stored("a", tags={"x": "y"}).body}, via="file")
     assert [(c.action, c.before, c.after) for c in found] == [
         ("update", stored("a").body, stored("a", tags={"x": "y"}).body)
     ]
 
 
 def test_what_is_not_wanted_stays_unless_pruned() -> None:
-    assert plan(by_key(stored("a")), {}, via="file", prune=False) == []
-    assert [c.action for c in plan(by_key(stored("a")), {}, via="file", prune=True)] == ["delete"]
+    assert plan(by_key(stored("a")), {}, via="file") == []
+    assert [c.action for c in pruning(by_key(stored("a")), {})] == ["delete"]
 
 
 def test_only_what_files_brought_is_pruned() -> None:
     ways: tuple[Via, ...] = ("web", "shipped", "enrolment")
     there = by_key(*(stored(way, via=way) for way in ways))
-    assert plan(there, {}, via="file", prune=True) == []
+    assert pruning(there, {}) == []
+
+
+def test_what_files_only_changed_is_not_pruned() -> None:
+    assert plan(by_key(stored("a")), {}, via="file", prunable=[("host", "b")]) == []
 
 
 def test_a_file_over_a_change_of_the_page_says_whose() -> None:
     wanted: Any = {("host", "a"): stored("a", tags={"x": "y"}).body}
-    assert (
-        "ann on 2026-11-21 10:00" in plan(by_key(stored("a", via="web")), wanted, via="file", prune=False)[0].overwrites
-    )
-    assert plan(by_key(stored("a", via="web")), wanted, via="web", prune=False)[0].overwrites == ""
-    assert plan(by_key(stored("a", via="enrolment")), wanted, via="file", prune=False)[0].overwrites == ""
+    assert "ann on 2026-11-21 10:00" in plan(by_key(stored("a", via="web")), wanted, via="file")[0].overwrites
+    assert plan(by_key(stored("a", via="web")), wanted, via="web")[0].overwrites == ""
+    assert plan(by_key(stored("a", via="enrolment")), wanted, via="file")[0].overwrites == ""
 
 
 def test_templates_come_before_hosts_and_go_after_them() -> None:
     wanted: Any = {("host", "b"): {}, ("template", "c"): {}, ("receiver", "a"): {}}
-    made = plan({}, wanted, via="file", prune=False)
+    made = plan({}, wanted, via="file")
     assert [change.kind for change in made] == ["template", "receiver", "host"]
     template = StoredDefinition(
         kind="template", name="t", body={}, revision=1, via="file", changed_by="ann", changed_at=AT
     )
-    gone = plan(by_key(stored("a"), template), {}, via="file", prune=True)
+    gone = pruning(by_key(stored("a"), template), {})
     assert [change.kind for change in gone] == ["host", "template"]
 
 
 def test_the_result_is_what_is_stored_with_the_changes_made() -> None:
     there = by_key(stored("a"), stored("b"))
-    changes = plan(there, {("host", "c"): stored("c").body}, via="file", prune=True)
+    changes = pruning(there, {("host", "c"): stored("c").body})
     assert list(resulting(there, changes)) == [("host", "c")]
 
 
