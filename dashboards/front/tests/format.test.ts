@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { durationText, valueText } from "../src/format/number.ts";
+import { counted, durationText, valueText } from "../src/format/number.ts";
 import { ageText, agoText } from "../src/format/time.ts";
 
 const plain = (text: string): string => text.replace(/[\u00a0\u202f]/g, " ");
@@ -41,4 +41,11 @@ test("ages claim no false precision, and a future instant is said to be one", ()
   assert.equal(plain(ageText(90_061)), "1 d 1 h");
   assert.equal(plain(agoText(0, 400)), "now");
   assert.equal(plain(agoText(600_000, 0)), "in 10 min");
+});
+
+test("one is one, and everything else is many", () => {
+  assert.equal(plain(counted(1, "file")), "1 file");
+  assert.equal(plain(counted(0, "restore point")), "0 restore points");
+  assert.equal(plain(counted(2, "entry", "entries")), "2 entries");
+  assert.equal(plain(counted(1, "entry", "entries")), "1 entry");
 });

@@ -80,3 +80,8 @@ test("keys with Control or Meta stay the browser's", () => {
   assert.deepEqual(keyAction(key("ArrowLeft", true)), { kind: "past" });
   assert.deepEqual(keyAction(key("ArrowLeft")), { kind: "read", step: -1 });
 });
+
+test("what is only yes or no has its axis from 0 to 1", () => {
+  assert.deepEqual(axisRange(1, 1, ""), [0, 1]);
+  assert.deepEqual(axisRange(0, 1, ""), [0, 1]);
+});

@@ -42,3 +42,16 @@ test("virtual interfaces are left out as long as there are others", () => {
 test("what an agent says of itself is no graph of the host", () => {
   assert.deepEqual(shape([item("agent.memory", "B"), item("cpu.context_switches", "1/s")]), []);
 });
+
+test("a device's traffic comes first, in beside out of an interface, and titles say what is measured", () => {
+  const items = ["eth0", "eth1", "eth2", "eth3"].flatMap((name) => [
+    item("snmp.interface.in_errors_rate", "1/s", name),
+    item("snmp.interface.out_octets_rate", "B/s", name),
+    item("snmp.interface.in_octets_rate", "B/s", name),
+  ]);
+  assert.deepEqual(shape(items), [
+    ["Interface traffic, eth0 to eth2", ["eth0 in", "eth0 out", "eth1 in", "eth1 out", "eth2 in", "eth2 out"]],
+    ["Interface traffic, eth3", ["eth3 in", "eth3 out"]],
+    ["Interface errors", ["eth0 in", "eth1 in", "eth2 in", "eth3 in"]],
+  ]);
+});

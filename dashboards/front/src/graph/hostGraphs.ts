@@ -29,11 +29,20 @@ const RECIPES: readonly Recipe[] = [
 // What the known graphs leave out of these probes says little at a glance; it is in the latest data. Backups have their page.
 const TOLD_ALREADY = new Set(["agent", "backup", "cpu", "disk", "filesystem", "host", "memory", "network", "processes", "swap", "users"]);
 const MOST_LINES = 6;
+// What a device tells of its interfaces, by what is measured and not by the unit, in this order.
+const INTERFACES: readonly { title: string; names: RegExp }[] = [
+  { title: "Interface traffic", names: /^snmp\.interface\.(in|out)_octets_rate$/ },
+  { title: "Interface packets", names: /^snmp\.interface\.(in|out)_packets_rate$/ },
+  { title: "Interface errors", names: /^snmp\.interface\.(in|out)_errors_rate$/ },
+  { title: "Interface packets dropped", names: /^snmp\.interface\.(in|out)_discards_rate$/ },
+  { title: "Interface state", names: /^snmp\.interface\.(wanted_)?state$/ },
+  { title: "Interface speed", names: /^snmp\.interface\.speed$/ },
+];
 
 /** Known graphs with at least one item, in a fixed order; then those of other probes, by name. */
 export function graphsFor(items: readonly Item[]): HostGraph[] {
   const numeric = items.filter((item) => typeof item.value !== "string");
-  return [...knownGraphs(numeric), ...otherGraphs(numeric)];
+  return [...knownGraphs(numeric), ...interfaceGraphs(numeric), ...otherGraphs(numeric)];
 }
 
 /** Items in the recipe's order, then by parameter. */
@@ -47,12 +56,26 @@ function knownGraphs(items: readonly Item[]): HostGraph[] {
   }).filter((graph) => graph.items.length > 0);
 }
 
+/** In and out of an interface side by side; a graph that is one of several names its interfaces. */
+function interfaceGraphs(items: readonly Item[]): HostGraph[] {
+  return INTERFACES.flatMap(({ title, names }) => {
+    const fitting = items.filter((item) => names.test(item.name)).sort((one, other) => byParameter(one, other) || one.name.localeCompare(other.name));
+    const parts = Array.from({ length: Math.ceil(fitting.length / MOST_LINES) }, (_, place) => fitting.slice(place * MOST_LINES, (place + 1) * MOST_LINES));
+    return parts.map((part) => ({ title: parts.length === 1 ? title : `${title}, ${spanOf(part)}`, items: part }));
+  });
+}
+
+function spanOf(part: readonly Item[]): string {
+  const [first, last] = [part[0]?.parameter ?? "", part.at(-1)?.parameter ?? ""];
+  return first === last ? first : `${first} to ${last}`;
+}
+
 /** One graph for each probe's items of one unit; more lines than can be told apart make a further graph. */
 function otherGraphs(items: readonly Item[]): HostGraph[] {
   const groups = new Map<string, { title: string; items: Item[] }>();
   for (const item of items) {
     const probe = item.name.split(".")[0] ?? item.name;
-    if (TOLD_ALREADY.has(probe)) continue;
+    if (TOLD_ALREADY.has(probe) || INTERFACES.some(({ names }) => names.test(item.name))) continue;
     const key = `${probe} ${item.unit}`;
     const group = groups.get(key) ?? { title: titleOf(probe, item.unit), items: [] };
     group.items.push(item);
@@ -80,6 +103,8 @@ const byParameter = (one: Item, other: Item): number =>
 
 /** An item's short name inside a graph whose title says the rest: "user", "eth0 received", "/". */
 export function shortLabel(item: Item): string {
+  const way = /^snmp\.interface\.(.+?)(_rate)?$/.exec(item.name)?.[1];
+  if (way) return `${item.parameter ?? ""} ${way.replace(/_(octets|packets|errors|discards)$/, "").replaceAll("_", " ")}`.trim();
   const action = item.name.split(".").slice(1).join(" ").replaceAll("_", " ") || item.name;
   if (["filesystem.used_percent", "disk.busy", "disk.wait", "backup.age_seconds"].includes(item.name)) return item.parameter ?? item.name;
   if (item.name.endsWith(".used_percent")) return item.name.split(".")[0] ?? item.name;

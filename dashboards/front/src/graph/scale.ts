@@ -5,11 +5,14 @@ const FULL = 100;
 /** Lowest and highest value of the axis for data between `low` and `high` in `unit`. */
 export function axisRange(low: number, high: number, unit: string): [number, number] {
   if (!Number.isFinite(low) || !Number.isFinite(high)) return [0, unit === "%" ? FULL : 1];
+  if (unit === "" && isYesOrNo(low) && isYesOrNo(high)) return [0, 1];
   if (unit === "%" && low >= 0 && high <= FULL) return [0, roundUp(high, [5, 10, 25, 50, FULL])];
   if (low >= 0 && high - low >= high * 0.2) return [0, high === 0 ? 1 : high * 1.08];
   const margin = (high - low || Math.abs(high) || 1) * 0.1;
   return [low >= 0 ? Math.max(0, low - margin) : low - margin, high + margin];
 }
+
+const isYesOrNo = (value: number): boolean => value === 0 || value === 1;
 
 function roundUp(value: number, steps: readonly number[]): number {
   return steps.find((step) => value * 1.02 <= step) ?? steps.at(-1) ?? value;
