@@ -76,8 +76,9 @@ class ComingView(Answer):
 
 
 class ProblemDetail(ProblemView):
-    """A problem with its timeline, oldest first, and what comes next."""
+    """A problem with its timeline, oldest first, and what comes next; `description` says what to do about it."""
 
+    description: str
     timeline: list[TimelineEntry]
     due: list[ComingView]
 
@@ -165,7 +166,7 @@ async def _view(connection: Connection, problem: Problem) -> ProblemDetail:
     if names:
         audience = await read_audience(connection, problem.host)
         due = _foresee(problem, told, names, audience, await read_now(connection))
-    return ProblemDetail(**dict(view), timeline=write_timeline(events, told), due=due)
+    return ProblemDetail(**dict(view), description=problem.description, timeline=write_timeline(events, told), due=due)
 
 
 def _foresee(

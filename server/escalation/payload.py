@@ -22,7 +22,7 @@ class Happening:
     """What is told about a problem.
 
     Instants are those of the samples. `value` is what the trigger saw at this event; `name` is the problem's, its
-    placeholders filled in. `trigger` is the name within `template`, placeholders and all.
+    placeholders filled in. `trigger` is the name within `template`, placeholders and all; `description` is its own.
 
     What an escalation told carries its name, and step and repetition counted from 1; what a person did carries who,
     when and the words.
@@ -39,6 +39,7 @@ class Happening:
     value: float | None
     opened_at: datetime
     resolved_at: datetime | None = None
+    description: str = ""
     escalation: str | None = None
     step: int | None = None
     repetition: int | None = None
@@ -60,6 +61,7 @@ def happening_of(problem: Problem, event: Event, **more: Any) -> Happening:
         parameter=problem.parameter,
         severity=problem.severity,
         opened_at=problem.opened_at,
+        description=problem.description,
         **fields,
     )
 
@@ -81,7 +83,7 @@ def write_payload(happening: Happening) -> dict[str, Any]:
         "opened_at": _write_instant(happening.opened_at),
         "resolved_at": None if happening.resolved_at is None else _write_instant(happening.resolved_at),
     }
-    more = {
+    more: dict[str, Any] = {
         "escalation": happening.escalation,
         "step": happening.step,
         "repetition": happening.repetition,
@@ -89,6 +91,8 @@ def write_payload(happening: Happening) -> dict[str, Any]:
         "at": None if happening.at is None else _write_instant(happening.at),
         "text": happening.text,
     }
+    if happening.event in {"opened", "reminder", "resolved"}:
+        more["description"] = happening.description
     return payload | {key: each for key, each in more.items() if each is not None}
 
 

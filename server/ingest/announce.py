@@ -71,6 +71,7 @@ def _of_openings(turn: Turn, opened: Iterable[ProblemEvent], audience: Audience)
             severity=opening.severity,
             value=opening.value,
             opened_at=opening.at,
+            description=instance.wanted.trigger.definition.description,
         )
         notices += _address(event, happening, route_opened(opening.severity, audience.at_once))
     return notices
@@ -94,6 +95,7 @@ def _occurrences(turn: Turn, watch: Watch, resolved: Sequence[ProblemEvent]) -> 
             value=resolution.value,
             opened_at=watch.opened_at(instance),
             resolved_at=resolution.at,
+            description=instance.wanted.trigger.definition.description,
         )
         found.append(Occurrence(event_id=event.event_id, happening=happening))
     return found

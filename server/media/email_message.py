@@ -81,7 +81,7 @@ def _rows(payload: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("By", payload.get("by")),
         ("At", payload.get("at")),
         ("Escalation", _say_step(payload)),
-        ("Trigger", f"{payload.get('trigger')} ({payload.get('template')})"),
+        ("Trigger", f"{payload.get('name')} ({payload.get('template')})" if payload.get("template") else None),
         ("Number", payload.get("problem")),
     ]
     return [(label, _line(each)) for label, each in rows if each not in (None, "")]
@@ -97,7 +97,9 @@ def _say_step(payload: Mapping[str, Any]) -> str | None:
 def _write_text(title: str, payload: Mapping[str, Any], rows: Sequence[tuple[str, str]]) -> str:
     words = [f"> {line}" for line in _paragraph(payload.get("text"))]
     lines = [f"{title}: {_line(payload.get('name'))}", "", *words, *([""] if words else [])]
-    return "\n".join([*lines, *(f"{label + ':':<12}{each}" for label, each in rows), ""])
+    advice = _paragraph(payload.get("description"))
+    below = ["", "What to do:", *advice] if advice else []
+    return "\n".join([*lines, *(f"{label + ':':<12}{each}" for label, each in rows), *below, ""])
 
 
 def _write_html(title: str, payload: Mapping[str, Any], rows: Sequence[tuple[str, str]]) -> str:
@@ -109,11 +111,13 @@ def _write_html(title: str, payload: Mapping[str, Any], rows: Sequence[tuple[str
     )
     words = "<br>".join(html.escape(line) for line in _paragraph(payload.get("text")))
     quote = f'<blockquote style="margin:8px 0;padding-left:12px;border-left:3px solid #999">{words}</blockquote>'
+    advice = "<br>".join(html.escape(line) for line in _paragraph(payload.get("description")))
+    below = f"<p><b>What to do</b><br>{advice}</p>" if advice else ""
     return (
         '<!doctype html><html><body style="font-family:sans-serif">'
         f'<p style="font-size:18px;border-left:6px solid {colour};padding-left:10px">'
         f"<b>{html.escape(title)}</b>: {html.escape(_line(payload.get('name')))}</p>"
-        f"{quote if words else ''}<table>{cells}</table></body></html>\n"
+        f"{quote if words else ''}<table>{cells}</table>{below}</body></html>\n"
     )
 
 

@@ -56,7 +56,10 @@ FROM told JOIN resolved ON resolved.id = told.problem_id
 SELECT_PROBLEMS = """
 SELECT p.id, p.trigger_id, t.template, t.name AS trigger, p.host_id, h.name AS host, p.parameter, p.severity, p.name,
        p.value, p.unit, p.items, p.opened_at, p.opened_stored_at, p.resolved_at, p.acknowledged_at, p.acknowledged_by,
-       p.acknowledgement_note
+       p.acknowledgement_note,
+       coalesce((SELECT x ->> 'description' FROM definition d, jsonb_array_elements(d.body -> 'triggers') x
+                 WHERE d.kind = 'template' AND d.name = t.template AND x ->> 'name' = t.name LIMIT 1
+       ), '') AS description
 FROM problem p JOIN trigger t ON t.id = p.trigger_id JOIN host h ON h.id = p.host_id
 """
 
@@ -98,7 +101,10 @@ class ProblemEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """A problem as it is stored; `opened_at` is a sample's instant, `opened_stored_at` when we knew."""
+    """A problem as it is stored; `opened_at` is a sample's instant, `opened_stored_at` when we knew.
+
+    `description` is its trigger's as it is defined now, empty when it is not any more.
+    """
 
     id: int
     trigger_id: int
@@ -118,6 +124,7 @@ class Problem:
     acknowledged_at: datetime | None = None
     acknowledged_by: str | None = None
     acknowledgement_note: str | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

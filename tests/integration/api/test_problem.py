@@ -58,6 +58,17 @@ async def problem(database: Database) -> ProblemEvent:
     return event
 
 
+async def test_a_problem_says_what_its_trigger_says_to_do(
+    signed_in: Site, database: Database, problem: ProblemEvent
+) -> None:
+    path = f"/problems/{problem.problem_id}"
+    assert (await signed_in.get(path))["description"] == ""
+    busy = {"name": "Busy", "expression": "last(cpu.busy) > 90", "severity": "high", "description": "Look at top."}
+    items = [{"probe": "cpu", "every": "10s"}]
+    await define(database, {"kind": "template", "name": "linux-host", "items": items, "triggers": [busy]})
+    assert (await signed_in.get(path))["description"] == "Look at top."
+
+
 async def test_an_acknowledgement_is_kept_told_and_audited_in_one_piece(
     signed_in: Site, database: Database, problem: ProblemEvent
 ) -> None:

@@ -44,6 +44,21 @@ async def relay(tmp_path: Path) -> AsyncIterator[Relay]:
         yield opened
 
 
+async def test_a_mail_says_what_to_do_and_names_the_problem_in_words(relay: Relay) -> None:
+    told = message(trigger="Space is low on {parameter}", description="Look for big files.\n<b>Then</b> delete them.")
+    await send_email(settings(relay), told, relay.folder)
+    [mail] = relay.mails
+    for kind in ("plain", "html"):
+        body = mail.get_body((kind,))
+        assert body is not None
+        written = body.get_content()
+        text = html.unescape(written)
+        for word in ("What to do", "Look for big files.", "<b>Then</b> delete them."):
+            assert word in text, (kind, word)
+        assert "{parameter}" not in text
+        assert kind == "plain" or "<b>Then</b>" not in written
+
+
 async def test_a_mail_goes_encrypted_and_signed_in_and_says_what_happened(relay: Relay) -> None:
     assert await send_email(settings(relay), message(), relay.folder) == "250 taken"
     [mail] = relay.mails

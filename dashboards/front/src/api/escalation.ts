@@ -22,6 +22,7 @@ export interface Due {
 
 export interface ProblemDetail extends Problem {
   acknowledgement: Acknowledgement | null;
+  description: string;
   timeline: TimelineEntry[];
   due: Due[];
 }

@@ -42,5 +42,5 @@ def test_a_payload_says_what_when_and_where_in_plain_json() -> None:
     assert write_payload(happening) == {
         "version": 1, "event": "resolved", "problem": 7, "name": "Busy", "host": "db1", "template": "linux-host",
         "trigger": "Busy", "parameter": "", "severity": "high", "value": None,
-        "opened_at": "2026-11-21T10:00:00.123Z", "resolved_at": "2026-11-21T10:05:00.000Z",
+        "opened_at": "2026-11-21T10:00:00.123Z", "resolved_at": "2026-11-21T10:05:00.000Z", "description": "",
     }  # fmt: skip
