@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backup.keys.sheet import draw_up
-from tests.support.backups import CHECKOUT, demand_same
+from tests.support.backups import CHECKOUT, change, demand_same
 
 if TYPE_CHECKING:
     from tests.support.backups import Site
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def test_plain_gpg_and_duplicity_restore_as_the_document_says(site: Site) -> None:
     site.run()
-    (site.data / "empty").write_text("no more")
+    change(site.data / "empty", "no more")
     site.run()
     place = site.folder / "by-hand"
     place.mkdir()

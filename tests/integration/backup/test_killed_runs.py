@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backup.model import Kind, Status
-from tests.support.backups import CHECKOUT, SET, demand_same
+from tests.support.backups import CHECKOUT, SET, change, demand_same
 from tests.support.processes import family
 from tests.support.waiting import wait_until
 
@@ -83,7 +83,7 @@ def test_a_run_killed_at_ten_points_never_counts_and_the_next_one_is_good(site: 
         assert any(_kill_once(site, options, is_there) for _ in range(_TRIES)), f"never killed when {point}"
         state = site.state()
         assert state["last_run"]["status"] == "running", point  # and its process is gone: the agent calls that killed
-        (site.data / "deep" / "er" / "words").write_text(f"after the kill when {point}\n")
+        change(site.data / "deep" / "er" / "words", f"after the kill when {point}\n")
         record = site.run()
         assert record.status is Status.OK, point
         assert site.manifest()["due_at"] == record.id.due_at.isoformat()
@@ -109,7 +109,7 @@ def test_a_run_killed_after_its_manifest_was_written_counts(site: Site) -> None:
     points = set(site.points.iterdir())
     KilledRun(site).kill_when(lambda: set(site.points.iterdir()) != points)
     (made,) = set(site.points.iterdir()) - points
-    (site.data / "empty").write_text("no more")
+    change(site.data / "empty", "no more")
     record = site.run()
     assert record.kind is Kind.INCREMENTAL
     assert site.manifest()["previous"] == made.name

@@ -21,7 +21,7 @@ from backup.manifest import read_manifest, write_manifest
 from backup.model import Kind, RunId, RunRecord, Status
 from backup.run import run_set
 from backup.targets.registry import open_target
-from tests.support.backups import CHECKOUT, PLACE, SET, demand_same, next_due
+from tests.support.backups import CHECKOUT, PLACE, SET, change, demand_same, next_due
 from tests.support.processes import family
 from tests.support.waiting import wait_until
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def test_a_full_and_two_incrementals_restore_byte_identical_at_each_time(site: Site) -> None:
     looks = []
     for number, words in enumerate(("first\n", "second\n", "third\n")):
-        (site.data / "deep" / "er" / "words").write_text(words)
+        change(site.data / "deep" / "er" / "words", words)
         (site.data / f"new-{number}").write_bytes(os.urandom(1000))
         (site.data / f"new-{number - 2}").unlink(missing_ok=True)
         record = site.run()

@@ -11,7 +11,7 @@ from backup.catalogue import read_catalogue
 from backup.errors import ObjectMissing, TargetAway, TargetDiffers, TargetFull
 from backup.model import Kind, Status
 from backup.targets.registry import open_target
-from tests.support.backups import PLACE, fill, new_site
+from tests.support.backups import PLACE, change, fill, new_site
 from tests.support.faulty_swift import FaultySwift
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _catalogue(site: Site) -> Catalogue:
 def test_a_full_and_an_incremental_go_to_swift(pairs: Pairs, swift: Swift) -> None:
     with _swift_site(pairs, swift, swift.auth_url) as site:
         assert site.run().kind is Kind.FULL
-        (site.data / "empty").write_text("no more")
+        change(site.data / "empty", "no more")
         record = site.run()
         assert (record.kind, record.status) == (Kind.INCREMENTAL, Status.OK)
         assert [point.manifest.position for point in _catalogue(site).points] == [0, 1]
