@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _KEPT: Final = 200
+_LOCK_SECONDS: Final = 3.0
+_LOOK_SECONDS: Final = 0.05
 _RECORD: Final = ".json"
 
 
@@ -39,15 +42,21 @@ class Journal:
     def locked(self) -> Iterator[None]:
         """Hold the set's lock: one run or cache change at a time. Raises SetBusy naming the process that has it.
 
-        The kernel lets the lock go with the process, however that ends; nothing stale is left.
+        The kernel lets the lock go with the process, however that ends; nothing stale is left. A process that was
+        just killed may take a moment to be gone, so the lock is waited for a little.
         """
         descriptor = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
-                raise SetBusy(f"set {self.folder.name!r} is being worked on by process {holder}") from error
+            deadline = time.monotonic() + _LOCK_SECONDS
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() > deadline:
+                        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+                        raise SetBusy(f"set {self.folder.name!r} is being worked on by process {holder}") from error
+                time.sleep(_LOOK_SECONDS)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
             yield

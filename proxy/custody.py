@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Life = tuple[bytes, int]
 _RETRY_SECONDS: Final = 1.0
+_FULL_SECONDS: Final = 30.0  # for so long after it had no room a proxy says that it is full
 _STORED_LIVES: Final = 20_000  # of so many boots it is remembered what the server stored
 
 _NOTHING: Final = RangeSet()
@@ -41,6 +42,9 @@ class Custody:
         self._seen = seen
         self._clock = clock
         self._counters = counters
+        self._full_at = -_FULL_SECONDS
+        # Room comes and goes on a full disk: what is reported every ten seconds has to show it.
+        counters.watch("custody.is_full", lambda: float(clock.monotonic() - self._full_at < _FULL_SECONDS))
         self._held: dict[Life, RangeSet] = {life: ranges.copy() for life, ranges in spool.unstored().items()}
         self._known_damages = len(spool.damages)
         self._stored: dict[Life, RangeSet] = {}
@@ -108,14 +112,13 @@ class Custody:
                 if not was_full:
                     _log.warning("Nothing more can be taken; sources keep what they have", error=error)
                     was_full = True
-                self._counters.set("custody.is_full", 1)
+                self._full_at = self._clock.monotonic()
                 try:
                     async with asyncio.timeout(_RETRY_SECONDS):
                         await self._room.wait()
                 except TimeoutError:
                     continue  # a disk that was full may have room by now
             else:
-                self._counters.set("custody.is_full", 0)
                 if was_full:
                     _log.info("There is room again")
                 return

@@ -7,15 +7,18 @@ import os
 import re
 import stat
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from backup.errors import (
+    EngineFailed,
     KeyBusy,
     KeyExpired,
     KeyForbidden,
     KeyMissing,
     PassphraseMissing,
+    PassphraseWrong,
     SignatureBad,
 )
 from backup.keys.gpg import TIME_LIMIT_SECONDS, Gpg, check_room, end_agent, trouble
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from backup.keys.key import Key
 
 _LOCK: Final = "watchkeep.lock"
+_MAKING_TRIES: Final = 3
 _CLEAR_SIGNED: Final = "-----BEGIN PGP SIGNED MESSAGE-----"
 
 
@@ -248,8 +252,17 @@ class KeyRing:
         return bytes(opened.data).decode("utf-8")
 
     def make(self, parameters: str, name: str) -> Key:
-        """Make a key pair from gpg's batch `parameters`; return it. Raises EngineFailed."""
-        # The agent may have forgotten the passphrase before the subkey is bound: gpg is told where to look again.
+        """Make a key pair from gpg's batch `parameters`; return it. Raises EngineFailed.
+
+        On a busy machine gpg's agent may forget the passphrase, or muddle it ("Corrupted protection"), before the pair
+        is whole: gpg is told where to look again, and is asked up to three times.
+        """
+        for _ in range(_MAKING_TRIES - 1):
+            with suppress(EngineFailed, PassphraseWrong):
+                return self._make_once(parameters, name)
+        return self._make_once(parameters, name)
+
+    def _make_once(self, parameters: str, name: str) -> Key:
         options = self._gpg.options
         self._gpg.options = [*options, "--passphrase-file", str(self.passphrase_file)]
         try:
