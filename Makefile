@@ -22,7 +22,7 @@ check: setup-dev ## format, lint, types, import contracts, unit tests
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports
-	@$(PYTHON) -m pytest -q tests/unit
+	@$(PYTHON) -m pytest -q -n 2 tests/unit
 
 test: setup-dev ## everything that must pass, the short trials included
 	@$(PYTHON) -m ruff format --check .

@@ -72,7 +72,7 @@ class Ground:
     def log(self, part: str) -> str:
         return self.stack.parts[part].log_file.read_text(errors="replace")
 
-    async def says(self, part: str, text: str, since: int, timeout_seconds: float = 30.0) -> None:
+    async def says(self, part: str, text: str, since: int, timeout_seconds: float = 60.0) -> None:
         """Wait until the part's log says something after its first `since` characters."""
 
         async def look() -> bool:
@@ -111,7 +111,7 @@ class Ground:
         (found,) = [each for each in (await self.health())["parts"] if each["name"] == part]
         return float(found["counters"].get(name, 0))
 
-    async def counted(self, part: str, name: str, least: float = 1, timeout_seconds: float = 20.0) -> None:
+    async def counted(self, part: str, name: str, least: float = 1, timeout_seconds: float = 60.0) -> None:
         """Wait until the health page counts so many; proxies report every ten seconds."""
 
         async def look() -> bool:

@@ -15,7 +15,7 @@ from tests.trials.stack import until_true
 if TYPE_CHECKING:
     from tests.trials.faults.ground import Ground
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.trial("R4")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.trial("R4"), pytest.mark.timeout(300)]
 REMEDY = "free space on its file system"
 _ACCOUNT = """
 SELECT r.boot, r.last_number, upper(r.ranges), (int8multirange(int8range(1, upper(r.ranges))) - r.ranges - r.lost),
@@ -33,7 +33,7 @@ async def test_full_disks_of_the_proxies_hold_the_sources_back_until_there_is_ro
         async def is_told() -> bool:
             return any(REMEDY in ground.log(proxy)[since[proxy] :] for proxy in PROXIES)
 
-        await until_true(is_told, 40, "a proxy's word that its disk is full")
+        await until_true(is_told, 90, "a proxy's word that its disk is full")
         (full,) = [proxy for proxy in PROXIES if REMEDY in ground.log(proxy)[since[proxy] :]]
         line = next(line for line in ground.log(full)[since[full] :].splitlines() if REMEDY in line)
         assert str(ground.stack.site.data(full)) in line, "the folder is named"
@@ -51,10 +51,10 @@ async def test_full_disks_of_the_proxies_hold_the_sources_back_until_there_is_ro
 
 async def test_a_full_disk_of_an_agent_loses_only_what_it_counts(ground: Ground) -> None:
     since = len(ground.log(AGENT))
-    await until_true(lambda: _has_values(ground), 40, "values of the agent")
+    await until_true(lambda: _has_values(ground), 90, "values of the agent")
     try:
         ground.disks[AGENT].fill()
-        await ground.says(AGENT, REMEDY, since, 40)
+        await ground.says(AGENT, REMEDY, since, 90)
         line = next(line for line in ground.log(AGENT)[since:].splitlines() if REMEDY in line)
         assert str(ground.disks[AGENT].folder) in line
         assert ground.all_live()
@@ -67,7 +67,7 @@ async def test_a_full_disk_of_an_agent_loses_only_what_it_counts(ground: Ground)
         items = (await asyncio.to_thread(ground.api.get, "/items", host=WATCHED, search="agent.lost_values"))["items"]
         return not uncounted and bool(lost) and bool(items) and items[0]["value"] > 0
 
-    await until_true(is_counted, 40, "an account without a hole, and the count of what was lost")
+    await until_true(is_counted, 90, "an account without a hole, and the count of what was lost")
     await ground.nothing_lost()
     assert ground.all_live()
 
