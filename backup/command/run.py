@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +12,7 @@ import click
 from backup.command.options import config_option, ending, json_option, settings_of
 from backup.command.telling import local, progress, size
 from backup.errors import RunKilled
+from backup.journal import Journal
 from backup.model import RunId, Status
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from backup.engine.progress import Progress
     from backup.model import RunRecord
+    from backup.settings import BackupSettings
 
 _EPILOG = """\b
 Examples:
@@ -60,7 +62,7 @@ def run_command(*, config: Path | None, name: str, is_full: bool, due: datetime 
     from backup.run import run_set  # noqa: PLC0415 - the engine and its libraries, only when they are needed
 
     settings = settings_of(config)
-    run = RunId(set=name, due_at=(due or datetime.now(UTC)).replace(microsecond=0))
+    run = RunId(set=name, due_at=due.replace(microsecond=0)) if due is not None else _new_id(settings, name)
     is_watched = not as_json and sys.stderr.isatty()
     last_phase = ""
 
@@ -75,6 +77,15 @@ def run_command(*, config: Path | None, name: str, is_full: bool, due: datetime 
             settings, run, is_full_asked=is_full, on_progress=tell_line if as_json else tell, counts_ahead=is_watched
         )
     _end(record, as_json=as_json)
+
+
+def _new_id(settings: BackupSettings, name: str) -> RunId:
+    """Return the id of a run that is due now; a second one within the same second is another run."""
+    journal = Journal(settings.work, settings.find_set(name).name)
+    run = RunId(set=name, due_at=datetime.now(UTC).replace(microsecond=0))
+    while journal.find(run) is not None:
+        run = RunId(set=name, due_at=run.due_at + timedelta(seconds=1))
+    return run
 
 
 def _end(record: RunRecord, *, as_json: bool) -> None:
