@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 try:
     import click
-    from click.shell_completion import CompletionItem
+
+    from core.runtime.lazy_commands import LazyGroup, Place
 except ModuleNotFoundError:
     sys.exit("watchkeep: the command line is not installed here: pip install 'watchkeep[server]'")
-
-
-class Place(NamedTuple):
-    """Where a command's code is, as "module:attribute", and what it does in one line."""
-
-    code: str
-    summary: str
 
 
 COMMANDS: Final[dict[str, Place]] = {
@@ -38,41 +31,9 @@ COMMANDS: Final[dict[str, Place]] = {
 }
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are listed, completed and explained from the table without importing them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names of all commands."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        """Import a command; None when there is none of that name."""
-        place = COMMANDS.get(cmd_name)
-        if place is None:
-            return None
-        module, _, attribute = place.code.partition(":")
-        command = getattr(import_module(module), attribute)
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{place.code} is not a command")
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        """Write the list of commands."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name].summary) for name in sorted(COMMANDS)])
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete a command's name."""
-        found = [
-            CompletionItem(name, help=COMMANDS[name].summary)
-            for name in sorted(COMMANDS)
-            if name.startswith(incomplete)
-        ]
-        return found + click.Command.shell_complete(self, ctx, incomplete)
-
-
 @click.command(
     cls=LazyGroup,
+    places=COMMANDS,
     epilog="`watchkeep COMMAND --help` explains a command with examples.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )

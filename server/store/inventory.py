@@ -79,11 +79,6 @@ async def read_hosts(connection: AsyncConnection[Any]) -> list[Host]:
         return await (await cursor.execute("SELECT id, name FROM host ORDER BY name")).fetchall()
 
 
-async def delete_host(connection: AsyncConnection[Any], name: str) -> bool:
-    """Delete a host with its items and problems (its history leaves by retention); False when there is none."""
-    return (await connection.execute("DELETE FROM host WHERE name = %s", (name,))).rowcount == 1
-
-
 async def ensure_items(
     connection: AsyncConnection[Any], declarations: Sequence[ItemDeclaration]
 ) -> dict[tuple[int, str], int]:
