@@ -4,7 +4,6 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import AfterValidator, AwareDatetime, Field
 
 from server.api.endpoint import Answer, Asked, Call, Role, endpoint
@@ -15,7 +14,7 @@ from server.api.thinning import Series, thin, thin_trends
 from server.store.database import Connection
 from server.store.history import read_samples
 from server.store.inventory import Item, read_items
-from server.store.samples import Samples
+from server.store.samples import Samples, items_of
 from server.store.trend_series import read_trend_series
 
 _HOUR = timedelta(hours=1)
@@ -113,13 +112,8 @@ async def _read_values(connection: Connection, items: list[int], query: HistoryQ
 
 
 def _thin_each(samples: Samples, points: int) -> dict[int, Series]:
-    """Cut samples, ordered by item, into series."""
-    items, begins = np.unique(samples.items, return_index=True)
-    ends = [*begins[1:].tolist(), len(samples.items)]
-    return {
-        item: thin(samples.at_us[begin:end], samples.values[begin:end], points)
-        for item, begin, end in zip(items.tolist(), begins.tolist(), ends, strict=True)
-    }
+    """Thin each item of samples ordered by item."""
+    return {item: thin(own.at_us, own.values, points) for item, own in items_of(samples)}
 
 
 def _view(item: Item, source: str, series: Series | None) -> SeriesView:

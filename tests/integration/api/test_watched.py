@@ -199,6 +199,15 @@ async def test_history_comes_as_it_was_when_it_is_short(signed_in: Site, databas
     assert user["at"] == []
 
 
+async def test_a_range_in_which_nothing_was_sampled_is_empty(signed_in: Site, database: Database) -> None:
+    now = _now_us() // 1000 * 1000
+    host = await store_host(database, "db1", "cpu.busy")
+    await store_values(database, host, "cpu.busy", [now - 30 * SECOND], [1.0])
+    span = _span(now - 20 * SECOND, now - 20 * SECOND + 12_000)
+    (series,) = (await signed_in.get("/history", item=host.items["cpu.busy"], points=10, **span))["series"]
+    assert series["at"] == []
+
+
 async def test_thinned_history_keeps_the_peaks(signed_in: Site, database: Database) -> None:
     now = _now_us()
     host = await store_host(database, "db1", "cpu.busy")
