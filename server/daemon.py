@@ -12,6 +12,7 @@ from core.runtime.counters import Counters
 from core.runtime.logging import Log
 from core.wire.collector import Collector
 from core.wire.curve import load_or_create
+from core.wire.feed import Feed
 from server.api.application import make_application
 from server.api.composition import make_services
 from server.api.port import PortTerms, open_port
@@ -20,6 +21,7 @@ from server.distribution.distributor import Distributor
 from server.distribution.polling import PollShares
 from server.enrolment.rotation import Rotations
 from server.enrolment.serving import serve_enrolment
+from server.feed.publisher import FeedPublisher
 from server.health import Health, Refusals
 from server.intake.desk import Desk
 from server.intake.presence import PresenceBook
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from core.runtime.clock import Clock
+    from core.security.keys import KeyPair
     from core.wire.timings import LinkTimings
     from server.api.services import Pages
     from server.settings import ServerSettings
@@ -73,6 +76,7 @@ async def run_server(
     await _wait_for_store(options, clock)
     counters, refusals = Counters(), Refusals(clock)
     async with Database(options) as database, Database(options, purpose="api") as api_database:
+        keys = load_or_create(settings.key_file)
         picture = Picture(database, clock)
         presence = PresenceBook(clock, settings.nodata_grace.total_seconds())
         reception = Reception(clock, counters)
@@ -83,7 +87,7 @@ async def run_server(
             active_endpoint=lambda: "" if picture.lease is None else picture.lease.endpoint,
         )
         collector = Collector(
-            keys=load_or_create(settings.key_file),
+            keys=keys,
             authority=picture,
             bind_host=settings.listen,
             control_port=settings.control_port,
@@ -122,6 +126,8 @@ async def run_server(
         )
         desk.welcomed = distributor.begin
         desk.offered = rotations.offered
+        feed = _open_feed(settings, keys, picture, clock, counters, refusals)
+        teller = None if feed is None else FeedPublisher(feed, api_database, clock, counters)
         realm = Realm(
             options=options,
             collector=collector,
@@ -134,6 +140,7 @@ async def run_server(
             counters=counters,
             retention=settings.retention,
             secrets=settings.secrets,
+            feed=teller,
         )
         services = make_services(
             database=api_database,
@@ -154,8 +161,28 @@ async def run_server(
                 serve_enrolment(settings, api_database, clock, lambda k, d: refusals.count(f"enrolment.{k}", d)),
                 name="enrolment",
             )
+            if feed is not None and teller is not None:
+                tasks.create_task(feed.run(), name="feed")
+                tasks.create_task(teller.run(), name="feed publisher")
             await collector.ready.wait()
             tasks.create_task(_hold_lease(realm, settings), name="lease")
+
+
+def _open_feed(
+    settings: ServerSettings, keys: KeyPair, picture: Picture, clock: Clock, counters: Counters, refusals: Refusals
+) -> Feed | None:
+    """Return the live feed, not served yet; None when there is to be none."""
+    if settings.feed_port is None:
+        return None
+    return Feed(
+        keys=keys,
+        authority=picture,
+        bind_host=settings.feed_listen,
+        port=settings.feed_port,
+        clock=clock,
+        counters=counters,
+        on_refusal=refusals.count_link,
+    )
 
 
 def _restore_station(settings: ServerSettings, clock: Clock) -> RestoreStation | None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
     from core.wire.collector import Collector
+    from server.feed.publisher import FeedPublisher
     from server.health import Refusals
     from server.ingest.group import Effects
     from server.intake.desk import Desk
@@ -69,6 +70,7 @@ class Realm:
     counters: Counters
     retention: timedelta
     secrets: Path
+    feed: FeedPublisher | None = None
 
 
 class Reign:
@@ -226,7 +228,7 @@ class Reign:
             self._realm.collector.acknowledge("refused", numbers_of([each.arrival for each in those]), key=key)
 
     def committed(self, effects: Effects) -> None:
-        """Learn of new items, and have new notices sent."""
+        """Learn of new items, have new notices sent, and tell the live feed."""
         self._has_new_items = self._has_new_items or bool(effects.dictionaries)
         for entries in effects.dictionaries:
             self._realm.presence.learn_sources([item for item in entries.items if item > 0], entries.source_id)
@@ -234,6 +236,8 @@ class Reign:
             self._realm.refusals.count("value", "its source may not speak of the host it names")
         if effects.notice_count:
             self.noticed()
+        if self._realm.feed is not None:
+            self._realm.feed.offer(effects.batches, effects.texts)
 
     def noticed(self) -> None:
         """Have new notices sent, and new escalations begun."""

@@ -27,6 +27,11 @@ class ServerSettings:
     listen: str = field(default="127.0.0.1", metadata=setting("address at which links are taken in"))
     control_port: int = field(default=7710, metadata=setting("port of the control plane; 0 chooses one", minimum=0))
     data_port: int = field(default=7711, metadata=setting("port of the data plane; 0 chooses one", minimum=0))
+    feed_listen: str = field(default="127.0.0.1", metadata=setting("address of the live feed"))
+    feed_port: int | None = field(
+        default=None,
+        metadata=setting("port of the live feed, 0: any; without one nobody can listen", example="7712", minimum=0),
+    )
     endpoint: str = field(
         default="",
         metadata=setting("how proxies reach the control plane", example='"tcp://server1.example:7710"'),

@@ -10,6 +10,8 @@ from typing import Final
 
 DATA_VARIABLE: Final = "WATCHKEEP_DATA"
 DEFAULT_DATA: Final = Path("var")
+TAIL: Final = "tail"
+"""The part that listens to the live feed for people."""
 FIRST_PASSWORD: Final = "admin-password"  # noqa: S105 # a file's name
 
 

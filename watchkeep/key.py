@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from core.security.authority import SUBSCRIBER
 from core.security.keys import KeyFault, key_text, read_public
 from server.inventory.apply import define_host
 from server.store.database import Database, DatabaseOptions
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Newcomer:
-    """Who is let in: an agent with its source, or a proxy."""
+    """Who is let in: an agent with its source, a proxy, or a subscriber of the live feed."""
 
     role: str
     name: str
@@ -42,7 +43,7 @@ class Newcomer:
 
 @click.group("key")
 def key_group() -> None:
-    """Say which keys may speak: let agents and proxies in, shut them out, list them."""
+    """Say which keys may speak or listen: let agents, proxies and subscribers in, shut them out, list them."""
 
 
 # A key may begin with a dash and still is no option.
@@ -51,13 +52,14 @@ _ALLOW_EPILOG = """\b
 Examples:
   watchkeep key allow --role proxy --name dmz 'KEY'
   watchkeep key allow --role agent --name db1 --source UUID 'KEY'
+  watchkeep key allow --role subscriber --name wallboard 'KEY'     # may listen to the live feed
 """
 
 
 @key_group.command("allow", context_settings=_KEYS_AS_THEY_ARE, epilog=_ALLOW_EPILOG)
 @click.argument("key")
-@click.option("--role", type=click.Choice(["agent", "proxy"]), required=True, help="What holds the key.")
-@click.option("--name", required=True, help="The agent's host, or the proxy's name.")
+@click.option("--role", type=click.Choice(["agent", "proxy", "subscriber"]), required=True, help="What holds the key.")
+@click.option("--name", required=True, help="The agent's host, or a name of yours.")
 @click.option("--source", type=click.UUID, help="The source id in the agent's configuration.")
 @click.option(
     "--group", default="default", show_default=True, help="Proxy group: a proxy's own, or that carries an agent."
@@ -80,7 +82,7 @@ def allow(  # noqa: PLR0913 - the options of the command, by name
 ) -> None:  # fmt: skip
     """Let the holder of public KEY (40 letters) in. A revoked key never comes back."""
     if (role == "agent") != (source is not None):
-        raise click.UsageError("an agent has a --source, a proxy has none")
+        raise click.UsageError("an agent has a --source, others have none")
     try:
         public = read_public(key)
     except KeyFault as error:
@@ -88,7 +90,11 @@ def allow(  # noqa: PLR0913 - the options of the command, by name
     newcomer = Newcomer(role=role, name=name, key=public, source=source, group=group, templates=templates)
     if not _run(_allow(newcomer, data), as_json=as_json):
         fail("this key was revoked; make a new key pair for the part and allow that one", as_json=as_json)
-    click.echo(json.dumps({"allowed": key, "name": name}) if as_json else f"{role} {name} may speak")
+    click.echo(
+        json.dumps({"allowed": key, "name": name})
+        if as_json
+        else f"{role} {name} may {'listen' if role == SUBSCRIBER else 'speak'}"
+    )
 
 
 @key_group.command("revoke", context_settings=_KEYS_AS_THEY_ARE)

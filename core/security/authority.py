@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-ROLES: Final = ("agent", "proxy", "server")
+LINKED_ROLES: Final = ("agent", "proxy", "server")
+"""Who has a link to a collector."""
+SUBSCRIBER: Final = "subscriber"
+"""Who may listen to the live feed, and nothing else."""
+ROLES: Final = (*LINKED_ROLES, SUBSCRIBER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
     """The holder of a key. `key` is the public CURVE key (32 bytes), `role` one of ROLES.
 
-    `source` is the 16-byte id of the source an agent speaks for; None for proxies and servers, which relay.
+    `source` is the 16-byte id of the source an agent speaks for; None for all others.
     """
 
     key: bytes

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, NoReturn
 import zmq
 import zmq.asyncio
 
+from core.security.authority import LINKED_ROLES
 from core.wire.sockets import ZAP_DOMAIN
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from core.security.authority import Authority, Peer
     from core.wire.refusals import Refusals
 
@@ -21,11 +24,12 @@ _WAY_BACK = "a part that shall come back needs a new key pair"
 
 
 class Gate:
-    """A collector's one gate, for both its sockets. It must be open before they are bound."""
+    """The one gate of a context's sockets, for peers of some roles. It must be open before they are bound."""
 
-    def __init__(self, authority: Authority, refusals: Refusals) -> None:
+    def __init__(self, authority: Authority, refusals: Refusals, roles: Collection[str] = LINKED_ROLES) -> None:
         self._authority = authority
         self._refusals = refusals
+        self._roles = roles
         self._socket: zmq.asyncio.Socket | None = None
 
     def open(self, context: zmq.asyncio.Context) -> None:
@@ -58,7 +62,7 @@ class Gate:
         return [b"1.0", number, b"200", b"OK", key.hex().encode("ascii"), b""]
 
     def admit(self, key: bytes, what: str) -> Peer | None:
-        """Return who holds `key`; None, counted, when nobody does or the key was revoked."""
+        """Return who holds `key`; None, counted, when nobody does, it was revoked, or its role belongs elsewhere."""
         peer = self._authority.peer(key)
         if peer is None:
             self._refusals.add("unknown_key", key, f"{what} under a key nobody enrolled; {_WAY_IN}")
@@ -66,6 +70,9 @@ class Gate:
         if peer.revoked:
             detail = f"{what} under the revoked key of {peer.name}; {_WAY_BACK}"
             self._refusals.add("revoked_key", key, detail)
+            return None
+        if peer.role not in self._roles:
+            self._refusals.add("role", key, f"{what} under the key of {peer.name}, which is for the role {peer.role}")
             return None
         return peer
 

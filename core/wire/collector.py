@@ -17,7 +17,7 @@ from core.wire.link import LinkRefusal, LinkView
 from core.wire.links import Links
 from core.wire.outgoing import Outgoing
 from core.wire.refusals import Refusals
-from core.wire.sockets import HANDSHAKE_FAILURES, open_router, open_subscribing, read_event
+from core.wire.sockets import HANDSHAKE_FAILURES, bind, open_router, open_subscribing, read_event
 from core.wire.timings import LinkTimings
 
 if TYPE_CHECKING:
@@ -144,16 +144,12 @@ class Collector:
         return [link.view() for link in self._links]
 
     def _bind(self, socket: zmq.asyncio.Socket, port: int) -> int:
-        host = f"[{self._bind_host}]" if ":" in self._bind_host else self._bind_host
-        if ":" in self._bind_host:
-            socket.setsockopt(zmq.IPV6, 1)
         try:
-            socket.bind(f"tcp://{host}:{port or '*'}")
+            return bind(socket, self._bind_host, port)
         except zmq.ZMQError as error:
             raise CollectorFault(
-                f"cannot listen on {host}:{port}: {error}; choose an address of this machine and a free port"
+                f"cannot listen on {self._bind_host}:{port}: {error}; choose an address of this machine and a free port"
             ) from error
-        return int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2].rstrip("\0"))
 
     async def _watch(self, monitor: zmq.asyncio.Socket, port: int) -> NoReturn:
         while True:

@@ -24,3 +24,7 @@ MAX_NAME_LETTERS: Final = 255
 MAX_BOOTS: Final = 4096
 MAX_ACKS: Final = 20_000  # ranges in one message; more go in the next
 MAX_PRESENCE_ROWS: Final = 4000  # in one message
+MAX_FEED_PREFIXES: Final = 10_000  # of all subscribers together
+MAX_FEED_PREFIX_BYTES: Final = 1024
+MAX_FEED_VALUES: Final = 1024  # in one message of the feed: 16 KiB
+MAX_QUEUED_FEED_MESSAGES: Final = 1000  # per subscriber; what comes on top is dropped for that one

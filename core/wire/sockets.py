@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Final, cast
 import zmq
 import zmq.asyncio
 
-from core.wire.limits import MAX_CONTROL_BYTES, MAX_QUEUED_CONTROLS, MAX_QUEUED_FRAMES, MAX_RECORD_BYTES
+from core.wire.limits import (
+    MAX_CONTROL_BYTES,
+    MAX_FEED_PREFIX_BYTES,
+    MAX_QUEUED_CONTROLS,
+    MAX_QUEUED_FEED_MESSAGES,
+    MAX_QUEUED_FRAMES,
+    MAX_RECORD_BYTES,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -59,6 +66,34 @@ def open_subscribing(context: zmq.asyncio.Context, keys: KeyPair) -> zmq.asyncio
     socket.setsockopt(zmq.RCVHWM, MAX_QUEUED_FRAMES)
     socket.setsockopt(zmq.SUBSCRIBE, b"")
     return socket
+
+
+def open_feed(context: zmq.asyncio.Context, keys: KeyPair) -> zmq.asyncio.Socket:
+    """Return the live feed's socket, not bound yet; it drops for whom it cannot send to."""
+    socket = _open_collecting(context, zmq.XPUB, keys)
+    socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # not only the first of a prefix: each has its subscriber's key
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_FEED_PREFIX_BYTES + 1)
+    socket.setsockopt(zmq.SNDHWM, MAX_QUEUED_FEED_MESSAGES)
+    socket.setsockopt(zmq.RCVHWM, MAX_QUEUED_CONTROLS)
+    return socket
+
+
+def open_listening(context: zmq.asyncio.Context, keys: KeyPair, feed_key: bytes) -> zmq.asyncio.Socket:
+    """Return a subscriber's socket for one feed, not connected yet; it connects again by itself."""
+    socket = _open_source(context, zmq.SUB, keys, feed_key)
+    socket.setsockopt(zmq.RECONNECT_IVL, 100)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 5000)
+    socket.setsockopt(zmq.RCVHWM, MAX_QUEUED_FEED_MESSAGES)
+    return socket
+
+
+def bind(socket: zmq.asyncio.Socket, host: str, port: int) -> int:
+    """Bind to an address of this machine and return the port, chosen when it is 0. Raises zmq.ZMQError."""
+    if ":" in host:
+        socket.setsockopt(zmq.IPV6, 1)
+        host = f"[{host}]"
+    socket.bind(f"tcp://{host}:{port or '*'}")
+    return int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2].rstrip("\0"))
 
 
 def send_now(socket: zmq.asyncio.Socket, parts: list[bytes]) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from server.intake.dictionaries import Dictionaries, Lookup
     from server.intake.ledger import Life
     from server.intake.screening import Admitted, Screened
-    from server.store.batches import BatchColumns
+    from server.store.batches import BatchColumns, TextSample
     from server.store.database import Connection
     from server.store.peers import Source
     from triggers.evaluation import Staged
@@ -47,6 +47,8 @@ class Effects:
     stored: list[Admitted] = field(default_factory=list)
     waiting: list[Admitted] = field(default_factory=list)
     poison: list[tuple[Admitted, str]] = field(default_factory=list)
+    batches: Sequence[BatchColumns] = ()
+    texts: Sequence[TextSample] = ()
     value_count: int = 0
     foreign_values: int = 0
     notice_count: int = 0
@@ -88,6 +90,7 @@ class GroupWriter:
         effects.poison += said.poison
         effects.foreign_values = said.foreign_values
         effects.deltas = [*_ended(effects, screened), *said.announced]
+        effects.batches, effects.texts = said.batches, said.texts
         effects.value_count = sum(len(batch.items) for batch in said.batches) + len(said.texts)
         effects.staged = self._evaluate(said.batches, now_us)
         try:

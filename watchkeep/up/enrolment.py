@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.runtime.logging import Log
+from core.security.authority import SUBSCRIBER
 from core.wire.curve import load_or_create
 from server.api.login import ensure_administrator
 from server.api.passwords import Passwords
@@ -15,7 +16,7 @@ from server.store.database import Database, DatabaseOptions
 from server.store.inventory import ensure_hosts
 from server.store.migrate import migrate
 from server.store.peers import PeerKey, add_key, assign_source, ensure_group, ensure_source
-from watchkeep.installation import write_private
+from watchkeep.installation import TAIL, write_private
 from watchkeep.up.layout import GROUP_NAME, PROXY_NAME, SERVER_NAME
 
 if TYPE_CHECKING:
@@ -37,11 +38,12 @@ async def enrol(layout: Layout, agent: LocalAgent, dsn: str) -> Enrolled:
     """Bring the database up to date and let the parts of this installation in. Doing it again changes nothing."""
     options = DatabaseOptions(dsn=dsn, server=SERVER_NAME, max_connections=2)
     await migrate(options)
-    keys = {part: load_or_create(layout.key_file(part)) for part in (SERVER_NAME, PROXY_NAME, "agent")}
+    keys = {part: load_or_create(layout.key_file(part)) for part in (SERVER_NAME, PROXY_NAME, "agent", TAIL)}
     async with Database(options, purpose="up") as database:
         async with database.connection() as connection, connection.transaction():
             group = await ensure_group(connection, GROUP_NAME)
             await _let_in(connection, agent, keys[PROXY_NAME].public, keys["agent"].public, group)
+            await _let_in_listener(connection, keys[TAIL].public)
         await install_shipped(database)
         await define_host(database, agent.name, ["linux-host", "backup"], by="watchkeep up")
         await _ensure_administrator(database, layout)
@@ -71,8 +73,20 @@ async def _let_in(connection: Connection, agent: LocalAgent, proxy_key: bytes, a
         revoked_at=None,
     )
     for key in (proxy, own):
-        if not await add_key(connection, key):
-            log.warning("the key of a part was revoked; it stays shut out until it has a new one", part=key.name)
+        await _add(connection, key)
+
+
+async def _let_in_listener(connection: Connection, key: bytes) -> None:
+    """Let `watchkeep tail` on this machine listen to the live feed."""
+    listener = PeerKey(
+        key=key, role=SUBSCRIBER, name=TAIL, source_id=None, source_uuid=None, group_id=None, revoked_at=None
+    )
+    await _add(connection, listener)
+
+
+async def _add(connection: Connection, key: PeerKey) -> None:
+    if not await add_key(connection, key):
+        log.warning("the key of a part was revoked; it stays shut out until it has a new one", part=key.name)
 
 
 async def _ensure_administrator(database: Database, layout: Layout) -> None:

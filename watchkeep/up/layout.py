@@ -69,6 +69,11 @@ class Gate:
     data_port: int
 
     @property
+    def feed_port(self) -> int:
+        """Where the live feed is."""
+        return self.control_port + 2
+
+    @property
     def enrolment_port(self) -> int:
         """Where newcomers ask."""
         return self.control_port + 3
@@ -96,6 +101,7 @@ class Ports:
     web: int
     server_control: int
     server_data: int
+    feed: int
     gate: Gate
     is_gated: bool = False
 
@@ -137,16 +143,23 @@ def outward_address() -> str:
 
 def free_ports(web: int, gate: Gate | None = None) -> Ports:
     """Choose free loopback ports; `web` and `gate` are taken as they are."""
-    sockets = [socket.socket() for _ in range(4)]
+    sockets = [socket.socket() for _ in range(5)]
     try:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
-        control, data, *others = (int(each.getsockname()[1]) for each in sockets)
+        control, data, feed, *others = (int(each.getsockname()[1]) for each in sockets)
     finally:
         for each in sockets:
             each.close()
     own_gate = Gate(control_port=others[0], data_port=others[1])
-    return Ports(web=web, server_control=control, server_data=data, gate=gate or own_gate, is_gated=gate is not None)
+    return Ports(
+        web=web,
+        server_control=control,
+        server_data=data,
+        feed=feed if gate is None else gate.feed_port,
+        gate=gate or own_gate,
+        is_gated=gate is not None,
+    )
 
 
 def read_gate(text: str) -> Gate:

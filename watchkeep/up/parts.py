@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from watchkeep.installation import write_private
+from watchkeep.installation import TAIL, write_private
 from watchkeep.up.children import Child, own_process
 from watchkeep.up.layout import PROXY_NAME, SERVER_NAME, toml
 
@@ -39,6 +39,8 @@ def write_configurations(
             "secrets": layout.data / "secrets",
             "control_port": ports.server_control,
             "data_port": ports.server_data,
+            "feed_listen": ports.gate.address,
+            "feed_port": ports.feed,
             "web_port": ports.web,
         },
         "proxy": {
@@ -57,6 +59,10 @@ def write_configurations(
             "data": layout.data / "agent",
             "key_file": layout.key_file("agent"),
             "upstreams": [{"endpoint": ports.gate.endpoint, "key": enrolled.proxy_key}],
+        },
+        TAIL: {
+            "key_file": layout.key_file(TAIL),
+            "feeds": [{"endpoint": f"tcp://127.0.0.1:{ports.feed}", "key": enrolled.server_key}],
         },
     }
     if backups.host_file is not None and backups.station_file is not None:

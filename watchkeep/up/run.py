@@ -142,7 +142,7 @@ def _choose_port(wished: int) -> int:
 
 
 def _check_free(gate: Gate) -> None:
-    for port in (gate.control_port, gate.data_port, gate.enrolment_port):
+    for port in (gate.control_port, gate.data_port, gate.feed_port, gate.enrolment_port):
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -15,6 +15,7 @@ from core.model import record
 from core.model.record import Origin, iterate, verify
 from core.wire import limits
 from core.wire.codec import decode_from_collector, decode_from_source, encode
+from core.wire.feed_message import pack_text, pack_values
 from core.wire.frames import pack_envelope
 from core.wire.messages import FROM_COLLECTORS, FROM_SOURCES, REASONS
 from tests.unit.core.test_messages import FROM_COLLECTOR, FROM_SOURCE
@@ -49,6 +50,8 @@ MESSAGES = {
 EXPECTED = {
     **RECORDS,
     "envelope": pack_envelope(0x1122334455667788, 3),
+    "feed-values": pack_values(7, array("q", [AT, AT + 1_000_000]).tobytes(), array("d", [12.5, -1.0]).tobytes()),
+    "feed-text": pack_text(0, AT, "ok"),
     **{name: encode(message) for name, message in MESSAGES.items()},
 }
 

@@ -1,0 +1,1 @@
+"""The live feed: what was committed just now, told to who listens."""
