@@ -21,6 +21,7 @@ from server.intake.ledger import Ledger
 from server.intake.screening import numbers_of
 from server.maintenance import maintain
 from server.store.errors import StoreAway
+from server.store.gaps import read_gaps
 from server.store.instants import to_datetime
 from server.store.latest import read_item_sources
 from server.store.lease import beat
@@ -126,7 +127,7 @@ class Reign:
         await realm.picture.look()
         async with self._writer.database.connection(timeout_seconds=60) as connection:
             await ensure_open_slices(connection, to_datetime(realm.clock.now_us()))
-            self._ledger = Ledger(await read_received(connection))
+            self._ledger = Ledger(await read_received(connection), await read_gaps(connection))
             self._watch = Watch(await read_open_problems(connection))
         await self._bind()
 
@@ -150,6 +151,7 @@ class Reign:
                 watch=self._watch,
                 group_writer=GroupWriter(
                     dictionaries=self._dictionaries,
+                    ledger=self._ledger,
                     watch=self._watch,
                     audience=realm.picture.audience,
                     may_name=realm.picture.may_name,
