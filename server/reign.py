@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from core.runtime.logging import Log
 from server.escalation.dispatcher import Dispatcher
 from server.escalation.escalator import Escalator
@@ -194,8 +196,13 @@ class Reign:
         except StoreAway:
             self._has_new_items = True
             raise
+        missed_until = self._ledger.missed_until()
         for source, items in sources.items():
             self._realm.presence.recall_sources(items, source)
+            if source in missed_until:
+                self._watch.evaluator.missed(
+                    np.fromiter(items, np.int32), np.full(len(items), missed_until[source], np.int64)
+                )
         self._bound_revision = inventory.revision
 
     async def _end_orphans(self) -> None:

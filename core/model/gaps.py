@@ -65,6 +65,15 @@ class Gaps:
             gaps = (*gaps, Gap(self.highest + 1, run.first - 1, self.newest_us, run.begin_us))
         return Gaps(run.last, run.end_us, gaps)
 
+    def skipped_until(self, runs: Iterable[Run]) -> int | None:
+        """Return the first instant (µs) of the record behind the last gap that these runs, ascending, open; or None."""
+        highest, until_us = self.highest, None
+        for run in runs:
+            if run.first > highest + 1 and run.begin_us is not None:
+                until_us = max(run.begin_us, until_us or 0)
+            highest = max(highest, run.last)
+        return until_us
+
 
 def _cut(gap: Gap, run: Run) -> list[Gap]:
     """Return what is left of a gap on both sides of a run."""

@@ -8,7 +8,6 @@ the records of a source whose clock is a minute behind are all replayed ones, an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from core.model.gaps import runs_of
@@ -17,7 +16,7 @@ from server.intake.screening import AHEAD_US
 from server.store.received import ReceivedDelta
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from server.intake.ledger import Life
     from server.intake.screening import Admitted, Refused
@@ -26,42 +25,40 @@ REPLAYED_US: Final = 60 * 1_000_000
 
 Name = tuple[int, int, int]
 """(source id, boot, number)."""
+Instants = tuple[int, int, int]
+"""(number, first instant, last instant), the instants in µs."""
 
 
-@dataclass(slots=True)
-class _Stored:
-    records: list[tuple[int, int, int]] = field(default_factory=list)
-    late: int = 0
-    replayed: int = 0
-
-
-def stored_numbers(stored: Iterable[Admitted], late: Collection[Name], now_us: int) -> list[ReceivedDelta]:
-    """Return, per life, what is stored at `now_us`; `late` names the records with late values."""
-    lives: dict[Life, _Stored] = {}
+def records_of(stored: Iterable[Admitted], now_us: int) -> dict[Life, list[Instants]]:
+    """Return, per life, the records that are stored at `now_us`, with their instants."""
+    lives: dict[Life, list[Instants]] = {}
     for admitted in stored:
-        header, life = admitted.arrival.header, admitted.life
-        ended = lives.get(life)
-        if ended is None:
-            ended = lives[life] = _Stored()
+        header = admitted.arrival.header
         # Records that carry no samples are not screened by their instants.
         begin_us = min(max(header.base_at, 0), now_us + AHEAD_US)
         end_us = min(begin_us + header.span, now_us + AHEAD_US)
-        ended.records.append((header.number, begin_us, end_us))
-        if (*life, header.number) in late:
-            ended.late += 1
-        elif end_us < now_us - REPLAYED_US:
-            ended.replayed += 1
+        lives.setdefault(admitted.life, []).append((header.number, begin_us, end_us))
+    return lives
+
+
+def stored_numbers(
+    lives: Mapping[Life, Sequence[Instants]], late: Collection[Name], now_us: int
+) -> list[ReceivedDelta]:
+    """Say in which class each record is stored at `now_us`; `late` names those with late values."""
     found = []
-    for (source_id, boot), ended in lives.items():
-        runs = runs_of(ended.records)
+    for life, records in lives.items():
+        runs = runs_of(records)
+        old = [number for number, _, end_us in records if end_us < now_us - REPLAYED_US]
+        late_here = sum((*life, number) in late for number, _, _ in records) if late else 0
+        late_and_old = sum((*life, number) in late for number in old) if late else 0
         found.append(
             ReceivedDelta(
-                source_id=source_id,
-                boot=boot,
+                source_id=life[0],
+                boot=life[1],
                 ranges=RangeSet((run.first, run.last) for run in runs),
                 runs=tuple(runs),
-                late=ended.late,
-                replayed=ended.replayed,
+                late=late_here,
+                replayed=len(old) - late_and_old,
             )
         )
     return found

@@ -8,11 +8,12 @@ from uuid import UUID
 
 import numpy as np
 
+from core.model.gaps import runs_of
 from core.model.record import Kind, RecordError, unpack_rows
 from server.ingest.announce import write_events
-from server.ingest.ended import refused_numbers, stored_numbers
+from server.ingest.ended import records_of, refused_numbers, stored_numbers
 from server.ingest.translation import translate
-from server.intake.dictionaries import FOREIGN_ITEM, MAX_ITEM_NUMBER
+from server.intake.dictionaries import FOREIGN_ITEM, MAX_ITEM_NUMBER, NO_ITEM
 from server.store.batches import copy_batches, copy_texts
 from server.store.dictionary import DictionaryEntries, read_dictionaries, record_dictionaries
 from server.store.gaps import replace_gaps
@@ -23,12 +24,13 @@ from server.store.received import record_received
 from triggers.evaluation import Columns as Samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from server.escalation.audience import Audience
     from server.evaluation.watch import Watch
+    from server.ingest.ended import Instants
     from server.intake.dictionaries import Dictionaries, Lookup
     from server.intake.ledger import Ledger, Life
     from server.intake.screening import Admitted, Screened
@@ -92,11 +94,13 @@ class GroupWriter:
         effects.poison += said.poison
         effects.foreign_values = said.foreign_values
         effects.value_count = sum(len(batch.items) for batch in said.batches) + len(said.texts)
+        lives = records_of(effects.stored, now_us)
+        self._tell_missed(lives, staged_lookups)
         effects.staged = self._evaluate(said.batches, now_us)
         batches = _marked(said.batches, effects.staged)
         late = {(batch.source_id, batch.boot, batch.number) for batch in batches if batch.late is not None}
         effects.deltas = [
-            *stored_numbers(effects.stored, late, now_us),
+            *stored_numbers(lives, late, now_us),
             *refused_numbers([admitted for admitted, _ in effects.poison], screened.refused),
             *said.announced,
         ]
@@ -165,6 +169,18 @@ class GroupWriter:
             life = (each.source_id, each.boot)
             lookups[life] = (lookups.get(life) or self._dictionaries.lookup(life)).extended(each)
         return lookups
+
+    def _tell_missed(self, lives: Mapping[Life, Sequence[Instants]], staged: Mapping[Life, Lookup]) -> None:
+        """Tell the evaluator of records skipped between what was stored before and now: samples of theirs are missing.
+
+        They may come yet, by another way; but late, so what triggers look back on stays without them.
+        """
+        for life, records in lives.items():
+            until_us = self._ledger.account(life).gaps.skipped_until(runs_of(records))
+            if until_us is not None:
+                lookup = staged.get(life) or self._dictionaries.lookup(life)
+                items = lookup.items[lookup.items > NO_ITEM]
+                self._watch.evaluator.missed(items, np.full(len(items), until_us))
 
     def _evaluate(self, batches: Sequence[BatchColumns], now_us: int) -> Staged | None:
         if not batches or not len(self._watch):

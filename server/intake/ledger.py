@@ -64,6 +64,15 @@ class Ledger:
         """Return a life's account; one of a life never heard of is empty."""
         return self._accounts.get(life) or Account()
 
+    def missed_until(self) -> dict[int, int]:
+        """Return, by source id, the instant (µs) of the record behind the newest gap of any of its lives."""
+        newest: dict[int, int] = {}
+        for (source_id, _), account in self._accounts.items():
+            for gap in account.gaps.gaps:
+                if gap.before_us is not None:
+                    newest[source_id] = max(gap.before_us, newest.get(source_id, 0))
+        return newest
+
     def gap_changes(self, deltas: Iterable[ReceivedDelta]) -> tuple[list[tuple[Life, Gap]], list[tuple[Life, Gap]]]:
         """Return which kept gaps (life, gap) go and which come when these deltas are committed; changes nothing."""
         later: dict[Life, Gaps] = {}

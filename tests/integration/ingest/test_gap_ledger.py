@@ -12,6 +12,7 @@ from server.inventory.apply import apply, check_documents, propose
 from server.inventory.check import documents_from_plain
 from server.store.definitions import Author
 from server.store.gaps import read_gaps
+from server.store.problems import ProblemFilter, read_problems
 from server.store.received import read_received
 from tests.integration.ingest.reigning import ingesting
 
@@ -106,3 +107,28 @@ async def test_a_refused_number_is_no_longer_lost_and_its_gap_stays(writer: Writ
     assert (row.refused, row.lost) == (RangeSet([(2, 2)]), RangeSet([(3, 3)]))
     assert [gap[:2] for gap in gaps] == [(2, 3)]
     assert gaps[0].before_us == now + 10
+
+
+async def test_what_triggers_look_back_on_is_unknown_while_records_are_missing_there(
+    writer: Writer, database: Database
+) -> None:
+    windowed = {**TEMPLATE, "triggers": [{"name": "Busy", "expression": "max(load, 1m) < 90", "severity": "high"}]}
+    checked = check_documents(documents_from_plain([windowed, HOST]))
+    await apply(database, await propose(database, checked, via="file"), Author(name="test", via="file"))
+
+    async def problems() -> int:
+        async with database.connection() as connection:
+            return len(await read_problems(connection, ProblemFilter(state="all")))
+
+    async with ingesting(writer, database) as feed:
+        await feed.put(feed.dictionary("load"))
+        await feed.settled(1)
+        await feed.bound()
+        begin = feed.clock.now_us() - 200 * SECOND
+        # 2 to 9 were lost, with the values over 90 that kept the trigger quiet
+        await feed.put(sample(feed, begin, 10), sample(feed, begin + 59 * SECOND, 11))
+        await feed.settled(10, 11)
+        assert await problems() == 0
+        await feed.put(sample(feed, begin + 61 * SECOND, 12))
+        await feed.settled(12)
+        assert await problems() == 1, "a minute later all that it looks back on is known"

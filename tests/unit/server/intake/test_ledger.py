@@ -68,3 +68,13 @@ def test_of_a_life_in_shreds_only_so_many_gaps_are_kept() -> None:
     gone, come = ledger.gap_changes([delta("stored", 1, 1)])
     assert [gap.first for _, gap in gone] == [1]
     assert [gap.first for _, gap in come] == [2 * most + 1], "the next one takes its place"
+
+
+def test_a_source_is_known_to_miss_records_until_the_one_behind_its_newest_gap() -> None:
+    ledger = Ledger()
+    ledger.commit([delta("stored", 1, 2), delta("stored", 5, 6), delta("stored", 9, 9)])
+    assert ledger.missed_until() == {1: 90}
+    ledger.commit([delta("stored", 7, 8)])
+    assert ledger.missed_until() == {1: 50}
+    assert ledger.account(LIFE).gaps.skipped_until([Run(10, 11, 100, 115), Run(13, 13, 130, 135)]) == 130
+    assert ledger.account(LIFE).gaps.skipped_until([Run(3, 3, 30, 35), Run(10, 11, 100, 115)]) is None
