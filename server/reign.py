@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from core.runtime.logging import Log
 from server.escalation.dispatcher import Dispatcher
 from server.escalation.escalator import Escalator
@@ -21,6 +23,7 @@ from server.intake.ledger import Ledger
 from server.intake.screening import numbers_of
 from server.maintenance import maintain
 from server.store.errors import StoreAway
+from server.store.gaps import read_gaps
 from server.store.instants import to_datetime
 from server.store.latest import read_item_sources
 from server.store.lease import beat
@@ -128,7 +131,7 @@ class Reign:
         await realm.picture.look()
         async with self._writer.database.connection(timeout_seconds=60) as connection:
             await ensure_open_slices(connection, to_datetime(realm.clock.now_us()))
-            self._ledger = Ledger(await read_received(connection))
+            self._ledger = Ledger(await read_received(connection), await read_gaps(connection))
             self._watch = Watch(await read_open_problems(connection))
         await self._bind()
 
@@ -152,6 +155,7 @@ class Reign:
                 watch=self._watch,
                 group_writer=GroupWriter(
                     dictionaries=self._dictionaries,
+                    ledger=self._ledger,
                     watch=self._watch,
                     audience=realm.picture.audience,
                     may_name=realm.picture.may_name,
@@ -194,8 +198,13 @@ class Reign:
         except StoreAway:
             self._has_new_items = True
             raise
+        missed_until = self._ledger.missed_until()
         for source, items in sources.items():
             self._realm.presence.recall_sources(items, source)
+            if source in missed_until:
+                self._watch.evaluator.missed(
+                    np.fromiter(items, np.int32), np.full(len(items), missed_until[source], np.int64)
+                )
         self._bound_revision = inventory.revision
 
     async def _end_orphans(self) -> None:

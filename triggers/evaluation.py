@@ -159,6 +159,18 @@ class Evaluator:
         found = self._slots.find(items)
         self._slots.since[found[found >= 0]] = since[found >= 0]
 
+    def missed(self, items: NDArray[np.int32], until: NDArray[np.int64]) -> None:
+        """Say that samples of items are missing before an instant (µs, samples' clock): a fact, so no stage undoes it.
+
+        What looks back over that instant is unknown from now on, as long as it does. Items may repeat.
+        """
+        self._require_no_stage()
+        found = self._slots.find(items)
+        known = np.flatnonzero(found >= 0)
+        np.maximum.at(self._slots.lost_until, found[known], until[known])
+        self._slots.has_losses = self._slots.has_losses or bool(len(known))
+        self._windows.missed(np.unique(found[known].astype(np.int64)))
+
     def evaluate(self, columns: Columns, now_us: int) -> Staged:
         """Take in a group of samples that arrived at `now_us` (server clock, µs) and judge what they touch.
 

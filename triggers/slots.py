@@ -22,7 +22,8 @@ class Slots:
 
     `item` its id. `last_at`, `last_value`: newest evaluated sample, NEVER and NaN before the first. Server clock:
     `arrived_at` when anything came, `advanced_at` when a sample came that was newer, `bound_at` when watching
-    began. `since`: from when on (samples' clock) counts are whole. `references`: how many operands read the slot.
+    began. `since`: from when on (samples' clock) counts are whole; `lost_until`: before it samples are missing, NEVER
+    for none; `has_losses` whether that stands anywhere. `references`: how many operands read the slot.
     `wanted_us`: how much history it waits for, SERVED for none.
     `base`, `size`, `head` describe its ring (see `Rings`); `edges`, `room`, `count` who reads it (see `Edges`).
     """
@@ -37,6 +38,8 @@ class Slots:
         self.advanced_at: Rows = column(np.int64, NEVER)
         self.bound_at: Rows = column(np.int64, 0)
         self.since: Rows = column(np.int64, 0)
+        self.lost_until: Rows = column(np.int64, NEVER)
+        self.has_losses = False
         self.references: NDArray[np.int32] = column(np.int32, 0)
         self.wanted_us: Rows = column(np.int64, SERVED)
         self.tracks: NDArray[np.int32] = column(np.int32, 0)

@@ -130,8 +130,11 @@ class Track:
         begins = np.maximum(np.maximum(begins, run.seen - MAX_SAMPLES), self.tail[row] - run.oldest)
         lengths = np.maximum(run.seen - begins, 0)
         self.tail[row] = run.oldest + run.seen[-1] - lengths[-1]
+        begins_at = run.at - self.window_us
+        is_whole = self._slots.lost_until[slot] <= begins_at
         if self.basis is Basis.COUNT:
-            return np.where(self._slots.since[slot] <= run.at - self.window_us, lengths.astype(np.float64), np.nan)
+            is_whole &= self._slots.since[slot] <= begins_at
+            return np.where(is_whole, lengths.astype(np.float64), np.nan)
         found = np.full(len(run.at), np.nan)
         filled = np.flatnonzero(lengths)
         for part in in_parts(lengths[filled]):
@@ -147,6 +150,7 @@ class Track:
         if not lengths[-1]:
             for total in self._totals.values():
                 total.clear(np.array([row]))
+        found[~is_whole] = np.nan
         return found
 
     def rebuild(self, slots: Rows) -> None:
@@ -200,16 +204,20 @@ class Track:
         begins = last + elapsed - self.window_us
         tails, heads = self.tail[rows], self._slots.head[slots]
         slid = heads - self._rings.first_after(slots, tails, begins)
-        found = np.where(self._slots.since[slots] <= begins, slid.astype(np.float64), np.nan)
+        is_whole = self._is_whole(slots, begins)
+        found = np.where(is_whole, slid.astype(np.float64), np.nan)
         is_new = last == NEVER
         found[is_new] = np.nan
         is_fewer = np.where(is_new, elapsed > self.window_us, slid < heads - tails)
         judged = self._judged(is_fewer, slots, judge)
         found[is_fewer] = np.nan
-        found[judged] = np.where(
-            is_new[judged] | (self._slots.since[slots[judged]] <= begins[judged]), slid[judged], np.nan
-        )
+        found[judged] = np.where(is_new[judged] | is_whole[judged], slid[judged], np.nan)
         return found
+
+    def _is_whole(self, slots: Rows, begins: Rows) -> Flags:
+        """Tell of which items every sample since `begins` is known, so that they can be counted."""
+        whole: Flags = np.maximum(self._slots.since[slots], self._slots.lost_until[slots]) <= begins
+        return whole
 
     def _judged(self, is_asked: Flags, slots: Rows, judge: Judge) -> Rows:
         asked = np.flatnonzero(is_asked)
@@ -223,7 +231,14 @@ class Track:
     def _compute(self, rows: Rows, slots: Rows, instants: Rows) -> Floats:
         held = (self._slots.head[slots] - self.tail[rows]).astype(np.float64)
         if self.basis is Basis.COUNT:
-            return np.where(self._slots.since[slots] <= instants - self.window_us, held, np.nan)
+            return np.where(self._is_whole(slots, instants - self.window_us), held, np.nan)
+        found = self._compute_known(rows, slots, instants, held)
+        if self._slots.has_losses:
+            found[self._slots.lost_until[slots] > instants - self.window_us] = np.nan
+        return found
+
+    def _compute_known(self, rows: Rows, slots: Rows, instants: Rows, held: Floats) -> Floats:
+        """Compute from what the windows hold, whether samples are missing there or not."""
         if self._totals:
             return self._from_totals(held, {name: total.read(rows) for name, total in self._totals.items()})
         found = np.full(len(rows), np.nan)

@@ -134,6 +134,15 @@ class Windows:
             concerned = np.flatnonzero(rows >= 0)
             track.value[rows[concerned]] = values[last[concerned]]
 
+    def missed(self, slots: Rows) -> None:
+        """Make unknown what looks back over the time in which samples of these slots are missing."""
+        for track in self.tracks.values():
+            if track.has_ring:
+                rows = track.of_slot[slots]
+                own, rows = slots[rows >= 0], rows[rows >= 0]
+                is_missing = self._slots.lost_until[own] > self._slots.last_at[own] - track.window_us
+                track.value[rows[is_missing]] = np.nan
+
     def refill(self, slots: Rows, instants: Rows, values: Floats) -> None:
         """Put stored samples (any order) below what the rings of their slots hold already.
 

@@ -8,32 +8,36 @@ from uuid import UUID
 
 import numpy as np
 
-from core.model.ranges import RangeSet
+from core.model.gaps import runs_of
 from core.model.record import Kind, RecordError, unpack_rows
 from server.ingest.announce import write_events
+from server.ingest.ended import records_of, refused_numbers, stored_numbers
 from server.ingest.translation import translate
-from server.intake.dictionaries import FOREIGN_ITEM, MAX_ITEM_NUMBER
+from server.intake.dictionaries import FOREIGN_ITEM, MAX_ITEM_NUMBER, NO_ITEM
 from server.store.batches import copy_batches, copy_texts
 from server.store.dictionary import DictionaryEntries, read_dictionaries, record_dictionaries
+from server.store.gaps import replace_gaps
 from server.store.instants import to_datetime
 from server.store.inventory import ItemDeclaration, ensure_hosts, ensure_items
 from server.store.quarantine import PoisonRecord, quarantine
-from server.store.received import ReceivedDelta, record_received
+from server.store.received import record_received
 from triggers.evaluation import Columns as Samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from server.escalation.audience import Audience
     from server.evaluation.watch import Watch
+    from server.ingest.ended import Instants
     from server.intake.dictionaries import Dictionaries, Lookup
-    from server.intake.ledger import Life
+    from server.intake.ledger import Ledger, Life
     from server.intake.screening import Admitted, Screened
     from server.store.batches import BatchColumns, TextSample
     from server.store.database import Connection
     from server.store.peers import Source
+    from server.store.received import ReceivedDelta
     from triggers.evaluation import Staged
 
 
@@ -61,12 +65,14 @@ class GroupWriter:
         self,
         *,
         dictionaries: Dictionaries,
+        ledger: Ledger,
         watch: Watch,
         audience: Callable[[], Audience],
         may_name: Callable[[Source, str], bool] = lambda _source, _host: True,
     ) -> None:
         """Keep to `may_name`: whether a source may speak of the host of this name."""
         self._dictionaries = dictionaries
+        self._ledger = ledger
         self._watch = watch
         self._audience = audience
         self._may_name = may_name
@@ -89,16 +95,25 @@ class GroupWriter:
         effects.waiting += said.waiting
         effects.poison += said.poison
         effects.foreign_values = said.foreign_values
-        effects.deltas = [*_ended(effects, screened), *said.announced]
         effects.batches, effects.texts = said.batches, said.texts
         effects.value_count = sum(len(batch.items) for batch in said.batches) + len(said.texts)
+        lives = records_of(effects.stored, now_us)
+        self._tell_missed(lives, staged_lookups)
         effects.staged = self._evaluate(said.batches, now_us)
+        batches = _marked(said.batches, effects.staged)
+        late = {(batch.source_id, batch.boot, batch.number) for batch in batches if batch.late is not None}
+        effects.deltas = [
+            *stored_numbers(lives, late, now_us),
+            *refused_numbers([admitted for admitted, _ in effects.poison], screened.refused),
+            *said.announced,
+        ]
         try:
-            await copy_batches(connection, _marked(said.batches, effects.staged))
+            await copy_batches(connection, batches)
             await copy_texts(connection, said.texts)
             await record_dictionaries(connection, effects.dictionaries)
             await quarantine(connection, [_poison(admitted, reason) for admitted, reason in effects.poison])
             await record_received(connection, effects.deltas)
+            await replace_gaps(connection, *self._ledger.gap_changes(effects.deltas))
             if effects.staged is not None:
                 effects.notice_count = await write_events(
                     connection, self._watch, effects.staged.events, self._audience(), to_datetime(now_us)
@@ -158,6 +173,18 @@ class GroupWriter:
             lookups[life] = (lookups.get(life) or self._dictionaries.lookup(life)).extended(each)
         return lookups
 
+    def _tell_missed(self, lives: Mapping[Life, Sequence[Instants]], staged: Mapping[Life, Lookup]) -> None:
+        """Tell the evaluator of records skipped between what was stored before and now: samples of theirs are missing.
+
+        They may come yet, by another way; but late, so what triggers look back on stays without them.
+        """
+        for life, records in lives.items():
+            until_us = self._ledger.account(life).gaps.skipped_until(runs_of(records))
+            if until_us is not None:
+                lookup = staged.get(life) or self._dictionaries.lookup(life)
+                items = lookup.items[lookup.items > NO_ITEM]
+                self._watch.evaluator.missed(items, np.full(len(items), until_us))
+
     def _evaluate(self, batches: Sequence[BatchColumns], now_us: int) -> Staged | None:
         if not batches or not len(self._watch):
             return None
@@ -167,26 +194,6 @@ class GroupWriter:
             values=np.concatenate([batch.values for batch in batches]),
         )
         return self._watch.evaluator.evaluate(samples, now_us)
-
-
-def _ended(effects: Effects, screened: Screened) -> list[ReceivedDelta]:
-    """Say, per life, which numbers end here: stored, or refused for ever."""
-    stored: dict[Life, RangeSet] = {}
-    for admitted in effects.stored:
-        number = admitted.arrival.header.number
-        stored.setdefault(admitted.life, RangeSet()).add(number, number)
-    refused: dict[Life, RangeSet] = {}
-    for admitted, _ in effects.poison:
-        number = admitted.arrival.header.number
-        refused.setdefault(admitted.life, RangeSet()).add(number, number)
-    for refusal in screened.refused:
-        if refusal.source is not None:
-            header = refusal.arrival.header
-            refused.setdefault((refusal.source.id, header.boot), RangeSet()).add(header.number, header.number)
-    return [
-        *(ReceivedDelta(source_id=source, boot=boot, ranges=ranges) for (source, boot), ranges in stored.items()),
-        *(ReceivedDelta(source_id=source, boot=boot, refused=ranges) for (source, boot), ranges in refused.items()),
-    ]
 
 
 def _marked(batches: Sequence[BatchColumns], staged: Staged | None) -> Sequence[BatchColumns]:

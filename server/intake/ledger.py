@@ -1,4 +1,4 @@
-"""The ledger: for every life of every source, which numbers have ended, and how.
+"""The ledger: for every life of every source, which numbers have ended, and how, and where they jump.
 
 The active server's copy of the table `received`. It changes only after the transaction that recorded the same has
 committed, so it never claims more than the database.
@@ -7,78 +7,124 @@ committed, so it never claims more than the database.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from core.model.gaps import Gaps, Run
 from core.model.ranges import RangeSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from core.model.gaps import Gap
     from server.store.received import Received, ReceivedDelta
 
 Life = tuple[int, int]
 """(source id, boot)."""
+MAX_KEPT_GAPS: Final = 1000
+"""Of one life the store keeps the instants of so many gaps, the oldest: of more only the numbers are known."""
 
 
 @dataclass(slots=True)
 class Account:
-    """One life's numbers: `stored` are committed, `lost` were dropped by the source, `refused` never will be stored."""
+    """One life's numbers: `stored` are committed, `lost` were dropped by the source, `refused` never will be stored.
+
+    No number is in two of them. `gaps` are the numbers not stored below the highest stored one, with the instants
+    around them.
+    """
 
     stored: RangeSet = field(default_factory=RangeSet)
     lost: RangeSet = field(default_factory=RangeSet)
     refused: RangeSet = field(default_factory=RangeSet)
     last_number: int | None = None
+    gaps: Gaps = field(default_factory=Gaps)
 
     @property
     def highest(self) -> int:
         """The highest number this life is known to have issued."""
         return max(self.stored.highest, self.lost.highest, self.refused.highest, self.last_number or 0)
 
-    def gaps(self) -> RangeSet:
-        """Return the numbers up to the highest known one that have not ended in any way."""
-        gaps = self.stored.missing(1, self.highest)
-        for ended in (self.lost, self.refused):
-            for first, last in ended:
-                gaps.remove(first, last)
-        return gaps
+    @property
+    def open(self) -> RangeSet:
+        """The numbers up to the highest known one that have not ended in any way: under way, or missing."""
+        return self.stored.missing(1, self.highest).without(self.lost).without(self.refused)
 
 
 class Ledger:
     """All accounts, by (source id, boot)."""
 
-    def __init__(self, received: Mapping[Life, Received] | None = None) -> None:
+    def __init__(
+        self, received: Mapping[Life, Received] | None = None, gaps: Mapping[Life, Sequence[Gap]] | None = None
+    ) -> None:
         self._accounts: dict[Life, Account] = {}
-        self._boots: dict[int, set[int]] = {}
-        for row in (received or {}).values():
-            self.replace(row)
+        for life, row in (received or {}).items():
+            known = Gaps.of(row.ranges, (gaps or {}).get(life, ()), row.newest_us)
+            self._accounts[life] = Account(row.ranges, row.lost, row.refused, row.last_number, known)
 
     def account(self, life: Life) -> Account:
         """Return a life's account; one of a life never heard of is empty."""
         return self._accounts.get(life) or Account()
 
-    def lives(self, source_id: int) -> Iterable[tuple[int, Account]]:
-        """Return (boot, account) of every known life of a source."""
-        return [(boot, self._accounts[source_id, boot]) for boot in self._boots.get(source_id, ())]
+    def missed_until(self) -> dict[int, int]:
+        """Return, by source id, the instant (µs) of the record behind the newest gap of any of its lives."""
+        newest: dict[int, int] = {}
+        for (source_id, _), account in self._accounts.items():
+            for gap in account.gaps.gaps:
+                if gap.before_us is not None:
+                    newest[source_id] = max(gap.before_us, newest.get(source_id, 0))
+        return newest
 
-    def replace(self, row: Received) -> None:
-        """Take over what the database says of one life."""
-        self._open(row.source_id, row.boot, Account(row.ranges, row.lost, row.refused, row.last_number))
+    def gap_changes(self, deltas: Iterable[ReceivedDelta]) -> tuple[list[tuple[Life, Gap]], list[tuple[Life, Gap]]]:
+        """Return which kept gaps (life, gap) go and which come when these deltas are committed; changes nothing."""
+        later: dict[Life, Gaps] = {}
+        for delta in deltas:
+            life = (delta.source_id, delta.boot)
+            if delta.ranges:
+                later[life] = _gaps_after(later.get(life) or self.account(life).gaps, delta)
+        gone: list[tuple[Life, Gap]] = []
+        fresh: list[tuple[Life, Gap]] = []
+        for life, after in later.items():
+            before = self.account(life).gaps
+            if after.gaps is not before.gaps:
+                old, new = set(before.gaps[:MAX_KEPT_GAPS]), set(after.gaps[:MAX_KEPT_GAPS])
+                gone += [(life, gap) for gap in sorted(old - new, key=_first)]
+                fresh += [(life, gap) for gap in sorted(new - old, key=_first)]
+        return gone, fresh
 
     def commit(self, deltas: Iterable[ReceivedDelta]) -> None:
         """Add what a committed transaction recorded."""
         for delta in deltas:
-            account = self._accounts.get((delta.source_id, delta.boot))
+            life = (delta.source_id, delta.boot)
+            account = self._accounts.get(life)
             if account is None:
-                account = self._open(delta.source_id, delta.boot, Account())
-            account.stored.update(delta.ranges)
+                account = self._accounts[life] = Account()
+            if delta.ranges:
+                account.gaps = _gaps_after(account.gaps, delta)
+                account.stored.update(delta.ranges)
             account.refused.update(delta.refused)
             account.lost.update(delta.lost)
-            for first, last in delta.ranges:
-                account.lost.remove(first, last)
+            _settle(account, delta)
             if delta.last_number is not None:
                 account.last_number = max(delta.last_number, account.last_number or 0)
 
-    def _open(self, source_id: int, boot: int, account: Account) -> Account:
-        self._accounts[source_id, boot] = account
-        self._boots.setdefault(source_id, set()).add(boot)
-        return account
+
+def _settle(account: Account, delta: ReceivedDelta) -> None:
+    """Leave each number in one set: stored before refused before lost."""
+    for first, last in delta.ranges:
+        account.refused.remove(first, last)
+        account.lost.remove(first, last)
+    for ended in (delta.refused, delta.lost):
+        for first, last in account.stored.common(ended):
+            account.refused.remove(first, last)
+            account.lost.remove(first, last)
+        for first, last in account.refused.common(ended):
+            account.lost.remove(first, last)
+
+
+def _gaps_after(gaps: Gaps, delta: ReceivedDelta) -> Gaps:
+    for run in delta.runs or [Run(first, last) for first, last in delta.ranges]:
+        gaps = gaps.after(run)
+    return gaps
+
+
+def _first(gap: Gap) -> int:
+    return gap.first

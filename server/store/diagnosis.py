@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from psycopg.rows import class_row
 
 from server.store.definitions import read_definitions
+from server.store.gap_ledger import read_totals
 from server.store.lease import read_lease
 from server.store.migrate import MigrationError, missing_migrations
 from server.store.slices import timescale_version
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from server.inventory.plan import StoredDefinition
     from server.store.database import Connection
+    from server.store.gap_ledger import SourceTotals
     from server.store.lease import LeaseView
 
 FACTS = "SELECT pg_database_size(current_database()), current_setting('server_version')"
@@ -76,6 +78,7 @@ class Ledger:
     notices: NoticeView
     quarantined_records: int
     definitions: Sequence[StoredDefinition]
+    totals: Sequence[SourceTotals]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,4 +139,5 @@ async def _read_ledger(connection: Connection) -> Ledger:
         notices=notices,
         quarantined_records=row[0],
         definitions=await read_definitions(connection),
+        totals=await read_totals(connection),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from core.model.ranges import RangeSet
+from server.store.instants import to_datetime, to_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -13,33 +14,50 @@ if TYPE_CHECKING:
 
     from psycopg import AsyncConnection
 
-# One statement for all lives of a transaction; `+` is the union of multiranges. A stored number is not lost any more.
+    from core.model.gaps import Run
+
+# One statement for all lives of a transaction; `+` is the union of multiranges. A number ends in one way: a stored one
+# is neither refused nor lost any more, a refused one not lost. What is stored is new, so its class counts once.
 RECORD = """
-INSERT INTO received AS r (source_id, boot, ranges, lost, refused, last_number, closed_at)
-SELECT source_id, boot, ranges, lost - ranges, refused, last_number,
-       CASE WHEN last_number IS NOT NULL THEN now() END
-FROM unnest(%s::int4[], %s::int8[], %s::int8multirange[], %s::int8multirange[], %s::int8multirange[], %s::int8[])
-     AS u (source_id, boot, ranges, lost, refused, last_number)
+INSERT INTO received AS r
+       (source_id, boot, ranges, lost, refused, last_number, closed_at, late, replayed, newest_at)
+SELECT source_id, boot, ranges, lost - ranges - refused, refused - ranges, last_number,
+       CASE WHEN last_number IS NOT NULL THEN now() END, late, replayed, newest_at
+FROM unnest(%s::int4[], %s::int8[], %s::int8multirange[], %s::int8multirange[], %s::int8multirange[], %s::int8[],
+            %s::int8[], %s::int8[], %s::timestamptz[])
+     AS u (source_id, boot, ranges, lost, refused, last_number, late, replayed, newest_at)
 ON CONFLICT (source_id, boot) DO UPDATE SET
     ranges      = r.ranges + excluded.ranges,
-    lost        = (r.lost + excluded.lost) - (r.ranges + excluded.ranges),
-    refused     = r.refused + excluded.refused,
-    last_number = coalesce(excluded.last_number, r.last_number),
+    refused     = (r.refused + excluded.refused) - (r.ranges + excluded.ranges),
+    lost        = (r.lost + excluded.lost) - (r.ranges + excluded.ranges) - (r.refused + excluded.refused),
+    last_number = greatest(r.last_number, excluded.last_number),
     closed_at   = coalesce(r.closed_at, excluded.closed_at),
+    late        = r.late + excluded.late,
+    replayed    = r.replayed + excluded.replayed,
+    newest_at   = CASE WHEN isempty(r.ranges) OR upper(excluded.ranges) > upper(r.ranges) THEN excluded.newest_at
+                       ELSE r.newest_at END,
     heard_at    = now()
 """
 SELECT_RECEIVED = """
-SELECT source_id, boot, ranges::text, lost::text, refused::text, last_number, closed_at FROM received
+SELECT source_id, boot, ranges::text, lost::text, refused::text, last_number, closed_at, late, replayed, newest_at
+FROM received
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedDelta:
-    """What one transaction adds to one life of a source. `last_number` closes the life."""
+    """What one transaction adds to one life of a source. `last_number` closes the life.
+
+    `runs` say of `ranges`, the numbers stored, between which instants they lie. `late` and `replayed` count records
+    among them: see server/ingest/ended.py.
+    """
 
     source_id: int
     boot: int
     ranges: RangeSet = field(default_factory=RangeSet)
+    runs: tuple[Run, ...] = ()
+    late: int = 0
+    replayed: int = 0
     lost: RangeSet = field(default_factory=RangeSet)
     refused: RangeSet = field(default_factory=RangeSet)
     last_number: int | None = None
@@ -56,6 +74,9 @@ class Received:
     refused: RangeSet
     last_number: int | None
     closed_at: datetime | None
+    late: int = 0
+    replayed: int = 0
+    newest_us: int | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -111,6 +132,9 @@ async def record_received(connection: AsyncConnection[Any], deltas: Sequence[Rec
         [_union(delta.lost for delta in merged[life]) for life in lives],
         [_union(delta.refused for delta in merged[life]) for life in lives],
         [max((d.last_number for d in merged[life] if d.last_number is not None), default=None) for life in lives],
+        [sum(delta.late for delta in merged[life]) for life in lives],
+        [sum(delta.replayed for delta in merged[life]) for life in lives],
+        [_newest_at(merged[life]) for life in lives],
     )
     await connection.execute(RECORD, columns)
 
@@ -138,9 +162,18 @@ async def read_received(
             refused=from_multirange(refused),
             last_number=last_number,
             closed_at=closed_at,
+            late=late,
+            replayed=replayed,
+            newest_us=None if newest_at is None else to_us(newest_at),
         )
-        for source_id, boot, ranges, lost, refused, last_number, closed_at in rows
+        for source_id, boot, ranges, lost, refused, last_number, closed_at, late, replayed, newest_at in rows
     }
+
+
+def _newest_at(deltas: Iterable[ReceivedDelta]) -> datetime | None:
+    """Return the last instant of the record with the highest number stored, if it is known."""
+    newest = max((run for delta in deltas for run in delta.runs), key=lambda run: run.last, default=None)
+    return None if newest is None or newest.end_us is None else to_datetime(newest.end_us)
 
 
 def _union(sets: Iterable[RangeSet]) -> str:

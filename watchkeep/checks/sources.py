@@ -47,6 +47,25 @@ def check_heard(subject: Subject) -> Verdict:
     return warning(check, message, remedy)
 
 
+def check_gap_ledger(subject: Subject) -> Verdict:
+    """Every record that was ever numbered ended in exactly one way."""
+    check = "gap ledger"
+    if subject.diagnosis is None or subject.diagnosis.ledger is None:
+        return unknown(check, "the database cannot be asked")
+    totals = subject.diagnosis.ledger.totals
+    wrong = [f"{each.name} ({count(each.wrong_lives, 'life', 'lives')})" for each in totals if each.wrong_lives]
+    if wrong:
+        remedy = "this is a fault of Watchkeep: report it with the rows of the table `received` of that source"
+        return failure(check, f"does not add up: {names(wrong)}", remedy)
+    missing = [f"{each.name} ({count(each.missing, 'record')})" for each in totals if each.missing]
+    if missing:
+        remedy = "nobody is known to have them: was a proxy's disk lost? The host's page shows from when they are"
+        return warning(check, f"missing from lives that have ended: {names(missing)}", remedy)
+    stored = sum(each.in_time + each.late + each.replayed for each in totals)
+    lost, refused = sum(each.lost for each in totals), sum(each.refused for each in totals)
+    return fine(check, f"adds up: {count(stored, 'record')} stored, {lost} lost, {refused} refused")
+
+
 def check_agent_spool(subject: Subject) -> Verdict:
     """What the agent here keeps is whole and gets away."""
     return _check_spool(subject, "agent", AgentSettings)

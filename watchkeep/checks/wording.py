@@ -38,6 +38,6 @@ def names(found: Sequence[str]) -> str:
     return ", ".join(found[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def count(number: int, noun: str) -> str:
-    """Return "1 source", "2 sources"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Return "1 source", "2 sources"; `plural` where it is not the noun with an s."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"

@@ -68,6 +68,9 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/hosts/{name}"): everybody("/hosts/db1", restricted=404),
     ("GET", "/items"): everybody("/items", query={"host": "db1"}),
     ("GET", "/history"): everybody("/history", query={"item": "{item}", **_RANGE}, restricted=404),
+    ("GET", "/hosts/{name}/ledger"): everybody("/hosts/db1/ledger", restricted=404),
+    ("GET", "/ledger"): operators("/ledger", restricted=403),
+    ("GET", "/gaps"): everybody("/gaps", query={"item": "{item}", **_RANGE}, restricted=404),
     ("GET", "/problems"): everybody("/problems", query={"state": "all"}),
     ("GET", "/problems/{id}"): everybody("/problems/{problem}", restricted=404),
     ("POST", "/problems/{id}/acknowledgement"): operators(

@@ -22,6 +22,7 @@ from server.intake.ledger import Ledger
 from server.intake.reception import Reception
 from server.intake.screening import numbers_of
 from server.picture import Picture
+from server.store.gaps import read_gaps
 from server.store.inventory import ensure_hosts
 from server.store.peers import PeerKey, add_key, ensure_source
 from server.store.received import read_received
@@ -124,7 +125,7 @@ async def ingesting(writer: Writer, database: Database, *, waiting: WaitingRoom 
             key=KEY, role="agent", name="h", source_id=source.id, source_uuid=SOURCE, group_id=None, revoked_at=None
         )
         await add_key(connection, key)
-        ledger = Ledger(await read_received(connection))
+        ledger = Ledger(await read_received(connection), await read_gaps(connection))
     picture = Picture(database, clock)
     await picture.look()
     reception, dictionaries, watch = Reception(clock, counters), Dictionaries(), Watch()
@@ -145,7 +146,11 @@ async def ingesting(writer: Writer, database: Database, *, waiting: WaitingRoom 
             dictionaries=dictionaries,
             watch=watch,
             group_writer=GroupWriter(
-                dictionaries=dictionaries, watch=watch, audience=picture.audience, may_name=picture.may_name
+                dictionaries=dictionaries,
+                ledger=ledger,
+                watch=watch,
+                audience=picture.audience,
+                may_name=picture.may_name,
             ),
             waiting=waiting or WaitingRoom(),
             audience=picture.audience,

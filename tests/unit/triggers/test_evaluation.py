@@ -115,6 +115,37 @@ def test_too_few_values_of_a_new_item_are_no_problem_before_it_is_as_old_as_the_
     assert known.receive((0, 10, 1.0), now=10) == [(OPENED, 10, 1.0)]
 
 
+@pytest.mark.parametrize("long_run", [1, 1000])
+@pytest.mark.parametrize("expression", ["min(a, 60s) > 90", "avg(a, 60s) > 90", "max(a, 60s) > 90"])
+def test_a_window_over_a_time_in_which_samples_are_missing_is_unknown(expression: str, long_run: int) -> None:
+    watch = Watch(expression)
+    watch.evaluator._windows.long_run = long_run
+    assert watch.receive((0, 10, 1.0), (0, 20, 1.0), (0, 30, 1.0)) == []
+    watch.evaluator.missed(np.array([0, 7, 0], np.int32), np.array([100, 100, 90]) * SECOND)
+    assert watch.receive((0, 100, 99.0), (0, 110, 99.0), (0, 159, 99.0)) == [], "of what happened before 100 is unknown"
+    assert watch.state == 2
+    assert watch.receive((0, 160, 99.0), (0, 170, 99.0)) == [(OPENED, 160, 99.0)]
+    watch.evaluator.missed(np.array([0], np.int32), np.array([300]) * SECOND)
+    assert watch.receive((0, 300, 1.0), (0, 310, 1.0)) == [], "nor is a problem resolved by what is not known"
+    assert watch.receive((0, 361, 1.0), (0, 365, 1.0)) == [(RESOLVED, 361, 1.0)]
+
+
+def test_missing_samples_are_not_counted_as_too_few_and_the_newest_value_stays_known() -> None:
+    counted = Watch("count(a, 60s) < 3")
+    counted.receive(*((0, at, 1.0) for at in range(10, 100, 10)))
+    counted.evaluator.missed(np.array([0], np.int32), np.array([200]) * SECOND)
+    assert counted.receive((0, 200, 1.0), now=200) == []
+    assert counted.tick(250) == []
+    assert counted.tick(262) == [(OPENED, 262, 0.0)], "since then, only the item's own silence is left"
+    both = Watch("min(a, 60s) > 90 and last(b) > 5")
+    both.evaluator.refill(columns([(0, at * SECOND, 99.0) for at in (150, 200)]))
+    both.evaluator.missed(np.array([0], np.int32), np.array([180]) * SECOND)
+    assert both.receive((1, 200, 9.0)) == [], "nor is it known what history filled"
+    newest = Watch("last(a) > 5")
+    newest.evaluator.missed(np.array([0], np.int32), np.array([200]) * SECOND)
+    assert newest.receive((0, 200, 9.0)) == [(OPENED, 200, 9.0)]
+
+
 def test_an_event_never_lies_before_the_one_before_it() -> None:
     watch = Watch("nodata(a, 1m)")
     watch.receive((0, 5, 1.0), now=100)

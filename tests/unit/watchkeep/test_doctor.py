@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 from click.testing import CliRunner
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from core.wire.curve import load_or_create
 from server.inventory.plan import StoredDefinition
 from server.store.diagnosis import Diagnosis, Ledger, NoticeView, SourceView
+from server.store.gap_ledger import SourceTotals
 from server.store.lease import LeaseView
 from watchkeep.__main__ import cli
 from watchkeep.checks.database import check_clock, check_migrations, check_quarantine, check_reachable
@@ -18,7 +20,7 @@ from watchkeep.checks.folder import check_data_folder, check_installation, check
 from watchkeep.checks.processes import check_descriptors, check_running
 from watchkeep.checks.registry import CHECKS
 from watchkeep.checks.service import check_lease, check_page
-from watchkeep.checks.sources import check_agent_spool, check_heard
+from watchkeep.checks.sources import check_agent_spool, check_gap_ledger, check_heard
 from watchkeep.checks.subject import ProcessView, Subject
 from watchkeep.checks.telling import check_definitions, check_notices
 from watchkeep.checks.verdict import State
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
     from watchkeep.checks.registry import Check
     from watchkeep.checks.verdict import Verdict
 
+TOTALS = SourceTotals(
+    name="db1", uuid=UUID(int=1), host="db1", lives=2, in_time=100, late=2, replayed=5, lost=3, refused=1, open=4,
+    missing=0, heard_at=datetime(2026, 1, 1, tzinfo=UTC), wrong_lives=0,
+)  # fmt: skip
 LEDGER = Ledger(
     lease=LeaseView(
         epoch=3,
@@ -44,6 +50,7 @@ LEDGER = Ledger(
     notices=NoticeView(waiting=0, oldest_waiting_seconds=0.0, failed_today=0, last_error=None),
     quarantined_records=0,
     definitions=[],
+    totals=[TOTALS],
 )
 DIAGNOSIS = Diagnosis(
     server_version="18.4",
@@ -100,12 +107,21 @@ def assert_told(verdict: Verdict, state: State, *words: str) -> None:
         check_quarantine,
         check_lease,
         check_heard,
+        check_gap_ledger,
         check_definitions,
         check_notices,
     ],
 )
 def test_what_is_in_order_is_said_to_be(check: Check, subject: Subject) -> None:
     assert_told(check(subject), State.OK)
+
+
+def test_a_gap_ledger_that_does_not_add_up_or_misses_records_is_told(subject: Subject) -> None:
+    assert_told(check_gap_ledger(subject), State.OK, "107 records stored", "3 lost", "1 refused")
+    missing = with_ledger(subject, totals=[TOTALS, replace(TOTALS, name="web1", missing=4)])
+    assert_told(check_gap_ledger(missing), State.WARNING, "web1 (4 records)")
+    wrong = with_ledger(subject, totals=[replace(TOTALS, wrong_lives=1), replace(TOTALS, name="web1", missing=4)])
+    assert_told(check_gap_ledger(wrong), State.FAILURE, "db1 (1 life)")
 
 
 @pytest.mark.parametrize("check", [check for checks in CHECKS.values() for check in checks])

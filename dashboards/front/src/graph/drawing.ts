@@ -1,4 +1,4 @@
-// How uPlot is told to draw: data columns, lines, axes, shaded gaps. Colours come from the page's tokens.
+// How uPlot is told to draw: data columns, lines, axes, shaded times. Colours come from the page's tokens.
 
 import uPlot from "uplot";
 import { quantityOf } from "../format/number.ts";
@@ -6,6 +6,7 @@ import { clockSecondsText, clockText } from "../format/time.ts";
 import { type ChartSeries, DASHES } from "./chartSeries.ts";
 import { type Gap, gapsOf, gapThreshold, withBreaks } from "./gaps.ts";
 import { axisRange, axisSteps } from "./scale.ts";
+import { type Shade, SHADE_WORDS } from "./shades.ts";
 
 export interface Palette {
   series: readonly string[];
@@ -129,32 +130,71 @@ export const TIME_STEPS: number[] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900
   .concat([1, 2, 4, 7, 14, 28, 56, 112, 364].map((days) => days * 86_400))
   .map((seconds) => seconds * 1000);
 
-/** Shade the gaps with slanted lines, behind everything else. */
-export function shadeGaps(chart: uPlot, gaps: readonly Gap[], palette: Palette): void {
+const WORD_ROOM = 8;
+
+/** Shade times without data behind everything else: each kind with its own pattern, and its word where there is room. */
+export function shadeTimes(chart: uPlot, shades: readonly Shade[], palette: Palette): void {
   const { ctx, bbox } = chart;
-  for (const gap of gaps) {
-    const left = Math.max(bbox.left, chart.valToPos(gap.from, "x", true));
-    const right = Math.min(bbox.left + bbox.width, chart.valToPos(gap.to, "x", true));
-    if (right - left < 2) continue;
+  for (const { from, to, kind } of shades) {
+    const least = kind === "unknown" ? 2 : 0;
+    const left = Math.max(bbox.left, chart.valToPos(from, "x", true));
+    const right = Math.min(bbox.left + bbox.width, Math.max(chart.valToPos(to, "x", true), left + 2 * devicePixelRatio));
+    if (right - left < Math.max(least, 1)) continue;
     ctx.save();
     ctx.beginPath();
     ctx.rect(left, bbox.top, right - left, bbox.height);
     ctx.clip();
-    ctx.globalAlpha = 0.12;
+    ctx.globalAlpha = kind === "unknown" ? 0.12 : 0.2;
     ctx.fillStyle = palette.gap;
     ctx.fill();
-    ctx.globalAlpha = 0.3;
+    ctx.globalAlpha = kind === "unknown" ? 0.3 : 0.55;
     ctx.strokeStyle = palette.gap;
     ctx.lineWidth = devicePixelRatio;
     ctx.beginPath();
-    const step = 9 * devicePixelRatio;
-    // Counted from the frame, so that the pattern does not crawl along while the graph moves.
-    for (let x = bbox.left - bbox.height; x < right; x += step) {
-      ctx.moveTo(x, bbox.top + bbox.height);
-      ctx.lineTo(x + bbox.height, bbox.top);
-    }
+    PATTERNS[kind](ctx, bbox, left, right);
     ctx.stroke();
+    if (kind !== "unknown") {
+      ctx.globalAlpha = 1;
+      ctx.fillStyle = palette.text;
+      ctx.font = chart.axes[0]?.font?.[0] ?? palette.font;
+      ctx.textAlign = "center";
+      ctx.textBaseline = "top";
+      const word = SHADE_WORDS[kind];
+      if (ctx.measureText(word).width + WORD_ROOM < right - left) ctx.fillText(word, (left + right) / 2, bbox.top + WORD_ROOM / 2);
+    }
     ctx.restore();
+  }
+}
+
+type Pattern = (ctx: CanvasRenderingContext2D, box: uPlot.BBox, left: number, right: number) => void;
+
+// Counted from the frame, so that the patterns do not crawl along while the graph moves.
+const PATTERNS: Record<Shade["kind"], Pattern> = {
+  unknown: (ctx, box, _left, right) => slant(ctx, box, right, 9, 1),
+  lost: (ctx, box, _left, right) => {
+    slant(ctx, box, right, 7, 1);
+    slant(ctx, box, right, 7, -1);
+  },
+  refused: (ctx, box, left, right) => {
+    for (let y = box.top; y < box.top + box.height; y += 6 * devicePixelRatio) {
+      ctx.moveTo(left, y);
+      ctx.lineTo(right, y);
+    }
+  },
+  open: (ctx, box, left, right) => {
+    ctx.setLineDash([devicePixelRatio, 4 * devicePixelRatio]);
+    for (let y = box.top; y < box.top + box.height; y += 5 * devicePixelRatio) {
+      ctx.moveTo(left, y);
+      ctx.lineTo(right, y);
+    }
+  },
+};
+
+function slant(ctx: CanvasRenderingContext2D, box: uPlot.BBox, right: number, step: number, direction: 1 | -1): void {
+  const [begin, end] = direction === 1 ? [box.top + box.height, box.top] : [box.top, box.top + box.height];
+  for (let x = box.left - box.height; x < right; x += step * devicePixelRatio) {
+    ctx.moveTo(x, begin);
+    ctx.lineTo(x + box.height, end);
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { onDestroy, untrack } from "svelte";
 import { readHistory } from "../api/calls.ts";
+import { type MissingTime, readMissing } from "../api/ledger.ts";
 import { faultFrom } from "../api/poll.svelte.ts";
 import type { Fault } from "../api/request.ts";
 import type { Series } from "../api/types.ts";
@@ -21,6 +22,8 @@ export interface GraphRequest {
 /** Reads what `request` says and again when it changes; call it while the component is being set up. */
 export class GraphData {
   series = $state.raw<ReadonlyMap<number, Series>>(new Map());
+  /** Times in which records that may speak of the items are missing, ascending. */
+  missing = $state.raw<readonly MissingTime[]>([]);
   fault = $state.raw<Fault | null>(null);
   isReading = $state(false);
   #arrived: [number, Point][] = [];
@@ -55,8 +58,12 @@ export class GraphData {
     try {
       const groups: number[][] = [];
       for (let place = 0; place < items.length; place += MOST_ITEMS_ASKED) groups.push(items.slice(place, place + MOST_ITEMS_ASKED));
-      const read = await Promise.all(groups.map((group) => readHistory(group, from, to, points, running.signal)));
+      const [read, missing] = await Promise.all([
+        Promise.all(groups.map((group) => readHistory(group, from, to, points, running.signal))),
+        Promise.all(groups.map((group) => readMissing(group, from, to, running.signal))),
+      ]);
       if (running.signal.aborted) return;
+      this.missing = distinct(missing.flat());
       const series = new Map(read.flat().map((one) => [one.item, one]));
       for (const [item, point] of this.#arrived) grow(series, item, [point]);
       this.series = series;
@@ -74,6 +81,12 @@ export class GraphData {
     if (grow(series, item, points)) this.series = series;
     if (points.some(([at]) => at > clock.now)) clock.now = Date.now();
   }
+}
+
+/** Groups of items share their sources. */
+function distinct(missing: readonly MissingTime[]): MissingTime[] {
+  const known = new Map(missing.map((one) => [`${one.source} ${one.fate} ${one.begin} ${one.end}`, one]));
+  return [...known.values()].sort((one, other) => one.begin - other.begin);
 }
 
 /** Put newer points behind a series; whether anything was new. */

@@ -82,10 +82,10 @@ async def test_gathering_ends_when_nothing_comes() -> None:
 def test_a_number_that_was_lost_and_arrives_after_all_is_stored_and_leaves_no_gap() -> None:
     ledger = Ledger()
     ledger.commit([ReceivedDelta(source_id=1, boot=9, ranges=RangeSet([(1, 2), (6, 6)]), lost=RangeSet([(3, 4)]))])
-    assert list(ledger.account((1, 9)).gaps()) == [(5, 5)]
+    assert list(ledger.account((1, 9)).open) == [(5, 5)]
     ledger.commit([ReceivedDelta(source_id=1, boot=9, ranges=RangeSet([(3, 3)]), last_number=7)])
     account = ledger.account((1, 9))
     assert list(account.lost) == [(4, 4)]
-    assert list(account.gaps()) == [(5, 5), (7, 7)]
+    assert list(account.open) == [(5, 5), (7, 7)]
     ledger.commit([ReceivedDelta(source_id=1, boot=9, last_number=6)])
     assert ledger.account((1, 9)).last_number == 7, "a closing that knows less, after a power cut, takes nothing back"
