@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from server.store.cold import ColdRow
+from server.store.history import unpack_packed
 from server.store.instants import to_datetime, to_us
 
 if TYPE_CHECKING:
@@ -44,6 +46,12 @@ _COLD = """
 SELECT i.id, h.at, h.offsets, h."values" FROM unnest(%(items)s::int4[]) AS i (id)
 CROSS JOIN LATERAL (
     SELECT at, offsets, "values" FROM history WHERE item_id = i.id AND at > now() - interval '30 days'
+    ORDER BY at DESC LIMIT 1) h
+"""
+_PACKED = """
+SELECT i.id, h.at, h.packed, h.late FROM unnest(%(items)s::int4[]) AS i (id)
+CROSS JOIN LATERAL (
+    SELECT at, packed, late FROM history_packed WHERE item_id = i.id AND at > now() - interval '30 days'
     ORDER BY at DESC LIMIT 1) h
 """
 _TEXT = """
@@ -120,6 +128,13 @@ async def read_older(connection: AsyncConnection[Any], items: Collection[int]) -
         for item, at, offsets, values in await cursor.fetchall():
             newest = int(offsets.argmax())
             found[item] = Latest(at_us=to_us(at) + int(offsets[newest]), value=float(values[newest]))
+        await cursor.execute(_PACKED, {"items": list(items)})
+        rows = await cursor.fetchall()
+        packed = unpack_packed([ColdRow(item, to_us(at), bits) for item, at, bits, _ in rows], [row[3] for row in rows])
+        for place in np.flatnonzero(np.diff(packed.items, append=-1)).tolist():  # each row's last sample is its newest
+            item, at_us = int(packed.items[place]), int(packed.at_us[place])
+            if item not in found or at_us >= found[item].at_us:
+                found[item] = Latest(at_us=at_us, value=float(packed.values[place]))
         await cursor.execute(_HOT, {"items": list(items)})
         for item, at, value in await cursor.fetchall():
             if item not in found or to_us(at) >= found[item].at_us:
