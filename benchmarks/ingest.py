@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
+from benchmarks.processes import cpu_seconds, memory_mib
 from benchmarks.store_layout import BARE, Bench, Load, same_again
 from core.wire.curve import load_or_create
 from server.inventory.apply import apply, check_documents, propose
@@ -126,27 +127,6 @@ def process(*arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the processor time of a process and its present children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return time.clock_gettime((~pid << 3) | 2) + sum(_gone_is_nothing(int(child)) for child in children)
-
-
-def _gone_is_nothing(pid: int) -> float:
-    try:
-        return time.clock_gettime((~pid << 3) | 2)
-    except OSError:
-        return 0.0
-
-
-def memory_mib(pid: int) -> float:
-    """Return the proportional memory of a process."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
 
 
 async def count_stored(database: Database) -> int:
