@@ -40,7 +40,9 @@ class HistoryQuery(Asked):
     item: Annotated[list[ItemId], Field(min_length=1, max_length=20, description="An item's id; up to 20 times.")]
     begin: Instant = Field(alias="from", description="Begin of the range, with its offset from UTC.")
     end: Instant = Field(alias="to", description="End of the range, itself left out.")
-    points: int = Field(500, ge=10, le=5000, description="At most so many points a series.")
+    points: int = Field(
+        500, ge=10, le=10_000, description="At most so many points a series; a day of every ten seconds is 8,640."
+    )
 
 
 class SeriesView(Answer):
