@@ -109,7 +109,7 @@ async def read_fresh(connection: AsyncConnection[Any], items: Collection[int]) -
         return {}
     async with connection.cursor(binary=True) as cursor:
         await cursor.execute(
-            _FRESH, {"items": list(items), "seconds": FRESH_SECONDS, "batches": _FRESH_BATCHES}, prepare=True
+            _FRESH, {"items": _column(items), "seconds": FRESH_SECONDS, "batches": _FRESH_BATCHES}, prepare=True
         )
         points = _gather(await cursor.fetchall(), items)
     # The points are in the order of their instants: of each item the last one wins.
@@ -192,6 +192,10 @@ async def read_texts_since(
     return [(item, to_us(at), value) for item, at, value in await cursor.fetchall()]
 
 
+def _column(items: Collection[int]) -> NDArray[np.int32]:
+    return np.fromiter(items, dtype=np.int32, count=len(items))
+
+
 def _gather(rows: Iterable[Sequence[Any]], wanted: Collection[int]) -> Points:
     """Join batches given as (first_at, items, offsets, values) and keep the wanted items, by instant.
 
@@ -204,6 +208,6 @@ def _gather(rows: Iterable[Sequence[Any]], wanted: Collection[int]) -> Points:
     counts = [len(batch[1]) for batch in batches]
     at_us = np.concatenate([batch[2] for batch in batches]) + np.repeat([to_us(batch[0]) for batch in batches], counts)
     values = np.concatenate([batch[3] for batch in batches])
-    chosen = np.flatnonzero(np.isin(items, np.fromiter(wanted, dtype=np.int32, count=len(wanted))))
+    chosen = np.flatnonzero(np.isin(items, _column(wanted)))
     chosen = chosen[np.argsort(at_us[chosen], kind="stable")]
     return Points(items=items[chosen], at_us=at_us[chosen], values=values[chosen])

@@ -197,7 +197,7 @@ async def _take_cold(
     transaction: Connection, items: NDArray[np.int32], hours: NDArray[np.int64]
 ) -> tuple[Samples, set[tuple[int, int]]]:
     """Delete and return the cold rows that are there already, and (item, hour) of those too damaged to be read."""
-    places = (items.tolist(), [to_datetime(middle_of(hour)) for hour in hours.tolist()])
+    places = (items, [to_datetime(middle_of(hour)) for hour in hours.tolist()])
     async with transaction.cursor(binary=True) as cursor:
         await cursor.execute(TAKE_ARRAYS, places)
         arrays = [
