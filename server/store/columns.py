@@ -67,7 +67,7 @@ class _Int4Dumper(Dumper):
 
 
 def register_columns(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Let binary cursors of this connection return int4[], int8[], float8[] as numpy arrays; int32 ones go in as int4[]."""
+    """Let binary cursors return int4[], int8[], float8[] as numpy arrays, and take int32 as int4[]."""
     connection.adapters.register_dumper(np.ndarray, _Int4Dumper)
     connection.adapters.register_loader(psycopg.adapters.types["int4"].array_oid, _Int4Loader)
     connection.adapters.register_loader(psycopg.adapters.types["int8"].array_oid, _Int8Loader)
