@@ -1,7 +1,9 @@
 """Sources that publish as fast as they are allowed to, through the real Outbox and Publisher.
 
 `python -m benchmarks.flood FILE`; FILE is JSON: data (folder), upstream ([endpoint, key]), sources ([name, uuid] each),
-items (a source's), hold_bytes (what a source's spool may hold before it waits). Runs until SIGTERM.
+items (a source's), hold_bytes (what a source's spool may hold before it waits), pause_seconds (between two batches of
+a source), interval_seconds (how far apart the instants of two batches are, beginning weeks ago; 0: the true time). Runs
+until SIGTERM.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 SPOOL_BYTES: Final = 256 << 20
 FULL_PAUSE_SECONDS: Final = 0.002
+BACK_US: Final = 30 * 86400 * 1_000_000
+"""How long ago instants of a set interval begin: they may run for weeks before they reach the present."""
 
 
 @dataclass
@@ -84,12 +88,15 @@ async def flood(plan: dict[str, Any], name: str, source: UUID) -> None:
     numbers = outbox.describe([ItemDescription(key=f"load[{place}]") for place in range(count)])
     items = array("I", numbers)
     values = array("d", [place % 97 + 0.25 for place in range(count)])
+    interval_us = round(plan["interval_seconds"] * 1e6)
+    at_us = clock.now_us() - BACK_US
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(publisher.run())
         while True:
-            outbox.publish(items, [clock.now_us()] * count, values)
+            at_us = at_us + interval_us if interval_us else clock.now_us()
+            outbox.publish(items, [at_us] * count, values)
             publisher.notify()
-            await asyncio.sleep(0)
+            await asyncio.sleep(plan["pause_seconds"])
             while outbox.spool.held_bytes > plan["hold_bytes"]:
                 await clock.sleep(FULL_PAUSE_SECONDS)
 

@@ -40,7 +40,9 @@ class HistoryQuery(Asked):
     item: Annotated[list[ItemId], Field(min_length=1, max_length=20, description="An item's id; up to 20 times.")]
     begin: Instant = Field(alias="from", description="Begin of the range, with its offset from UTC.")
     end: Instant = Field(alias="to", description="End of the range, itself left out.")
-    points: int = Field(500, ge=10, le=5000, description="At most so many points a series.")
+    points: int = Field(
+        500, ge=10, le=10_000, description="At most so many points a series; a day of every ten seconds is 8,640."
+    )
 
 
 class SeriesView(Answer):
@@ -83,7 +85,8 @@ async def show_history(call: Call, query: HistoryQuery) -> History:
         found = await _read_values(connection, numbers, query) if _is_shown_by_values(query) else {}
         series = []
         for item_id in wanted:
-            source, columns = "values", found.get(item_id)
+            source: Literal["values", "trends"] = "values"
+            columns = found.get(item_id)
             if columns is None and item_id in numbers and query.end - query.begin >= _HOUR:
                 trends = await read_trend_series(connection, item_id, query.begin, query.end)
                 source, columns = "trends", thin_trends(trends, query.points)
@@ -116,15 +119,19 @@ def _thin_each(samples: Samples, points: int) -> dict[int, Series]:
     return {item: thin(own.at_us, own.values, points) for item, own in items_of(samples)}
 
 
-def _view(item: Item, source: str, series: Series | None) -> SeriesView:
-    return SeriesView(
+def _view(item: Item, source: Literal["values", "trends"], series: Series | None) -> SeriesView:
+    if series is None:
+        return SeriesView(item=item.id, unit=item.unit, source=source, at=[], value=[], minimum=[], maximum=[])
+    value = series.value.tolist()
+    # Not checked again number by number, which took as long as reading them: what comes out of numpy has these types.
+    return SeriesView.model_construct(
         item=item.id,
         unit=item.unit,
         source=source,
-        at=[] if series is None else series.at_ms.tolist(),
-        value=[] if series is None else series.value.tolist(),
-        minimum=[] if series is None else series.minimum.tolist(),
-        maximum=[] if series is None else series.maximum.tolist(),
+        at=series.at_ms.tolist(),
+        value=value,
+        minimum=value if series.minimum is series.value else series.minimum.tolist(),
+        maximum=value if series.maximum is series.value else series.maximum.tolist(),
     )
 
 

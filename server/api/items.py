@@ -66,20 +66,21 @@ async def list_items(call: Call, query: ItemQuery) -> ItemPage:
         name, parameter = split_key(item.key)
         newest = latest.get(item.id)
         views.append(
-            ItemView(
-                id=item.id,
-                host=item.host,
-                key=item.key,
-                name=name,
-                parameter=parameter,
-                type=item.type,
-                unit=item.unit,
-                description=item.description,
-                value=None if newest is None else newest.value,
-                at=None if newest is None else to_datetime(newest.at_us),
-            )
+            {
+                "id": item.id,
+                "host": item.host,
+                "key": item.key,
+                "name": name,
+                "parameter": parameter,
+                "type": item.type,
+                "unit": item.unit,
+                "description": item.description,
+                "value": None if newest is None else newest.value,
+                "at": None if newest is None else to_datetime(newest.at_us),
+            }
         )
-    return ItemPage(items=views, next=page[-1].id if len(found) > query.limit else None)
+    # Checked all at once: a thousand models made one by one were a third of this answer's time.
+    return ItemPage.model_validate({"items": views, "next": page[-1].id if len(found) > query.limit else None})
 
 
 ENDPOINTS = (list_items,)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psycopg
-from psycopg.adapt import Loader
+from psycopg.adapt import Dumper, Loader
 from psycopg.pq import Format
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _HEADER_BYTES = 20
 _DIMENSIONS = struct.Struct(">iii")
+_BOUNDS = struct.Struct(">ii")
+_INT4_OID = psycopg.adapters.types["int4"].oid
 
 
 class _NumpyLoader(Loader):
@@ -48,8 +50,25 @@ class _Float8Loader(_NumpyLoader):
     native = np.float64
 
 
+class _Int4Dumper(Dumper):
+    """Sends an int32 array as int4[]: a list's elements are written one by one, in text."""
+
+    format = Format.BINARY
+    oid = psycopg.adapters.types["int4"].array_oid
+
+    def dump(self, obj: np.ndarray[Any, Any]) -> bytes:
+        if obj.dtype != np.int32 or obj.ndim != 1:
+            raise TypeError(f"an array of {obj.dtype} in {obj.ndim} dimensions is no int4[]")
+        if not len(obj):
+            return _DIMENSIONS.pack(0, 0, _INT4_OID)
+        elements = np.empty(len(obj), dtype=_Int4Loader.element)
+        elements["length"], elements["value"] = 4, obj
+        return _DIMENSIONS.pack(1, 0, _INT4_OID) + _BOUNDS.pack(len(obj), 1) + elements.tobytes()
+
+
 def register_columns(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Let binary cursors of this connection return int4[], int8[] and float8[] as numpy arrays."""
+    """Let binary cursors return int4[], int8[], float8[] as numpy arrays, and take int32 as int4[]."""
+    connection.adapters.register_dumper(np.ndarray, _Int4Dumper)
     connection.adapters.register_loader(psycopg.adapters.types["int4"].array_oid, _Int4Loader)
     connection.adapters.register_loader(psycopg.adapters.types["int8"].array_oid, _Int8Loader)
     connection.adapters.register_loader(psycopg.adapters.types["float8"].array_oid, _Float8Loader)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 FACTS = """
 SELECT pg_database_size(current_database()), current_setting('server_version'),
-       (SELECT min(at) - interval '30 minutes' FROM history), (SELECT min(stored_at) FROM history_batch),
+       least((SELECT min(at) FROM history), (SELECT min(at) FROM history_packed)) - interval '30 minutes',
+       (SELECT min(stored_at) FROM history_batch),
        (SELECT coalesce(sum(cardinality(items)), 0) FROM history_batch
         WHERE stored_at > now() - %(seconds)s * interval '1 second') / %(seconds)s::float8,
        (SELECT count(*) FROM quarantine),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from server.store.cold import ColdRow
+from server.store.history import unpack_packed
 from server.store.instants import to_datetime, to_us
 
 if TYPE_CHECKING:
@@ -44,6 +46,12 @@ _COLD = """
 SELECT i.id, h.at, h.offsets, h."values" FROM unnest(%(items)s::int4[]) AS i (id)
 CROSS JOIN LATERAL (
     SELECT at, offsets, "values" FROM history WHERE item_id = i.id AND at > now() - interval '30 days'
+    ORDER BY at DESC LIMIT 1) h
+"""
+_PACKED = """
+SELECT i.id, h.at, h.packed, h.late FROM unnest(%(items)s::int4[]) AS i (id)
+CROSS JOIN LATERAL (
+    SELECT at, packed, late FROM history_packed WHERE item_id = i.id AND at > now() - interval '30 days'
     ORDER BY at DESC LIMIT 1) h
 """
 _TEXT = """
@@ -101,7 +109,7 @@ async def read_fresh(connection: AsyncConnection[Any], items: Collection[int]) -
         return {}
     async with connection.cursor(binary=True) as cursor:
         await cursor.execute(
-            _FRESH, {"items": list(items), "seconds": FRESH_SECONDS, "batches": _FRESH_BATCHES}, prepare=True
+            _FRESH, {"items": _column(items), "seconds": FRESH_SECONDS, "batches": _FRESH_BATCHES}, prepare=True
         )
         points = _gather(await cursor.fetchall(), items)
     # The points are in the order of their instants: of each item the last one wins.
@@ -120,6 +128,13 @@ async def read_older(connection: AsyncConnection[Any], items: Collection[int]) -
         for item, at, offsets, values in await cursor.fetchall():
             newest = int(offsets.argmax())
             found[item] = Latest(at_us=to_us(at) + int(offsets[newest]), value=float(values[newest]))
+        await cursor.execute(_PACKED, {"items": list(items)})
+        rows = await cursor.fetchall()
+        packed = unpack_packed([ColdRow(item, to_us(at), bits) for item, at, bits, _ in rows], [row[3] for row in rows])
+        for place in np.flatnonzero(np.diff(packed.items, append=-1)).tolist():  # each row's last sample is its newest
+            item, at_us = int(packed.items[place]), int(packed.at_us[place])
+            if item not in found or at_us >= found[item].at_us:
+                found[item] = Latest(at_us=at_us, value=float(packed.values[place]))
         await cursor.execute(_HOT, {"items": list(items)})
         for item, at, value in await cursor.fetchall():
             if item not in found or to_us(at) >= found[item].at_us:
@@ -177,6 +192,10 @@ async def read_texts_since(
     return [(item, to_us(at), value) for item, at, value in await cursor.fetchall()]
 
 
+def _column(items: Collection[int]) -> NDArray[np.int32]:
+    return np.fromiter(items, dtype=np.int32, count=len(items))
+
+
 def _gather(rows: Iterable[Sequence[Any]], wanted: Collection[int]) -> Points:
     """Join batches given as (first_at, items, offsets, values) and keep the wanted items, by instant.
 
@@ -189,6 +208,6 @@ def _gather(rows: Iterable[Sequence[Any]], wanted: Collection[int]) -> Points:
     counts = [len(batch[1]) for batch in batches]
     at_us = np.concatenate([batch[2] for batch in batches]) + np.repeat([to_us(batch[0]) for batch in batches], counts)
     values = np.concatenate([batch[3] for batch in batches])
-    chosen = np.flatnonzero(np.isin(items, np.fromiter(wanted, dtype=np.int32, count=len(wanted))))
+    chosen = np.flatnonzero(np.isin(items, _column(wanted)))
     chosen = chosen[np.argsort(at_us[chosen], kind="stable")]
     return Points(items=items[chosen], at_us=at_us[chosen], values=values[chosen])

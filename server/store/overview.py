@@ -72,6 +72,8 @@ SELECT pg_database_size(current_database()) AS size_bytes,
        least(
            (SELECT min(x.at) FROM (SELECT id FROM item ORDER BY id LIMIT 100) i CROSS JOIN LATERAL (
                 SELECT at FROM history WHERE item_id = i.id ORDER BY at LIMIT 1) x),
+           (SELECT min(x.at) FROM (SELECT id FROM item ORDER BY id LIMIT 100) i CROSS JOIN LATERAL (
+                SELECT at FROM history_packed WHERE item_id = i.id ORDER BY at LIMIT 1) x),
            (SELECT min(x.last_at) FROM (SELECT id FROM source ORDER BY id LIMIT 100) s CROSS JOIN LATERAL (
                 SELECT last_at FROM history_batch WHERE source_id = s.id ORDER BY last_at LIMIT 1) x)
        ) AS oldest_at

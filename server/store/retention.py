@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from server.store.slices import HISTORY, TEXTS, TRENDS, drop_slice, read_slices
+from server.store.slices import HISTORY, PACKED, TEXTS, TRENDS, drop_slice, read_slices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,15 +19,23 @@ if TYPE_CHECKING:
 DELETE_BY_ITEM = """
 WITH rule AS (
     SELECT * FROM unnest(%s::int4[], %s::timestamptz[], %s::int8[]) AS u (item_id, keep_since, keep_count)
+), hours AS (
+    SELECT h.item_id, h.at, cardinality(h.offsets) AS count FROM history h JOIN rule r USING (item_id)
+    UNION ALL
+    SELECT h.item_id, h.at, h.count FROM history_packed h JOIN rule r USING (item_id)
 ), judged AS (
     SELECT h.item_id, h.at, r.keep_since, r.keep_count,
-           coalesce(sum(cardinality(h.offsets)) OVER (
+           coalesce(sum(h.count) OVER (
                PARTITION BY h.item_id ORDER BY h.at DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS newer
-    FROM history h JOIN rule r USING (item_id)
+    FROM hours h JOIN rule r USING (item_id)
+), gone AS (
+    SELECT item_id, at FROM judged WHERE at + interval '30 minutes' <= keep_since OR newer >= keep_count
+), arrays AS (
+    DELETE FROM history h USING gone g WHERE h.item_id = g.item_id AND h.at = g.at RETURNING 1
+), packed AS (
+    DELETE FROM history_packed h USING gone g WHERE h.item_id = g.item_id AND h.at = g.at RETURNING 1
 )
-DELETE FROM history h USING judged j
-WHERE h.item_id = j.item_id AND h.at = j.at
-  AND (j.at + interval '30 minutes' <= j.keep_since OR j.newer >= j.keep_count)
+SELECT (SELECT count(*) FROM arrays) + (SELECT count(*) FROM packed)
 """
 DELETE_PROBLEMS = "DELETE FROM problem WHERE resolved_at < %s"
 DELETE_QUARANTINE = "DELETE FROM quarantine WHERE stored_at < %s"
@@ -85,7 +93,10 @@ async def expire(
     """
     dropped: list[str] = []
     async with writer.database.connection(60.0) as connection:
-        for table, keep_for in ((HISTORY, policy.history), (TEXTS, policy.texts), (TRENDS, policy.trends)):
+        kept = (
+            (HISTORY, policy.history), (PACKED, policy.history), (TEXTS, policy.texts), (TRENDS, policy.trends),
+        )  # fmt: skip
+        for table, keep_for in kept:
             for each in await read_slices(connection, table):
                 if each.end is not None and each.end <= now - keep_for:
                     await drop_slice(connection, each)
@@ -106,4 +117,5 @@ async def _expire_items(transaction: Connection, now: datetime, rules: Sequence[
         [None if rule.keep_for is None else now - rule.keep_for for rule in rules],
         [rule.keep_count for rule in rules],
     )
-    return (await transaction.execute(DELETE_BY_ITEM, columns)).rowcount
+    row = await (await transaction.execute(DELETE_BY_ITEM, columns)).fetchone()
+    return 0 if row is None else int(row[0])

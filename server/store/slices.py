@@ -40,6 +40,7 @@ class SlicedTable:
 BATCHES = SlicedTable("history_batch", timedelta(hours=1))
 TEXTS = SlicedTable("history_text", timedelta(days=1))
 HISTORY = SlicedTable("history", timedelta(days=7))
+PACKED = SlicedTable("history_packed", timedelta(days=7))
 TRENDS = SlicedTable("trends", timedelta(days=91))
 STORED_BY_ARRIVAL = (BATCHES, TEXTS)
 

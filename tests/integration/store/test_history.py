@@ -13,7 +13,7 @@ from server.store.history import read_samples, read_texts
 from server.store.instants import to_us
 from server.store.packing import pack_closed_slices, pack_slice
 from server.store.retention import ItemRetention, RetentionPolicy, expire
-from server.store.slices import BATCHES, HISTORY, drop_slice, ensure_open_slices, read_slices
+from server.store.slices import BATCHES, HISTORY, PACKED, drop_slice, ensure_open_slices, read_slices
 from server.store.trends import read_trends
 from tests.integration.store.making import declare_items, make_source
 
@@ -188,7 +188,7 @@ async def test_a_packing_that_is_broken_off_changes_nothing(
     monkeypatch.setattr("server.store.packing.write_trends", killed)
     with pytest.raises(KeyboardInterrupt):
         await pack_closed_slices(writer, datetime.now(UTC) + 3 * HOUR)
-    assert await count(database, "history") == 0
+    assert await count(database, "history_packed") == 0
     assert as_ledger(await read(database, produced.all_items, begin, end)) == produced.ledger
 
 
@@ -257,7 +257,7 @@ async def test_retention_drops_old_slices_whole_and_keeps_the_rest(
     await produced.store(produced.begin, produced.begin + HOUR)
     await pack_closed_slices(writer, datetime.now(UTC) + 3 * HOUR)
     async with database.connection() as connection:
-        before = [each.relation for each in await read_slices(connection, HISTORY)]
+        before = [each.relation for table in (HISTORY, PACKED) for each in await read_slices(connection, table)]
     expired = await expire(writer, RetentionPolicy(), datetime.now(UTC))
     assert expired.slices
     assert set(expired.slices) < set(before)
