@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from backup.retention import spell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from backup.retention import Chain
@@ -18,16 +18,20 @@ if TYPE_CHECKING:
 class Stray:
     """Files of one run that no manifest names: a run that was killed, or one that is under way.
 
-    at: the run's instant by their names, None when they are not duplicity's. changed_at: when the target got the last
-    of them, by its own clock, where it tells. refused: the manifest of that run that does not count, and why.
+    files: names and bytes. at: the run's instant by their names, None when they are not duplicity's. changed_at: when
+    the target got the last of them, by its own clock, where it tells. refused: why that run's manifest does not count.
     """
 
     chain: str
     at: datetime | None
     changed_at: datetime | None
-    names: tuple[str, ...]
-    size_bytes: int
+    files: Mapping[str, int]
     refused: str | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """What is free when they are gone."""
+        return sum(self.files.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,5 +79,5 @@ class DeletingTarget(Target, Protocol):
     """A target for the pruner: `backup/targets/deleting.py` opens it, and import contracts say who may."""
 
     def delete(self, name: str) -> None:
-        """Remove a file; one that is not there is no error."""
+        """Remove a file: it is gone for good on return. One that is not there is no error."""
         ...

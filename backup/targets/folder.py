@@ -131,10 +131,13 @@ class DeletingFolder(FolderTarget):
     """Files below one folder, for the pruner."""
 
     def delete(self, name: str) -> None:
-        """Remove a file, and the folder it was in when that is empty then."""
+        """Remove a file for good, and the folder it was in when that is empty then."""
         path = self._root / name
         try:
-            path.unlink(missing_ok=True)
+            path.unlink()
+            _sync_folder(path.parent)
+        except FileNotFoundError:
+            pass
         except OSError as error:
             raise _fault(error, path) from error
         try:

@@ -90,9 +90,8 @@ def test_each_of_the_newest_days_weeks_months_or_years_keeps_its_newest_restorab
     chains: list[Chain], count: int, rule: str
 ) -> None:
     form = {"daily": "%Y%m%d", "weekly": "%G%V", "monthly": "%Y%m", "yearly": "%Y"}[rule]
-    stays = {
-        each.chain.name for each in judge_chains(chains, Rules(**{rule: count}), timedelta(0), _NOW) if not each.goes
-    }
+    rules = Rules(**{rule: count})  # type: ignore[arg-type]  # each of these counts
+    stays = {each.chain.name for each in judge_chains(chains, rules, timedelta(0), _NOW) if not each.goes}
     newest: dict[str, tuple[datetime, str]] = {}
     for chain in chains:
         for at in chain.restorable:
@@ -169,7 +168,7 @@ def test_a_reason_says_what_keeps_a_chain(changes: dict[str, tuple[str, ...]], w
 
 def _stray(hours_ago: float, chain: str = "20260101T000000Z", **changes: object) -> Stray:
     at = _NOW - timedelta(hours=hours_ago)
-    found = Stray(chain=chain, at=at, changed_at=at, names=("duplicity-x",), size_bytes=1)
+    found = Stray(chain=chain, at=at, changed_at=at, files={"duplicity-x": 1})
     return replace(found, **changes)  # type: ignore[arg-type]  # fields of it
 
 
