@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from backup.engine.command import call, common_arguments
 from backup.engine.process import demand_success, run_call
 from backup.errors import NotInBackup
+from backup.marks import reading
 from backup.station import scratch_workplace
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def list_files(station: Station, point: RestorePoint, below: PurePosixPath | Non
     """
     manifest = point.manifest
     station.demand_decryption(manifest)
-    with scratch_workplace(station.settings) as workplace:
+    with reading(station, [manifest], "listed"), scratch_workplace(station.settings) as workplace:
         listing = workplace.temporary / "listing"
         timeout = station.settings.find_target(station.chosen.target).timeout.total_seconds()
         options = [*common_arguments(workplace, signer=manifest.signer, timeout_seconds=timeout)]

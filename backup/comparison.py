@@ -7,15 +7,19 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from backup.errors import EngineFailed, TargetDiffers
-from backup.model import Part, VolumeRecord
+from backup.model import Part, VolumeRecord, read_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from backup.targets.contract import Target
 
 _VOLUME: Final = re.compile(rb"^Volume (\d+):$")
 _HASH: Final = re.compile(rb"^\s+Hash SHA1 ([0-9a-f]{40})$")
+_RUN: Final = re.compile(
+    r"duplicity-(?:full|full-signatures|(?:inc|new-signatures)\.\d{8}T\d{6}Z\.to)\.(\d{8}T\d{6}Z)\."
+)
 _VOLUME_NUMBER: Final = re.compile(r"\.vol(\d+)\.difftar\.gpg$")
 
 
@@ -28,6 +32,15 @@ def part_of(name: str) -> Part | None:
     if name.endswith(".manifest.gpg"):
         return Part.MANIFEST
     return Part.SIGNATURES if name.endswith(".sigtar.gpg") else None
+
+
+def run_instant(name: str) -> datetime | None:
+    """Return the instant of the run that a file of duplicity's is of, by its name; None when it is none of them."""
+    match = _RUN.match(name)
+    try:
+        return None if match is None else read_instant(match[1])
+    except ValueError:
+        return None
 
 
 def volume_sums(local_manifest: bytes) -> Mapping[int, str]:

@@ -45,23 +45,8 @@ class Journal:
         The kernel lets the lock go with the process, however that ends; nothing stale is left. A process that was
         just killed may take a moment to be gone, so the lock is waited for a little.
         """
-        descriptor = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            deadline = time.monotonic() + _LOCK_SECONDS
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if time.monotonic() > deadline:
-                        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
-                        raise SetBusy(f"set {self.folder.name!r} is being worked on by process {holder}") from error
-                time.sleep(_LOOK_SECONDS)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        with hold_lock(self.folder / "lock", f"set {self.folder.name!r}"):
             yield
-        finally:
-            os.close(descriptor)
 
     def find(self, run: RunId) -> RunRecord | None:
         """Return the record of a run; None when it never began.
@@ -99,6 +84,32 @@ class Journal:
 
     def _path(self, run: RunId) -> Path:
         return self._runs / f"{instant_name(run.due_at)}{_RECORD}"
+
+
+@contextmanager
+def hold_lock(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock file for as long as this lasts. Raises SetBusy: `what` "is being worked on by process …"."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise WorkFailed(f"{path} cannot be made: {error.strerror}") from error
+    try:
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+                    raise SetBusy(f"{what} is being worked on by process {holder}") from error
+            time.sleep(_LOOK_SECONDS)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def record_table(record: RunRecord) -> dict[str, Any]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backup.comparison import run_instant
 from backup.errors import BackupError, TargetAway
 from backup.model import Status, read_instant
+from backup.targets.deleting import open_for_deleting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from backup.catalogue import Catalogue
     from backup.model import Manifest, Place, RunRecord
+    from backup.settings import TargetSettings
     from backup.targets.contract import Target
 
 
@@ -20,30 +24,53 @@ def chain_manifests(catalogue: Catalogue, chain: str) -> list[Manifest]:
     return [point.manifest for point in catalogue.points if point.manifest.chain == chain]
 
 
-def clear_leftovers(target: Target, place: Place, catalogue: Catalogue, records: Iterable[RunRecord]) -> None:
-    """Remove files of runs that this machine's journal says were begun and are not ok.
+def clear_leftovers(
+    target: Target, at: TargetSettings, place: Place, catalogue: Catalogue, records: Iterable[RunRecord]
+) -> None:
+    """Remove files of runs that this machine's journal says were begun and are not ok; `at` is where `target` is.
 
-    Only in the chains these runs wrote to, only what no valid manifest names, and not while there is a manifest of that
-    time that does not count: its files would be taken for leftovers. A target that forbids deleting keeps them; they
-    never count. Raises TargetAway.
+    Only in the chains these runs wrote to, only what is of their time by its name and what no valid manifest names, and
+    not while there is a manifest of that time that does not count: its files would be taken for leftovers. A target
+    that forbids deleting keeps them; they never count. Raises TargetAway.
     """
-    chains = {
-        record.chain
-        for record in records
-        if record.status is not Status.OK
-        and record.chain is not None
-        and not any(_may_be_of(refused.name, record) for refused in catalogue.refused)
-    }
-    for chain in sorted(chains.intersection(target.folders(place.chains))):
+    begun: dict[str, datetime] = {}
+    for record in records:
+        if (
+            record.status is not Status.OK
+            and record.chain is not None
+            and not any(_may_be_of(refused.name, record) for refused in catalogue.refused)
+        ):
+            begun[record.chain] = min(record.started_at, begun.get(record.chain, record.started_at))
+    for chain in sorted(begun.keys() & set(target.folders(place.chains))):
         folder = place.chain(chain)
         named = {volume.name for manifest in chain_manifests(catalogue, chain) for volume in manifest.volumes}
-        for name in sorted(target.files(folder).keys() - named):
-            try:
-                target.delete(f"{folder}/{name}")
-            except TargetAway:
-                raise
-            except BackupError:
-                return  # it may not be ours to delete; `doubt_of` sees what stays
+        unnamed = sorted(target.files(folder).keys() - named)
+        since = begun[chain].replace(microsecond=0)
+        left = [name for name in unnamed if (instant := run_instant(name)) is not None and instant >= since]
+        try:
+            withdraw(at, [f"{folder}/{name}" for name in left], since)
+        except TargetAway:
+            raise
+        except BackupError:
+            return  # it may not be ours to delete; `doubt_of` sees what stays
+
+
+def withdraw(at: TargetSettings, names: Sequence[str], since: datetime) -> None:
+    """Remove files a run of this machine put there and never finished: all the deleting a host's code can do.
+
+    since: when that run began. Raises ValueError, before anything goes, when a file is of an earlier run by its name;
+    what the target raises.
+    """
+    since = since.replace(microsecond=0)
+    for name in names:
+        plain = name.rpartition("/")[2]
+        instant = run_instant(plain) or read_instant(plain.partition(".")[0])
+        if instant < since:
+            raise ValueError(f"{name} is of a run before {since}: it is not this run's to remove")
+    if names:
+        with open_for_deleting(at) as target:
+            for name in names:
+                target.delete(name)
 
 
 def _may_be_of(name: str, record: RunRecord) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from backup.engine.command import call, common_arguments
 from backup.engine.process import demand_success, run_call
 from backup.errors import DestinationInUse, EngineFailed, NotInBackup, ObjectMissing
+from backup.marks import reading
 from backup.station import scratch_workplace
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def restore(
     final = wanted.to if wanted.path is None else wanted.to / wanted.path.name
     if not wanted.is_overwriting:
         _demand_room(final)
-    with _draft_beside(wanted.to) as draft:
+    with reading(station, [manifest], "restored"), _draft_beside(wanted.to) as draft:
         _run(station, point, wanted.path, draft / "restored", on_progress)
         made = draft / "restored"
         files, size = measure(made)

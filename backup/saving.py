@@ -20,7 +20,7 @@ from backup.engine.process import demand_success, run_call
 from backup.errors import EngineFailed, TargetDiffers, WorkFailed
 from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import reminders
-from backup.leftovers import chain_manifests, clear_leftovers, doubt_of
+from backup.leftovers import chain_manifests, clear_leftovers, doubt_of, withdraw
 from backup.manifest import write_manifest
 from backup.mending import mend_records, with_figures
 from backup.model import Counts, Manifest, instant_name, read_instant
@@ -67,14 +67,15 @@ def save(attempt: Attempt) -> None:
     settings, chosen = attempt.settings, attempt.chosen
     now = datetime.now(UTC)
     ring = KeyRing(settings.keys.host, settings.keys.host_passphrase_file)
-    with ring, open_target(settings.find_target(chosen.target)) as target:
+    at = settings.find_target(chosen.target)
+    with ring, open_target(at) as target:
         attempt.phase("looking")
         keys = _try_keys(attempt, ring, now)
         target.reach()
         catalogue = read_catalogue(target, attempt.place, ring)
         attempt.restore_points = sum(1 for point in catalogue.points if point.broken is None)
         mend_records(attempt.journal, catalogue)
-        clear_leftovers(target, attempt.place, catalogue, attempt.journal.newest())
+        clear_leftovers(target, at, attempt.place, catalogue, attempt.journal.newest())
         cache = MetadataCache(attempt.journal.folder / "cache")
         decision = _decide(attempt, target, catalogue, cache, keys, now)
         _let_second_pass(catalogue)
@@ -278,7 +279,8 @@ def _put_manifest(attempt: Attempt, target: Target, manifest: Manifest, keys: _K
     signed = keys.ring.clear_sign(write_manifest(manifest), keys.signer)
     target.write(f"{folder}/{manifest.name}", signed.encode("utf-8"))
     if b"".join(target.read(f"{folder}/{manifest.name}")) != signed.encode("utf-8"):
-        target.delete(f"{folder}/{manifest.name}")
+        at = attempt.settings.find_target(attempt.chosen.target)
+        withdraw(at, [f"{folder}/{manifest.name}"], attempt.record.started_at)
         raise TargetDiffers(f"{folder}/{manifest.name} is not what was written there")
 
 

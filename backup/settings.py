@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from backup.errors import ConfigInvalid
+from backup.pruner_settings import PrunerSettings, RetentionSettings
 from backup.schedule import check_schedule
 from core.config.reader import ByteSize, ConfigError, read_config, setting
 
@@ -152,6 +153,9 @@ class SetSettings:
     )
     paths: PathsSettings | None = field(default=None, metadata=setting("save files and folders"))
     postgresql: PostgresqlSettings | None = field(default=None, metadata=setting("save a PostgreSQL database"))
+    retention: RetentionSettings | None = field(
+        default=None, metadata=setting("at a pruner: what to keep of this set, instead of the pruner's own rules")
+    )
 
     def __post_init__(self) -> None:
         if self.paths is not None and self.postgresql is not None:
@@ -172,6 +176,11 @@ class BackupSettings:
     keys: KeySettings = field(default_factory=KeySettings, metadata=setting("the keys"))
     targets: tuple[TargetSettings, ...] = field(default=(), metadata=setting("places backups are kept at"))
     sets: tuple[SetSettings, ...] = field(default=(), metadata=setting("what is saved"))
+    pruner: PrunerSettings | None = field(default=None, metadata=setting("this machine deletes what is out of date"))
+    marks: TargetSettings | None = field(
+        default=None,
+        metadata=setting("at a restore station and a pruner: where readers say what they read, so that it stays"),
+    )
 
     def __post_init__(self) -> None:
         targets = [target.name for target in self.targets]
@@ -185,6 +194,15 @@ class BackupSettings:
             raise ValueError(f"set {lost[0].name!r} names the target {lost[0].target!r}, which is not there")
         if self.keys.station is not None and self.keys.station == self.keys.host:
             raise ValueError("keys: host and station need folders of their own: a host never holds a decryption key")
+        if self.pruner is not None:
+            self._check_pruner(self.pruner)
+
+    def _check_pruner(self, pruner: PrunerSettings) -> None:
+        if self.keys.station is not None:
+            raise ValueError("pruner: who may delete holds no decryption key: give it a configuration of its own")
+        long = [each.name for each in self.sets if each.time_limit >= pruner.strays_after]
+        if long:
+            raise ValueError(f"pruner.strays_after: runs of set {long[0]!r} may take longer (its time_limit)")
 
     def find_set(self, name: str) -> SetSettings:
         """Return a set by name. Raises ConfigInvalid naming those there are."""
@@ -200,6 +218,12 @@ class BackupSettings:
             if target.name == name:
                 return target
         raise ConfigInvalid(f"there is no target {name!r}")
+
+    def demand_pruner(self) -> PrunerSettings:
+        """Return what a pruner is told. Raises ConfigInvalid on a machine that is none."""
+        if self.pruner is None:
+            raise ConfigInvalid("this is no pruner's configuration: one with [pruner] may delete (docs/backup.md)")
+        return self.pruner
 
     def host_of(self, chosen: SetSettings) -> str:
         """Return the host a set belongs to: the first folder of its place at the target."""

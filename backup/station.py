@@ -1,6 +1,7 @@
 """What reading a set needs, opened together: its target, the keys of this machine, its restore points.
 
-A restore station has decryption keys; a host has its own signing pair, which is enough to list and to compare.
+A restore station has decryption keys; a host has its own signing pair and a pruner public keys, which is enough to list
+and to compare.
 """
 
 from __future__ import annotations
@@ -63,22 +64,27 @@ class Station:
         self.ring.check_passphrase(fitting[0])
 
 
+def ring_of(settings: BackupSettings) -> KeyRing:
+    """Return the keys of this machine's role. Raises KeyMissing, KeyBusy."""
+    keys = settings.keys
+    if keys.station is not None:
+        return KeyRing(keys.station, keys.station_passphrase_file)
+    if settings.pruner is not None:
+        return KeyRing(settings.pruner.keys, settings.pruner.keys.with_name("none"))  # it has no secret to open
+    return KeyRing(keys.host, keys.host_passphrase_file)
+
+
 @contextmanager
 def open_station(settings: BackupSettings, chosen: SetSettings) -> Iterator[Station]:
     """Open a set for reading; talks to no target yet. Raises ConfigInvalid, KeyMissing, KeyBusy."""
-    keys = settings.keys
-    if keys.station is not None:
-        ring = KeyRing(keys.station, keys.station_passphrase_file)
-    else:
-        ring = KeyRing(keys.host, keys.host_passphrase_file)
-    with ring, open_target(settings.find_target(chosen.target)) as target:
+    with ring_of(settings) as ring, open_target(settings.find_target(chosen.target)) as target:
         yield Station(
             settings=settings,
             chosen=chosen,
             place=Place(host=settings.host_of(chosen), set=chosen.name),
             target=target,
             ring=ring,
-            can_decrypt=keys.station is not None,
+            can_decrypt=settings.keys.station is not None,
         )
 
 

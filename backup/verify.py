@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backup.errors import EngineFailed, KeyWrong, NotInBackup, ObjectMissing, SignatureBad, TargetDiffers
+from backup.marks import reading
 from backup.restore import Wanted, restore
 from backup.station import scratch_workplace
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from backup.engine.progress import Progress
+    from backup.marks import Marking
     from backup.model import Manifest, RestorePoint
     from backup.station import Station
 
@@ -85,8 +87,10 @@ def verify(
         chain = catalogue.newest(at).manifest.chain
         points = [point for point in points if point.manifest.chain == chain]
     survey = _Survey()
-    for chain in dict.fromkeys(point.manifest.chain for point in points):
-        _survey_chain(station, [p.manifest for p in points if p.manifest.chain == chain], depth, survey, on_file)
+    with reading(station, [point.manifest for point in points], "verified") as marking:
+        for chain in dict.fromkeys(point.manifest.chain for point in points):
+            manifests = [point.manifest for point in points if point.manifest.chain == chain]
+            _survey_chain(station, manifests, depth, survey, _both(marking, on_file))
     damages = [] if at is not None else [
         Damage(name=f"{station.place.points}/{each.name}", what=each.why, kills=()) for each in catalogue.refused
     ]  # fmt: skip
@@ -112,6 +116,16 @@ def verify(
         bytes=survey.bytes,
         strays=tuple(survey.strays),
     )
+
+
+def _both(marking: Marking, on_file: Callable[[str, int], None]) -> Callable[[str, int], None]:
+    """Return what is done before each file: the mark is renewed, since reading everything may take days."""
+
+    def begin(name: str, size: int) -> None:
+        marking.renew()
+        on_file(name, size)
+
+    return begin
 
 
 def _survey_chain(

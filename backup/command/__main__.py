@@ -16,9 +16,11 @@ except ModuleNotFoundError:
 COMMANDS: Final[dict[str, Place]] = {
     "completion": Place("backup.command.completion:completion", "Print what makes your shell complete this command."),
     "doctor": Place("backup.command.doctor:doctor", "Say what is wrong with backups here, and what to do."),
+    "hold": Place("backup.command.hold:hold_group", "Keep backups from being deleted, whatever retention says."),
     "key": Place("backup.command.key:key_group", "Make, keep safe and exchange keys."),
     "list": Place("backup.command.list:list_command", "List sets and their restore points."),
     "ls": Place("backup.command.ls:ls", "List the files of a restore point."),
+    "prune": Place("backup.command.prune:prune_command", "Delete what retention lets go."),
     "restore": Place("backup.command.restore:restore_command", "Bring files or a database back."),
     "run": Place("backup.command.run:run_command", "Save a set now."),
     "status": Place("backup.command.status:status", "Say how the last run of each set went."),
@@ -32,6 +34,7 @@ Examples:
   bkp list                                         what can be restored
   bkp restore files --path etc/hosts --at "yesterday 18:00" --to /tmp/back
   bkp verify files --depth read                    is it as it was sent?
+  bkp prune --dry-run                              what would go, what stays, and why
 \b
 `bkp COMMAND --help` explains a command with examples. Exit codes: docs/backup.md.
 """

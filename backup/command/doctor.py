@@ -12,9 +12,11 @@ import click
 from backup.command.options import ending, json_option, settings_of, station_config_option
 from backup.command.telling import size, write_json
 from backup.engine.command import program
-from backup.errors import BackupError, KeyMissing
+from backup.errors import BackupError, ConfigInvalid, KeyForbidden, KeyMissing
 from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import reminders
+from backup.prune import demand_deleting, demand_no_secret
+from backup.station import ring_of
 from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
@@ -83,6 +85,10 @@ def examine(settings: BackupSettings, now: datetime) -> Iterator[Finding]:
                 yield from _second_place(target.name, target.folder, settings.work)
     if not settings.targets:
         yield Finding(what="targets", level="fault", text="there is none", remedy="add [[targets]] to backup.toml")
+    if settings.marks is not None:
+        yield from _try("marks", "mend [marks] in backup.toml, or let this user write there", lambda: _marks(settings))
+    if settings.pruner is not None:
+        yield from examine_pruner(settings)
     yield from _work(settings)
 
 
@@ -116,7 +122,7 @@ def _keys(settings: BackupSettings, now: datetime) -> Iterator[Finding]:
     if keys.host.exists():
         yield from _try("host keys", "bkp key make host", lambda: _host_keys(settings, now))
         yield from _reminders("host keys", keys.host, keys.host_passphrase_file, now)
-    elif keys.station is None:
+    elif keys.station is None and settings.pruner is None:
         yield Finding(what="keys", level="fault", text=f"{keys.host} is not there", remedy="bkp key make --help")
     if keys.station is not None:
         yield from _try("station keys", "bkp key make --help", lambda: _station_keys(settings))
@@ -141,6 +147,51 @@ def _station_keys(settings: BackupSettings) -> str:
             ring.check_passphrase(key)
         hosts = sorted(ring.signers())
     return f"decrypts; trusts the signatures of {', '.join(hosts) or 'no host yet'}"
+
+
+def _marks(settings: BackupSettings) -> str:
+    if settings.marks is None:
+        raise ConfigInvalid("there are no marks here")
+    with open_target(settings.marks) as target:
+        target.reach()
+    return "what is being read is said where the pruner looks"
+
+
+def examine_pruner(settings: BackupSettings) -> Iterator[Finding]:
+    """Yield what a pruner lacks, and what it holds that it must not."""
+    pruner = settings.demand_pruner()
+    known: set[str] = set()
+    try:
+        with ring_of(settings) as ring:
+            demand_no_secret(ring, settings.keys.host)
+            known = set(ring.signers())
+    except BackupError as error:
+        remedy = "move it away: who may delete must neither sign nor decrypt" if isinstance(error, KeyForbidden) else (
+            "bring the public key of each host: bkp key import FILE --to pruner"
+        )  # fmt: skip
+        yield Finding(what="pruner's keys", level="fault", text=str(error), remedy=remedy)
+    else:
+        yield Finding(
+            what="pruner's keys", level="ok", text=f"public only; knows {', '.join(sorted(known)) or 'no host'}"
+        )
+    for target in settings.targets:
+        try:
+            there = demand_deleting(target)
+        except BackupError as error:
+            yield Finding(what=f"target {target.name}", level="fault", text=f"a pruner has to delete there: {error}",
+                          remedy="give it credentials that may delete")  # fmt: skip
+            continue
+        if lost := sorted(there - known):
+            yield Finding(what=f"target {target.name}", level="warning",
+                          text=f"manifests of {', '.join(lost)} cannot be verified, so nothing of theirs is deleted",
+                          remedy="bring their public keys: bkp key import FILE --to pruner")  # fmt: skip
+    if pruner.retention.rules.is_empty and not any(each.retention for each in settings.sets):
+        yield Finding(what="retention", level="warning", text="there is no rule, so nothing is ever deleted",
+                      remedy="say what to keep: [pruner.retention] in backup.toml")  # fmt: skip
+    if settings.marks is None:
+        yield Finding(what="marks", level="warning",
+                      text="whether somebody restores cannot be seen; only the grace keeps a chain in use",
+                      remedy="name a place in [marks], here and at the restore station")  # fmt: skip
 
 
 def _reminders(what: str, home: Path, passphrase: Path, now: datetime) -> Iterator[Finding]:

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from backup.settings import BackupSettings
 
 _ROLES = click.Choice(["station", "host"])
+_READERS = click.Choice(["station", "host", "pruner"])
 _EPILOG = """\b
 A backup needs two pairs of keys:
   station   decrypts. Lives on the restore station and on its escrow sheet, never on a backed-up host.
   host      signs. Lives on the host; whoever has it cannot read a backup.
+A pruner, which deletes old backups, has none: it is brought the hosts' public keys.
 \b
 The first time:
   bkp key make station              on the restore station; prints the escrow sheet
@@ -35,6 +37,7 @@ The first time:
   bkp key make host                 on the host
   bkp key import s.asc              on the host
   bkp key export host > h.asc       public; carry it to the restore station, and there: bkp key import h.asc
+  bkp key import h.asc --to pruner  on the pruner
 """
 
 
@@ -77,7 +80,7 @@ def make(  # noqa: PLR0913 - one parameter an option
 
 @key_group.command("import")
 @click.argument("file", type=click.File("r", encoding="utf-8", errors="replace"))
-@click.option("--to", "role", type=_ROLES, help="Whose folder; else the restore station's where one is configured.")
+@click.option("--to", "role", type=_READERS, help="Whose folder; else the one of this machine's configuration.")
 @click.option(
     "--key",
     "folder",
@@ -94,12 +97,12 @@ def import_command(*, config: Path | None, file: Any, role: str | None, folder: 
     a key of his own there.
     """
     if folder is not None:
-        if role == "host":
+        if role in ("host", "pruner"):
             raise click.UsageError("--key names a restore station's folder: leave --to out")
         role, home, passphrase_file = "station", folder.absolute(), passphrase_beside(folder)
     else:
         settings = settings_of(config)
-        role = role or ("station" if settings.keys.station is not None else "host")
+        role = role or ("station" if settings.keys.station else "pruner" if settings.pruner else "host")
         home, passphrase_file = _places(settings, role)
     text = file.read(1 << 20)
     armoured = read_sheet(text) if is_sheet(text) else text
@@ -247,13 +250,16 @@ def _places(settings: BackupSettings, role: str) -> tuple[Path, Path]:
     keys = settings.keys
     if role == "host":
         return keys.host, keys.host_passphrase_file
+    if role == "pruner":
+        folder = settings.demand_pruner().keys
+        return folder, passphrase_beside(folder)  # no secret is there for it to open
     if keys.station is None:
         raise ConfigInvalid("this machine is no restore station: set keys.station to its key folder in backup.toml")
     return keys.station, keys.station_passphrase_file
 
 
 def _there(settings: BackupSettings) -> list[tuple[str, Path, Path]]:
-    roles = ["host"] if settings.keys.station is None else ["host", "station"]
+    roles = ["host", *(["station"] if settings.keys.station else []), *(["pruner"] if settings.pruner else [])]
     found = [(role, *_places(settings, role)) for role in roles]
     return [each for each in found if each[1].is_dir()]
 

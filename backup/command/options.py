@@ -23,6 +23,7 @@ PLACES: Final = (Path("backup.toml"), Path("~/.config/watchkeep/backup.toml"), P
 VARIABLE: Final = "BKP_CONFIG"
 DATA_VARIABLE: Final = "WATCHKEEP_DATA"  # as `watchkeep up` reads it
 HOST_FILE, STATION_FILE = Path("backup/backup.toml"), Path("restore-station/backup.toml")  # where `up` puts them
+PRUNER_FILE: Final = Path("pruner/backup.toml")
 _GIVEN: Final = "given"
 
 
@@ -37,6 +38,11 @@ def config_option(command: CommandT) -> CommandT:
 def station_config_option(command: CommandT) -> CommandT:
     """Add -c/--config as `config_option` does, but look for the restore station's file of a `watchkeep up`."""
     return _config_option(STATION_FILE)(command)
+
+
+def pruner_config_option(command: CommandT) -> CommandT:
+    """Add -c/--config as `config_option` does, but look for the pruner's file of a `watchkeep up`."""
+    return _config_option(PRUNER_FILE)(command)
 
 
 def _config_option(of_up: Path) -> Callable[[CommandT], CommandT]:

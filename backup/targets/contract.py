@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stat:
-    """What a target says of a file without sending it: bytes, and its MD5 in hex where it keeps one (Swift's ETag)."""
+    """What a target says of a file without sending it.
+
+    md5: in hex where it keeps one (Swift's ETag). changed_at: when it was written, by the target's clock (aware UTC);
+    None where the target does not tell.
+    """
 
     size_bytes: int
     md5: str | None = None
+    changed_at: datetime | None = None
 
 
 class Target(Protocol):
-    """A place with named files. Names are relative with single slashes; a folder is what stands before one.
+    """A place with named files, to read and to write. Nothing can be deleted through it: hosts and stations have this.
+
+    Names are relative with single slashes; a folder is what stands before one.
 
     Every call blocks for at most the target's timeout between two answers, and raises
     TargetAway (no answer, a fault of its own), TargetRefused (credentials, rights), TargetFull (room, quota).
@@ -54,10 +62,6 @@ class Target(Protocol):
         """Put a small file, whole or not at all, replacing one of that name; it is durable on return."""
         ...
 
-    def delete(self, name: str) -> None:
-        """Remove a file; one that is not there is no error."""
-        ...
-
     def url(self, folder: str) -> str:
         """Return what duplicity is given to find a folder. It holds no secret."""
         ...
@@ -68,4 +72,12 @@ class Target(Protocol):
 
     def close(self) -> None:
         """Let connections go."""
+        ...
+
+
+class DeletingTarget(Target, Protocol):
+    """A target for the pruner: `backup/targets/deleting.py` opens it, and import contracts say who may."""
+
+    def delete(self, name: str) -> None:
+        """Remove a file: it is gone for good on return. One that is not there is no error."""
         ...

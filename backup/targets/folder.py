@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -71,11 +72,12 @@ class FolderTarget:
             raise _fault(error, self._root / folder) from error
 
     def stat(self, name: str) -> Stat:
-        """Return a file's size."""
+        """Return a file's size and the time of its last change."""
         try:
-            return Stat(size_bytes=(self._root / name).stat().st_size)
+            found = (self._root / name).stat()
         except OSError as error:
             raise _fault(error, self._root / name) from error
+        return Stat(size_bytes=found.st_size, changed_at=datetime.fromtimestamp(found.st_mtime, UTC))
 
     def read(self, name: str) -> Iterator[bytes]:
         """Yield a file's bytes."""
@@ -103,18 +105,6 @@ class FolderTarget:
             half.unlink(missing_ok=True)
             raise _fault(error, path) from error
 
-    def delete(self, name: str) -> None:
-        """Remove a file, and the folder it was in when that is empty then."""
-        path = self._root / name
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise _fault(error, path) from error
-        try:
-            path.parent.rmdir()
-        except OSError:
-            return  # not empty, or gone: both are as they should be
-
     def url(self, folder: str) -> str:
         """Return duplicity's name of a folder; made here, because duplicity makes no parents."""
         path = self._root / folder
@@ -135,6 +125,25 @@ class FolderTarget:
     def _demand_root(self) -> None:
         if not self._root.is_dir():
             raise TargetAway(f"the folder {self._root} of target {self.name!r} is not there; is its disk mounted?")
+
+
+class DeletingFolder(FolderTarget):
+    """Files below one folder, for the pruner."""
+
+    def delete(self, name: str) -> None:
+        """Remove a file for good, and the folder it was in when that is empty then."""
+        path = self._root / name
+        try:
+            path.unlink()
+            _sync_folder(path.parent)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise _fault(error, path) from error
+        try:
+            path.parent.rmdir()
+        except OSError:
+            return  # not empty, or gone: both are as they should be
 
 
 def _sync_folder(folder: Path) -> None:

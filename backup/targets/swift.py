@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from swiftclient import client
@@ -78,16 +79,20 @@ class SwiftTarget:
 
     def folders(self, folder: str) -> list[str]:
         """Return the names of the folders directly in a folder, sorted."""
-        prefix = f"{folder}/"
+        prefix = f"{folder}/" if folder else ""
         found = self._listing(prefix)
         return sorted(str(entry["subdir"])[len(prefix) : -1] for entry in found if "subdir" in entry)
 
     def stat(self, name: str) -> Stat:
-        """Return an object's size and MD5 (its ETag, unless it is a large object of segments)."""
+        """Return an object's size, MD5 (its ETag, unless it is a large object of segments) and when it was put."""
         headers = self._ask(name, lambda swift: swift.head_object(self._container, name))
         is_whole = "x-static-large-object" not in headers and "x-object-manifest" not in headers
         etag = str(headers.get("etag", "")).strip('"')
-        return Stat(size_bytes=int(headers["content-length"]), md5=etag if is_whole and etag else None)
+        return Stat(
+            size_bytes=int(headers["content-length"]),
+            md5=etag if is_whole and etag else None,
+            changed_at=_put_at(headers.get("x-timestamp")),
+        )
 
     def read(self, name: str) -> Iterator[bytes]:
         """Yield an object's bytes; one that is cut short on its way raises TargetAway."""
@@ -113,13 +118,6 @@ class SwiftTarget:
         found = self.stat(name)
         if str(etag).strip('"') != digest or found.size_bytes != len(data) or found.md5 not in (None, digest):
             raise TargetDiffers(f"{self._container}/{name} is not what was sent")
-
-    def delete(self, name: str) -> None:
-        """Remove an object; one that is not there is no error."""
-        try:
-            self._ask(name, lambda swift: swift.delete_object(self._container, name))
-        except ObjectMissing:
-            return
 
     def url(self, folder: str) -> str:
         """Return duplicity's name of a folder of the container."""
@@ -176,6 +174,25 @@ class SwiftTarget:
         if status in _FULL:
             return TargetFull(f"{place}: no room, {status}; is there a quota?")
         return TargetAway(f"{place}: Swift answered {status}")
+
+
+class DeletingSwift(SwiftTarget):
+    """Objects of one container, for the pruner."""
+
+    def delete(self, name: str) -> None:
+        """Remove an object; one that is not there is no error."""
+        try:
+            self._ask(name, lambda swift: swift.delete_object(self._container, name))
+        except ObjectMissing:
+            return
+
+
+def _put_at(timestamp: str | None) -> datetime | None:
+    """Return when an object was put, by the X-Timestamp Swift says of it (seconds since 1970)."""
+    try:
+        return None if timestamp is None else datetime.fromtimestamp(float(timestamp), UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _first_line(path: Path) -> str:

@@ -104,6 +104,38 @@ class Site:
             check=False, timeout=_LIMIT_SECONDS, **more,
         )  # fmt: skip
 
+    def add_pruner(self, rules: str, more: str = "", target: str | None = None) -> None:
+        """Add a pruner (`pruner/backup.toml`), or write its configuration anew; and a place of marks.
+
+        rules: the lines of [pruner]. more: tables after it. target: the TOML of its target "store"; else the folder.
+        """
+        home = self.folder / "pruner" / "keys" / "pruner"
+        if not home.exists():
+            make_folder(home)
+            with self.ring() as own, KeyRing(home, home) as ring:
+                ring.bring(own.export_public(self.pairs.host), may_be_secret=False)
+            with self.file("station").open("a") as file:
+                file.write(self.marks_table)
+        target = target or f'kind = "folder"\nfolder = "{self.store}"'
+        self.file("pruner").write_text(
+            f'host = "pruner1"\n[[targets]]\nname = "store"\n{target}\n[pruner]\n{rules}\n{self.marks_table}{more}\n'
+        )
+
+    @property
+    def marks_table(self) -> str:
+        return f'[marks]\nname = "marks"\nkind = "folder"\nfolder = "{self.folder / "marks"}"\n'
+
+    @property
+    def marks(self) -> Path:
+        """Where the marks of the set lie."""
+        return self.folder / "marks" / HOST / SET
+
+    def prune(self, *options: str, exit_code: int = 0) -> list[dict[str, Any]]:
+        """Run `bkp prune --json` as the pruner; return its lines."""
+        done = self.bkp("pruner", "prune", "--json", *options)
+        assert done.returncode == exit_code, done.stdout + done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
     def restore_plainly(self, to: Path, at: datetime | None = None, chain: str | None = None) -> Path:
         """Restore the data folder with plain duplicity and the station's key; return where it is then."""
         folder = self.chains / (chain or self.manifest()["chain"])

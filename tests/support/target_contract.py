@@ -1,20 +1,37 @@
-"""What every target promises, as tests: subclass it beside a fixture `target`."""
+"""What every target promises, as tests: subclass it beside a fixture `settings`, of which each test gets its own."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from backup.errors import ObjectMissing
+from backup.targets.deleting import open_for_deleting
+from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
-    from backup.targets.contract import Target
+    from collections.abc import Iterator
+
+    from backup.settings import TargetSettings
+    from backup.targets.contract import DeletingTarget, Target
 
 _LARGE = bytes(range(256)) * (5 << 12)  # 5 MiB: more than a piece
 
 
 class TargetContract:
+    @pytest.fixture
+    def target(self, settings: TargetSettings) -> Iterator[Target]:
+        with open_target(settings) as opened:
+            opened.reach()
+            yield opened
+
+    @pytest.fixture
+    def deleting(self, settings: TargetSettings) -> Iterator[DeletingTarget]:
+        with open_for_deleting(settings) as opened:
+            yield opened
+
     def test_what_was_written_is_read_back(self, target: Target) -> None:
         for name, content in (("a/b/small", b"x"), ("a/b/empty", b""), ("a/b/large", _LARGE)):
             target.write(name, content)
@@ -35,6 +52,10 @@ class TargetContract:
         assert target.folders("l") == ["deep"]
         assert dict(target.files("l/deep")) == {"three": 12}
 
+    def test_the_folders_at_the_top_are_listed(self, target: Target) -> None:
+        target.write("top/deep/one", b"1")
+        assert target.folders("") == ["top"]
+
     def test_a_folder_that_is_not_there_is_empty(self, target: Target) -> None:
         assert dict(target.files("nowhere")) == {}
         assert target.folders("nowhere/at all") == []
@@ -45,13 +66,25 @@ class TargetContract:
         with pytest.raises(ObjectMissing):
             list(target.read("m/issing"))
 
-    def test_deleting_twice_is_no_error(self, target: Target) -> None:
+    def test_the_pruner_deletes_and_twice_is_no_error(self, target: Target, deleting: DeletingTarget) -> None:
         target.write("d/one", b"1")
         target.write("d/two", b"2")
-        target.delete("d/one")
-        target.delete("d/one")
+        deleting.delete("d/one")
+        deleting.delete("d/one")
         assert dict(target.files("d")) == {"two": 1}
-        target.delete("d/two")
+        deleting.delete("d/two")
+        assert target.folders("") == []
+
+    @pytest.mark.trial("S-11")
+    def test_what_hosts_and_stations_open_has_no_way_to_delete(self, target: Target) -> None:
+        assert not hasattr(target, "delete")
+
+    def test_it_says_when_a_file_was_written(self, target: Target) -> None:
+        before = datetime.now(UTC)
+        target.write("w/hen", b"now")
+        changed_at = target.stat("w/hen").changed_at
+        assert changed_at is not None
+        assert abs(changed_at - before) < timedelta(minutes=2)
 
     def test_many_files_are_all_listed(self, target: Target) -> None:
         for number in range(30):

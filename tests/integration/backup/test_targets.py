@@ -13,7 +13,6 @@ from backup.targets.registry import open_target
 from tests.support.target_contract import TargetContract
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from backup.targets.contract import Target
@@ -32,10 +31,8 @@ def _swift_settings(swift: Swift, folder: Path, **changes: str) -> TargetSetting
 
 class TestFolder(TargetContract):
     @pytest.fixture
-    def target(self, tmp_path: Path) -> Iterator[Target]:
-        with open_target(TargetSettings(name="store", kind="folder", folder=tmp_path / "store")) as opened:
-            opened.reach()
-            yield opened
+    def settings(self, tmp_path: Path) -> TargetSettings:
+        return TargetSettings(name="store", kind="folder", folder=tmp_path / "store")
 
     def test_a_disk_that_is_not_mounted_is_away_and_not_made_up(self, tmp_path: Path) -> None:
         settings = TargetSettings(name="store", kind="folder", folder=tmp_path / "mount" / "store")
@@ -54,10 +51,8 @@ class TestFolder(TargetContract):
 
 class TestSwift(TargetContract):
     @pytest.fixture
-    def target(self, swift: Swift, tmp_path: Path) -> Iterator[Target]:
-        with open_target(_swift_settings(swift, tmp_path)) as opened:
-            opened.reach()
-            yield opened
+    def settings(self, swift: Swift, tmp_path: Path) -> TargetSettings:
+        return _swift_settings(swift, tmp_path)
 
     def test_it_knows_a_files_md5(self, target: Target) -> None:
         target.write("m/d5", b"abc")

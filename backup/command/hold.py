@@ -1,0 +1,143 @@
+"""`bkp hold`: legal holds, which keep backups whatever retention says."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from backup.command.list import find_sets
+from backup.command.ls import when
+from backup.command.options import ending, json_option, pruner_config_option, set_of, settings_of
+from backup.command.telling import console, instant, local, write_json
+from backup.hold import Hold, HoldRegister, add_hold, demand_pruner, lift_hold, read_holds
+from backup.model import instant_name
+from backup.station import open_station
+from backup.targets.deleting import open_for_deleting
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from backup.settings import BackupSettings
+
+_EPILOG = """\b
+Examples:
+  bkp hold add web1/files --at 2026-11-20 --reason "case 4711"     the chain that instant is restored from
+  bkp hold add web1/files --reason audit --until 2027-06-30        every chain of the set, for a while
+  bkp hold list
+  bkp hold remove web1/files case-4711
+\b
+Whoever may write at the target may set a hold: it only makes more stay. Only a pruner lifts one.
+"""
+
+
+@click.group("hold", epilog=_EPILOG)
+def hold_group() -> None:
+    """Keep backups from being deleted, whatever retention says."""
+
+
+@hold_group.command()
+@click.argument("set_name", metavar="HOST/SET")
+@click.option("--reason", required=True, help="Why, for whoever finds it later.")
+@click.option("--name", help="What the hold is called; else the instant it is set.")
+@click.option("--at", metavar="WHEN", callback=when, help="Only the chain of the restore point this means; else all.")
+@click.option("--until", metavar="WHEN", callback=when, help="When it ends by itself; else when it is lifted.")
+@json_option
+@pruner_config_option
+@ending
+def add(  # noqa: PLR0913 - one parameter an option
+    *, config: Path | None, set_name: str, reason: str, name: str | None, at: datetime | None, until: datetime | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Set a hold on HOST/SET: on all of it, or on the chain that --at is restored from."""
+    settings = settings_of(config)
+    now = datetime.now(UTC)
+    if until is not None and until <= now:
+        raise click.UsageError("--until lies in the past: such a hold would hold nothing")
+    with open_station(settings, set_of(settings, set_name)) as opened:
+        hold = Hold(
+            name=name or f"hold-{instant_name(now)}",
+            chain=None if at is None else opened.catalogue().newest(at).manifest.chain,
+            reason=reason,
+            by=f"{getpass.getuser()} at {settings.host}",
+            set_at=now,
+            until=until,
+        )
+        add_hold(opened.target, opened.place, hold, _register(settings))
+        label = f"{opened.place.host}/{opened.place.set}"
+    if as_json:
+        write_json({"set": label, **_document(hold)})
+        return
+    what = "every chain" if hold.chain is None else f"chain {hold.chain}"
+    click.echo(
+        f"Hold {hold.name}: {what} of {label} stays {'' if until is None else f'until {local(until)} '}from now on."
+    )
+
+
+@hold_group.command()
+@click.argument("set_name", metavar="HOST/SET")
+@click.argument("name")
+@json_option
+@pruner_config_option
+@ending
+def remove(*, config: Path | None, set_name: str, name: str, as_json: bool) -> None:
+    """Lift the hold NAME of HOST/SET; only a pruner can."""
+    settings = settings_of(config)
+    register = demand_pruner(_register(settings))
+    chosen = set_of(settings, set_name)
+    with (
+        open_station(settings, chosen) as opened,
+        open_for_deleting(settings.find_target(chosen.target)) as target,
+    ):
+        lift_hold(target, opened.place, name, register)
+    if as_json:
+        write_json({"set": set_name, "lifted": name})
+        return
+    click.echo(f"Hold {name} of {set_name} is lifted: the next prune may delete what only it kept.")
+
+
+@hold_group.command("list")
+@click.argument("set_name", metavar="[HOST/SET]", required=False)
+@json_option
+@pruner_config_option
+@ending
+def list_command(*, config: Path | None, set_name: str | None, as_json: bool) -> None:
+    """List the holds of HOST/SET, or of every set at the targets."""
+    settings = settings_of(config)
+    rows: list[tuple[str, Hold]] = []
+    for chosen in find_sets(settings) if set_name is None else [set_of(settings, set_name)]:
+        with open_station(settings, chosen) as opened:
+            label = f"{opened.place.host}/{opened.place.set}"
+            rows += [(label, hold) for hold in read_holds(opened.target, opened.place, _register(settings))]
+    if as_json:
+        write_json({"holds": [{"set": label, **_document(hold)} for label, hold in rows]})
+        return
+    table = Table("Set", "Hold", "Chain", "Since", "Until", "By", "Reason", box=None, pad_edge=False)
+    for label, hold in rows:
+        until = "lifted" if hold.until is None else local(hold.until)
+        words = (escape(each) for each in (hold.name, hold.chain or "all"))
+        table.add_row(label, *words, local(hold.set_at), until, escape(hold.by), escape(hold.reason))
+    console().print(table if rows else "There is no hold.")
+    for label, hold in rows:
+        if hold.trouble:
+            click.echo(f"bkp: {label}: hold {hold.name}: {hold.trouble}", err=True)
+
+
+def _register(settings: BackupSettings) -> HoldRegister | None:
+    return None if settings.pruner is None else HoldRegister(settings.work)
+
+
+def _document(hold: Hold) -> dict[str, Any]:
+    return {
+        "hold": hold.name,
+        "chain": hold.chain,
+        "reason": hold.reason,
+        "by": hold.by,
+        "set_at": instant(hold.set_at),
+        "until": instant(hold.until),
+        "trouble": hold.trouble,
+    }

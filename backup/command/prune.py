@@ -1,0 +1,275 @@
+"""`bkp prune`: says of each chain whether it stays and why, and deletes what retention lets go."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from backup.command.options import end_with, ending, json_option, pruner_config_option, settings_of
+from backup.command.telling import console, instant, local, progress, size
+from backup.engine.progress import Progress
+from backup.errors import BackupError, Cancelled, ConfigInvalid
+from backup.journal import write_state
+from backup.prune import Pruned, open_pruned
+from backup.settings import SetSettings, check_name
+from backup.signals import cancelled_by_signals
+from backup.targets.registry import open_target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from backup.prune import Plan
+    from backup.settings import BackupSettings
+
+_EPILOG = """\b
+Examples:
+  bkp prune --dry-run                what would go and what stays, of every set at the targets, and why
+  bkp prune web1/files               the same for one set, then asks, then deletes
+  bkp prune --yes --json             for scripts: one JSON line a chain, a set, and the last one for all
+\b
+Needs a pruner's configuration: [pruner] with its rules, credentials that may delete, the hosts' public keys, no secret
+key. Killed at any point it leaves no restore point that cannot be restored; run again it finishes.
+\b
+Exit codes: 0 done (also when nothing had to go, or you said no), 17 a secret key is here that must not be, 42 another
+prune is at work; when a set fails the others are done, and the code is that of the first that failed.
+"""
+
+
+@click.command("prune", epilog=_EPILOG)
+@click.argument("names", metavar="[HOST/SET]...", nargs=-1)
+@click.option("--dry-run", is_flag=True, help="Say everything, delete nothing.")
+@click.option("-y", "--yes", "is_sure", is_flag=True, help="Do not ask.")
+@json_option
+@pruner_config_option
+@ending
+def prune_command(*, config: Path | None, names: tuple[str, ...], dry_run: bool, is_sure: bool, as_json: bool) -> None:
+    """Delete the chains of HOST/SET, or of every set, that no rule of retention wants any more."""
+    settings = settings_of(config)
+    settings.demand_pruner()
+    pruning = _Pruning(settings, is_dry=dry_run, as_json=as_json)
+    try:
+        with cancelled_by_signals():
+            chosen = pruning.find(names)
+            plans = [(each, plan) for each in chosen if (plan := pruning.look(each)) is not None]
+            going = [(each, plan) for each, plan in plans if not plan.is_idle]
+            if going and not dry_run and _is_wanted([plan for _, plan in going], is_sure=is_sure, as_json=as_json):
+                for each, plan in going:
+                    pruning.carry_out(each, plan, is_fresh=is_sure)
+    except BackupError as error:
+        pruning.fail("prune", error)
+    pruning.end()
+
+
+def _is_wanted(plans: Sequence[Plan], *, is_sure: bool, as_json: bool) -> bool:
+    """Ask on a terminal. Raises click.UsageError where nobody can answer."""
+    if is_sure:
+        return True
+    if as_json or not sys.stdin.isatty():
+        raise click.UsageError("nobody is there to be asked: say --yes to delete, or --dry-run to look")
+    count = sum(1 for plan in plans for each in plan.verdicts if each.goes)
+    freed = size(sum(plan.bytes_going for plan in plans))
+    return click.confirm(f"Delete {count} chains, {freed}? They cannot be restored afterwards.")
+
+
+class _Pruning:
+    """One call of the command: what is told, what failed, what was done."""
+
+    def __init__(self, settings: BackupSettings, *, is_dry: bool, as_json: bool) -> None:
+        self._settings, self._is_dry, self._as_json = settings, is_dry, as_json
+        self._failed: dict[str, BackupError] = {}
+        self._done = Pruned()
+        self._sets = self._staying = self._going = self._going_bytes = 0
+
+    def find(self, names: Sequence[str]) -> list[SetSettings]:
+        """Return the sets that lie at the targets, by target; only those named. A target that fails is told."""
+        wanted = {self._full_name(name) for name in names}
+        known = {(each.target, self._settings.host_of(each), each.name): each for each in self._settings.sets}
+        found: list[SetSettings] = []
+        for target in self._settings.targets:
+            try:
+                with open_target(target) as opened:
+                    opened.reach()
+                    there = [
+                        (host, name)
+                        for host in opened.folders("")
+                        if check_name(host) is None
+                        for name in opened.folders(host)
+                        if check_name(name) is None and {"points", "chains"} & set(opened.folders(f"{host}/{name}"))
+                    ]
+            except Cancelled:
+                raise
+            except BackupError as error:
+                self.fail(f"target {target.name}", error)
+                continue
+            for host, name in there:
+                if not wanted or f"{host}/{name}" in wanted:
+                    plain = SetSettings(name=name, host=host, target=target.name)
+                    found.append(known.get((target.name, host, name), plain))
+        lost = wanted - {f"{self._settings.host_of(each)}/{each.name}" for each in found}
+        if lost and not self._failed:
+            raise ConfigInvalid(f"there is no set {min(lost)!r} at any target: bkp list shows them")
+        return found
+
+    def look(self, chosen: SetSettings) -> Plan | None:
+        """Plan one set and tell it; None when that failed."""
+        label = self._label(chosen)
+        try:
+            with open_pruned(self._settings, chosen) as opened:
+                plan = opened.plan(datetime.now(UTC))
+        except Cancelled:
+            raise
+        except BackupError as error:
+            self.fail(label, error)
+            return None
+        self._sets += 1
+        self._going += sum(1 for each in plan.verdicts if each.goes)
+        self._staying += sum(1 for each in plan.verdicts if not each.goes)
+        self._going_bytes += plan.bytes_going
+        (self._write_plan if self._as_json else _show_plan)(label, plan)
+        return plan
+
+    def carry_out(self, chosen: SetSettings, shown: Plan, *, is_fresh: bool) -> None:
+        """Delete what was shown. After a question everything is looked at anew: only what still goes does."""
+        label = self._label(chosen)
+        try:
+            with (
+                open_pruned(self._settings, chosen) as opened,
+                progress(f"deleting of {label}", is_shown=not self._as_json) as tell,
+            ):
+                plan = shown if is_fresh else _both(shown, opened.plan(datetime.now(UTC)))
+                total, gone = plan.bytes_going, 0
+
+                def count(freed: int) -> None:
+                    nonlocal gone
+                    gone += freed
+                    tell(Progress(phase="deleting", stored_bytes=gone, share=min(1.0, gone / total) if total else None))
+
+                done = opened.carry_out(plan, count)
+        except Cancelled:
+            raise
+        except BackupError as error:
+            self.fail(label, error)
+            return
+        self._done.chains += done.chains
+        self._done.strays += done.strays
+        self._done.freed_bytes += done.freed_bytes
+        self._done.kept_back += done.kept_back
+        if self._as_json:
+            self._line("pruned", label, deleted=done.chains, strays=done.strays, freed_bytes=done.freed_bytes,
+                       kept_back=done.kept_back)  # fmt: skip
+            return
+        click.echo(f"{label}: {len(done.chains)} chains deleted, {size(done.freed_bytes)} freed")
+        for each in done.kept_back:
+            click.echo(f"  stays for now, {each}")
+
+    def fail(self, label: str, error: BackupError) -> None:
+        """Tell what stood in the way; the first failure's code is the command's."""
+        self._failed[label] = error
+        if self._as_json:
+            told = {"kind": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
+            self._line("failed", label, error=told)
+        else:
+            click.echo(f"bkp: {label}: {error}", err=True)
+
+    def end(self) -> None:
+        """Tell the sum, write it down for the items, end with the first failure's code."""
+        failure = next(iter(self._failed.values()), None)
+        table = {
+            "form": "watchkeep-prune-state-1",
+            "written_at": instant(datetime.now(UTC)),
+            "dry_run": self._is_dry,
+            "sets": self._sets,
+            "chains_staying": self._staying,
+            "chains_going": self._going,
+            "bytes_going": self._going_bytes,
+            "chains_deleted": len(self._done.chains),
+            "strays_deleted": self._done.strays,
+            "freed_bytes": self._done.freed_bytes,
+            "failed": sorted(self._failed),
+            "error": None if failure is None else str(failure),
+            "exit_code": 0 if failure is None else failure.exit_code,
+        }
+        if not self._is_dry:
+            try:
+                write_state(self._settings.state, "prune", table)
+            except BackupError as error:
+                end_with(error, as_json=self._as_json)
+        if self._as_json:
+            click.echo(json.dumps({"event": "end", **table}))
+        elif self._is_dry:
+            click.echo(f"Nothing was deleted: {self._going} chains would go, {size(self._going_bytes)}.")
+        if failure is not None:
+            raise SystemExit(failure.exit_code)
+
+    def _write_plan(self, label: str, plan: Plan) -> None:
+        for each in plan.verdicts:
+            chain = each.chain
+            self._line(
+                "chain", label, target=plan.target, chain=chain.name, verdict="goes" if each.goes else "stays",
+                reason=each.reason, bytes=chain.size_bytes, points=[instant(point.at) for point in chain.points],
+                restorable=len(chain.restorable),
+            )  # fmt: skip
+        for begun in plan.unfinished:
+            self._line("unfinished", label, target=plan.target, chain=begun.left.chain, bytes=begun.left.size_bytes,
+                       verdict="goes" if begun.waits is None else "stays", reason=begun.waits)  # fmt: skip
+        for stray in plan.strays:
+            self._line(
+                "strays", label, target=plan.target, chain=stray.stray.chain, run=instant(stray.stray.at),
+                files=sorted(stray.stray.files), bytes=stray.stray.size_bytes,
+                verdict="goes" if stray.goes else "stays", reason=stray.reason,
+            )  # fmt: skip
+        for note in plan.notes:
+            self._line("note", label, target=plan.target, text=note)
+
+    def _line(self, event: str, label: str, **told: Any) -> None:
+        click.echo(json.dumps({"event": event, "set": label, **told}))
+
+    def _full_name(self, name: str) -> str:
+        if "/" in name:
+            return name
+        return f"{self._settings.host_of(self._settings.find_set(name))}/{name}"
+
+    def _label(self, chosen: SetSettings) -> str:
+        return f"{self._settings.host_of(chosen)}/{chosen.name}"
+
+
+def _both(shown: Plan, fresh: Plan) -> Plan:
+    """Return the fresh plan, less what was not shown as going."""
+    chains = {each.chain.name for each in shown.verdicts if each.goes}
+    runs = {(each.stray.chain, each.stray.at) for each in shown.strays if each.goes}
+    return replace(
+        fresh,
+        verdicts=tuple(each for each in fresh.verdicts if each.chain.name in chains),
+        strays=tuple(each for each in fresh.strays if (each.stray.chain, each.stray.at) in runs),
+    )
+
+
+def _show_plan(label: str, plan: Plan) -> None:
+    going = sum(1 for each in plan.verdicts if each.goes)
+    click.echo(
+        f"{label} at {plan.target}: {len(plan.verdicts)} chains, {going} go, {size(plan.bytes_going)} to be freed"
+    )
+    table = Table("Chain", "Newest point", "Points", "Size", "", "Why", box=None, pad_edge=False)
+    for each in plan.verdicts:
+        chain = each.chain
+        verdict = "[red]goes[/red]" if each.goes else "stays"
+        points = str(len(chain.points))
+        table.add_row(chain.name, local(chain.newest), points, size(chain.size_bytes), verdict, escape(each.reason))
+    for begun in plan.unfinished:
+        verdict, why = ("[red]goes[/red]", "its deletion was begun") if begun.waits is None else ("stays", begun.waits)
+        table.add_row(begun.left.chain, "deleted", "-", size(begun.left.size_bytes), verdict, escape(why))
+    for stray in plan.strays:
+        verdict = "[red]goes[/red]" if stray.goes else "stays"
+        files = f"{len(stray.stray.files)} files of no point"
+        table.add_row(stray.stray.chain, files, "-", size(stray.stray.size_bytes), verdict, escape(stray.reason))
+    console().print(table)
+    for note in plan.notes:
+        click.echo(f"bkp: {label}: {note}", err=True)

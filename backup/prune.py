@@ -1,0 +1,264 @@
+"""Deletes what retention lets go: whole chains, manifests first, so that nothing half deleted is a restore point.
+
+The order, and what a kill in between leaves:
+1. What is about to go is written down in the pruner's work folder.
+2. The chain's manifests go, the full's first: with it none of its points can be restored any more, and all say so.
+3. Marks are looked at again: whoever began to read before that is seen now, and the files stay until he has done.
+4. The files go, then the note of step 1. Killed in between, the next run goes on from the note.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from backup.catalogue import read_catalogue
+from backup.errors import KeyForbidden, ObjectMissing
+from backup.hold import HoldRegister, read_holds
+from backup.journal import hold_lock
+from backup.keys.trying import demand_public_only
+from backup.marks import clear_marks, read_marks
+from backup.model import Place, instant_name
+from backup.retention import judge_chains
+from backup.settings import check_name
+from backup.station import ring_of
+from backup.stock import ChainFiles, Claims, take_stock
+from backup.strays import judge_strays
+from backup.targets.deleting import open_for_deleting
+from backup.unfinished import UnfinishedNotes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from backup.keys.ring import KeyRing
+    from backup.retention import Rules, Verdict
+    from backup.settings import BackupSettings, SetSettings, TargetSettings
+    from backup.stock import Stock
+    from backup.strays import StrayVerdict
+    from backup.targets.contract import DeletingTarget
+
+_NOWHERE: Final = "watchkeep-doctor/nothing-is-called-so"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """What is left of a chain that an earlier run began to delete. waits: why it stays for now; None: it goes."""
+
+    left: ChainFiles
+    waits: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What there is of a set and what goes.
+
+    unfinished: what earlier runs began to delete. notes: what a person has to know: manifests that do not count, holds
+    that vanished.
+    """
+
+    place: Place
+    target: str
+    verdicts: tuple[Verdict, ...]
+    strays: tuple[StrayVerdict, ...]
+    unfinished: tuple[Unfinished, ...]
+    stock: Stock
+    notes: tuple[str, ...]
+
+    @property
+    def bytes_going(self) -> int:
+        """What would be free afterwards."""
+        found = sum(each.chain.size_bytes for each in self.verdicts if each.goes)
+        found += sum(each.stray.size_bytes for each in self.strays if each.goes)
+        return found + sum(each.left.size_bytes for each in self.unfinished if each.waits is None)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing goes."""
+        goes = any(each.goes for each in self.verdicts) or any(each.goes for each in self.strays)
+        return not goes and all(each.waits is not None for each in self.unfinished)
+
+
+@dataclass(slots=True, kw_only=True)
+class Pruned:
+    """What was deleted. kept_back: chains that stay for now, since they were marked or held meanwhile, and by whom."""
+
+    chains: list[str] = field(default_factory=list)
+    strays: int = 0
+    freed_bytes: int = 0
+    kept_back: list[str] = field(default_factory=list)
+
+
+class PrunedSet:
+    """A set at a target, opened by a pruner."""
+
+    def __init__(
+        self, settings: BackupSettings, chosen: SetSettings, ring: KeyRing, target: DeletingTarget,
+        marks: DeletingTarget | None,
+    ) -> None:  # fmt: skip
+        self._settings = settings
+        self._pruner = settings.demand_pruner()
+        self._chosen = chosen
+        self._ring, self._target, self._marks = ring, target, marks
+        self.place = Place(host=settings.host_of(chosen), set=chosen.name)
+        self._notes = UnfinishedNotes(settings.work / "unfinished" / chosen.target / self.place.host / self.place.set)
+        self._register = HoldRegister(settings.work)
+
+    @property
+    def rules(self) -> Rules:
+        """What to keep of it: its own rules, or the pruner's."""
+        return (self._chosen.retention or self._pruner.retention).rules
+
+    def plan(self, now: datetime) -> Plan:
+        """Look at everything and judge it. Deletes nothing.
+
+        Raises KeyMissing when no key is known that signs for the host, and what target and marks raise: who cannot see
+        whether somebody reads deletes nothing.
+        """
+        catalogue = read_catalogue(self._target, self.place, self._ring)
+        claims = self._claims(now)
+        stock = take_stock(self._target, self.place, catalogue, claims)
+        unfinished = self._unfinished(stock, claims)
+        begun = {each.left.chain: each.left.files.keys() for each in unfinished}
+        strays = [each for each in stock.strays if each.files.keys() - begun.get(each.chain, set())]
+        return Plan(
+            place=self.place,
+            target=self._chosen.target,
+            verdicts=tuple(
+                each
+                for each in judge_chains(stock.chains, self.rules, self._pruner.grace, now)
+                if each.chain.name not in begun
+            ),
+            strays=tuple(judge_strays(strays, stock.chains, self._pruner.strays_after, now)),
+            unfinished=unfinished,
+            stock=stock,
+            notes=(
+                *(each.why for each in catalogue.refused),
+                *(f"hold {each.name}: {each.trouble}" for each in claims.holds if each.trouble),
+            ),
+        )
+
+    def carry_out(self, plan: Plan, on_file: Callable[[int], None] = lambda size: None) -> Pruned:  # noqa: ARG005 - nobody looks
+        """Delete what a plan lets go. `on_file` hears the bytes of each file that is gone.
+
+        Raises what target and marks raise; what is done by then is done, and the next run goes on.
+        """
+        done = Pruned()
+        for chain in {each.chain for each in self._notes.read()} - {each.left.chain for each in plan.unfinished}:
+            self._notes.remove(chain)  # it was noted and not begun: what befalls it later is not our doing
+        for begun in plan.unfinished:
+            if begun.waits is None and not self._is_kept_back(begun.left.chain, done):
+                self._delete(begun.left, done, on_file)
+        for verdict in plan.verdicts:
+            if verdict.goes and not self._is_kept_back(verdict.chain.name, done):
+                going = plan.stock.files[verdict.chain.name]
+                self._notes.write(going)
+                self._delete(going, done, on_file)
+        for each in plan.strays:
+            if each.goes and not self._has_manifest(each.stray.at):
+                for name, size in each.stray.files.items():
+                    self._remove(f"{self.place.chain(each.stray.chain)}/{name}", size, done, on_file)
+                    done.strays += 1
+        if self._marks is not None:
+            clear_marks(self._marks, self.place, datetime.now(UTC))
+        return done
+
+    def _delete(self, going: ChainFiles, done: Pruned, on_file: Callable[[int], None]) -> None:
+        for name, size in going.manifests.items():
+            self._remove(f"{self.place.points}/{name}", size, done, on_file)
+        if self._is_kept_back(going.chain, done):
+            return
+        for name, size in going.files.items():
+            self._remove(f"{self.place.chain(going.chain)}/{name}", size, done, on_file)
+        self._notes.remove(going.chain)
+        done.chains.append(going.chain)
+
+    def _remove(self, name: str, size: int, done: Pruned, on_file: Callable[[int], None]) -> None:
+        self._target.delete(name)
+        done.freed_bytes += size
+        on_file(size)
+
+    def _is_kept_back(self, chain: str, done: Pruned) -> bool:
+        """Look anew whether somebody reads or holds a chain; tell it in `done`."""
+        holds, uses = self._claims(datetime.now(UTC)).of(chain)
+        if holds or uses:
+            done.kept_back.append(f"{chain}: {(*holds, *uses)[0]}")
+        return bool(holds or uses)
+
+    def _claims(self, now: datetime) -> Claims:
+        holds = read_holds(self._target, self.place, self._register)
+        return Claims(holds=holds, marks=[] if self._marks is None else read_marks(self._marks, self.place), now=now)
+
+    def _has_manifest(self, at: datetime | None) -> bool:
+        """Whether a listing left out the manifest of a run: it is asked for by name before the run's files go."""
+        if at is None:
+            return False
+        try:
+            self._target.stat(f"{self.place.points}/{instant_name(at)}.json.asc")
+        except ObjectMissing:
+            return False
+        return True
+
+    def _unfinished(self, stock: Stock, claims: Claims) -> tuple[Unfinished, ...]:
+        """Return what earlier runs began to delete; a chain that has all its manifests was not begun."""
+        found: list[Unfinished] = []
+        listed = self._target.files(self.place.points)
+        for begun in self._notes.read():
+            known = stock.files.get(begun.chain)
+            if known is not None and begun.manifests.keys() <= known.manifests.keys():
+                continue
+            there = self._target.files(self.place.chain(begun.chain))
+            left = ChainFiles(
+                chain=begun.chain,
+                manifests={name: size for name, size in begun.manifests.items() if name in listed},
+                files={name: size for name, size in begun.files.items() if name in there},
+            )
+            holds, uses = claims.of(begun.chain)
+            waits = [*(f"held: {each}" for each in holds), *(f"in use: {each}" for each in uses)]
+            found.append(Unfinished(left=left, waits=waits[0] if waits else None))
+        return tuple(found)
+
+
+def demand_no_secret(ring: KeyRing, host_folder: Path) -> None:
+    """Return when a pruner has no secret key, in its own folder or as a host. Raises KeyForbidden."""
+    demand_public_only(ring)
+    if host_folder.is_dir():
+        raise KeyForbidden(
+            f"{host_folder} is a host's key folder: who saves and signs must not delete; give the pruner a"
+            " configuration of its own, on another machine or for another user"
+        )
+
+
+def demand_deleting(settings: TargetSettings) -> set[str]:
+    """Return the hosts whose backups lie at a target, when its credentials may delete there.
+
+    A Swift says so when it is asked to delete what is not there; of a folder only the attempt would tell. Raises
+    TargetRefused, and what the target raises.
+    """
+    with open_for_deleting(settings) as target:
+        target.reach()
+        target.delete(_NOWHERE)
+        return {host for host in target.folders("") if check_name(host) is None}
+
+
+@contextmanager
+def open_pruned(settings: BackupSettings, chosen: SetSettings) -> Iterator[PrunedSet]:
+    """Open a set for pruning, one at a time in a work folder.
+
+    Raises SetBusy, ConfigInvalid, KeyMissing, KeyForbidden; talks to the place of marks, to no target yet.
+    """
+    settings.demand_pruner()
+    with ring_of(settings) as ring:
+        demand_no_secret(ring, settings.keys.host)
+        with (
+            hold_lock(settings.work / "prune.lock", "the pruner's work folder"),
+            open_for_deleting(settings.find_target(chosen.target)) as target,
+        ):
+            if settings.marks is None:
+                yield PrunedSet(settings, chosen, ring, target, None)
+                return
+            with open_for_deleting(settings.marks) as marks:
+                marks.reach()
+                yield PrunedSet(settings, chosen, ring, target, marks)

@@ -1,0 +1,38 @@
+"""What a host may take back of its own at a target, and what it may not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backup.leftovers import withdraw
+from backup.settings import TargetSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_BEGUN = datetime(2026, 11, 21, 4, 16, 0, 700_000, tzinfo=UTC)
+_OWN = "web1/files/chains/20261101T000000Z/duplicity-inc.20261120T041600Z.to.20261121T041600Z.vol1.difftar.gpg"
+_OLD = (
+    "web1/files/chains/20261101T000000Z/duplicity-inc.20261119T041600Z.to.20261121T041559Z.vol1.difftar.gpg",
+    "web1/files/chains/20261101T000000Z/duplicity-full-signatures.20261101T000000Z.sigtar.gpg",
+    "web1/files/points/20261101T000000Z.json.asc",
+    "web1/files/holds/case.json",
+)
+
+
+@pytest.mark.trial("S-11")
+@pytest.mark.parametrize("old", _OLD)
+def test_a_host_takes_back_what_its_run_left_and_nothing_older(tmp_path: Path, old: str) -> None:
+    target = TargetSettings(name="store", kind="folder", folder=tmp_path)
+    for name in (_OWN, old):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"."):
+        withdraw(target, [_OWN, old], _BEGUN)
+    assert (tmp_path / _OWN).exists()
+    withdraw(target, [_OWN], _BEGUN)
+    assert not (tmp_path / _OWN).exists()
+    assert (tmp_path / old).exists()
