@@ -16,6 +16,7 @@ from server.api.application import make_application
 from server.api.composition import make_services
 from server.api.port import PortTerms, open_port
 from server.api.services import WebTerms
+from server.balancing.placements import Placements
 from server.distribution.distributor import Distributor
 from server.distribution.polling import PollShares
 from server.enrolment.rotation import Rotations
@@ -94,6 +95,7 @@ async def run_server(
             timings=timings,
             on_refusal=refusals.count_link,
         )
+        placements = Placements(is_balancing=settings.balancing)
         health = Health(
             server=settings.name,
             desk=desk,
@@ -102,6 +104,7 @@ async def run_server(
             refusals=refusals,
             counters=counters,
             clock=clock,
+            placements=placements,
         )
         rotations = Rotations(
             database=database,
@@ -117,7 +120,7 @@ async def run_server(
             lambda: picture.directory,
             lambda: picture.inventory,
             presence.clones.barred,
-            rotations.amended,
+            lambda source, document: placements.amended(source, rotations.amended(source, document)),
             polled=PollShares(presence, lambda: picture.directory, lambda: picture.inventory, clock).documents,
         )
         desk.welcomed = distributor.begin
@@ -134,6 +137,8 @@ async def run_server(
             counters=counters,
             retention=settings.retention,
             secrets=settings.secrets,
+            placements=placements,
+            balance_every=settings.balance_every,
         )
         services = make_services(
             database=api_database,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from core.runtime.logging import Log
+from server.balancing.balancer import Balancer, BalancerParts
+from server.balancing.placements import Placements
+from server.balancing.plan import Terms
 from server.escalation.dispatcher import Dispatcher
 from server.escalation.escalator import Escalator
 from server.evaluation.refresh import Expressions, rebind, watched_triggers
@@ -31,7 +35,6 @@ from server.store.transaction import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import timedelta
     from pathlib import Path
 
     from core.runtime.clock import Clock
@@ -69,6 +72,8 @@ class Realm:
     counters: Counters
     retention: timedelta
     secrets: Path
+    placements: Placements = field(default_factory=Placements)
+    balance_every: timedelta = timedelta(seconds=60)
 
 
 class Reign:
@@ -89,6 +94,19 @@ class Reign:
         self._next_rebind = 0.0
         self._dispatcher = Dispatcher(
             writer=self._writer, secrets=realm.secrets, clock=realm.clock, counters=realm.counters
+        )
+        self._balancer = Balancer(
+            BalancerParts(
+                writer=self._writer,
+                picture=realm.picture,
+                presence=realm.presence,
+                reception=realm.reception,
+                desk=realm.desk,
+                placements=realm.placements,
+                clock=realm.clock,
+                counters=realm.counters,
+                terms=Terms(every_seconds=realm.balance_every.total_seconds()),
+            )
         )
         self._escalator = Escalator(
             writer=self._writer,
@@ -112,6 +130,7 @@ class Reign:
                 tasks.create_task(self._ingest().run(), name="ingest")
                 tasks.create_task(self._dispatcher.run(), name="dispatcher")
                 tasks.create_task(self._escalator.run(), name="escalator")
+                tasks.create_task(self._balancer.run(), name="balancer")
                 tasks.create_task(
                     maintain(self._writer, realm.clock, realm.counters, realm.retention), name="maintenance"
                 )
@@ -129,6 +148,7 @@ class Reign:
             self._ledger = Ledger(await read_received(connection))
             self._watch = Watch(await read_open_problems(connection))
         await self._bind()
+        await self._balancer.recall()
 
     async def _keep_beating(self) -> None:
         while True:
