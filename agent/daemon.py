@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agent.greeting import AgentGreeter
 from agent.identity import Identity
 from agent.outlet import Outlet
+from agent.preference import arrange
 from agent.rotation import KeyReplacement
 from agent.sampler import Sampler
 from core.runtime.counters import Counters
@@ -63,10 +64,11 @@ async def run_agent(
             find_probe=find,
             counters=counters,
         )
+        upstreams = [Upstream(endpoint=u.endpoint, key=read_public(u.key)) for u in settings.upstreams]
         publisher = Publisher(
             spool=spool,
             keys=identity.pair,
-            upstreams=[Upstream(endpoint=u.endpoint, key=read_public(u.key)) for u in settings.upstreams],
+            upstreams=arrange(upstreams, greeter.order),
             greeter=greeter,
             clock=clock,
             counters=counters,
@@ -84,6 +86,7 @@ async def run_agent(
         replacement = KeyReplacement(identity, clock, send=publisher.send, renew=publisher.begin_anew)
         greeter.attach(apply=sampler.apply, answer=publisher.send)
         greeter.accepted, greeter.rekey = identity.welcomed, replacement.heard
+        greeter.reorder = lambda order: publisher.prefer(arrange(upstreams, order))
         log.info("The agent samples", name=settings.name, source=settings.source, boot=outbox.boot)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(sampler.run(), name="sampler")

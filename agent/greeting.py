@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agent.document import DEFAULT_BODY, DocumentError, read_document
+from agent.preference import FIELD, keep_latest, read_order
 from agent.remembered import load, save
 from agent.rotation import read_wanted
 from core.runtime.logging import Log
@@ -13,10 +14,11 @@ from core.wire.greeter import HeartbeatFacts, HelloFacts
 from core.wire.messages import Configured
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from agent.document import Document, FindProbe
+    from agent.preference import Order
     from agent.remembered import Remembered
     from agent.rotation import Wanted
     from core.runtime.counters import Counters
@@ -33,7 +35,8 @@ _LONGEST_ANSWER: Final = 4000
 class AgentGreeter:
     """The agent's Greeter. `apply` puts a checked document in force; `answer` is Publisher.send.
 
-    `accepted` is called when a collector has welcomed the present key, `rekey` with what a server says of that key.
+    `accepted` is called when a collector has welcomed the present key, `rekey` with what a server says of that key,
+    `reorder` with the order of upstreams it wishes, when that has changed.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class AgentGreeter:
         self._answer: Callable[[Configured], Awaitable[None]] | None = None
         self.accepted: Callable[[], None] | None = None
         self.rekey: Callable[[Wanted | None], Awaitable[None]] | None = None
+        self.reorder: Callable[[Order | None], None] | None = None
 
     def attach(self, *, apply: Callable[[Document], None], answer: Callable[[Configured], Awaitable[None]]) -> None:
         """Put in force by `apply` what was remembered (else the built-in document); answer the server by `answer`."""
@@ -68,6 +72,11 @@ class AgentGreeter:
             self._remembered = replace(self._remembered, version=0, body=None)
             document = read_document(DEFAULT_BODY, self._find_probe)
         apply(document)
+
+    @property
+    def order(self) -> Order | None:
+        """The order of upstreams that is remembered."""
+        return read_order(self._remembered.body)
 
     def hello(self) -> HelloFacts:
         """Say who this is."""
@@ -99,17 +108,21 @@ class AgentGreeter:
     async def configured(self, message: Configuration) -> None:
         """Put the document in force, remember it, say what of it could not be done."""
         error = None
-        body = {name: value for name, value in message.body.items() if name != "rotation"}
+        known = self._remembered
+        body = keep_latest(known.body, {name: value for name, value in message.body.items() if name != "rotation"})
         try:
             document = read_document(body, self._find_probe)
         except DocumentError as fault:
             error = str(fault)
             log.warning("A configuration was refused; the one before it stays", version=message.version, error=error)
         else:
-            if body != self._remembered.body or message.version != self._remembered.version:
-                self._apply(document)
+            if body != known.body or message.version != known.version:
                 self._remember(replace(self._remembered, version=message.version, body=body))
+            if _sampled(body) != _sampled(known.body) or message.version != known.version:
+                self._apply(document)
                 log.info("A configuration is in force", version=message.version, probes=len(document.assignments))
+            if self.reorder is not None and self.order != read_order(known.body):
+                self.reorder(self.order)
             if document.faults:
                 error = "; ".join(document.faults)
                 log.warning("A part of the configuration cannot be done", version=message.version, error=error)
@@ -138,6 +151,11 @@ class AgentGreeter:
             save(self._file, remembered)
         except OSError as error:
             log.error("The configuration will be forgotten at the next start", file=self._file, error=error)
+
+
+def _sampled(body: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return what of a document the sampler needs: another order of upstreams is no reason to begin sampling anew."""
+    return None if body is None else {name: value for name, value in body.items() if name != FIELD}
 
 
 def _ignore(_document: Document) -> None:

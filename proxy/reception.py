@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from core.runtime.logging import Log
 from core.wire.messages import Configured, Hello, NewKey, Welcome
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from proxy.custody import Custody
 
 _log = Log("reception")
+_UNVERSIONED: Final = frozenset(("rotation", "upstreams"))
 
 
 class Reception:
@@ -52,9 +53,12 @@ class Reception:
             await self.relay(message)
 
     async def configure(self, key: bytes, source: bytes, known_version: int = -1) -> None:
-        """Send a source its document, unless it knows that version; what is said of its keys has no version."""
+        """Send a source its document, unless it knows that version.
+
+        What is said of its keys and of the order of its upstreams has no version: it is said each time.
+        """
         document = self._configuration.document(source)
         if document is None or self.send is None:
             return
-        if document.version != known_version or "rotation" in document.body:
+        if document.version != known_version or not _UNVERSIONED.isdisjoint(document.body):
             await self.send(key, document)

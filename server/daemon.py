@@ -17,6 +17,7 @@ from server.api.application import make_application
 from server.api.composition import make_services
 from server.api.port import PortTerms, open_port
 from server.api.services import WebTerms
+from server.balancing.placements import Placements
 from server.distribution.distributor import Distributor
 from server.distribution.polling import PollShares
 from server.enrolment.rotation import Rotations
@@ -98,6 +99,7 @@ async def run_server(
             timings=timings,
             on_refusal=refusals.count_link,
         )
+        placements = Placements(is_balancing=settings.balancing)
         health = Health(
             server=settings.name,
             desk=desk,
@@ -106,6 +108,7 @@ async def run_server(
             refusals=refusals,
             counters=counters,
             clock=clock,
+            placements=placements,
         )
         rotations = Rotations(
             database=database,
@@ -121,7 +124,7 @@ async def run_server(
             lambda: picture.directory,
             lambda: picture.inventory,
             presence.clones.barred,
-            rotations.amended,
+            lambda source, document: placements.amended(source, rotations.amended(source, document)),
             polled=PollShares(presence, lambda: picture.directory, lambda: picture.inventory, clock).documents,
         )
         desk.welcomed = distributor.begin
@@ -141,6 +144,8 @@ async def run_server(
             retention=settings.retention,
             secrets=settings.secrets,
             feed=teller,
+            placements=placements,
+            balance_every=settings.balance_every,
         )
         services = make_services(
             database=api_database,

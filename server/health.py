@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
     from core.wire.collector import LinkRefusal
+    from server.balancing.placements import Placements
     from server.intake.desk import Desk
     from server.intake.directory import Directory
     from server.intake.presence import PresenceBook, Upstream
@@ -53,6 +54,7 @@ class Health:
         refusals: Refusals,
         counters: Counters,
         clock: Clock,
+        placements: Placements,
     ) -> None:
         self._server = server
         self._desk = desk
@@ -61,6 +63,7 @@ class Health:
         self._refusals = refusals
         self._counters = counters
         self._clock = clock
+        self._placements = placements
         self._began = to_datetime(clock.now_us())
 
     @property
@@ -152,7 +155,11 @@ class Health:
         notes = [f"configuration: {fault}"] if fault else []
         if report.get("custody.is_full"):
             notes.append("it takes nothing more, its disk or its spool is full: its log names folder and remedy")
-        counters = {"held_records": upstream.held_records, "held_bytes": upstream.held_bytes}
+        counters: dict[str, float] = {"held_records": upstream.held_records, "held_bytes": upstream.held_bytes}
+        if (burden := self._placements.burdens.get(upstream.peer.key)) is not None:
+            counters["balance.sources"] = burden.sources
+            counters["balance.bytes_per_second"] = round(burden.bytes_per_second, 1)
+            counters["balance.share"] = round(burden.share, 3)
         return PartHealth(
             kind=upstream.peer.role,
             name=upstream.peer.name,
@@ -169,6 +176,10 @@ class Health:
         proxy, holder = directory.peers.get(newest.proxy), directory.peers.get(newest.row.key)
         is_shut_out = holder is not None and holder.revoked and not fresh
         notes = [] if proxy is None else [f"through proxy {proxy.name}"]
+        if (placed := self._placements.by_source.get(source)) is not None:
+            home = directory.peers.get(placed.home_key)
+            at = "a proxy that is gone" if home is None else home.name
+            notes.append(f"at home at {at} since {placed.since:%Y-%m-%d %H:%M:%S} UTC: {placed.reason}")
         if is_shut_out:
             notes = ["its key was revoked: nothing of it is taken any more, until it is enrolled anew"]
         if self._presence.clones.is_barred(newest.row.key):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from core.runtime.logging import Log
+from server.balancing.balancer import Balancer, BalancerParts
+from server.balancing.placements import Placements
+from server.balancing.plan import Terms
 from server.escalation.dispatcher import Dispatcher
 from server.escalation.escalator import Escalator
 from server.evaluation.refresh import Expressions, rebind, watched_triggers
@@ -34,7 +38,6 @@ from server.store.transaction import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import timedelta
     from pathlib import Path
 
     from core.runtime.clock import Clock
@@ -74,6 +77,8 @@ class Realm:
     retention: timedelta
     secrets: Path
     feed: FeedPublisher | None = None
+    placements: Placements = field(default_factory=Placements)
+    balance_every: timedelta = timedelta(seconds=60)
 
 
 class Reign:
@@ -94,6 +99,19 @@ class Reign:
         self._next_rebind = 0.0
         self._dispatcher = Dispatcher(
             writer=self._writer, secrets=realm.secrets, clock=realm.clock, counters=realm.counters
+        )
+        self._balancer = Balancer(
+            BalancerParts(
+                writer=self._writer,
+                picture=realm.picture,
+                presence=realm.presence,
+                reception=realm.reception,
+                desk=realm.desk,
+                placements=realm.placements,
+                clock=realm.clock,
+                counters=realm.counters,
+                terms=Terms(every_seconds=realm.balance_every.total_seconds()),
+            )
         )
         self._escalator = Escalator(
             writer=self._writer,
@@ -117,6 +135,7 @@ class Reign:
                 tasks.create_task(self._ingest().run(), name="ingest")
                 tasks.create_task(self._dispatcher.run(), name="dispatcher")
                 tasks.create_task(self._escalator.run(), name="escalator")
+                tasks.create_task(self._balancer.run(), name="balancer")
                 tasks.create_task(
                     maintain(self._writer, realm.clock, realm.counters, realm.retention), name="maintenance"
                 )
@@ -134,6 +153,7 @@ class Reign:
             self._ledger = Ledger(await read_received(connection), await read_gaps(connection))
             self._watch = Watch(await read_open_problems(connection))
         await self._bind()
+        await self._balancer.recall()
 
     async def _keep_beating(self) -> None:
         while True:

@@ -72,4 +72,12 @@ class ServerSettings:
         default=timedelta(seconds=30),
         metadata=setting("how long a way must have been up before silence on it means anything", minimum=0),
     )
+    balancing: bool = field(
+        default=True,
+        metadata=setting("spread agents over the proxies of their group by load; false: each agent's own order holds"),
+    )
+    balance_every: timedelta = field(
+        default=timedelta(seconds=60),
+        metadata=setting("pause between two rounds of moves; rests and patience are multiples of it", minimum=1),
+    )
     log: Literal["text", "json"] = field(default="text", metadata=setting("form of the log lines"))

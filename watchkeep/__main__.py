@@ -16,6 +16,7 @@ except ModuleNotFoundError:
 COMMANDS: Final[dict[str, Place]] = {
     "agent": Place("watchkeep.agent:agent_command", "Run the agent of this host."),
     "audit": Place("watchkeep.audit:audit_command", "Show who did what; verify the log."),
+    "balance": Place("watchkeep.balance:balance_command", "Show which proxy serves which source, and why."),
     "doctor": Place("watchkeep.doctor:doctor", "Say what is wrong with an installation."),
     "enrol": Place("watchkeep.enrol:enrol_group", "Let machines in that nobody knows yet."),
     "key": Place("watchkeep.key:key_group", "Say which keys may speak."),

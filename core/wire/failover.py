@@ -47,6 +47,12 @@ class Failover:
         self._paused_seconds = 0.0
         self.place = 0
 
+    def reorder(self, endpoints: Sequence[str]) -> None:
+        """Follow another order of the same endpoints; the place stays on the endpoint it is on."""
+        present = self._endpoints[self.place]
+        self._endpoints = tuple(endpoints)
+        self.place = self._endpoints.index(present)
+
     def ended(self, ending: Ending) -> float:
         """Move to the next place; return how many seconds to wait before trying it."""
         named = [self._endpoints.index(endpoint) for endpoint in ending.go_to if endpoint in self._endpoints]

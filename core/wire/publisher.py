@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from core.security.keys import KeyPair
     from core.spool.spool import Spool
     from core.wire.greeter import Greeter
-    from core.wire.messages import SourceMessage
+    from core.wire.messages import CollectorHeartbeat, SourceMessage
 
 __all__ = ["LinkState", "Publisher", "Upstream"]
 
@@ -51,6 +51,7 @@ class Publisher:
         self._spool = spool
         self._keys: Callable[[], KeyPair] = keys if callable(keys) else lambda: keys
         self._renewal = asyncio.Event()
+        self._reordering = asyncio.Event()
         self._upstreams = tuple(upstreams)
         self._greeter = greeter
         self._clock = clock
@@ -84,6 +85,20 @@ class Publisher:
     def begin_anew(self) -> None:
         """End the present session and begin another, with the same upstream and the keys of now."""
         self._renewal.set()
+
+    def prefer(self, upstreams: Sequence[Upstream]) -> None:
+        """Follow another order of the same upstreams from now on.
+
+        The first of them is looked at at once, and gone to when it is well: who ordered so has found it steady. Raises
+        ValueError when they are not the same ones.
+        """
+        if sorted(upstreams, key=_identity) != sorted(self._upstreams, key=_identity):
+            raise ValueError("an order names each upstream once and no other")
+        if tuple(upstreams) == self._upstreams:
+            return
+        self._failover.reorder([upstream.endpoint for upstream in upstreams])
+        self._upstreams = tuple(upstreams)
+        self._reordering.set()
 
     async def send(self, message: SourceMessage) -> None:
         """Send a control message to the present upstream; dropped when there is none."""
@@ -130,6 +145,7 @@ class Publisher:
             asyncio.create_task(session.run(), name="session"),
             asyncio.create_task(self._look_at_others(context, session, keys), name="other upstreams"),
             asyncio.create_task(self._await_renewal(), name="renewal"),
+            asyncio.create_task(self._follow_order(context, session, keys), name="order of upstreams"),
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -155,28 +171,48 @@ class Publisher:
         await self._renewal.wait()
         raise SessionOver(Ending(trouble="the keys change", was_welcomed=True, stay=True))
 
+    async def _follow_order(self, context: zmq.asyncio.Context, session: Session, keys: KeyPair) -> NoReturn:
+        """End the session when another upstream was put first and is well; else the regular looks bring us there."""
+        while True:
+            await self._reordering.wait()
+            self._reordering.clear()
+            first = self._upstreams[0]
+            if first == session.upstream or not session.is_welcome:
+                continue
+            answer = await probe(context, keys, first, self._timings.welcome_seconds)
+            if answer is not None and self._is_well(answer) and first == self._upstreams[0]:
+                raise _go_to(first, "another upstream is preferred now")
+
+    def _is_well(self, answer: CollectorHeartbeat) -> bool:
+        return answer.is_active and not (answer.role == "server" and self._epochs.is_stale(answer.epoch))
+
+    def _has_taken_over(self, answer: CollectorHeartbeat | None) -> bool:
+        return answer is not None and answer.role == "server" and answer.epoch > self._epochs.highest
+
     async def _look_at_others(self, context: zmq.asyncio.Context, session: Session, keys: KeyPair) -> None:
         """End the session when an upstream higher on the list has been steady for some looks.
 
         Or when any of them is the server that took over from ours: cut off from its database, the old one lives on,
         takes nothing and does not know that it was replaced.
         """
-        place = self._upstreams.index(session.upstream)
-        preferred, others = self._upstreams[:place], self._upstreams[place + 1 :]
         steady_looks = dict.fromkeys(self._upstreams, 0)
         while len(self._upstreams) > 1:
             await self._clock.sleep(self._timings.probe_seconds)
+            place = self._upstreams.index(session.upstream)
+            preferred, others = self._upstreams[:place], self._upstreams[place + 1 :]
             for other in (*preferred, *others) if session.is_with_server else preferred:
                 answer = await probe(context, keys, other, self._timings.welcome_seconds)
-                is_well = answer is not None and answer.is_active
-                if answer is not None and answer.role == "server":
-                    is_well = is_well and not self._epochs.is_stale(answer.epoch)
-                    if is_well and session.is_with_server and answer.epoch > self._epochs.highest:
-                        raise _go_to(other, "another server has taken over")
+                is_well = answer is not None and self._is_well(answer)
+                if is_well and session.is_with_server and self._has_taken_over(answer):
+                    raise _go_to(other, "another server has taken over")
                 steady_looks[other] = steady_looks[other] + 1 if is_well else 0
                 is_steady = steady_looks[other] >= self._timings.probes_until_steady
                 if other in preferred and is_steady and session.is_welcome:
                     raise _go_to(other, "a preferred upstream is back")
+
+
+def _identity(upstream: Upstream) -> tuple[str, bytes]:
+    return (upstream.endpoint, upstream.key)
 
 
 def _go_to(upstream: Upstream, trouble: str) -> SessionOver:

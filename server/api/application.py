@@ -9,6 +9,7 @@ from aiohttp import web
 from server.api import (
     audit,
     backups,
+    balance,
     definitions,
     enrolment,
     escalations,
@@ -55,6 +56,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *backups.ENDPOINTS,
     *restorations.ENDPOINTS,
     *health.ENDPOINTS,
+    *balance.ENDPOINTS,
     *definitions.ENDPOINTS,
     *groups.ENDPOINTS,
     *users.ENDPOINTS,

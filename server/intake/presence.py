@@ -168,9 +168,10 @@ class PresenceBook:
         return has_steady_way and not self._has_announced_more(source, source_id, ledger)
 
     def _is_steady(self, way: Upstream, now: float) -> bool:
-        return way.is_fresh(now) and now - way.since_seconds > self._grace_seconds and not self._is_behind(way)
+        return way.is_fresh(now) and now - way.since_seconds > self._grace_seconds and not self.is_behind(way)
 
-    def _is_behind(self, way: Upstream) -> bool:
+    def is_behind(self, way: Upstream) -> bool:
+        """Tell whether a link still holds something old."""
         return way.oldest_at_us != 0 and self._clock.now_us() - way.oldest_at_us > OLD_US
 
     def _has_announced_more(self, source: bytes, source_id: int, ledger: Ledger) -> bool:

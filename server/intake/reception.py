@@ -18,12 +18,17 @@ LIVE_US: Final = 60 * 1_000_000
 """Records whose samples lag less than this are handled strictly in their source's order, before older ones."""
 SAMPLES: Final = (Kind.VALUES, Kind.TEXTS)
 """The other kinds are few and what samples need to be understood: they never wait behind a backlog."""
+MOST_COUNTED: Final = 100_000
+"""Sources whose bytes are counted between two looks: a peer gone mad may invent as many as it likes."""
 BACKLOG_SHARE: Final = 0.5
 """How much of a group older records may take while live ones wait."""
 
 
 class Reception:
-    """Records wait here in two lanes: live and backlog. Putting waits while the queue is full, so credit runs dry."""
+    """Records wait here in two lanes: live and backlog. Putting waits while the queue is full, so credit runs dry.
+
+    How much each source sends is counted by the way, of live records only: a backlog says nothing of its source's rate.
+    """
 
     def __init__(self, clock: Clock, counters: Counters, queue_bytes: int = QUEUE_BYTES) -> None:
         self._clock = clock
@@ -31,6 +36,7 @@ class Reception:
         self._live: deque[Arrival] = deque()
         self._backlog: deque[Arrival] = deque()
         self._held_bytes = 0
+        self._live_bytes: dict[bytes, int] = {}
         self._room = asyncio.Event()
         self._room.set()
         self._filled = asyncio.Event()
@@ -54,8 +60,15 @@ class Reception:
             is_live = header.kind not in SAMPLES or header.base_at + header.span >= live_from
             lane = self._live if is_live else self._backlog
             lane.append(arrival)
+            if is_live and (header.source in self._live_bytes or len(self._live_bytes) < MOST_COUNTED):
+                self._live_bytes[header.source] = self._live_bytes.get(header.source, 0) + header.record_bytes
         self._held_bytes += len(records)
         self._filled.set()
+
+    def take_live_bytes(self) -> dict[bytes, int]:
+        """Return the bytes of live records that came of each source since this was asked last."""
+        taken, self._live_bytes = self._live_bytes, {}
+        return taken
 
     async def gather(self, max_values: int, linger_seconds: float, idle_seconds: float) -> list[Arrival]:
         """Return a group: the first records that come and what follows within `linger_seconds`, up to `max_values`.

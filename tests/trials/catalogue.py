@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tests.trials import api, fence, identity, kills
+from tests.trials import api, balance, fence, identity, kills
 
 if TYPE_CHECKING:
     from tests.trials.finding import Finding
@@ -23,4 +23,5 @@ TRIALS: Final[dict[str, Trial]] = {
     "fence": fence.run,
     "identity": identity.run,
     "api": api.run,
+    "balance": balance.run,
 }

@@ -21,6 +21,8 @@ class Plan:
 
     `sources` are [name, uuid] pairs; a source's key is `data/NAME.key`, its spool `data/NAME/spool`, its ledger
     `data/NAME.ledger`. `proxies` are [endpoint, public key] pairs; the sources prefer one after the other in turn.
+    `is_alternating` False: all of them prefer the first one, as agents do that joined by the same server. `weights` are
+    taken in turn by the sources: one of weight 3 publishes three times as often as one of weight 1.
     `wave_batches` 0: no wave. `resume` names a source that comes back from its snapshot (see orders.py).
     """
 
@@ -32,6 +34,8 @@ class Plan:
     wave_batches: int = 20
     counter_key: str = COUNTER_KEY
     resume: str = ""
+    is_alternating: bool = True
+    weights: tuple[int, ...] = (1,)
     spool_bytes: int = 256 << 20
 
     @classmethod
@@ -40,6 +44,7 @@ class Plan:
         found["data"] = Path(found["data"])
         found["sources"] = tuple((name, UUID(uuid)) for name, uuid in found["sources"])
         found["proxies"] = tuple((endpoint, key) for endpoint, key in found["proxies"])
+        found["weights"] = tuple(found["weights"])
         return cls(**found)
 
     def write(self, path: Path) -> None:
@@ -68,8 +73,14 @@ class Plan:
 
     def proxies_of(self, name: str) -> tuple[tuple[str, str], ...]:
         """The failover list of a source."""
-        first = [source for source, _ in self.sources].index(name) % len(self.proxies)
+        first = self.place_of(name) % len(self.proxies) if self.is_alternating else 0
         return self.proxies[first:] + self.proxies[:first]
+
+    def place_of(self, name: str) -> int:
+        return [source for source, _ in self.sources].index(name)
+
+    def weight_of(self, name: str) -> int:
+        return self.weights[self.place_of(name) % len(self.weights)]
 
     @property
     def status_file(self) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -39,7 +39,6 @@ _NAMED_PORTS: Final = (
     POSTGRES,
     "webhook",
     *(f"{server} {use}" for server in SERVERS for use in ("control", "data", "web", "wire")),
-    *(f"{proxy} {use}" for proxy in PROXIES for use in ("control", "data")),
 )
 
 DEFINITIONS: Final = """
@@ -66,13 +65,19 @@ class Site:
     folder: Path
     ports: dict[str, int]
     sources: tuple[tuple[str, UUID], ...]
+    proxies: tuple[str, ...] = PROXIES
+    server_settings: dict[str, Any] = field(default_factory=dict)
+    """What the servers' configurations say besides."""
 
     @classmethod
-    def choose(cls, folder: Path, source_count: int) -> Site:
+    def choose(
+        cls, folder: Path, source_count: int, proxies: tuple[str, ...] = PROXIES, **server_settings: Any
+    ) -> Site:
         """Choose free loopback ports and new sources."""
         sources = tuple((f"source{place}", uuid4()) for place in range(1, source_count + 1))
-        return cls(folder=folder, ports=dict(zip(_NAMED_PORTS, _free_ports(len(_NAMED_PORTS)), strict=True)),
-                   sources=sources)  # fmt: skip
+        named = (*_NAMED_PORTS, *(f"{proxy} {use}" for proxy in proxies for use in ("control", "data")))
+        return cls(folder=folder, ports=dict(zip(named, _free_ports(len(named)), strict=True)), sources=sources,
+                   proxies=proxies, server_settings=server_settings)  # fmt: skip
 
     def key_file(self, part: str) -> Path:
         """The CURVE keys of a part; a source's lie with its plan."""
@@ -100,7 +105,7 @@ class Site:
         given: dict[str, Any] = {
             "data": self.data(SOURCES),
             "sources": self.sources,
-            "proxies": tuple((self.endpoint(proxy), self.public_key(proxy)) for proxy in PROXIES),
+            "proxies": tuple((self.endpoint(proxy), self.public_key(proxy)) for proxy in self.proxies),
         }
         return Plan(**given | wishes)
 
@@ -117,9 +122,10 @@ def write_configurations(site: Site, dsns: dict[str, str]) -> None:
             "control_port": site.ports[f"{server} control"],
             "data_port": site.ports[f"{server} data"],
             "web_port": site.ports[f"{server} web"],
+            **site.server_settings,
         }
         site.config_file(server).write_text(toml(settings))
-    for proxy in PROXIES:
+    for proxy in site.proxies:
         settings = {
             "name": proxy,
             "data": site.data(proxy),
@@ -138,7 +144,7 @@ async def enrol(site: Site, plan: Plan, dsn: str) -> str:
     async with Database(options, purpose="trial") as database:
         async with database.connection() as connection, connection.transaction():
             group = await ensure_group(connection, "default")
-            for proxy in PROXIES:
+            for proxy in site.proxies:
                 key = load_or_create(site.key_file(proxy)).public
                 await _let_in(connection, key, role="proxy", name=proxy, group_id=group)
             for name, uuid in site.sources:

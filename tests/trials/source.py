@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.identity import Identity
+from agent.preference import arrange, keep_latest, read_order
 from agent.rotation import KeyReplacement, read_wanted
 from core.model.item import ItemDescription
 from core.runtime.clock import SystemClock
@@ -38,7 +39,7 @@ from tests.trials.orders import publish_poison, take_snapshot, wake_from_snapsho
 from tests.trials.plan import Plan, wave
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
     from core.runtime.clock import Clock
@@ -67,7 +68,7 @@ class Memory:
 
 
 class Greeting:
-    """A source's Greeter over its Outbox; answers configurations and does nothing about them but replace its key."""
+    """A source's Greeter over its Outbox; of configurations it follows what they say of its key and its upstreams."""
 
     def __init__(self, name: str, outbox: Outbox, memory: Memory) -> None:
         self._name = name
@@ -76,6 +77,8 @@ class Greeting:
         self.publisher: Publisher | None = None
         self.identity: Identity | None = None
         self.replacement: KeyReplacement | None = None
+        self.upstreams: Sequence[Upstream] = ()
+        self.document: Mapping[str, Any] = {}
         self.refused_records = 0
         self.renumbered = 0
 
@@ -96,6 +99,8 @@ class Greeting:
 
     async def configured(self, message: Configuration) -> None:
         if self.publisher is not None:
+            self.document = keep_latest(self.document, message.body)
+            self.publisher.prefer(arrange(self.upstreams, read_order(self.document)))
             await self.publisher.send(Configured(version=message.version, error=None))
         if self.replacement is not None:
             await self.replacement.heard(read_wanted(message.body))
@@ -128,10 +133,13 @@ class Emitter:
         self.counters = Counters()
         self.greeting = Greeting(name, self.outbox, Memory(plan.data / name / "epoch"))
         self.greeting.identity = Identity(plan.key_file(name), clock)
+        self.greeting.upstreams = [
+            Upstream(endpoint=endpoint, key=read_public(key)) for endpoint, key in plan.proxies_of(name)
+        ]
         self.publisher = Publisher(
             spool=self.outbox.spool,
             keys=self.greeting.identity.pair,
-            upstreams=[Upstream(endpoint=endpoint, key=read_public(key)) for endpoint, key in plan.proxies_of(name)],
+            upstreams=self.greeting.upstreams,
             greeter=self.greeting,
             clock=clock,
             counters=self.counters,
@@ -236,14 +244,25 @@ async def run(plan: Plan) -> None:
 
 async def _emit_all(plan: Plan, emitters: list[Emitter], clock: Clock, is_draining: asyncio.Event) -> None:
     """Each source in its turn, evenly over time; after a pause of the machine it goes on from now."""
-    interval = 1 / plan.batches_per_second / len(emitters)
+    turns = _turns(plan, emitters)
+    interval = 1 / plan.batches_per_second / len(turns)
     due = clock.monotonic()
     while not is_draining.is_set():
-        for emitter in emitters:
+        for emitter in turns:
             due = max(due + interval, clock.monotonic() - 1.0)
             await clock.sleep(max(0.0, due - clock.monotonic()))
             if not emitter.is_paused:
                 emitter.emit()
+
+
+def _turns(plan: Plan, emitters: list[Emitter]) -> list[Emitter]:
+    """Each source as often as its weight says, its turns spread over the round."""
+    placed = [
+        ((turn + 0.5) / plan.weight_of(emitter.name), place, emitter)
+        for place, emitter in enumerate(emitters)
+        for turn in range(plan.weight_of(emitter.name))
+    ]
+    return [emitter for _, _, emitter in sorted(placed, key=lambda each: each[:2])]
 
 
 async def _obey(plan: Plan, emitters: list[Emitter]) -> None:

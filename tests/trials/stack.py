@@ -181,7 +181,7 @@ class Stack:
     async def _are_proxies_empty(self) -> bool:
         health = await self.health(await self.active())
         proxies = [part for part in health["parts"] if part["kind"] == "proxy"]
-        return len(proxies) == len(PROXIES) and all(
+        return len(proxies) == len(self.site.proxies) and all(
             part["state"] == "up" and part["counters"].get("held_records") == 0 for part in proxies
         )
 
@@ -197,7 +197,14 @@ async def until_true(check: Callable[[], Awaitable[bool]], timeout_seconds: floa
 
 @asynccontextmanager
 async def running_stack(
-    *, folder: Path | None = None, sources: int = 4, has_load: bool = True, keep_logs: Path | None = None, **wishes: Any
+    *,
+    folder: Path | None = None,
+    sources: int = 4,
+    proxies: tuple[str, ...] = PROXIES,
+    server_settings: dict[str, Any] | None = None,
+    has_load: bool = True,
+    keep_logs: Path | None = None,
+    **wishes: Any,
 ) -> AsyncIterator[Stack]:
     """Start everything in `folder` (else in a temporary one, removed at the end); values flow when this yields.
 
@@ -209,7 +216,7 @@ async def running_stack(
             folder = Path(tempfile.mkdtemp(prefix="watchkeep-trial-"))
             folder.chmod(0o711)  # the database runs under an account of its own
             opened.callback(shutil.rmtree, folder)
-        site = Site.choose(folder, sources)
+        site = Site.choose(folder, sources, proxies, **(server_settings or {}))
         plan = site.plan(**wishes)
         plan.data.mkdir(exist_ok=True)
         plan.write(site.config_file(SOURCES))
@@ -235,10 +242,10 @@ async def running_stack(
         opened.push_async_callback(_stop_parts, stack)
         for server in SERVERS:
             stack.add(server, "-m", "watchkeep", "server", "--config", str(site.config_file(server)))
-        for proxy in PROXIES:
+        for proxy in site.proxies:
             stack.add(proxy, "-m", "watchkeep", "proxy", "--config", str(site.config_file(proxy)))
         stack.add(SOURCES, "-m", "tests.trials.source", str(site.config_file(SOURCES)))
-        for name in (*SERVERS, *PROXIES, *([SOURCES] if has_load else [])):
+        for name in (*SERVERS, *site.proxies, *([SOURCES] if has_load else [])):
             await stack.parts[name].start()
         if has_load:
             await stack.flowing()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.trials import fence, identity, kills
+from tests.trials import balance, fence, identity, kills
 
 if TYPE_CHECKING:
     from tests.trials.finding import Finding
@@ -34,3 +34,9 @@ async def test_a_killed_or_frozen_active_server_is_replaced_within_ten_seconds_a
 @pytest.mark.timeout(600)
 async def test_rolled_back_cloned_and_poisonous_sources_and_unanswered_commits_lose_and_double_nothing() -> None:
     assert_passed(await identity.run(is_long=False))
+
+
+@pytest.mark.trial("D3")
+@pytest.mark.timeout(600)
+async def test_three_proxies_share_unequal_sources_evenly_also_after_one_was_killed_and_came_back() -> None:
+    assert_passed(await balance.run(is_long=False))

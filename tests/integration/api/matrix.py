@@ -84,6 +84,7 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/groups"): everybody("/groups"),
     ("GET", "/stream"): everybody("/stream", query={"items": "{item}", "problems": "1"}),
     ("GET", "/health"): operators("/health", restricted=403),
+    ("GET", "/balance"): operators("/balance", restricted=403),
     ("GET", "/openapi.json"): everybody("/openapi.json"),
     # letting in
     ("POST", "/enrolment/tokens"): administrators("/enrolment/tokens", body={}, status=409),  # no port to ask at

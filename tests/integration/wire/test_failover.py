@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import pytest
 
 from core.spool.faults import SpoolFault
 from core.wire.curve import make_keys
 from core.wire.messages import Redirect
 from core.wire.publisher import Upstream
-from tests.support.links import End, Origin, peer_of, running
+from tests.support.links import SHORT, End, Origin, peer_of, running
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -160,3 +163,51 @@ async def test_a_source_whose_upstreams_are_all_away_keeps_trying_and_keeps_ever
             assert "nobody answers" in origin.publisher.state.trouble
             await end.start()
             await until(lambda: end.ledger.has(50))
+
+
+async def test_an_upstream_that_is_put_first_is_gone_to_at_once_and_nothing_is_lost(tmp_path: Path) -> None:
+    keys = make_keys()
+    first, second = End([peer_of(keys)]), End([peer_of(keys)])
+    timings = replace(SHORT, probe_seconds=60.0)  # so that only the order can have moved it
+    async with running(first, second):
+        origin = Origin(tmp_path, [first.upstream, second.upstream], keys=keys, timings=timings)
+        first.ledger.says_stored = False
+        async with running(origin):
+            origin.publish(100)
+            await until(lambda: first.ledger.has(100))
+            origin.publisher.prefer([second.upstream, first.upstream])
+            await until(lambda: second.ledger.has(100), what="what the first never stored")
+            origin.publisher.prefer([first.upstream, second.upstream])
+            first.ledger.says_stored = True
+            await until(lambda: origin.publisher.state.upstream == first.upstream, what="the way back")
+
+
+async def test_an_upstream_that_is_put_first_and_is_not_well_is_not_gone_to_before_it_is(tmp_path: Path) -> None:
+    keys = make_keys()
+    first, second = End([peer_of(keys)]), End([peer_of(keys)])
+    async with running(first, second):
+        second.collector.stand(role="proxy", epoch=1, is_active=False)
+        origin = Origin(tmp_path, [first.upstream, second.upstream], keys=keys)
+        async with running(origin):
+            await until(lambda: origin.publisher.state.upstream == first.upstream)
+            origin.publisher.prefer([second.upstream, first.upstream])
+            origin.publish(100)
+            await until(lambda: first.ledger.has(100))
+            assert origin.publisher.state.upstream == first.upstream
+            second.collector.stand(role="proxy", epoch=1, is_active=True)
+            await until(lambda: origin.publisher.state.upstream == second.upstream, what="the regular looks")
+            await first.stop()
+            await second.stop()
+            await first.start()
+            await until(lambda: origin.publisher.state.upstream == first.upstream, what="the next of the new order")
+            await second.start()
+
+
+async def test_an_order_can_neither_bring_in_an_upstream_nor_take_one_away(tmp_path: Path) -> None:
+    keys = make_keys()
+    first, second, stranger = End([peer_of(keys)]), End([peer_of(keys)]), End([peer_of(keys)])
+    origin = Origin(tmp_path, [first.upstream, second.upstream], keys=keys)
+    for order in ([stranger.upstream, first.upstream], [first.upstream], [first.upstream, first.upstream], []):
+        with pytest.raises(ValueError, match="an order names"):
+            origin.publisher.prefer(order)
+    origin.spool.close()

@@ -96,6 +96,15 @@ def test_a_collector_that_forgot_the_session_is_asked_again_first() -> None:
     assert failover.place == 0
 
 
+def test_another_order_keeps_the_place_on_the_same_endpoint_and_what_comes_next_follows_the_order() -> None:
+    failover = Failover(["a", "b", "c"], LinkTimings())
+    failover.ended(LOST)
+    failover.reorder(["b", "c", "a"])
+    assert failover.place == 0
+    failover.ended(LOST)
+    assert failover.place == 1
+
+
 def test_a_wait_the_collector_asks_for_is_kept_within_reason() -> None:
     failover = Failover(["a"], LinkTimings(first_retry_seconds=1, longest_retry_seconds=5))
     assert failover.ended(Ending(trouble="cloned", retry_seconds=1000)) == 5

@@ -11,13 +11,15 @@ from uuid import UUID
 
 import pytest
 
+from agent.preference import read_order
 from core.model import record
 from core.model.record import Origin, iterate, verify
 from core.wire import limits
 from core.wire.codec import decode_from_collector, decode_from_source, encode
 from core.wire.feed_message import pack_text, pack_values
 from core.wire.frames import pack_envelope
-from core.wire.messages import FROM_COLLECTORS, FROM_SOURCES, REASONS
+from core.wire.messages import FROM_COLLECTORS, FROM_SOURCES, REASONS, Configuration
+from server.balancing.orders import write_order
 from tests.unit.core.test_messages import FROM_COLLECTOR, FROM_SOURCE
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "protocol.md"
@@ -47,8 +49,14 @@ MESSAGES = {
         for _name, _kind in FROM_COLLECTORS.items()
     },
 }
+UPSTREAMS = Configuration(
+    epoch=7,
+    version=3,
+    body={"version": 3, "probes": [], "upstreams": write_order(9, [bytes([n]) * 32 for n in (2, 1)])},
+)
 EXPECTED = {
     **RECORDS,
+    "document-upstreams": encode(UPSTREAMS),
     "envelope": pack_envelope(0x1122334455667788, 3),
     "feed-values": pack_values(7, array("q", [AT, AT + 1_000_000]).tobytes(), array("d", [12.5, -1.0]).tobytes()),
     "feed-text": pack_text(0, AT, "ok"),
@@ -75,6 +83,14 @@ def test_the_vector_of_a_record_is_intact(name: str) -> None:
 def test_the_vector_of_a_message_is_read_as_the_message(name: str) -> None:
     decode: Any = decode_from_source if name.startswith("source-") else decode_from_collector
     assert decode(VECTORS[name]) == MESSAGES[name]
+
+
+def test_an_agent_reads_the_order_of_the_document() -> None:
+    message = decode_from_collector(VECTORS["document-upstreams"])
+    assert isinstance(message, Configuration)
+    order = read_order(message.body)
+    assert order is not None
+    assert (order.number, order.keys) == (9, (bytes([2]) * 32, bytes([1]) * 32))
 
 
 @pytest.mark.parametrize("kind", [*FROM_SOURCES.values(), *FROM_COLLECTORS.values()], ids=lambda kind: kind.__name__)
