@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from core.runtime.cancellation import honour_cancellation
 from core.runtime.counters import Counters
 from core.runtime.logging import Log
 from core.wire.collector import Collector
@@ -18,6 +15,7 @@ from server.api.composition import make_services
 from server.api.port import PortTerms, open_port
 from server.api.services import WebTerms
 from server.balancing.placements import Placements
+from server.candidacy import Candidacy
 from server.distribution.distributor import Distributor
 from server.distribution.polling import PollShares
 from server.enrolment.rotation import Rotations
@@ -29,11 +27,11 @@ from server.intake.presence import PresenceBook
 from server.intake.reception import Reception
 from server.inventory.apply import install_shipped
 from server.picture import Picture
-from server.reign import Realm, Reign
+from server.realm import Realm
 from server.restoring.station import RestoreStation
+from server.roll import Roll
 from server.store.database import Database, DatabaseOptions
-from server.store.errors import Fenced, StoreAway
-from server.store.lease import release, take
+from server.store.errors import StoreAway
 from server.store.migrate import migrate
 
 if TYPE_CHECKING:
@@ -49,15 +47,7 @@ if TYPE_CHECKING:
 
 log = Log("server")
 
-WATCH_SECONDS: Final = 0.25
 STORE_PAUSE_SECONDS: Final = 0.5
-END_SECONDS: Final = 5.0
-"""What a replaced server may take to end in order; then its process ends all the same."""
-REPLACED_EXIT_CODE: Final = 3
-
-
-class Replaced(Exception):
-    """Another server has taken over: this process ends, so that nothing of the old reign survives in it."""
 
 
 async def run_server(
@@ -70,8 +60,8 @@ async def run_server(
 ) -> None:
     """Serve until cancelled, active or standby; a clean end hands the lease over at once.
 
-    `ready` is called with the page's URL once it is served. Raises Replaced, MigrationError, KeyFault, PortUnusable,
-    CollectorFault.
+    `ready` is called with the page's URL once it is served. Raises Replaced (server/candidacy), MigrationError,
+    KeyFault, PortUnusable, CollectorFault.
     """
     options = DatabaseOptions(dsn=settings.dsn, server=settings.name)
     await _wait_for_store(options, clock)
@@ -85,7 +75,9 @@ async def run_server(
             reception=reception,
             presence=presence,
             directory=lambda: picture.directory,
-            active_endpoint=lambda: "" if picture.lease is None else picture.lease.endpoint,
+            active_endpoint=lambda: candidacy.active_endpoint,
+            clock=clock,
+            is_heir=lambda: candidacy.is_heir,
         )
         collector = Collector(
             keys=keys,
@@ -109,6 +101,7 @@ async def run_server(
             counters=counters,
             clock=clock,
             placements=placements,
+            roll=lambda: roll,
         )
         rotations = Rotations(
             database=database,
@@ -146,7 +139,10 @@ async def run_server(
             feed=teller,
             placements=placements,
             balance_every=settings.balance_every,
+            takeover_after=settings.takeover_after,
         )
+        candidacy = Candidacy(realm, settings)
+        roll = Roll(database, realm, settings.name, candidacy)
         services = make_services(
             database=api_database,
             health=health,
@@ -170,7 +166,8 @@ async def run_server(
                 tasks.create_task(feed.run(), name="feed")
                 tasks.create_task(teller.run(), name="feed publisher")
             await collector.ready.wait()
-            tasks.create_task(_hold_lease(realm, settings), name="lease")
+            tasks.create_task(roll.keep(), name="roll of servers")
+            tasks.create_task(candidacy.run(), name="lease")
 
 
 def _open_feed(
@@ -211,59 +208,6 @@ async def _wait_for_store(options: DatabaseOptions, clock: Clock) -> None:
                 log.warning("waiting for the database", error=error)
             is_told = True
             await clock.sleep(STORE_PAUSE_SECONDS)
-
-
-async def _hold_lease(realm: Realm, settings: ServerSettings) -> None:
-    """Stand by until the lease is free, then reign. Cancelled while reigning, hand over."""
-    stale_after = settings.takeover_after.total_seconds()
-    endpoint = settings.endpoint or f"tcp://{settings.listen}:{realm.collector.control_port}"
-    while True:
-        try:
-            lease = await take(realm.options, endpoint=endpoint, stale_after_seconds=stale_after)
-        except StoreAway:
-            lease = None
-            honour_cancellation()
-        if lease is None:
-            await realm.clock.sleep(WATCH_SECONDS)
-            continue
-        try:
-            # A task of its own: in Python 3.11 a failed TaskGroup leaves its task looking cancelled, and this one has
-            # to go on (core/runtime/cancellation).
-            await asyncio.create_task(Reign(realm, lease).run(), name="reign")
-        except* Fenced as group:
-            asyncio.get_running_loop().call_later(END_SECONDS, _end_at_once)
-            raise Replaced(str(group.exceptions[0])) from group
-        except* StoreAway as group:
-            log.warning("the reign could not begin", error=group.exceptions[0])
-        finally:
-            await _hand_over(realm.options, lease.epoch)
-        honour_cancellation()
-
-
-def _end_at_once() -> None:
-    """End the process of a replaced server that did not end in order, and say what was in the way."""
-    stuck = sorted(f"{task.get_name()} at {_place_of(task)}" for task in asyncio.all_tasks())
-    log.error("a replaced server did not end in order and ends at once", tasks=", ".join(stuck))
-    os._exit(REPLACED_EXIT_CODE)
-
-
-def _place_of(task: asyncio.Task[object]) -> str:
-    """Return the file and line at which a task waits: the end of its chain of awaits."""
-    waiting: object = task.get_coro()
-    place = "?"
-    while (frame := getattr(waiting, "cr_frame", None) or getattr(waiting, "gi_frame", None)) is not None:
-        place = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-        waiting = getattr(waiting, "cr_await", None) or getattr(waiting, "gi_yieldfrom", None)
-    return place
-
-
-async def _hand_over(options: DatabaseOptions, epoch: int) -> None:
-    """Release the lease if it is still ours, so that a standby need not wait for our silence."""
-    try:
-        async with Database(options) as database, database.connection(timeout_seconds=3) as connection:
-            await release(connection, epoch)
-    except StoreAway as error:
-        log.warning("the lease was not released; a standby takes over after a while", error=error)
 
 
 async def _keep_telling(

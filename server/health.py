@@ -12,7 +12,7 @@ from server.api.services import AgentFacts, PartHealth
 from server.store.instants import to_datetime
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from server.intake.directory import Directory
     from server.intake.presence import PresenceBook, Upstream
     from server.picture import Picture
+    from server.roll import Roll
+    from server.store.servers import ServerView
 
 log = Log("server")
 _REFUSED = "link.refused."
@@ -55,6 +57,7 @@ class Health:
         counters: Counters,
         clock: Clock,
         placements: Placements,
+        roll: Callable[[], Roll],
     ) -> None:
         self._server = server
         self._desk = desk
@@ -64,6 +67,7 @@ class Health:
         self._counters = counters
         self._clock = clock
         self._placements = placements
+        self._roll = roll
         self._began = to_datetime(clock.now_us())
 
     @property
@@ -87,6 +91,7 @@ class Health:
         """Return this server, then every link, then the sources proxies speak of."""
         directory = self._picture.directory
         notes = ["the database is away"] if self._picture.is_store_away else []
+        notes += [note for note in (self._desk.doubt, self._roll().reach.note) if note]
         own = PartHealth(
             kind="server",
             name=self._server,
@@ -102,7 +107,8 @@ class Health:
             for source in directory.sources
             if source not in linked and self._presence.sightings(source)
         ]
-        return [own, *links, *relayed]
+        others = [self._other(server) for server in self._roll().servers if server.name != self._server]
+        return [own, *others, *links, *relayed]
 
     def agent(self, host: str) -> AgentFacts | None:
         """Return what is heard of the agent on a host, by its own link or through a proxy."""
@@ -167,6 +173,18 @@ class Health:
             since=to_datetime(self._clock.now_us()) - timedelta(seconds=now - upstream.since_seconds),
             counters={**counters, **report},
             notes=notes,
+        )
+
+    def _other(self, server: ServerView) -> PartHealth:
+        lease = self._picture.lease
+        is_holder = lease is not None and lease.holder == server.name and not lease.is_released
+        return PartHealth(
+            kind="server",
+            name=server.name,
+            state="up" if server.is_there else "silent",
+            since=None,
+            counters={"link.links": server.links},
+            notes=["the active one"] if is_holder else ["stands by"] if server.is_there else [],
         )
 
     def _relayed(self, source: bytes, directory: Directory) -> PartHealth:

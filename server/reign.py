@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from core.runtime.logging import Log
 from server.balancing.balancer import Balancer, BalancerParts
-from server.balancing.placements import Placements
 from server.balancing.plan import Terms
 from server.escalation.dispatcher import Dispatcher
 from server.escalation.escalator import Escalator
@@ -26,11 +24,13 @@ from server.intake.dictionaries import Dictionaries
 from server.intake.ledger import Ledger
 from server.intake.screening import numbers_of
 from server.maintenance import maintain
+from server.pulse import Pulse
+from server.store.database import Database
 from server.store.errors import StoreAway
 from server.store.gaps import read_gaps
 from server.store.instants import to_datetime
 from server.store.latest import read_item_sources
-from server.store.lease import beat
+from server.store.lease import release
 from server.store.problems import read_open_problems
 from server.store.received import read_received
 from server.store.slices import ensure_open_slices
@@ -38,58 +38,32 @@ from server.store.transaction import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from core.runtime.clock import Clock
-    from core.runtime.counters import Counters
-    from core.wire.collector import Collector
-    from server.feed.publisher import FeedPublisher
-    from server.health import Refusals
     from server.ingest.group import Effects
-    from server.intake.desk import Desk
-    from server.intake.presence import PresenceBook
-    from server.intake.reception import Reception
     from server.intake.screening import Arrival, Refused
-    from server.picture import Picture
-    from server.store.database import DatabaseOptions
+    from server.realm import Realm
     from server.store.lease import Lease
 
 log = Log("server")
 
-BEAT_SECONDS: Final = 0.5
+FINISH_SECONDS: Final = 5.0
+"""What the group under way may take when the lease is handed over; then it is undone and the next server stores it."""
 REBIND_SHARE: Final = 10
 """Binding triggers anew may take a tenth of the time."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Realm:
-    """What outlives a reign: links, queue, pictures."""
-
-    options: DatabaseOptions
-    collector: Collector
-    desk: Desk
-    reception: Reception
-    presence: PresenceBook
-    picture: Picture
-    refusals: Refusals
-    clock: Clock
-    counters: Counters
-    retention: timedelta
-    secrets: Path
-    feed: FeedPublisher | None = None
-    placements: Placements = field(default_factory=Placements)
-    balance_every: timedelta = timedelta(seconds=60)
+class HandedOver(Exception):
+    """Somebody wished that this server hands over, and it has finished; within a reign only."""
 
 
 class Reign:
-    """The active server's work under one epoch. Ends by Fenced, or by cancellation."""
+    """The active server's work under one epoch. Ends by Fenced, by cancellation, or when it is to hand over."""
 
     def __init__(self, realm: Realm, lease: Lease) -> None:
         self._realm = realm
         self._lease = lease
         self._writer = Writer(realm.options, lease.epoch)
-        # The heartbeat waits for nobody: a connection of its own, under the epoch's name like every other.
-        self._pulse = Writer(replace(realm.options, max_connections=1), lease.epoch).database
+        self._pulse = Pulse(realm, lease.epoch)
         self._ledger = Ledger()
         self._dictionaries = Dictionaries()
         self._watch = Watch()
@@ -97,6 +71,7 @@ class Reign:
         self._bound_revision = -1
         self._has_new_items = False
         self._next_rebind = 0.0
+        self._ingesting: Ingest | None = None
         self._dispatcher = Dispatcher(
             writer=self._writer, secrets=realm.secrets, clock=realm.clock, counters=realm.counters
         )
@@ -122,28 +97,59 @@ class Reign:
         )
 
     async def run(self) -> None:
-        """Take up the work where the last reign left it, and go on until fenced or cancelled."""
+        """Take up the work where the last reign left it, and go on until fenced, cancelled, or asked to hand over.
+
+        However it ends, the lease is released if it is still ours, so that a standby need not wait for our silence.
+        """
         realm = self._realm
+        is_handed_over = False
         try:
             async with asyncio.TaskGroup() as tasks:
                 # Opening a large store takes longer than the silence after which a standby takes over.
-                tasks.create_task(self._keep_beating(), name="heartbeat")
+                tasks.create_task(self._beat(), name="heartbeat")
                 await self._open()
                 realm.desk.duty = Duty(epoch=self._lease.epoch, ledger=self._ledger)
                 realm.collector.stand(role="server", epoch=self._lease.epoch, is_active=True)
                 log.info("this server is active", epoch=self._lease.epoch, triggers=len(self._watch))
-                tasks.create_task(self._ingest().run(), name="ingest")
+                tasks.create_task(self._pulse.doubt(), name="doubt")
+                self._ingesting = self._ingest()
+                tasks.create_task(self._work(self._ingesting), name="ingest")
                 tasks.create_task(self._dispatcher.run(), name="dispatcher")
                 tasks.create_task(self._escalator.run(), name="escalator")
                 tasks.create_task(self._balancer.run(), name="balancer")
                 tasks.create_task(
                     maintain(self._writer, realm.clock, realm.counters, realm.retention), name="maintenance"
                 )
+        except* HandedOver:
+            is_handed_over = True
         finally:
-            realm.desk.duty = None
-            realm.collector.stand(role="server", epoch=self._lease.epoch, is_active=False)
+            # Who is sent away looks for the next server at once, so on purpose that happens when it can be found.
+            if not is_handed_over:
+                self._step_aside()
             await self._writer.close()
             await self._pulse.close()
+            # In a task of its own: this one may look cancelled after its group has failed (core/runtime/cancellation).
+            await asyncio.create_task(self._release(), name="release")
+            self._step_aside()
+
+    def _step_aside(self) -> None:
+        self._realm.desk.duty = None
+        self._realm.desk.doubt = ""
+        self._realm.collector.stand(role="server", epoch=self._lease.epoch, is_active=False)
+
+    async def _release(self) -> None:
+        try:
+            async with (
+                Database(replace(self._realm.options, max_connections=1)) as database,
+                database.connection(timeout_seconds=3) as connection,
+            ):
+                await release(connection, self._lease.epoch)
+        except StoreAway as error:
+            log.warning("the lease was not released; a standby takes over after a while", error=error)
+
+    async def _work(self, ingest: Ingest) -> None:
+        await ingest.run()
+        raise HandedOver
 
     async def _open(self) -> None:
         realm = self._realm
@@ -155,14 +161,14 @@ class Reign:
         await self._bind()
         await self._balancer.recall()
 
-    async def _keep_beating(self) -> None:
-        while True:
-            try:
-                async with self._pulse.connection(timeout_seconds=3) as connection:
-                    await beat(connection, self._lease.epoch)
-            except StoreAway:
-                self._realm.counters.add("lease.missed_beats")
-            await self._realm.clock.sleep(BEAT_SECONDS)
+    async def _beat(self) -> None:
+        """Beat until somebody wishes that we hand over; then end the reign once the group under way is stored."""
+        wisher = await self._pulse.beat(is_open=lambda: self._ingesting is not None)
+        log.info("this server hands over", epoch=self._lease.epoch, wished_by=wisher)
+        assert self._ingesting is not None  # noqa: S101 - a wish is heard once it is there
+        self._ingesting.finish()
+        await self._realm.clock.sleep(FINISH_SECONDS)
+        raise HandedOver
 
     def _ingest(self) -> Ingest:
         realm = self._realm

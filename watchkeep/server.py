@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from core.runtime.clock import SystemClock
+from core.runtime.lazy_commands import LazyGroup, Place
 from core.runtime.logging import configure
 from core.security.keys import KeyFault
 from core.wire.collector import CollectorFault
 from dashboards.serving import serve_pages
 from server.api.port import PortUnusable
-from server.daemon import REPLACED_EXIT_CODE, Replaced, run_server
+from server.candidacy import REPLACED_EXIT_CODE, Replaced
+from server.daemon import run_server
 from server.settings import ServerSettings
 from server.store.errors import StoreError
 from watchkeep.running import config_option, run_until_signal, sample_option, settings_of
@@ -25,18 +27,31 @@ _EPILOG = """\b
 Examples:
   watchkeep server --sample > server.toml     a configuration to start from
   watchkeep server --config server.toml
+  watchkeep server handover                   let the standby take over from the active one
 \b
 Exit codes: 0 ended by a signal, 1 cannot run, 2 wrong configuration,
 3 another server took over (start it again: it becomes a standby).
 """
 
 
-@click.command("server", epilog=_EPILOG)
+@click.group(
+    "server",
+    cls=LazyGroup,
+    places={"handover": Place("watchkeep.handover:handover_command", "Let a standby take over.")},
+    invoke_without_command=True,
+    epilog=_EPILOG,
+)
 @config_option
 @sample_option
 @click.option("--ready-file", type=click.Path(path_type=Path), help="Write the page's URL here once it is served.")
-def server_command(config: Path | None, *, sample: bool, ready_file: Path | None) -> None:
-    """Run a server until SIGTERM or SIGINT. Several with one database make an active one and standbys."""
+@click.pass_context
+def server_command(context: click.Context, config: Path | None, *, sample: bool, ready_file: Path | None) -> None:
+    """Run a server until SIGTERM or SIGINT. Several with one database make an active one and standbys.
+
+    The active one hands over to a standby as it ends.
+    """
+    if context.invoked_subcommand is not None:
+        return
     settings = settings_of(config, ServerSettings, sample=sample)
     configure(is_json=settings.log == "json")
     try:

@@ -88,11 +88,17 @@ class Ingest:
     def __init__(self, parts: IngestParts) -> None:
         self._parts = parts
         self._next_tick = 0.0
+        self._is_finishing = False
+
+    def finish(self) -> None:
+        """Let `run` return once the group under way is stored."""
+        self._is_finishing = True
+        self._parts.reception.wake()
 
     async def run(self) -> None:
-        """Ingest for ever. Raises Fenced. Cancelled between groups or within one, nothing is half done."""
+        """Ingest until told to finish. Raises Fenced. Cancelled between groups or within one, nothing is half done."""
         parts = self._parts
-        while True:
+        while not self._is_finishing:
             await parts.prepare()
             arrivals = await parts.reception.gather(GROUP_VALUES, GROUP_SECONDS, TICK_SECONDS)
             arrivals = parts.waiting.take_ready(parts.dictionaries) + arrivals

@@ -94,6 +94,18 @@ class Reception:
             self._room.set()
         return group
 
+    def wake(self) -> None:
+        """Let whoever gathers return now."""
+        self._filled.set()
+
+    def clear(self) -> None:
+        """Forget what waits, when a reign is over: whoever sent it holds it still."""
+        self._live.clear()
+        self._backlog.clear()
+        self._held_bytes = 0
+        self._filled.clear()
+        self._room.set()
+
     def _waiting_values(self, enough: int) -> int:
         waiting = 0
         for lane in (self._live, self._backlog):

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
     from server.store.database import Connection, DatabaseOptions
 
-READ = """
+READ = r"""
 SELECT l.epoch, l.holder, l.endpoint, l.taken_at, l.released_at IS NOT NULL,
-       extract(epoch FROM clock_timestamp() - h.at)::float8
+       extract(epoch FROM clock_timestamp() - h.at)::float8, extract(epoch FROM h.at)::float8,
+       EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database()
+               AND a.application_name ~ '^watchkeep/[^/]*/[0-9]{1,18}$'
+               AND split_part(a.application_name, '/', 3)::int8 = l.epoch)
 FROM lease l CROSS JOIN lease_heartbeat h
 """
 BEAT = "UPDATE lease_heartbeat SET at = clock_timestamp() WHERE epoch = %s"
@@ -50,7 +53,11 @@ _LAST_ROUND_SECONDS = 0.8  # a round waits half a second for the lock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseView:
-    """Who is active. `heartbeat_age_seconds` is by the database's clock; infinite before the first heartbeat."""
+    """Who is active. `heartbeat_age_seconds` is by the database's clock; infinite before the first heartbeat.
+
+    `heartbeat_at` is when it came (seconds since 1970, the database's clock); `is_holder_connected`: a connection of
+    this epoch's writers is open.
+    """
 
     epoch: int
     holder: str
@@ -58,6 +65,8 @@ class LeaseView:
     taken_at: datetime
     is_released: bool
     heartbeat_age_seconds: float
+    heartbeat_at: float = float("-inf")
+    is_holder_connected: bool = True
 
     def is_free(self, stale_after_seconds: float = DEFAULT_STALE_AFTER_SECONDS) -> bool:
         """Tell whether a standby may take over."""
@@ -85,6 +94,8 @@ async def read_lease(connection: Connection) -> LeaseView:
         taken_at=row[3],
         is_released=row[4],
         heartbeat_age_seconds=row[5],
+        heartbeat_at=row[6],
+        is_holder_connected=row[7],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import psycopg
@@ -43,6 +44,25 @@ WHERE pg_xact_commit_timestamp(w.xmin) > pg_xact_commit_timestamp(r.xmin)
 """
 
 
+_REIGNS: Final = """
+SELECT epoch, name = 'history_batch', extract(epoch FROM min(pg_xact_commit_timestamp(xmin)))::float8,
+       extract(epoch FROM max(pg_xact_commit_timestamp(xmin)))::float8
+FROM trial.writes GROUP BY 1, 2 ORDER BY 1
+"""
+_REPEATED: Final = "SELECT count(*) - count(DISTINCT epoch) FROM trial.reigns"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Committed:
+    """What a reign committed, first and last, in seconds since 1970; `first_values` and `last_values`: of samples."""
+
+    epoch: int
+    first: float
+    last: float
+    first_values: float | None
+    last_values: float | None
+
+
 class Audit:
     """Counts writes by servers whose epoch was over when they committed."""
 
@@ -66,6 +86,34 @@ class Audit:
     def old_writes(self) -> int:
         """Return how many writes were committed under an epoch after the next one had begun."""
         return self._count(_OLD_WRITES)
+
+    def reigns(self) -> list[Committed]:
+        """Return what each reign committed, by epoch; a reign that wrote nothing is left out."""
+        found: dict[int, list[tuple[bool, float, float]]] = {}
+        with psycopg.connect(self._superuser_dsn, autocommit=True) as connection:
+            for epoch, is_values, first, last in connection.execute(_REIGNS.encode()):
+                found.setdefault(epoch, []).append((is_values, first, last))
+        return [
+            Committed(
+                epoch=epoch,
+                first=min(first for _, first, _ in rows),
+                last=max(last for _, _, last in rows),
+                first_values=min((first for is_values, first, _ in rows if is_values), default=None),
+                last_values=max((last for is_values, _, last in rows if is_values), default=None),
+            )
+            for epoch, rows in sorted(found.items())
+        ]
+
+    def overlaps(self) -> int:
+        """Return how many reigns committed anything after a later reign had committed its first."""
+        reigns = self.reigns()
+        return sum(
+            1 for place, one in enumerate(reigns) if any(later.first <= one.last for later in reigns[place + 1 :])
+        )
+
+    def repeated_epochs(self) -> int:
+        """Return how many epochs were given out more than once."""
+        return self._count(_REPEATED)
 
     def write_as(self, epoch: int) -> None:
         """Write without a fence as a server of `epoch` would: shows that `old_writes` notices."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tests.trials import api, balance, fence, identity, kills
+from tests.trials import api, balance, fence, identity, kills, takeovers
 
 if TYPE_CHECKING:
     from tests.trials.finding import Finding
@@ -22,6 +22,7 @@ TRIALS: Final[dict[str, Trial]] = {
     "kills": kills.run,
     "fence": fence.run,
     "identity": identity.run,
+    "takeovers": takeovers.run,
     "api": api.run,
     "balance": balance.run,
 }

@@ -93,6 +93,7 @@ class DatabaseWire:
     _aim: Aim | None = None
     _listener: asyncio.Server | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def open(self) -> None:
         self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
@@ -102,10 +103,9 @@ class DatabaseWire:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in list(self._writers):
+            writer.transport.abort()
+        await asyncio.gather(*list(self._tasks), return_exceptions=True)
 
     def aim(self, moment: Moment, strike: Callable[[Passage], Awaitable[None]]) -> asyncio.Future[Passage]:
         """Call `strike` once at the next such moment of an ingest transaction; the future is done when it has.
@@ -133,6 +133,7 @@ class DatabaseWire:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         writers = [writer]
+        self._writers.add(writer)
         pumps: list[asyncio.Task[None]] = []
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
@@ -148,6 +149,7 @@ class DatabaseWire:
         finally:
             for pump in pumps:
                 pump.cancel()
+            self._writers.discard(writer)
             for each in writers:
                 each.close()
             await asyncio.gather(*pumps, return_exceptions=True)

@@ -70,7 +70,7 @@ class Ground:
         self.placements = Placements()
         desk = Desk(
             reception=self.reception, presence=self.presence, directory=lambda: self.picture.directory,
-            active_endpoint=lambda: "",
+            active_endpoint=lambda: "", clock=self.clock,
         )  # fmt: skip
         self.balancer = Balancer(
             BalancerParts(

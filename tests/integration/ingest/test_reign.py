@@ -20,7 +20,8 @@ from server.intake.desk import Desk
 from server.intake.presence import PresenceBook
 from server.intake.reception import Reception
 from server.picture import Picture
-from server.reign import Realm, Reign
+from server.realm import Realm
+from server.reign import Reign
 from server.store.lease import take
 from tests.support.waiting import until
 from tests.unit.server.intake.arrivals import MINE, PROXY_KEY, arrival
@@ -45,7 +46,8 @@ async def throne(options: DatabaseOptions, database: Database, folder: Path) -> 
     picture, reception = Picture(database, clock), Reception(clock, counters)
     presence = PresenceBook(clock)
     desk = Desk(
-        reception=reception, presence=presence, directory=lambda: picture.directory, active_endpoint=lambda: ""
+        reception=reception, presence=presence, directory=lambda: picture.directory, active_endpoint=lambda: "",
+        clock=clock,
     )  # fmt: skip
     collector = Collector(
         keys=load_or_create(folder / "key"), authority=KeyRing(), bind_host="127.0.0.1", control_port=0, data_port=0,

@@ -1,0 +1,44 @@
+"""What a server has whether it reigns or not, and what each of its reigns works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from server.balancing.placements import Placements
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from core.runtime.clock import Clock
+    from core.runtime.counters import Counters
+    from core.wire.collector import Collector
+    from server.feed.publisher import FeedPublisher
+    from server.health import Refusals
+    from server.intake.desk import Desk
+    from server.intake.presence import PresenceBook
+    from server.intake.reception import Reception
+    from server.picture import Picture
+    from server.store.database import DatabaseOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Realm:
+    """What outlives a reign: links, queue, pictures."""
+
+    options: DatabaseOptions
+    collector: Collector
+    desk: Desk
+    reception: Reception
+    presence: PresenceBook
+    picture: Picture
+    refusals: Refusals
+    clock: Clock
+    counters: Counters
+    retention: timedelta
+    secrets: Path
+    takeover_after: timedelta = timedelta(seconds=3)
+    feed: FeedPublisher | None = None
+    placements: Placements = field(default_factory=Placements)
+    balance_every: timedelta = timedelta(seconds=60)
