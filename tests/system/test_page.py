@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from core.spool.faults import SpoolFull
 from tests.support.waiting import until
 from tests.system.browser import WAIT_MS, browsing
 from tests.system.looking import assert_accessible, assert_fitting, assert_readable
@@ -122,6 +123,39 @@ async def test_every_page_fits_a_phone_and_axe_finds_nothing(
             await assert_fitting(browser.page)
             await assert_readable(browser.page, is_dark=is_dark)
             await assert_accessible(browser.page)
+
+
+async def test_lost_records_are_told_where_the_host_the_graph_and_the_health_page_look(
+    running: LocalWatchkeep, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_records: bytes) -> None:
+        raise SpoolFull("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.emitter.outbox.spool, "append", refuse)
+        with pytest.raises(SpoolFull):
+            shop.emitter.publish({ITEM: 5})
+    shop.emitter.publish({ITEM: 6})
+    await until(lambda: shop.emitter.unstored == 0, 40, "the storing of what came afterwards")
+    async with browsing(running, width=360, height=740) as browser:
+        page = browser.page
+        await enter(browser, running)
+        await browser.go("hosts/shop")
+        records = page.get_by_role("region", name="Records")
+        row = records.get_by_role("row").filter(has_text="Lost").first
+        await expect(row).to_contain_text("1 record")
+        await expect(row).to_contain_text("Its source dropped them")
+        await assert_fitting(page)
+        await assert_accessible(page)
+        await browser.go(f"graph?items={shop.item}&hosts=shop")
+        await expect(page.get_by_role("list", name="Missing records").first).to_contain_text("1 record lost")
+        await assert_fitting(page)
+        await assert_accessible(page)
+        await browser.go("health")
+        lacking = page.get_by_role("region", name="Records").get_by_role("row").filter(has_text="shop")
+        await expect(lacking).to_contain_text("1")
+        await assert_fitting(page)
+        await assert_accessible(page)
 
 
 async def opened(browser: Browser) -> str:
