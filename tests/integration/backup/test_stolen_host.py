@@ -62,9 +62,9 @@ def kept(pairs: Pairs, swift: Swift) -> Iterator[tuple[Site, str]]:
         yield site, container
 
 
-def _demand_refused(attempt: Callable[[], Any]) -> None:
+def _demand_refused(attempt: Callable[..., Any], *arguments: Any, **more: Any) -> None:
     with pytest.raises(client.ClientException) as caught:
-        attempt()
+        attempt(*arguments, **more)
     assert caught.value.http_status in _REFUSED
 
 
@@ -75,12 +75,12 @@ def _attack(host: client.Connection, container: str) -> None:
     names = [entry["name"] for entry in objects]
     assert len(names) > 8
     for headers in ({"X-History-Location": ""}, {"X-Remove-History-Location": "x"}, {"X-Container-Write": "test:web1"}):
-        _demand_refused(lambda headers=headers: host.post_container(container, headers))  # type: ignore[misc]  # bound now
-    _demand_refused(lambda: host.post_container(history, {"X-Container-Write": "test:web1"}))
-    _demand_refused(lambda: host.get_container(history))
+        _demand_refused(host.post_container, container, headers)
+    _demand_refused(host.post_container, history, {"X-Container-Write": "test:web1"})
+    _demand_refused(host.get_container, history)
     for name in names:
-        _demand_refused(lambda name=name: host.post_object(container, name, {"X-Delete-After": "1"}))
-        _demand_refused(lambda name=name: host.put_object(container, name, b"x", headers={"X-Delete-At": "4000000000"}))
+        _demand_refused(host.post_object, container, name, {"X-Delete-After": "1"})
+        _demand_refused(host.put_object, container, name, b"x", headers={"X-Delete-At": "4000000000"})
     for number, name in enumerate(names):
         if number % 2:
             host.put_object(container, name, b"overwritten once")
@@ -88,9 +88,9 @@ def _attack(host: client.Connection, container: str) -> None:
         host.delete_object(container, name)
     with contextlib.suppress(client.ClientException):
         host.delete_container(container)
-    _demand_refused(lambda: host.delete_container(history))
+    _demand_refused(host.delete_container, history)
     for name in names:
-        _demand_refused(lambda name=name: host.delete_object(history, f"{len(name):03x}{name}/"))
+        _demand_refused(host.delete_object, history, f"{len(name):03x}{name}/")
     _, left = host.get_container(container, full_listing=True)
     assert left == []
 
