@@ -45,22 +45,28 @@ bind_ip = 127.0.0.1
 bind_port = {port}
 log_level = ERROR
 [pipeline:main]
-pipeline = catch_errors healthcheck cache tempauth versioned_writes symlink proxy-server
+pipeline = catch_errors healthcheck no_expiry cache tempauth versioned_writes symlink proxy-server
 [filter:catch_errors]
 use = egg:swift#catch_errors
 [filter:healthcheck]
 use = egg:swift#healthcheck
 [filter:cache]
 paste.filter_factory = tests.support.swift_process:remembering
+[filter:no_expiry]
+paste.filter_factory = tests.support.swift_process:refusing_expiry
 [filter:tempauth]
 use = egg:swift#tempauth
 user_{account}_{user} = {key} .admin
 user_{second}_{user} = {key} .admin
+user_{account}_web1 = {key}
+user_{account}_station = {key}
+user_{account}_pruner = {key}
 [filter:symlink]
 use = egg:swift#symlink
 [filter:versioned_writes]
 use = egg:swift#versioned_writes
 allow_object_versioning = true
+allow_versioned_writes = true
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
@@ -94,6 +100,21 @@ def remembering(_: dict[str, str], **__: str) -> Any:
     def wrap(application: Any) -> Any:
         def serve(environment: dict[str, Any], start_response: Any) -> Any:
             environment["swift.cache"] = cache
+            return application(environment, start_response)
+
+        return serve
+
+    return wrap
+
+
+def refusing_expiry(_: dict[str, str], **__: str) -> Any:
+    """Paste's factory of the rule docs/backup.md asks of whatever stands before Swift: nobody sets an expiry date."""
+
+    def wrap(application: Any) -> Any:
+        def serve(environment: dict[str, Any], start_response: Any) -> Any:
+            if "HTTP_X_DELETE_AT" in environment or "HTTP_X_DELETE_AFTER" in environment:
+                start_response("403 Forbidden", [("Content-Length", "0")])
+                return []
             return application(environment, start_response)
 
         return serve

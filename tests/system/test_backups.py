@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -101,3 +102,20 @@ def test_a_file_of_it_is_found_over_the_api_and_no_key_that_decrypts_is_on_the_h
     capabilities = [line.split(":")[11] for line in secret.splitlines() if line.startswith(("sec", "ssb"))]
     assert capabilities
     assert not any("e" in each.lower() for each in capabilities)
+
+
+def test_its_pruner_is_a_role_of_its_own_that_keeps_what_was_saved(running: LocalWatchkeep) -> None:
+    assert "kept for 7 days, 4 weeks and 6 months" in running.output
+    assert run(running, SETS[1]) == 0
+    account = account_for(running.data, [Path(sys.executable)])
+    config = running.data / "pruner" / "backup.toml"
+    for command, codes in ((["prune", "--yes", "--json"], {0}), (["doctor"], {0, 1}), (["key", "test"], {0})):
+        done = subprocess.run(
+            [*account.prefix, sys.executable, "-m", "backup.command", *command, "--config", str(config)], cwd=CHECKOUT,
+            check=False, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert done.returncode in codes, done.stdout + done.stderr
+        if command[0] == "prune":
+            end = json.loads(done.stdout.splitlines()[-1])
+            assert end["chains_deleted"] == 0
+            assert end["chains_staying"] >= 1

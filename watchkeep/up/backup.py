@@ -1,8 +1,8 @@
 """The backups of a local installation: its own database and configuration, encrypted, daily.
 
-The host's side (signing key, schedule) and the restore station's (decryption key) lie in folders of their own, as they
-would on two machines. Nothing here may keep Watchkeep from starting: what does not work out is said, and backups are
-off.
+The host's side (signing key, schedule), the restore station's (decryption key) and the pruner's (public keys, rules of
+retention) lie in folders of their own, as they would on three machines. Nothing here may keep Watchkeep from starting:
+what does not work out is said, and backups are off.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from core.runtime.logging import Log
 from watchkeep.installation import write_private
 from watchkeep.up.layout import toml
 from watchkeep.up.parts import Backups
+from watchkeep.up.pruning import SCHEDULE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,9 @@ STATION_NAME: Final = "restore-station"
 TARGET_NAME: Final = "here"
 DATABASE_SET: Final = "watchkeep-database"
 FILES_SET: Final = "watchkeep-files"
+PRUNER_NAME: Final = "pruner"
+RETENTION: Final = {"daily": 7, "weekly": 4, "monthly": 6}
+RETENTION_WORDS: Final = "7 days, 4 weeks and 6 months"
 _HEAD: Final = "# Written by `watchkeep up` at every start. To change it, copy it and run an agent of your own by it.\n"
 
 
@@ -42,10 +46,13 @@ def prepare_backups(layout: Layout, host: str, dsn: str) -> Backups:
         notes = _make_keys(layout, host)
         _write_host(layout, host, dsn)
         _write_station(layout)
+        _write_pruner(layout)
     except (BackupError, OSError) as error:
         log.warning("backups are off", error=error)
         return Backups(notes=(f"off: {error}",))
-    return Backups(host_file=_host(layout) / "backup.toml", station_file=_station(layout) / "backup.toml", notes=notes)
+    files = (folder(layout) / "backup.toml" for folder in (_host, _station, _pruner))
+    host_file, station_file, pruner_file = files
+    return Backups(host_file=host_file, station_file=station_file, pruner_file=pruner_file, notes=notes)
 
 
 def _host(layout: Layout) -> Path:
@@ -54,6 +61,10 @@ def _host(layout: Layout) -> Path:
 
 def _station(layout: Layout) -> Path:
     return layout.data / "restore-station"
+
+
+def _pruner(layout: Layout) -> Path:
+    return layout.data / "pruner"
 
 
 def _station_passphrase(layout: Layout) -> Path:
@@ -73,9 +84,11 @@ def _target(layout: Layout) -> Path:
 
 def _make_keys(layout: Layout, host: str) -> tuple[str, ...]:
     """Make both pairs when they are missing and exchange their public halves; return what has to be said."""
-    for folder in (_host(layout), _station(layout), _target(layout)):
+    for folder in (_host(layout), _station(layout), _pruner(layout), _target(layout)):
         folder.mkdir(mode=0o700, exist_ok=True)
-        if folder != _target(layout):
+        if folder == _pruner(layout):
+            make_folder(folder / "keys")
+        elif folder != _target(layout):
             passphrase = _station_passphrase(layout) if folder == _station(layout) else folder / "passphrase"
             make_folder(folder / "keys", is_passphrase_random=make_passphrase_file(passphrase))
     home = _station(layout) / "keys"
@@ -85,8 +98,10 @@ def _make_keys(layout: Layout, host: str) -> tuple[str, ...]:
     ):
         _exchange(station, own, host)
         keys = station.decryption_keys()
+        _introduce(layout, own)
     notes = [f"daily at 02:30 UTC, the first in some minutes, into {_target(layout)}",
-             "which is no second place: name another target before you rely on them (docs/backup.md)"]  # fmt: skip
+             "which is no second place: name another target before you rely on them (docs/backup.md)",
+             f"kept for {RETENTION_WORDS}; what else there is goes {SCHEDULE} UTC"]  # fmt: skip
     if any(key.fingerprint not in confirmed(home) for key in keys):
         command = f"bkp key escrow --config {_station(layout) / 'backup.toml'}"
         notes.append(f"Without its key no backup can be read. Print its sheet:  {command}")
@@ -106,6 +121,16 @@ def _exchange(station: KeyRing, own: KeyRing, host: str) -> None:
     signer = own.signing_key(datetime.now(UTC))
     if signer.fingerprint not in {key.fingerprint for key in station.keys()}:  # noqa: SIM118 - as above
         station.bring(own.export_public(signer), may_be_secret=False)
+
+
+def _introduce(layout: Layout, own: KeyRing) -> None:
+    """Bring the host's public keys to the pruner, which verifies by them what it judges."""
+    home = _pruner(layout) / "keys"
+    with KeyRing(home, home) as ring:
+        known = {key.fingerprint for key in ring.keys()}  # noqa: SIM118 - a ring, no dictionary
+        for key in own.pairs():
+            if key.fingerprint not in known:
+                ring.bring(own.export_public(key), may_be_secret=False)
 
 
 def _write_host(layout: Layout, host: str, dsn: str) -> None:
@@ -133,8 +158,20 @@ def _write_host(layout: Layout, host: str, dsn: str) -> None:
 
 def _write_station(layout: Layout) -> None:
     keys = '\n[keys]\nhost = "none"\nstation = "keys"\nstation_passphrase_file = "keys.passphrase"\n'
-    text = _HEAD + toml({"host": STATION_NAME}) + keys + _target_table(layout)
+    text = _HEAD + toml({"host": STATION_NAME}) + keys + _target_table(layout) + _marks_table(layout)
     write_private(_station(layout) / "backup.toml", text)
+
+
+def _write_pruner(layout: Layout) -> None:
+    rules = "".join(f"keep_{name} = {count}\n" for name, count in RETENTION.items())
+    tables = f'\n[keys]\nhost = "none"\n\n[pruner]\nkeys = "keys"\n[pruner.retention]\n{rules}'
+    text = _HEAD + toml({"host": PRUNER_NAME}) + tables + _target_table(layout) + _marks_table(layout)
+    write_private(_pruner(layout) / "backup.toml", text)
+
+
+def _marks_table(layout: Layout) -> str:
+    place = layout.data / "backup-marks"
+    return f'\n[marks]\nname = "marks"\nkind = "folder"\nfolder = {_text(place)}\n'
 
 
 def _target_table(layout: Layout) -> str:

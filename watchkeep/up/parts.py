@@ -24,6 +24,7 @@ class Backups:
 
     host_file: Path | None = None
     station_file: Path | None = None
+    pruner_file: Path | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import sys
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,9 +26,10 @@ from watchkeep.up.enrolment import enrol
 from watchkeep.up.faults import UpError
 from watchkeep.up.layout import PROXY_NAME, SERVER_NAME, Layout, free_ports, local_agent
 from watchkeep.up.parts import Backups, make_children, write_configurations
+from watchkeep.up.pruning import keep_pruned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from server.store.embedded import EmbeddedPostgres
     from watchkeep.up.children import Child
@@ -79,7 +80,22 @@ async def run_up(wishes: Wishes) -> None:
             installation.write(layout.data)
             hand_over(layout.data, account)
             children = make_children(layout, account.prefix)
-            await _run_children(wishes, layout, installation, children, postgres, backups.notes)
+            async with _pruning(layout, account.prefix, backups):
+                await _run_children(wishes, layout, installation, children, postgres, backups.notes)
+
+
+@asynccontextmanager
+async def _pruning(layout: Layout, prefix: Sequence[str], backups: Backups) -> AsyncIterator[None]:
+    """Prune when it is due for as long as this lasts."""
+    if backups.pruner_file is None:
+        yield
+        return
+    pruning = asyncio.create_task(keep_pruned(backups.pruner_file, prefix, layout.logs / "pruner.log"), name="pruner")
+    try:
+        yield
+    finally:
+        pruning.cancel()
+        await asyncio.wait([pruning])
 
 
 def _prepare_backups(layout: Layout, host: str, dsn: str) -> Backups:

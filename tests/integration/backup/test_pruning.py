@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from backup.prune import Pruned
     from tests.support.backups import Pairs, Site
+    from tests.support.processes import Living
 
 ONE = 'retention.keep_chains = 1\ngrace = "0s"'
 _CHOSEN = SetSettings(name=SET, host=HOST, target="store")
@@ -120,7 +121,7 @@ def test_a_chain_that_is_being_restored_stays_and_goes_when_that_is_over(three: 
             three.command("station", "restore", SET, "--at", _points(three)[0], "--to", str(three.folder / "back")),
             cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
         )  # fmt: skip
-    stopped = []
+    stopped: set[Living] = set()
 
     def restores() -> bool:
         return any(three.marks.glob("*.json")) and any("duplicity" in one.command for one in family([restoring.pid]))
@@ -234,10 +235,10 @@ def test_who_begins_to_read_while_a_chain_goes_finds_its_files_until_that_is_ove
     oldest, _, newest = _chains(three)
     files = sorted(path.name for path in (three.chains / oldest).iterdir())
     really = DeletingFolder.delete
-    mark = three.marks / "late.json"
+    mark, first = three.marks / "late.json", min(three.points.iterdir()).name
 
     def delete(self: DeletingFolder, name: str) -> None:
-        if f"{PLACE.points}/" in name and not mark.exists():
+        if name == f"{PLACE.points}/{first}":
             _mark(mark, oldest, "2099-01-01T00:00:00+00:00")
         really(self, name)
 

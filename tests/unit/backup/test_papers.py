@@ -17,6 +17,7 @@ from backup.keys.key import Key
 from backup.keys.sheet import armour, draw_up, qr_texts, read_sheet
 from backup.manifest import read_manifest, write_manifest
 from backup.model import Counts, Kind, Manifest, Part, RunId, RunRecord, Status, VolumeRecord
+from backup.retention import Rules
 from backup.settings import read_settings
 from backup.state import state_table
 
@@ -182,3 +183,27 @@ def test_the_state_tells_the_last_run_the_last_good_one_and_what_is_usual() -> N
 def test_the_documents_table_of_exit_codes_is_the_programs() -> None:
     rows = re.findall(r"^\| (\d+) \| (.+?) \|$", (_DOCS / "backup.md").read_text(), re.MULTILINE)
     assert {int(code): meaning for code, meaning in rows} == exit_codes()
+
+
+def test_the_documents_pruner_can_be_used_as_it_stands_there(tmp_path: Path) -> None:
+    text = (_DOCS / "backup.md").read_text()
+    (sample,) = re.findall(r"```toml\n(host = \"pruner1\".*?)```", text, re.DOTALL)
+    settings = read_settings(_settings(tmp_path, sample))
+    assert settings.demand_pruner().retention.rules == Rules(within=timedelta(days=2), daily=7, weekly=4, monthly=6)
+    own = settings.find_set("shop").retention
+    assert own is not None
+    assert own.rules == Rules(monthly=24)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ('[keys]\nstation = "s"\n[pruner]\n', "decryption key"),
+        ('[pruner]\nstrays_after = "12h"\n', "strays_after"),
+        ("[pruner]\nretention.keep_daily = -1\n", "keep_daily"),
+        ('[marks]\nname = "m"\nkind = "folder"\n', "needs folder"),
+    ],
+)
+def test_a_pruner_that_would_be_a_danger_is_refused(tmp_path: Path, lines: str, words: str) -> None:
+    with pytest.raises(ConfigInvalid, match=re.escape(words)):
+        read_settings(_settings(tmp_path, f"{_GOOD}{lines}"))

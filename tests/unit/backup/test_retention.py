@@ -31,12 +31,11 @@ def _going(chains: list[Chain], rules: Rules, grace: timedelta = timedelta(0)) -
     return [place for place, chain in enumerate(chains) if chain.name in names]
 
 
-_counts = st.none() | st.integers(0, 4)
-_rules = st.builds(
-    Rules,
-    within=st.none() | st.timedeltas(timedelta(0), timedelta(days=60)),
-    chains=_counts, points=_counts, daily=_counts, weekly=_counts, monthly=_counts, yearly=_counts,
-)  # fmt: skip
+_counting = st.dictionaries(
+    st.sampled_from(("chains", "points", "daily", "weekly", "monthly", "yearly")), st.integers(0, 2), max_size=2
+)
+_within = st.sampled_from((None, None, 3 * _DAY))
+_rules = st.builds(lambda within, counts: Rules(within=within, **counts), _within, _counting)
 _words = st.sampled_from(((), (), (), ("a reason",)))
 
 
@@ -134,7 +133,8 @@ def test_a_damaged_chain_takes_nobodys_place_and_goes_only_when_it_would_go_whol
 
 
 def test_nothing_goes_while_nothing_can_be_restored() -> None:
-    assert _going([_chain(days, broken="x") for days in (1, 100, 300)], Rules(chains=1)) == []
+    for rules in (Rules(chains=1), Rules(within=_DAY), Rules(daily=0)):
+        assert _going([_chain(days, broken="x") for days in (2, 100, 300)], rules) == []
 
 
 def test_points_of_the_future_push_nothing_out() -> None:
