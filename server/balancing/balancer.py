@@ -108,10 +108,10 @@ class Balancer:
         moves: list[Move] = []
         places: list[Place] = []
         for group, keys in members.items():
-            if len(keys) < 2:
-                continue  # nobody to choose among
-            proxies = [self._proxy(key, standings[key]) for key in sorted(keys)]
             here = [self._place(source, standings, now) for source in groups.get(group, ())]
+            if len(keys) < 2 and not any(place.home for place in here):
+                continue  # nobody to choose among, and never was
+            proxies = [self._proxy(key, standings[key]) for key in sorted(keys)]
             moves += self._decide(proxies, here, now)
             burdens |= _burdens(proxies, here)
             places += here

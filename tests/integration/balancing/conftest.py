@@ -1,5 +1,25 @@
 from __future__ import annotations
 
-from tests.support.postgres import database, database_options, embedded, timescale, writer
+from typing import TYPE_CHECKING
 
-__all__ = ["database", "database_options", "embedded", "timescale", "writer"]
+import pytest
+
+from server.store.database import DatabaseOptions
+from server.store.migrate import migrate
+from tests.support.postgres import database, embedded, writer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.support.postgres import DatabaseServer
+
+__all__ = ["database", "embedded", "writer"]
+
+
+@pytest.fixture
+async def database_options(embedded: DatabaseServer) -> AsyncIterator[DatabaseOptions]:
+    """A fresh migrated database; nothing here lies in time slices, so one kind of server is enough."""
+    with embedded.fresh_database() as dsn:
+        options = DatabaseOptions(dsn=dsn, server="one")
+        await migrate(options)
+        yield options

@@ -113,6 +113,7 @@ async def test_a_revoked_proxy_serves_nobody(database: Database, writer: Writer)
     ground.linked = dict.fromkeys(NAMES, "a")
     await ground.pass_time(60)
     assert all(ground.order(name) == [key_text(PROXIES["a"])] for name in NAMES)
+    assert all(placed.home_key == PROXIES["a"] for placed in ground.placements.by_source.values())
 
 
 async def test_the_number_of_an_order_grows_also_when_the_clock_was_set_back(
