@@ -63,6 +63,7 @@ if [ "$wanted" = dev ]; then
     command -v ssh-keygen >/dev/null || missing="$missing openssh-client"
     command -v debootstrap >/dev/null || missing="$missing debootstrap"
     command -v systemctl >/dev/null || missing="$missing systemd"
+    command -v dbus-daemon >/dev/null || missing="$missing dbus"
     command -v strace >/dev/null || missing="$missing strace"
     # shellcheck disable=SC2086 # a list of package names
     [ -z "$missing" ] || install_packages $missing
