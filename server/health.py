@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from core.runtime.logging import Log
 from core.security.keys import key_text
-from server.api.refusals import RefusalLedger
+from server.api.refusals import RefusalCount, RefusalLedger
 from server.api.services import AgentFacts, PartHealth
 from server.store.instants import to_datetime
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
     from core.wire.collector import LinkRefusal
-    from server.api.refusals import RefusalCount
     from server.intake.desk import Desk
     from server.intake.directory import Directory
     from server.intake.presence import PresenceBook, Upstream
     from server.picture import Picture
 
 log = Log("server")
+_REFUSED = "link.refused."
 
 
 class Refusals(RefusalLedger):
@@ -126,8 +126,24 @@ class Health:
         return None
 
     def refusals(self) -> Sequence[RefusalCount]:
-        """Return what links and intake refused."""
-        return self._refusals.counts()
+        """Return what links and intake refused here, then what the proxies' links did, as far as they told."""
+        return [*self._refusals.counts(), *self._refused_by_proxies()]
+
+    def _refused_by_proxies(self) -> Sequence[RefusalCount]:
+        told: dict[str, dict[str, int]] = {}
+        for upstream in self._presence.upstreams.values():
+            for counter, value in self._desk.report(upstream.peer.key).items():
+                if counter.startswith(_REFUSED) and value:
+                    told.setdefault(counter.removeprefix(_REFUSED), {})[upstream.peer.name] = int(value)
+        return [
+            RefusalCount(
+                kind=f"proxy.{kind}",
+                count=sum(at.values()),
+                last_at=None,
+                last_detail="at " + ", ".join(f"{name}: {count}" for name, count in sorted(at.items())),
+            )
+            for kind, at in sorted(told.items())
+        ]
 
     def _link(self, upstream: Upstream) -> PartHealth:
         now = self._clock.monotonic()
@@ -150,8 +166,11 @@ class Health:
         sightings = self._presence.sightings(source)
         newest = sightings[0]
         fresh = [each for each in sightings if self._clock.monotonic() - each.seen_seconds < 10]
-        proxy = directory.peers.get(newest.proxy)
+        proxy, holder = directory.peers.get(newest.proxy), directory.peers.get(newest.row.key)
+        is_shut_out = holder is not None and holder.revoked and not fresh
         notes = [] if proxy is None else [f"through proxy {proxy.name}"]
+        if is_shut_out:
+            notes = ["its key was revoked: nothing of it is taken any more, until it is enrolled anew"]
         if self._presence.clones.is_barred(newest.row.key):
             notes.append(
                 "its key is alive in more than one place, the later one is shut out: enrol a copied machine anew"
@@ -159,7 +178,7 @@ class Health:
         return PartHealth(
             kind="agent",
             name=directory.sources[source].name,
-            state="up" if fresh else "silent",
+            state="revoked" if is_shut_out else "up" if fresh else "silent",
             since=to_datetime(newest.row.connected_at),
             counters={
                 "held_records": newest.row.waiting_records,

@@ -61,7 +61,7 @@ async def shut_out_key(call: Call, path: KeyPath) -> None:
             raise not_found("key that may speak", path.key)
         await write_audit(
             connection, actor=call.user, action="key.revoke", object_=known.name, address=call.address,
-            detail={"key": path.key, "role": known.role},
+            detail={"key": fingerprint(key), "role": known.role},
         )  # fmt: skip
 
 

@@ -14,11 +14,11 @@ _MAX_DETAIL_LETTERS = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusalCount:
-    """How often something of a kind was refused, and the latest one."""
+    """How often something of a kind was refused, and the latest one; `last_at` is None where nobody said when."""
 
     kind: str
     count: int
-    last_at: datetime
+    last_at: datetime | None
     last_detail: str
 
 

@@ -162,7 +162,7 @@ class EnrolmentDesk:
                 proxy_group=terms.proxy_group,
             )
             await let_in(connection, newcomer, place, by=by)
-            detail = {"key": request.key.hex(), "address": request.address}
+            detail = {"key": fingerprint(request.key), "address": request.address}
             await self._audit(connection, by, "enrolment.approve", host, detail)
         return host
 
@@ -172,7 +172,7 @@ class EnrolmentDesk:
             request = await find_request(connection, number=number)
             if request is None or not await decide_request(connection, number, host=None, by=by):
                 return False
-            await self._audit(connection, by, "enrolment.refuse", request.name, {"key": request.key.hex()})
+            await self._audit(connection, by, "enrolment.refuse", request.name, {"key": fingerprint(request.key)})
             return True
 
     async def _audit(self, connection: Connection, by: str, action: str, what: str, detail: dict[str, Any]) -> None:

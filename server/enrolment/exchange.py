@@ -129,7 +129,11 @@ class Exchange:
                         raise _used()
                     return Reply(status=200, body=again)
                 await let_in(connection, newcomer, place, by=f"token {token_id}")
-                detail = {"key": newcomer.key.hex(), "source": str(newcomer.source), "created_by": stored.created_by}
+                detail = {
+                    "key": fingerprint(newcomer.key),
+                    "source": str(newcomer.source),
+                    "created_by": stored.created_by,
+                }
                 await write_audit(
                     connection,
                     actor=f"token {token_id}",

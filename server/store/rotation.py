@@ -8,6 +8,7 @@ from uuid import UUID  # noqa: TC003 - class_row resolves the annotations
 
 from psycopg.rows import class_row
 
+from core.security.enrolment import fingerprint
 from server.store.audit import write_audit
 from server.store.peers import find_key
 
@@ -63,7 +64,7 @@ async def ask_rotation(connection: Connection, key: bytes, *, by: str, address: 
     if (await connection.execute(ASK, (key, by))).rowcount == 0:
         return "asked_before"
     await write_audit(
-        connection, actor=by, action="key.rotate", object_=known.name, address=address, detail={"key": key.hex()}
+        connection, actor=by, action="key.rotate", object_=known.name, address=address, detail={"key": fingerprint(key)}
     )
     return "asked"
 
@@ -92,7 +93,7 @@ async def accept_offer(connection: Connection, old: bytes, new: bytes) -> Offere
     await connection.execute(NOTE_OFFER, (new, old))
     await write_audit(
         connection, actor=holder.name, action="key.offer", object_=holder.name,
-        detail={"old": old.hex(), "new": new.hex()},
+        detail={"old": fingerprint(old), "new": fingerprint(new)},
     )  # fmt: skip
     return "accepted"
 
@@ -105,6 +106,6 @@ async def finish_rotation(connection: Connection, old: bytes, new: bytes) -> boo
     holder = await find_key(connection, new)
     await write_audit(
         connection, actor="watchkeep", action="key.rotated", object_="" if holder is None else holder.name,
-        detail={"old": old.hex(), "new": new.hex()},
+        detail={"old": fingerprint(old), "new": fingerprint(new)},
     )  # fmt: skip
     return True

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import time
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
 
-from tests.support.processes import family, signal_if_there
 from tests.support.stranger import strangers_machine
 from tests.support.waiting import wait_until
-from tests.system.installation import CHECKOUT, LocalWatchkeep
+from tests.system.installation import LocalWatchkeep
+from tests.system.joining import typed
 from tests.system.ports import free_gate_port
 from watchkeep.__main__ import cli
 
@@ -52,35 +47,6 @@ def gated(machine: StrangersMachine) -> Iterator[LocalWatchkeep]:
     finally:
         made.clear()
         shutil.rmtree(folder)
-
-
-@contextmanager
-def typed(machine: StrangersMachine, command: str, *more: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the page's command on the stranger's machine; what it says goes to `folder`/said."""
-    program, *words = shlex.split(command)
-    assert program == "watchkeep-agent"
-    folder.mkdir(exist_ok=True)
-    with (folder / "said").open("wb") as said:
-        process = subprocess.Popen(
-            [*machine.prefix, sys.executable, "-m", "agent", *words, "--data", str(folder / "agent"), *more],
-            cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
-        )  # fmt: skip
-        try:
-            yield process
-        finally:
-            _signal_ours(process, signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                _signal_ours(process, signal.SIGKILL)
-                process.wait(20)
-
-
-def _signal_ours(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Signal the program itself: what brought it over there may be root's."""
-    for one in family([process.pid]):
-        with suppress(PermissionError):
-            signal_if_there(one, number)
 
 
 def keys_of(api: Api, name: str) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 // Whether a part's state word is good news. Words unknown here are neither.
 
 const WELL = new Set(["active", "standby", "up", "ok", "connected", "running", "ready", "live"]);
-const ILL = new Set(["silent", "down", "lost", "failed", "refused", "revoked", "error", "away"]);
+const ILL = new Set(["silent", "down", "lost", "failed", "refused", "error", "away"]);
 
 export type Mood = "well" | "ill" | "other";
 
