@@ -39,7 +39,7 @@ class PartHealth:
 
     kind: str
     name: str
-    state: Literal["up", "silent", "refused", "unknown"]
+    state: Literal["up", "silent", "refused", "revoked", "unknown"]
     since: datetime | None = None
     counters: Mapping[str, float] = field(default_factory=dict)
     notes: Sequence[str] = ()
