@@ -25,6 +25,7 @@ from server.intake.desk import Desk
 from server.intake.presence import PresenceBook
 from server.intake.reception import Reception
 from server.inventory.apply import install_shipped
+from server.page_address import page_url_of
 from server.picture import Picture
 from server.reign import Realm, Reign
 from server.restoring.station import RestoreStation
@@ -134,6 +135,7 @@ async def run_server(
             counters=counters,
             retention=settings.retention,
             secrets=settings.secrets,
+            page_url=page_url_of(settings),
         )
         services = make_services(
             database=api_database,

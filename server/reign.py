@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from core.runtime.logging import Log
-from server.escalation.dispatcher import Dispatcher
+from server.escalation.dispatcher import Dispatcher, DispatchTerms
 from server.escalation.escalator import Escalator
 from server.evaluation.refresh import Expressions, rebind, watched_triggers
 from server.evaluation.watch import Watch
@@ -69,6 +69,7 @@ class Realm:
     counters: Counters
     retention: timedelta
     secrets: Path
+    page_url: str | None = None
 
 
 class Reign:
@@ -88,7 +89,11 @@ class Reign:
         self._has_new_items = False
         self._next_rebind = 0.0
         self._dispatcher = Dispatcher(
-            writer=self._writer, secrets=realm.secrets, clock=realm.clock, counters=realm.counters
+            writer=self._writer,
+            secrets=realm.secrets,
+            clock=realm.clock,
+            counters=realm.counters,
+            terms=DispatchTerms(page_url=realm.page_url),
         )
         self._escalator = Escalator(
             writer=self._writer,
