@@ -38,6 +38,7 @@ class Realm:
     counters: Counters
     retention: timedelta
     secrets: Path
+    page_url: str | None = None
     takeover_after: timedelta = timedelta(seconds=3)
     feed: FeedPublisher | None = None
     placements: Placements = field(default_factory=Placements)
