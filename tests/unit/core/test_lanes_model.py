@@ -13,7 +13,7 @@ from uuid import UUID
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from core.model.record import Origin, pack_dictionary
 from core.spool.spool import Spool, SpoolFull, SpoolLimits
@@ -163,6 +163,8 @@ class StreamMachine(RuleBasedStateMachine):
                 item.is_watched = False
             elif item.is_watched:
                 item.passed_bytes += old_bytes
+                allowed = WINDOW / 2 * (2 + item.frames_before / 8)
+                assert item.passed_bytes <= allowed, f"{item.name} waits behind {item.passed_bytes} bytes of a backlog"
 
     @precondition(lambda self: self.sending.pipe.frames)
     @rule(count=st.integers(1, 6), is_lost=st.booleans())
@@ -238,14 +240,7 @@ class StreamMachine(RuleBasedStateMachine):
             self.receipt(WINDOW)
         else:
             raise AssertionError("it never ends")
-        assert self.held.keys() <= self.received
-
-    @invariant()
-    def no_live_record_waits_for_a_backlog(self) -> None:
-        for item in self.held.values():
-            if item.is_watched:
-                allowed = WINDOW / 2 * (2 + item.frames_before / 8)
-                assert item.passed_bytes <= allowed, f"{item.name} waits behind {item.passed_bytes} bytes of a backlog"
+        assert self.held.keys() <= self.received, "something held never came"
 
     def teardown(self) -> None:
         self.settle()
@@ -254,4 +249,4 @@ class StreamMachine(RuleBasedStateMachine):
 
 
 TestStreamAgainstAModel = StreamMachine.TestCase
-TestStreamAgainstAModel.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestStreamAgainstAModel.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
