@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tests.trials import api, fence, identity, kills
+from tests.trials import api, backlog, fence, identity, kills
 
 if TYPE_CHECKING:
     from tests.trials.finding import Finding
@@ -22,5 +22,6 @@ TRIALS: Final[dict[str, Trial]] = {
     "kills": kills.run,
     "fence": fence.run,
     "identity": identity.run,
+    "backlog": backlog.run,
     "api": api.run,
 }

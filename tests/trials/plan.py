@@ -21,7 +21,9 @@ class Plan:
 
     `sources` are [name, uuid] pairs; a source's key is `data/NAME.key`, its spool `data/NAME/spool`, its ledger
     `data/NAME.ledger`. `proxies` are [endpoint, public key] pairs; the sources prefer one after the other in turn.
-    `wave_batches` 0: no wave. `resume` names a source that comes back from its snapshot (see orders.py).
+    `wave_batches` 0: no wave. `past_batches`: so many each source appends at once when it starts, measured from
+    `past_from` to `past_until` (seconds since 1970): what an outage leaves. `resume` names a source that comes back
+    from its snapshot (see orders.py).
     """
 
     data: Path
@@ -33,6 +35,9 @@ class Plan:
     counter_key: str = COUNTER_KEY
     resume: str = ""
     spool_bytes: int = 256 << 20
+    past_batches: int = 0
+    past_from: float = 0.0
+    past_until: float = 0.0
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.trials import fence, identity, kills
+from tests.trials import backlog, fence, identity, kills
 
 if TYPE_CHECKING:
     from tests.trials.finding import Finding
@@ -34,3 +34,9 @@ async def test_a_killed_or_frozen_active_server_is_replaced_within_ten_seconds_a
 @pytest.mark.timeout(600)
 async def test_rolled_back_cloned_and_poisonous_sources_and_unanswered_commits_lose_and_double_nothing() -> None:
     assert_passed(await identity.run(is_long=False))
+
+
+@pytest.mark.trial("R3")
+@pytest.mark.timeout(600)
+async def test_after_an_outage_live_values_do_not_wait_for_the_backlog_and_nothing_is_lost() -> None:
+    assert_passed(await backlog.run(is_long=False))
