@@ -20,6 +20,8 @@ from core.model.record import (
 # magic, kind, body_bytes, checksum, (count), source, boot, number: the header's beginning, enough to walk on.
 # A Header object per record would cost ten times as much, and a proxy walks over every record it takes.
 _WALK = struct.Struct("<3sBII4x16sQQ")
+# The same and the span and base behind it: the whole header.
+_DATED = struct.Struct("<3sBII4x16sQQ4xIq")
 _CONTROL = frozenset({Kind.DICTIONARY, Kind.LOST, Kind.CLOSING})
 
 
@@ -34,23 +36,31 @@ Run = tuple[bytes, int, int, int]
 
 @dataclass(slots=True)
 class Contents:
-    """What a stretch of records holds. `control` counts those that are not samples."""
+    """What a stretch of records holds. `control`: where in it those lie that are not samples, as (begin, end)."""
 
     runs: list[Run] = field(default_factory=list)
     records: int = 0
-    control: int = 0
+    control: list[tuple[int, int]] = field(default_factory=list)
 
-    def add(self, source: bytes, boot: int, number: int, kind: int) -> None:
-        """Note one more record."""
+    def add(self, begin: int, end: int, kind: int, source: bytes, boot: int, number: int) -> None:
+        """Note one more record, which lies from `begin` to `end`."""
         self.records += 1
         if kind in _CONTROL:
-            self.control += 1
+            add_stretch(self.control, begin, end)
         if self.runs:
             last_source, last_boot, first, last = self.runs[-1]
             if number == last + 1 and boot == last_boot and source == last_source:
                 self.runs[-1] = (last_source, last_boot, first, number)
                 return
         self.runs.append((source, boot, number, number))
+
+
+def add_stretch(stretches: list[tuple[int, int]], begin: int, end: int) -> None:
+    """Add a stretch behind the others; one that begins where the last ends makes it longer."""
+    if stretches and stretches[-1][1] == begin:
+        stretches[-1] = (stretches[-1][0], end)
+    else:
+        stretches.append((begin, end))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +109,9 @@ def contents_of(records: bytes | memoryview) -> Contents:
     contents = Contents()
     offset = 0
     while offset < len(records):
-        kind, offset, _, source, boot, number = _walk_step(records, offset)
-        contents.add(source, boot, number, kind)
+        kind, end, _, source, boot, number = _walk_step(records, offset)
+        contents.add(offset, end, kind, source, boot, number)
+        offset = end
     return contents
 
 
@@ -122,6 +133,27 @@ def records_named(records: bytes, key: tuple[bytes, int]) -> list[tuple[bytes, i
         for begin, end, _, source, boot, number in records_of(records)
         if (source, boot) == key
     ]
+
+
+def dated_records_of(records: bytes | memoryview) -> list[tuple[int, int, int, bytes, int, int, int]]:
+    """Return (begin, end, kind, source, boot, number, last instant in µs) of each record; RecordError as `contents_of`.
+
+    Of a record that is not samples the instant is when it was made.
+    """
+    listed = []
+    offset = 0
+    while offset < len(records):
+        kind, end, _, source, boot, number = _walk_step(records, offset)
+        *_, span, base_at = _DATED.unpack_from(records, offset)
+        listed.append((offset, end, kind, source, boot, number, base_at + span))
+        offset = end
+    return listed
+
+
+def last_instant(record: bytes | memoryview) -> int:
+    """Return the last instant, µs, of the record that `record` begins with; RecordError when none does."""
+    header = read_header(record)
+    return header.base_at + header.span
 
 
 def newest_of(records: bytes | memoryview) -> dict[tuple[bytes, int], tuple[int, int]]:
@@ -181,11 +213,11 @@ class Scan:
             if step is None:
                 offset = self._skip(offset)
                 continue
-            kind, offset, source, boot, number = step
-            self.contents.add(source, boot, number, kind)
+            kind, self.end, source, boot, number = step
+            self.contents.add(offset, self.end, kind, source, boot, number)
             self.last = (source, boot, number)
             self.first = self.first or self.last
-            self.end = offset
+            offset = self.end
 
     @property
     def is_head_damaged(self) -> bool:

@@ -1,7 +1,7 @@
 """One file of a spool: a short header, then records; and the bookkeeping of what in it is still needed.
 
-Offsets are those of the file, plus a shift once the file was compacted: so a place somebody kept from before lies
-before the first record of the new contents, and reading goes on there.
+Offsets are those of the file, plus a shift once the file was compacted: so a place somebody kept from before is known
+as such, and means the next record that was kept.
 """
 
 from __future__ import annotations
@@ -15,8 +15,19 @@ from typing import TYPE_CHECKING
 from core.model.ranges import RangeSet
 from core.model.record import HEADER_BYTES, RecordError, read_header
 from core.spool.disk import read_at, read_what_can_be, replace_file, write_at
+from core.spool.moves import Moves
 from core.spool.position import Damage
-from core.spool.scan import Contents, Scan, is_control, record_bytes_at, records_of, whole_records
+from core.spool.scan import (
+    Contents,
+    Scan,
+    add_stretch,
+    dated_records_of,
+    is_control,
+    last_instant,
+    record_bytes_at,
+    records_of,
+    whole_records,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,11 +55,12 @@ class Segment:
         self.begin = START
         self.end = START
         self.is_synced = True
-        self.control = 0
+        self.control: list[tuple[int, int]] = []
         self.held: dict[Key, RangeSet] = {}
         self.taken: dict[Key, RangeSet] = {}
         self.holes: list[tuple[int, int]] = []
         self._shift = 0
+        self._moves = Moves()
         self._low = START
         self._descriptor: int | None = None
 
@@ -90,7 +102,8 @@ class Segment:
         """Keep the books after what a scan of the file found; return its damages."""
         self.held = {}
         self.taken = {}
-        self._add(scan.contents)
+        self.control = []
+        self._add(scan.contents, self._shift)
         self.holes = [(hole.begin + self._shift, hole.end + self._shift) for hole in scan.holes]
         return [
             Damage(file=self.path.name, offset=h.begin, bytes=h.end - h.begin, reason=h.reason, missing=h.missing)
@@ -127,13 +140,15 @@ class Segment:
         if self._descriptor is None:
             raise ValueError(f"{self.path} is closed")
         write_at(self._descriptor, records, self.end - self._shift)
-        self.end += len(records)
+        begin, self.end = self.end, self.end + len(records)
         self.is_synced = False
-        return self._add(contents)
+        return self._add(contents, begin)
 
-    def _add(self, contents: Contents) -> int:
+    def _add(self, contents: Contents, base: int) -> int:
+        """Take records that lie from `base` on into the books; return how many are new."""
         added = 0
-        self.control += contents.control
+        for begin, end in contents.control:
+            add_stretch(self.control, base + begin, base + end)
         for source, boot, first, last in contents.runs:
             ranges = self.held.get((source, boot))
             if ranges is None:
@@ -174,13 +189,17 @@ class Segment:
         """Return the numbers of `key` neither stored nor taken."""
         return self.held[key].without(self.taken.get(key, ()))
 
-    def read(self, offset: int, max_bytes: int) -> tuple[int, bytes]:
-        """Return whole records at or after `offset` and where they begin; no bytes when there are none.
+    def present(self, offset: int) -> int:
+        """Return where a place is now: from before the file was compacted, it is the next record that was kept."""
+        return self._moves.present(offset, self.end)
+
+    def read(self, offset: int, max_bytes: int, until: int | None = None) -> tuple[int, bytes]:
+        """Return whole records at or after `offset` and before `until`, and where they begin; no bytes: there are none.
 
         Raises OSError when the disk cannot read them, RecordError when the file does not hold them any more.
         """
-        offset = max(offset, self.begin)
-        end = self.end
+        offset = max(self.present(offset), self.begin)
+        end = self.end if until is None else min(self.end, self.present(until))
         for hole_begin, hole_end in self.holes:
             if hole_begin <= offset < hole_end:
                 offset = hole_end
@@ -224,6 +243,24 @@ class Segment:
         """Return the first instant, µs, of the first record not stored. Raises as `read`."""
         return read_header(self._pread(HEADER_BYTES, self.low())).base_at
 
+    def first_since(self, instant: int, offset: int) -> int:
+        """Return the first record at or after `offset` that ends at `instant` (µs) or later; `end` when none does.
+
+        Raises as `read`.
+        """
+        offset, data = self.read(offset, _READ_BYTES)
+        while data:
+            for begin, *_, last_at in dated_records_of(data):
+                if last_at >= instant:
+                    return offset + begin
+            offset, data = self.read(offset + len(data), _READ_BYTES)
+        return self.end
+
+    def is_since(self, instant: int, offset: int) -> bool:
+        """Tell whether the first record at or after `offset` ends at `instant` or later. Raises as `read`."""
+        _, data = self.read(offset, HEADER_BYTES)
+        return bool(data) and last_instant(data) >= instant
+
     def rescan(self) -> tuple[list[Damage], int]:
         """Find out what can still be read of a file that failed; return its damages and how many records are gone.
 
@@ -236,7 +273,6 @@ class Segment:
         except FileNotFoundError:
             data = b""  # somebody deleted it
         scan = Scan(data.ljust(self.file_bytes, b"\0"), self.begin - self._shift)
-        self.control = 0
         damages = self.take_over(scan)
         found = self.held
         self.held = {key: both for key, ranges in held.items() if (both := ranges.common(found.get(key, ())))}
@@ -254,23 +290,28 @@ class Segment:
     def compact(self) -> None:
         """Keep only the records that are not samples and not stored; the others are gone. Raises as `read`."""
         kept = Contents()
+        moves: dict[int, int] = {}
         data = bytearray(FILE_HEADER.pack(FILE_MAGIC, self.number))
-        for _, kind, key, number, record in self.records():
+        begin = self.end + 1  # the present end is a place from before, too
+        shift = begin - START
+        for offset, kind, key, number, record in self.records():
             held = self.held.get(key)
             if is_control(kind) and held is not None and number in held:
+                moves[offset] = shift + len(data)
+                kept.add(len(data), len(data) + len(record), kind, *key, number)
                 data += record
-                kept.add(*key, number, kind)
         replace_file(self.path, bytes(data))
         self.release()
-        self._shift = self.end - START
-        self.begin = self.end
-        self.end = self._shift + len(data)
+        self._moves.note(begin, moves)
+        self._shift = shift
+        self.begin = begin
+        self.end = shift + len(data)
         self._low = self.begin
         self.holes = []
         self.held = {}
         self.taken = {}
-        self.control = 0
-        self._add(kept)
+        self.control = []
+        self._add(kept, shift)
         self.is_synced = True
 
     def rewrite(self) -> None:

@@ -7,12 +7,13 @@ sent again, and the server removes the duplicates. Checksums are verified when t
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.model.ranges import RangeSet
 from core.model.record import RecordError
+from core.spool.ages import control_between, first_since
 from core.spool.dropping import plan_drop
 from core.spool.durability import Durability
 from core.spool.faults import SpoolFault, SpoolFull
@@ -124,21 +125,41 @@ class Spool:
         """
         return await self._durability.sync()
 
-    def read(self, begin: Position, max_bytes: int) -> Slice | None:
+    def read(self, begin: Position, max_bytes: int, until: Position | None = None) -> Slice | None:
         """Return whole records from `begin` on, at most `max_bytes` (always one at least); None at the end.
 
-        Goes on at the next record held when those at `begin` were deleted. Raises SpoolFault.
+        Those at `until` and behind it are left out. Goes on at the next record held when those at `begin` were
+        deleted. Raises SpoolFault.
         """
-        segments = self._shelf.segments
-        for segment in segments[bisect_left(segments, begin.segment, key=_number_of) :]:
+        for segment in self._segments_between(begin, until):
             offset = begin.offset if segment.number == begin.segment else 0
-            start, data = self._read_segment(segment, offset, max_bytes)
+            end = until.offset if until is not None and segment.number == until.segment else None
+            start, data = self._read_segment(segment, offset, max_bytes, end)
             if data:
                 return Slice(Position(segment.number, start), Position(segment.number, start + len(data)), data)
         return None
 
-    def _read_segment(self, segment: Segment, offset: int, max_bytes: int) -> tuple[int, bytes]:
-        return self._shelf.reading(segment, lambda: segment.read(offset, max_bytes))
+    def _segments_between(self, begin: Position, until: Position | None) -> list[Segment]:
+        segments = self._shelf.segments
+        last = None if until is None else bisect_right(segments, until.segment, key=_number_of)
+        return segments[bisect_left(segments, begin.segment, key=_number_of) : last]
+
+    def _read_segment(
+        self, segment: Segment, offset: int, max_bytes: int, until: int | None = None
+    ) -> tuple[int, bytes]:
+        return self._shelf.reading(segment, lambda: segment.read(offset, max_bytes, until))
+
+    def control(self, begin: Position, until: Position) -> list[tuple[Position, Position]]:
+        """Return where, from `begin` to `until`, the records lie that are not samples: stretches, in order."""
+        return control_between(self._segments_between(begin, until), begin, until)
+
+    def first_since(self, instant: int, begin: Position) -> Position:
+        """Return the place, at or after `begin`, from which on records end at `instant` (µs) or later.
+
+        Found from the newest file back by the first record of each: where old records were appended among new ones,
+        what lies before the last old beginning of a file counts as old. Raises SpoolFault.
+        """
+        return first_since(self._shelf, self._segments_between(begin, None), instant, begin)
 
     @property
     def begin(self) -> Position:

@@ -1,7 +1,7 @@
-"""What a source has under way: the bytes its credit allows, and where to go back to when a frame is lost.
+"""What a source has under way: the bytes its credit allows, and what to send again when a frame is lost.
 
 A decision only. Invariants: the bytes under way never exceed the window, save for a single record larger than it;
-frames are numbered without gaps; after going back to a frame, the same number starts at the same place.
+frames are numbered without gaps; going back gives back what exactly the lost frame, and each after it, carried.
 """
 
 from __future__ import annotations
@@ -13,26 +13,32 @@ from typing import TYPE_CHECKING
 from core.wire.limits import MAX_FRAMES_IN_FLIGHT
 
 if TYPE_CHECKING:
-    from core.spool.spool import Position
+    from core.spool.position import Position
+
+    Stretch = tuple[Position, Position]
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A frame under way: the stretches of the spool it carries, in their order, and when it was sent."""
+
     frame: int
-    begin: Position
+    stretches: tuple[Stretch, ...]
     size_bytes: int
+    is_backlog: bool
+    at: float
 
 
 class Flight:
-    """The frames of one session that were sent and not yet receipted; reading the spool goes on at `cursor`."""
+    """The frames of one session that were sent and not yet receipted."""
 
-    def __init__(self, cursor: Position, window: int) -> None:
-        self.cursor = cursor
+    def __init__(self, window: int) -> None:
         self.window = window
         self.last_frame = 0
         self.in_flight_bytes = 0
+        self.backlog_bytes = 0
         self.receipted_frame = 0
-        self._sent: deque[_Sent] = deque()
+        self._sent: deque[Sent] = deque()
 
     @property
     def room_bytes(self) -> int:
@@ -45,36 +51,48 @@ class Flight:
         """Tell whether a frame of this size may be sent: it has room, or it is alone under way."""
         return size_bytes <= self.room_bytes or (self.window > 0 and not self._sent)
 
-    def launch(self, begin: Position, end: Position, size_bytes: int) -> int:
-        """Note that the records from `begin` to `end` are sent now; return their frame number."""
+    def launch(self, stretches: tuple[Stretch, ...], size_bytes: int, *, is_backlog: bool, at: float) -> int:
+        """Note that these records are sent now; return their frame number."""
         self.last_frame += 1
-        self._sent.append(_Sent(self.last_frame, begin, size_bytes))
-        self.in_flight_bytes += size_bytes
-        self.cursor = end
+        self._sent.append(
+            Sent(frame=self.last_frame, stretches=stretches, size_bytes=size_bytes, is_backlog=is_backlog, at=at)
+        )
+        self._count(self._sent[-1], 1)
         return self.last_frame
 
-    def receipt(self, frame: int, window: int) -> bool:
-        """Note that frames up to `frame` were read and what the window is now; False when that frame was never sent."""
+    def receipt(self, frame: int, window: int) -> list[Sent] | None:
+        """Note that frames up to `frame` were read and what the window is now; None when that frame was never sent.
+
+        Returns the frames that were under way until now.
+        """
         if frame > self.last_frame:
-            return False
+            return None
         self.window = window
         self.receipted_frame = max(self.receipted_frame, frame)
+        freed = []
         while self._sent and self._sent[0].frame <= frame:
-            self.in_flight_bytes -= self._sent.popleft().size_bytes
-        return True
+            freed.append(self._sent.popleft())
+            self._count(freed[-1], -1)
+        return freed
 
-    def go_back(self, frame: int) -> bool:
-        """Send `frame` and all after it again; False when that frame is not under way."""
+    def go_back(self, frame: int) -> list[Stretch] | None:
+        """Return what `frame` and all after it carried, to be sent again; None when that frame is not under way."""
         if not self._sent or not self._sent[0].frame <= frame <= self.last_frame:
-            return False
+            return None
+        undone: deque[Stretch] = deque()
         while self._sent and self._sent[-1].frame >= frame:
-            undone = self._sent.pop()
-            self.in_flight_bytes -= undone.size_bytes
-            self.cursor = undone.begin
+            last = self._sent.pop()
+            self._count(last, -1)
+            undone.extendleft(reversed(last.stretches))
         self.last_frame = frame - 1
-        return True
+        return list(undone)
 
     @property
     def oldest_frame(self) -> int | None:
         """The first frame without a receipt; None when there is none."""
         return self._sent[0].frame if self._sent else None
+
+    def _count(self, sent: Sent, sign: int) -> None:
+        self.in_flight_bytes += sign * sent.size_bytes
+        if sent.is_backlog:
+            self.backlog_bytes += sign * sent.size_bytes

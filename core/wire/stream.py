@@ -8,27 +8,28 @@ from typing import TYPE_CHECKING
 import zmq
 import zmq.asyncio
 
-from core.model.record import RecordError, iterate
-from core.spool.position import Position
 from core.wire.ending import SessionOver
 from core.wire.failover import Ending
 from core.wire.flight import Flight
 from core.wire.frames import pack_envelope
+from core.wire.lanes import Lanes
 from core.wire.limits import FRAME_BYTES
+from core.wire.share import BacklogShare
 from core.wire.sockets import send_now
 
 if TYPE_CHECKING:
-    from core.model.ranges import RangeSet
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
-    from core.spool.spool import Slice, Spool
+    from core.spool.spool import Spool
+    from core.wire.lanes import Draft
     from core.wire.timings import LinkTimings
 
 _SMALL_FRAME_BYTES = FRAME_BYTES // 4
+_PATIENT_FRAMES = 8  # so many live frames pass a backlog that could be sent, then one of it goes first
 
 
 class Stream:
-    """The sending side of one session. Records lying in the spool when it starts are sent only if not stored."""
+    """The sending side of one session: live records first, a backlog beside them as far as it does not delay them."""
 
     def __init__(  # noqa: PLR0913 - what a session hands down, all by name
         self,
@@ -41,19 +42,25 @@ class Stream:
         counters: Counters,
         timings: LinkTimings,
     ) -> None:
-        self._spool = spool
         self._socket = socket
         self._session = session
         self._clock = clock
         self._counters = counters
         self._timings = timings
         self._wake = asyncio.Event()
-        self._old_until: Position = spool.end
-        self._unstored: dict[tuple[bytes, int], RangeSet] = spool.unstored()
+        self._lanes = Lanes(spool)
+        self._share = BacklogShare()
+        self._passed_frames = 0
+        self._live_from = float("-inf")
         self._progress_at = clock.monotonic()
         self._went_back: tuple[int, float] = (0, float("-inf"))
         self._is_stuck = False
-        self.flight = Flight(spool.begin, window)
+        self.flight = Flight(window)
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether old records wait beside the live ones."""
+        return self._lanes.is_divided
 
     def notify(self) -> None:
         """Look again whether there is something to send."""
@@ -61,11 +68,16 @@ class Stream:
 
     def receipt(self, frame: int, window: int) -> None:
         """Free credit. Raises SessionOver when the collector read what was never sent."""
+        now = self._clock.monotonic()
         if frame > self.flight.receipted_frame:
-            self._progress_at = self._clock.monotonic()
+            self._progress_at = now
             self._is_stuck = False
-        if not self.flight.receipt(frame, window):
+        freed = self.flight.receipt(frame, window)
+        if freed is None:
             raise SessionOver(Ending(trouble="it acknowledged a frame that was never sent", was_welcomed=True))
+        for sent in freed:
+            if sent.is_backlog:
+                self._share.note_receipt(sent.at, now, window)
         self.notify()
 
     def again(self, frame: int) -> None:
@@ -75,8 +87,10 @@ class Stream:
             return  # asked twice for one loss; it is on its way
         if frame == self.flight.last_frame + 1:
             return
-        if not self.flight.go_back(frame):
+        lost = self.flight.go_back(frame)
+        if lost is None:
             raise SessionOver(Ending(trouble="it misses a frame it acknowledged before", was_welcomed=True))
+        self._lanes.send_again(lost)
         self._went_back = (frame, now)
         self._counters.add("link.resends")
         self.notify()
@@ -89,57 +103,71 @@ class Stream:
             if sent_bytes is None:
                 try:
                     # Not wait_for: in Python 3.11 it swallows a cancellation that meets the event it waits for.
-                    async with asyncio.timeout(self._timings.heartbeat_seconds):
+                    async with asyncio.timeout(self._pause_seconds()):
                         await self._wake.wait()
                 except TimeoutError:
                     self._look_whether_stuck()
-            elif 0 < sent_bytes < _SMALL_FRAME_BYTES:
+            elif 0 < sent_bytes < _SMALL_FRAME_BYTES and not self.has_backlog:
                 await self._clock.sleep(self._timings.gather_seconds)
             else:
                 await asyncio.sleep(0)  # sending never waits, so let the others run
 
+    def _pause_seconds(self) -> float:
+        """How long to wait when nothing can be sent: until small live records were gathered, else for a heartbeat."""
+        gathering = self._live_from - self._clock.monotonic()
+        return gathering if gathering > 0 else self._timings.heartbeat_seconds
+
     def _send_next(self) -> int | None:
-        """Send the next frame if there is one and credit for it; return its size, None when there was nothing to do."""
+        """Send the next frame if there is one and credit for it; return its size, None when there was nothing to do.
+
+        0: nothing was sent, but there may be something now.
+        """
         flight = self.flight
-        room = flight.room_bytes
-        if room <= 0:
+        draft = self._draft()
+        if draft is None or (draft.records and not flight.admits(len(draft.records))):
             return None
-        piece = self._spool.read(flight.cursor, min(FRAME_BYTES, room))
-        if piece is None or not flight.admits(len(piece.data)):
-            return None
-        records = piece.data if piece.begin >= self._old_until else self._without_stored(piece)
-        if not records:
-            flight.cursor = piece.end
+        if not draft.records:
+            draft.take()
             return 0
+        now = self._clock.monotonic()
         try:
-            send_now(self._socket, [pack_envelope(self._session, flight.last_frame + 1), records])
+            send_now(self._socket, [pack_envelope(self._session, flight.last_frame + 1), draft.records])
         except zmq.Again:
             self._counters.add("link.full_pipes")
             return None
-        flight.launch(flight.cursor, piece.end, len(records))
+        draft.take()
+        flight.launch(draft.stretches, len(draft.records), is_backlog=draft.is_backlog, at=now)
         if flight.oldest_frame == flight.last_frame:
-            self._progress_at = self._clock.monotonic()
+            self._progress_at = now
         self._counters.add("link.sent_frames")
-        self._counters.add("link.sent_bytes", len(records))
-        return len(records)
+        self._counters.add("link.sent_bytes", len(draft.records))
+        if draft.is_backlog:
+            self._passed_frames = 0
+            self._counters.add("link.backlog_bytes", len(draft.records))
+        elif self.has_backlog and len(draft.records) < _SMALL_FRAME_BYTES:
+            self._live_from = now + self._timings.gather_seconds
+        return len(draft.records)
 
-    def _without_stored(self, piece: Slice) -> bytes:
-        """Return the records that were not stored when the session began, most often all of them.
-
-        What was appended since may lie behind them in the same piece; of that nothing is left out.
-        """
-        kept = []
-        try:
-            for offset, header in iterate(piece.data):
-                held = self._unstored.get((header.source, header.boot))
-                is_new = Position(piece.begin.segment, piece.begin.offset + offset) >= self._old_until
-                if is_new or (held is not None and header.number in held):
-                    kept.append((offset, offset + header.record_bytes))
-        except RecordError:
-            return piece.data  # a fault of the disk: the collector judges it, counts it and saves the rest
-        if sum(end - begin for begin, end in kept) == len(piece.data):
-            return piece.data
-        return b"".join(piece.data[begin:end] for begin, end in kept)
+    def _draft(self) -> Draft | None:
+        """Choose what goes next: what was lost or is needed first, then live records, then the backlog's share."""
+        lanes, flight = self._lanes, self.flight
+        room = min(FRAME_BYTES, flight.room_bytes)
+        if room <= 0:
+            return None
+        draft = lanes.first(room)
+        if draft is not None:
+            return draft
+        backlog_bytes = self._share.frame_bytes(flight.window, flight.backlog_bytes) if lanes.is_divided else 0
+        if backlog_bytes and self._passed_frames >= _PATIENT_FRAMES:
+            draft = lanes.backlog(min(room, backlog_bytes))
+            if draft is not None:
+                return draft
+        if not lanes.is_divided or self._clock.monotonic() >= self._live_from:
+            draft = lanes.live(room, self._clock.now_us())
+            if draft is not None:
+                self._passed_frames += bool(backlog_bytes)
+                return draft
+        return lanes.backlog(min(room, backlog_bytes)) if backlog_bytes else None
 
     def _look_whether_stuck(self) -> None:
         waited_seconds = self._clock.monotonic() - self._progress_at

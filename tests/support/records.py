@@ -20,10 +20,10 @@ BOOT = 42
 AT = 1_700_000_000_000_000
 
 
-def record(number: int, *, source: UUID = SOURCE, boot: int = BOOT, values: int = 3) -> bytes:
-    """One record of `values` values that all are its number."""
+def record(number: int, *, source: UUID = SOURCE, boot: int = BOOT, values: int = 3, at: int | None = None) -> bytes:
+    """One record of `values` values that all are its number, measured at `at` (else at the number after AT)."""
     origin = Origin(source, boot)
-    items, instants = array("I", range(1, values + 1)), [AT + number] * values
+    items, instants = array("I", range(1, values + 1)), [AT + number if at is None else at] * values
     return pack_values(origin, number, 1, items, instants, array("d", [float(number)] * values))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tests.trials import api, balance, fence, identity, kills, takeovers
+from tests.trials import api, backlog, balance, fence, identity, kills, takeovers
 
 if TYPE_CHECKING:
     from tests.trials.finding import Finding
@@ -23,6 +23,7 @@ TRIALS: Final[dict[str, Trial]] = {
     "fence": fence.run,
     "identity": identity.run,
     "takeovers": takeovers.run,
+    "backlog": backlog.run,
     "api": api.run,
     "balance": balance.run,
 }

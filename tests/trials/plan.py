@@ -23,7 +23,9 @@ class Plan:
     `data/NAME.ledger`. `proxies` are [endpoint, public key] pairs; the sources prefer one after the other in turn.
     `is_alternating` False: all of them prefer the first one, as agents do that joined by the same server. `weights` are
     taken in turn by the sources: one of weight 3 publishes three times as often as one of weight 1.
-    `wave_batches` 0: no wave. `resume` names a source that comes back from its snapshot (see orders.py).
+    `wave_batches` 0: no wave. `past_batches`: so many each source appends at once when it starts, measured from
+    `past_from` to `past_until` (seconds since 1970): what an outage leaves. `resume` names a source that comes back
+    from its snapshot (see orders.py).
     """
 
     data: Path
@@ -37,6 +39,9 @@ class Plan:
     is_alternating: bool = True
     weights: tuple[int, ...] = (1,)
     spool_bytes: int = 256 << 20
+    past_batches: int = 0
+    past_from: float = 0.0
+    past_until: float = 0.0
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from core.wire.messages import Acknowledgements, Configuration, Welcome
 
 STATUS_SECONDS: Final = 0.25
+_PAST_A_TURN: Final = 20
 log = Log("trial")
 
 
@@ -155,22 +156,34 @@ class Emitter:
         self.is_paused = False
 
     def emit(self) -> None:
-        """Append one batch. What the spool refuses is counted and its counter never used again."""
-        counter, self._counter = self._counter, self._counter + 1
+        """Append one batch, measured now. What the spool refuses is counted and its counter never used again."""
         self._instant = max(self._clock.now_us(), self._instant + 1)
+        self._append(self._instant)
+
+    async def emit_past(self) -> None:
+        """Append the batches the plan wants of the past."""
+        plan = self._plan
+        step_us = (plan.past_until - plan.past_from) * 1_000_000 / max(1, plan.past_batches)
+        for place in range(plan.past_batches):
+            self._append(round(plan.past_from * 1_000_000 + place * step_us))
+            if place % _PAST_A_TURN == 0:
+                await asyncio.sleep(0)
+
+    def _append(self, instant: int) -> None:
+        counter, self._counter = self._counter, self._counter + 1
         values = array("d", [float(counter)]) * self._plan.counters
         if self._plan.wave_batches:
             values.append(wave(counter, self._plan.wave_batches))
         try:
             if self._items is None:
                 self._items = array("I", self.outbox.describe(self._descriptions()))
-            number = self.outbox.publish(self._items, [self._instant] * len(values), values)
+            number = self.outbox.publish(self._items, [instant] * len(values), values)
         except (SpoolFault, SpoolFull) as error:
             if not self.unpublished:
                 log.warning("A batch could not be appended", source=self.name, error=error)
             self.unpublished += 1
             return
-        self._ledger.note(counter, self.outbox.boot, number, self._instant)
+        self._ledger.note(counter, self.outbox.boot, number, instant)
         self.publisher.notify()
 
     def _descriptions(self) -> list[ItemDescription]:
@@ -234,6 +247,7 @@ async def run(plan: Plan) -> None:
                 background.append(tasks.create_task(keep_synced(emitter.outbox.spool, clock)))
             background.append(tasks.create_task(_keep_status(plan, emitters, clock)))
             background.append(tasks.create_task(_obey(plan, emitters)))
+            await asyncio.gather(*(emitter.emit_past() for emitter in emitters))
             await _emit_all(plan, emitters, clock, is_draining)
             while any(emitter.unstored for emitter in emitters):
                 await clock.sleep(0.05)

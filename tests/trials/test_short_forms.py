@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.trials import balance, fence, identity, kills
+from tests.trials import backlog, balance, fence, identity, kills
 
 if TYPE_CHECKING:
     from tests.trials.finding import Finding
@@ -40,3 +40,9 @@ async def test_rolled_back_cloned_and_poisonous_sources_and_unanswered_commits_l
 @pytest.mark.timeout(600)
 async def test_three_proxies_share_unequal_sources_evenly_also_after_one_was_killed_and_came_back() -> None:
     assert_passed(await balance.run(is_long=False))
+
+
+@pytest.mark.trial("R3")
+@pytest.mark.timeout(600)
+async def test_after_an_outage_live_values_do_not_wait_for_the_backlog_and_nothing_is_lost() -> None:
+    assert_passed(await backlog.run(is_long=False))

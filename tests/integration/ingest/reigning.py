@@ -90,8 +90,8 @@ class Feed:
         entries = [ItemEntry(number=number, key=key) for number, key in enumerate(keys, first)]
         return pack_dictionary(self.origin, self.next_number(), version, entries, self.clock.now_us())
 
-    def values(self, *values: float, item: int = 1, version: int = 1) -> bytes:
-        now = self.clock.now_us()
+    def values(self, *values: float, item: int = 1, version: int = 1, age_seconds: int = 0) -> bytes:
+        now = self.clock.now_us() - age_seconds * 1_000_000
         count = len(values)
         instants = [now + place for place in range(count)]
         return pack_values(

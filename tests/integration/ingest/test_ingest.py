@@ -147,6 +147,26 @@ async def test_a_problem_opens_and_resolves_with_its_samples_and_its_notices_are
         assert [notice.payload["event"] for notice in first] == ["opened"], "its end is told after its beginning"
 
 
+async def test_after_an_outage_live_values_are_judged_and_the_backlog_is_stored_late_without_an_event(
+    writer: Writer, database: Database
+) -> None:
+    await define(database)
+    async with ingesting(writer, database) as feed, database.connection() as connection:
+        await feed.put(feed.dictionary("load"), feed.values(10))
+        await feed.settled(1, 2)
+        await feed.bound()
+        backlog = [feed.values(95, 96, age_seconds=7_200), feed.values(97, age_seconds=3_600)]
+        await feed.put(feed.values(20))
+        await feed.settled(5)
+        await feed.put(*backlog, feed.values(98))
+        await feed.settled(3, 4, 6)
+        (problem,) = await read_problems(connection, ProblemFilter(state="all"))
+        assert problem.value == 98, "opened by what is so now, not by what was so in the outage"
+        assert await stored_values(connection) == [10, 20, 95, 96, 97, 98]
+        cursor = await connection.execute("SELECT number FROM history_batch WHERE late IS NOT NULL ORDER BY number")
+        assert [row[0] for row in await cursor.fetchall()] == [3, 4]
+
+
 async def test_an_escalation_starts_with_its_problem_and_goes_with_it(writer: Writer, database: Database) -> None:
     steps = [{"after": "1h", "tell": ["r"]}]
     taking = {"kind": "escalation", "name": "taking", "for": {"hosts": ["h"]}, "steps": steps}

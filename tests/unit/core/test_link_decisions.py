@@ -10,7 +10,8 @@ from core.wire.checking import check_records
 from core.wire.epoch import EpochMemory
 from core.wire.failover import Ending, Failover
 from core.wire.flight import Flight
-from core.wire.limits import MAX_FRAMES_IN_FLIGHT
+from core.wire.limits import FRAME_BYTES, MAX_FRAMES_IN_FLIGHT
+from core.wire.share import SMALLEST_BYTES, BacklogShare
 from core.wire.timings import LinkTimings
 from tests.support.records import OTHER, SOURCE, numbers_in, record, records
 
@@ -22,10 +23,14 @@ def at(offset: int) -> Position:
     return Position(1, offset)
 
 
-def flown(sizes: list[int], window: int = 1000) -> Flight:
-    flight = Flight(at(0), window)
-    for size in sizes:
-        flight.launch(flight.cursor, at(flight.cursor.offset + size), size)
+def flown(sizes: list[int], window: int = 1000, backlog: tuple[int, ...] = ()) -> Flight:
+    """Frames of these sizes under way, one stretch each; those whose place is in `backlog` are of the backlog."""
+    flight = Flight(window)
+    begin = 0
+    for place, size in enumerate(sizes):
+        stretch = (at(begin), at(begin + size))
+        flight.launch((stretch,), size, is_backlog=place in backlog, at=float(place))
+        begin += size
     return flight
 
 
@@ -51,20 +56,68 @@ def test_frames_without_a_receipt_are_bounded_in_number_too() -> None:
     assert flight.room_bytes > 0
 
 
-def test_going_back_starts_the_same_frame_at_the_same_place() -> None:
-    flight = flown([100, 200, 300])
-    assert flight.go_back(2)
-    assert (flight.cursor, flight.last_frame, flight.in_flight_bytes) == (at(100), 1, 100)
-    assert flight.launch(at(100), at(150), 50) == 2
+def test_going_back_gives_back_what_the_frames_carried_in_their_order() -> None:
+    flight = flown([100, 200, 300], backlog=(1,))
+    assert flight.go_back(2) == [(at(100), at(300)), (at(300), at(600))]
+    assert (flight.last_frame, flight.in_flight_bytes, flight.backlog_bytes) == (1, 100, 0)
+    assert flight.launch(((at(100), at(150)), (at(170), at(190))), 70, is_backlog=False, at=3.0) == 2
+    assert flight.go_back(1) == [(at(0), at(100)), (at(100), at(150)), (at(170), at(190))]
 
 
 def test_going_back_to_what_was_read_or_never_sent_is_refused() -> None:
     flight = flown([100, 200])
-    flight.receipt(1, 1000)
-    assert not flight.go_back(1)
-    assert not flight.go_back(3)
-    assert not flight.receipt(3, 1000)
+    assert flight.receipt(1, 1000) is not None
+    assert flight.go_back(1) is None
+    assert flight.go_back(3) is None
+    assert flight.receipt(3, 1000) is None
     assert flight.go_back(2)
+
+
+def test_a_receipt_tells_which_frames_of_the_backlog_it_frees() -> None:
+    flight = flown([100, 200, 300], backlog=(0, 2))
+    assert flight.backlog_bytes == 400
+    freed = flight.receipt(2, 1000)
+    assert freed is not None
+    assert [(sent.frame, sent.is_backlog, sent.at) for sent in freed] == [(1, True, 0.0), (2, False, 1.0)]
+    assert flight.backlog_bytes == 300
+
+
+WINDOW = 4 << 20
+
+
+def receipts(share: BacklogShare, count: int, seconds: float, since: float = 0.0) -> float:
+    """`count` frames sent one after the other, each receipted `seconds` later; return when the last one was."""
+    for _ in range(count):
+        share.note_receipt(since, since + seconds, WINDOW)
+        since += seconds
+    return since
+
+
+def test_a_backlog_gets_half_of_the_window_while_receipts_come_promptly_and_never_more() -> None:
+    share = BacklogShare()
+    assert share.frame_bytes(WINDOW, 0) == FRAME_BYTES
+    assert share.frame_bytes(WINDOW, FRAME_BYTES) == 0
+    receipts(share, 100, 0.3)  # a distant collector, not a slow one
+    assert share.frame_bytes(WINDOW, WINDOW // 2 - FRAME_BYTES) == FRAME_BYTES
+    assert share.frame_bytes(WINDOW, WINDOW // 2 - FRAME_BYTES + 1) == 0
+
+
+def test_a_backlog_gives_way_once_for_each_round_of_late_receipts_and_always_keeps_something() -> None:
+    share = BacklogShare()
+    now = receipts(share, 100, 0.01)
+    before = share.allowed_bytes
+    for _ in range(5):  # sent before the first of them was late
+        share.note_receipt(now, now + 1.0, WINDOW)
+    assert share.allowed_bytes == before // 2
+    receipts(share, 100, 1.0, now + 2.0)
+    assert share.frame_bytes(WINDOW, 0) == SMALLEST_BYTES
+    assert share.frame_bytes(WINDOW, SMALLEST_BYTES) == 0
+
+
+def test_without_a_window_nothing_of_a_backlog_is_sent_and_a_small_one_halves_its_frames() -> None:
+    share = BacklogShare()
+    assert share.frame_bytes(0, 0) == 0
+    assert share.frame_bytes(64 << 10, 0) == 32 << 10
 
 
 def test_every_upstream_is_tried_before_a_pause_and_pauses_grow() -> None:

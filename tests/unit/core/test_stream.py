@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 NEW_BOOT = BOOT + 1
 
 
+def send_one(stream: Stream) -> None:
+    """Send the next frame; dividing the lanes, and leaving out what is stored, are steps of their own."""
+    while (sent := stream._send_next()) == 0:
+        pass
+    assert sent
+
+
 async def test_a_record_appended_while_older_files_are_sent_is_sent_too(tmp_path: Path) -> None:
     with closing(Spool.open(tmp_path, SpoolLimits())) as spool:
         spool.append(records([1, 2]))
@@ -35,9 +42,10 @@ async def test_a_record_appended_while_older_files_are_sent_is_sent_too(tmp_path
                 spool=spool, socket=near, session=1, window=1 << 20, clock=SystemClock(), counters=Counters(),
                 timings=LinkTimings(),
             )  # fmt: skip
-            assert stream._send_next()
+            send_one(stream)
             spool.append(record(3, boot=NEW_BOOT))
-            assert stream._send_next()
+            stream.receipt(1, 1 << 20)
+            send_one(stream)
             assert stream._send_next() is None
             sent = [numbers_in((await far.recv_multipart())[1]) for _ in range(2)]
         assert sent == [[1, 2], [2, 3]]
