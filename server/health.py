@@ -164,7 +164,7 @@ class Health:
         counters: dict[str, float] = {"held_records": upstream.held_records, "held_bytes": upstream.held_bytes}
         if (burden := self._placements.burdens.get(upstream.peer.key)) is not None:
             counters["balance.sources"] = burden.sources
-            counters["balance.bytes_per_second"] = round(burden.bytes_per_second, 1)
+            counters["balance.load_bytes_per_second"] = round(burden.bytes_per_second, 1)
             counters["balance.share"] = round(burden.share, 3)
         return PartHealth(
             kind=upstream.peer.role,

@@ -86,6 +86,7 @@ async def run(*, is_long: bool) -> list[Finding]:
         await _watch(stack, pace, course)
         if (homes := await _homes(stack)) != (upstreams := _upstreams(stack)):
             course.faults.append(f"not at home: {sorted(set(homes.items()) ^ set(upstreams.items()))}")
+        course.faults += await _shown_wrongly(stack, homes)
         await stack.drain()
         verdict = await asyncio.to_thread(judge, stack.plan, stack.dsn, stack.receiver.told)
     return [
@@ -150,6 +151,22 @@ async def _moves(stack: Stack) -> int:
 
 async def _homes(stack: Stack) -> dict[str, str]:
     return {str(source): str(proxy) for source, proxy in await stack.query(HOMES)}
+
+
+async def _shown_wrongly(stack: Stack, homes: dict[str, str]) -> list[str]:
+    """Return what the health page says of homes that is not so."""
+    parts = (await stack.health(await stack.active()))["parts"]
+    shares = [part["counters"].get("balance.share", 0.0) for part in parts if part["kind"] == "proxy"]
+    served = sum(part["counters"].get("balance.sources", 0) for part in parts if part["kind"] == "proxy")
+    found = [] if served == len(homes) else [f"the proxies are said to serve {served} of {len(homes)} sources"]
+    if not 1.0 <= max(shares) <= 1.5 or abs(sum(shares) - len(shares)) > 0.01:
+        found.append(f"the proxies' shares are said to be {shares}")
+    agents = {part["name"]: part["notes"] for part in parts if part["kind"] == "agent"}
+    return found + [
+        f"the page does not say that {source} is at home at {home}: {agents.get(source)}"
+        for source, home in homes.items()
+        if not any(note.startswith(f"at home at {home} since ") for note in agents.get(source, ()))
+    ]
 
 
 async def _is_nobody_at_home(stack: Stack, proxy: str) -> bool:

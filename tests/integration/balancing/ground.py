@@ -11,7 +11,7 @@ from core.model.record import Origin, pack_values
 from core.runtime.clock import ManualClock
 from core.runtime.counters import Counters
 from core.security.authority import Peer
-from core.wire.messages import Hello, Presence, PresenceRow, SourceHeartbeat
+from core.wire.messages import CountersReport, Hello, Presence, PresenceRow, SourceHeartbeat
 from server.balancing.balancer import Balancer, BalancerParts
 from server.balancing.placements import Placements
 from server.balancing.plan import Terms
@@ -45,6 +45,8 @@ class Ground:
     rates: dict[str, int]
     clock: ManualClock = field(default_factory=ManualClock)
     up: set[str] = field(default_factory=lambda: set(PROXIES))
+    full: set[str] = field(default_factory=set)
+    behind: set[str] = field(default_factory=set)
     number: int = 0
 
     async def settle(self) -> None:
@@ -68,14 +70,14 @@ class Ground:
         self.counters = Counters()
         self.reception = Reception(self.clock, self.counters)
         self.placements = Placements()
-        desk = Desk(
+        self.desk = Desk(
             reception=self.reception, presence=self.presence, directory=lambda: self.picture.directory,
             active_endpoint=lambda: "", clock=self.clock,
         )  # fmt: skip
         self.balancer = Balancer(
             BalancerParts(
-                writer=self.writer, picture=self.picture, presence=self.presence, reception=self.reception, desk=desk,
-                placements=self.placements, clock=self.clock, counters=self.counters, terms=TERMS,
+                writer=self.writer, picture=self.picture, presence=self.presence, reception=self.reception,
+                desk=self.desk, placements=self.placements, clock=self.clock, counters=self.counters, terms=TERMS,
             )
         )  # fmt: skip
         self.heard_before: set[str] = set()
@@ -85,7 +87,7 @@ class Ground:
         await self.picture.look()
         for _ in range(round(seconds / 5)):
             for proxy in sorted(self.up):
-                self._report(proxy)
+                await self._report(proxy)
             for name, count in self.rates.items():
                 if self.linked[name] in self.up:
                     await self._send(name, count)
@@ -98,16 +100,17 @@ class Ground:
         """The order of the source's document."""
         return list(self.placements.amended(uuid_of(name).bytes, {}).get("upstreams", {}).get("keys", []))
 
-    def _report(self, proxy: str) -> None:
+    async def _report(self, proxy: str) -> None:
         peer = Peer(key=PROXIES[proxy], role="proxy", name=proxy)
         if proxy not in self.heard_before:
             self.heard_before.add(proxy)
             self.presence.heard(peer, _HELLO)
         beat = SourceHeartbeat(
             session=1, frame=0, boot=0, number=0, clock=self.clock.now_us(), held_records=0, held_bytes=0,
-            oldest_at=0, epoch=1,
+            oldest_at=self.clock.now_us() - 60_000_000 if proxy in self.behind else 0, epoch=1,
         )  # fmt: skip
         self.presence.heard(peer, beat)
+        await self.desk.heard(peer, CountersReport(values={"custody.is_full": float(proxy in self.full)}))
         rows = tuple(
             PresenceRow(uuid_of(name).bytes, b"k" * 32, 4, 0, self.clock.now_us(), 5, 1, 0, 0, 0, "x")
             for name, at in self.linked.items()

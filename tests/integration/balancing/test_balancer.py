@@ -93,6 +93,21 @@ async def test_sources_of_a_proxy_that_fell_silent_live_where_they_went_and_do_n
     assert abs(sent["a"] - sent["b"]) <= 4
 
 
+async def test_a_proxy_with_a_full_disk_or_a_backlog_is_given_nothing(database: Database, writer: Writer) -> None:
+    ground = Ground(database, writer, linked=dict.fromkeys(NAMES, "a"), rates=dict(RATES))
+    await ground.settle()
+    ground.full.add("b")
+    await ground.pass_time(600)
+    assert set(ground.linked.values()) == {"a"}
+    ground.full.clear()
+    ground.behind.add("b")
+    await ground.pass_time(600)
+    assert set(ground.linked.values()) == {"a"}
+    ground.behind.clear()
+    await ground.pass_time(600)
+    assert set(ground.linked.values()) == {"a", "b"}
+
+
 async def test_an_agent_that_does_not_know_the_proxy_stays_and_is_not_asked_again_soon(
     database: Database, writer: Writer
 ) -> None:

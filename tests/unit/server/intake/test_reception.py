@@ -6,6 +6,8 @@ import asyncio
 from array import array
 from uuid import UUID
 
+import pytest
+
 from core.model.ranges import RangeSet
 from core.model.record import ItemEntry, Origin, pack_dictionary, pack_values
 from core.runtime.clock import ManualClock
@@ -43,6 +45,19 @@ async def test_a_backlog_takes_a_bounded_share_while_live_records_wait() -> None
     first = await numbers(reception, max_values=100)
     assert sum(number <= 20 for number in first) == 5, "half of a hundred values"
     assert sum(number > 20 for number in first) == 5
+
+
+async def test_what_sources_send_is_counted_of_live_records_only_and_of_a_bounded_number_of_sources(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("server.intake.reception.MOST_COUNTED", 1)
+    clock = ManualClock()
+    reception = Reception(clock, Counters())
+    live, old = values(1, clock.now_us()), values(2, clock.now_us() - LIVE_US - 1)
+    other = pack_dictionary(Origin(UUID(int=2), 9), 1, 1, [ItemEntry(number=1, key="a")], clock.now_us())
+    await reception.put(KEY, live + old + other + values(3, clock.now_us()))
+    assert reception.take_live_bytes() == {ORIGIN.source.bytes: 2 * len(live)}
+    assert reception.take_live_bytes() == {}
 
 
 async def test_old_records_larger_than_their_share_leave_the_live_ones_theirs() -> None:
