@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from array import array
+from typing import TYPE_CHECKING
 from uuid import UUID
-
-import pytest
 
 from core.model.ranges import RangeSet
 from core.model.record import ItemEntry, Origin, pack_dictionary, pack_values
@@ -15,6 +14,9 @@ from core.runtime.counters import Counters
 from server.intake.ledger import Ledger
 from server.intake.reception import LIVE_US, Reception
 from server.store.received import ReceivedDelta
+
+if TYPE_CHECKING:
+    import pytest
 
 ORIGIN = Origin(UUID(int=1), 9)
 KEY = b"k" * 32
