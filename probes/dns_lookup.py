@@ -1,13 +1,12 @@
 """Whether a name has addresses, and how fast: as this host's own resolver says (getaddrinfo(3), hosts file and all)."""
 
-import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from core.config.reader import setting
 from probes.declaration import Item, Reading, Visit, probe
-from probes.patterns import check_pattern
+from probes.patterns import check_pattern, is_found
 from probes.reaching import (
     DEFAULT_TIMEOUT,
     LONGEST_SECONDS,
@@ -60,7 +59,7 @@ def look_up(visit: Visit, parameters: Parameters) -> "Iterator[Reading]":
         return
     yield Reading("dns.seconds", deadline.spent_seconds, name)
     addresses = sorted({address[0] for *_, address in found})
-    is_right = parameters.expect is None or any(re.search(parameters.expect, each) for each in addresses)
+    is_right = parameters.expect is None or any(is_found(parameters.expect, each) for each in addresses)
     yield Reading("dns.resolved", float(is_right), name)
     yield from state_reading(visit, "dns.addresses", name, " ".join(addresses))
     yield from state_reading(visit, "dns.state", name, "ok" if is_right else "no address is as it should be")

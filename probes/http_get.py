@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from core.config.reader import setting
 from probes.declaration import Item, Reading, Visit, probe
 from probes.encryption import explain, wrap
-from probes.patterns import check_pattern
+from probes.patterns import check_pattern, is_found
 from probes.reaching import (
     DEFAULT_TIMEOUT,
     LONGEST_SECONDS,
@@ -113,9 +113,9 @@ def get(visit: Visit, parameters: Parameters) -> "Iterator[Reading]":
     if answer.status not in parameters.status if parameters.status else not 200 <= answer.status < 400:
         problem = f"status {answer.status}"
     if parameters.body is not None:
-        is_found = re.search(parameters.body, answer.body.decode(errors="replace")) is not None
-        yield Reading("http.matched", float(is_found), name)
-        problem = problem or ("" if is_found else "the body does not say what it should")
+        is_there = is_found(parameters.body, answer.body.decode(errors="replace"))
+        yield Reading("http.matched", float(is_there), name)
+        problem = problem or ("" if is_there else "the body does not say what it should")
     yield Reading("http.ok", float(not problem), name)
     yield from state_reading(visit, "http.state", name, problem or "ok")
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import time
 import zlib
 from contextlib import suppress
@@ -15,7 +14,7 @@ from core.config.reader import setting
 from probes.allowed import require_log
 from probes.declaration import Afterwards, Failure, Item, Reading, Visit, probe
 from probes.following import Position, advance, end_of, start_of
-from probes.patterns import check_pattern
+from probes.patterns import check_pattern, find_groups, is_found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,16 +143,15 @@ def read_log(visit: Visit, parameters: Parameters) -> "Iterator[Reading | Failur
 def _readings(line: bytes, parameters: Parameters, label: str) -> list[Reading]:
     """Return what a line yields, nothing when it does not match; it is cut, so that no expression takes for ever."""
     text = line[: 4 * _LONGEST_LINE].decode(errors="replace").rstrip("\r")[:_LONGEST_LINE]
-    if parameters.exclude is not None and re.search(parameters.exclude, text):
+    if parameters.exclude is not None and is_found(parameters.exclude, text):
         return []
     if parameters.pattern is None:
         return [Reading("log.line", text, label)]
-    match = re.search(parameters.pattern, text)
-    if match is None:
+    groups = find_groups(parameters.pattern, text)
+    if groups is None:
         return []
-    groups = match.groupdict()
     readings = [Reading("log.line", groups.get("text") or text, label)]
-    with suppress(KeyError, TypeError, ValueError):  # there is no such group, or no number in it
+    with suppress(KeyError, ValueError):  # there is no such group, or no number in it
         readings.append(Reading("log.value", float(groups["value"]), label))
     return readings
 

@@ -1,13 +1,12 @@
 """What the processes of one kind take: chosen by name or command line (proc(5): the numbered folders)."""
 
 import os
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from core.config.reader import setting
 from probes.declaration import Failure, Item, ProbeFailedError, Reading, Visit, probe
-from probes.patterns import check_pattern
+from probes.patterns import check_pattern, is_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,7 +116,7 @@ def _is_meant(visit: Visit, process: Process, parameters: Parameters) -> bool:
             return True
         is_cut = len(process.name) == _KERNEL_NAME_LETTERS and parameters.name.startswith(process.name)
         return is_cut and _command(visit, process).split(" ", 1)[0].rpartition("/")[2] == parameters.name
-    return re.search(parameters.command, _command(visit, process)) is not None
+    return is_found(parameters.command, _command(visit, process))
 
 
 def _command(visit: Visit, process: Process) -> str:

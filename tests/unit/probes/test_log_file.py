@@ -257,3 +257,10 @@ def test_a_link_to_another_log_that_may_be_read_is_followed(tmp_path: Path) -> N
     (tmp_path / "today").write_text("one\n")
     log.file.symlink_to("today")
     assert log.lines() == ["one"]
+
+
+@pytest.mark.trial("S-10")
+def test_a_hostile_line_does_not_hold_up_what_comes_after_it(tmp_path: Path) -> None:
+    log = Log(tmp_path, from_start=True, pattern=r"^(\w+\s?)*$", exclude="(x+x+)+y")
+    log.write("word " * 700 + "!\n" + "x" * 4000 + "\nfine\n")
+    assert log.lines() == ["x" * 4000, "fine"]
