@@ -176,16 +176,23 @@ def read_gate(text: str) -> Gate:
 
 
 def toml(settings: dict[str, Any]) -> str:
-    """Write plain settings as TOML: strings, numbers, and lists of tables."""
-    plain = {name: value for name, value in settings.items() if not isinstance(value, list)}
-    lines = [f"{name} = {_toml_value(value)}" for name, value in plain.items()]
-    for name, tables in settings.items():
-        if isinstance(tables, list):
-            for table in tables:
-                lines += ["", f"[[{name}]]", *(f"{key} = {_toml_value(value)}" for key, value in table.items())]
+    """Write settings as TOML: texts, numbers, switches, arrays of them, and arrays of tables of them."""
+    tables = {name: value for name, value in settings.items() if _is_of_tables(value)}
+    lines = [f"{name} = {_toml_value(value)}" for name, value in settings.items() if name not in tables]
+    for name, each in tables.items():
+        for table in each:
+            lines += ["", f"[[{name}]]", *(f"{key} = {_toml_value(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
 
 
+def _is_of_tables(value: object) -> bool:
+    return isinstance(value, list) and value != [] and all(isinstance(each, dict) for each in value)
+
+
 def _toml_value(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(_toml_value(each) for each in value)}]"
     # A JSON string is a TOML basic string once DEL, which JSON leaves as it is, is escaped.
-    return json.dumps(value if isinstance(value, int) else str(value), ensure_ascii=True).replace("\x7f", "\\u007f")
+    return json.dumps(value if isinstance(value, int | float) else str(value), ensure_ascii=True).replace(
+        "\x7f", "\\u007f"
+    )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from watchkeep.installation import TAIL, write_private
 from watchkeep.up.children import Child, own_process
+from watchkeep.up.faults import UpError
 from watchkeep.up.layout import PROXY_NAME, SERVER_NAME, toml
 
 if TYPE_CHECKING:
@@ -16,6 +18,17 @@ if TYPE_CHECKING:
 
     from watchkeep.up.enrolment import Enrolled
     from watchkeep.up.layout import Layout, LocalAgent, Ports
+
+
+_HEAD: Final = "# Written by `watchkeep up` at every start. Settings you add stay, comments do not.\n"
+_SOMETIMES: Final = {
+    "server": (
+        "restore_station", "enrolment_listen", "enrolment_port", "enrolment_url", "enrolment_by_approval",
+        "enrolment_upstreams",
+    ),
+    "agent": ("backup",),
+}  # fmt: skip
+"""What is set in some starts only: left over from another start, it is not the user's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +44,10 @@ class Backups:
 def write_configurations(
     layout: Layout, ports: Ports, agent: LocalAgent, enrolled: Enrolled, dsn: str, backups: Backups
 ) -> None:
-    """Write each part's configuration, made anew at every start since the ports are."""
+    """Write each part's configuration, made anew at every start since the ports are; what a user added stays.
+
+    Raises UpError when a file that is there cannot be understood.
+    """
     settings: dict[str, dict[str, Any]] = {
         "server": {
             "name": SERVER_NAME,
@@ -79,7 +95,20 @@ def write_configurations(
             "enrolment_upstreams": [{"endpoint": f"tcp://*:{gate.control_port}", "key": enrolled.proxy_key}],
         }
     for part, values in settings.items():
-        write_private(layout.config_file(part), "# Written by `watchkeep up` at every start.\n" + toml(values))
+        file = layout.config_file(part)
+        added = _added_by_user(file, [*values, *_SOMETIMES.get(part, ())])
+        write_private(file, f"{_HEAD}# Set here: {', '.join(values)}.\n" + toml(added | values))
+
+
+def _added_by_user(file: Path, ours: Sequence[str]) -> dict[str, Any]:
+    """Return the settings in a part's file that are not `ours` to set."""
+    try:
+        found = tomllib.loads(file.read_text())
+    except FileNotFoundError:
+        return {}
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UpError(f"{file} cannot be understood ({error}): correct it, or delete it to begin anew") from error
+    return {name: value for name, value in found.items() if name not in ours}
 
 
 def make_children(layout: Layout, prefix: Sequence[str]) -> list[Child]:
