@@ -9,7 +9,7 @@ import click
 
 from backup.command.ls import when
 from backup.command.options import json_option, reading_options, set_of
-from backup.command.telling import instant, local, progress, size, write_json
+from backup.command.telling import counted, instant, local, progress, size, write_json
 from backup.restore import Wanted, read_path, restore
 from backup.station import open_station
 
@@ -72,7 +72,7 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
         document = {"at": instant(made.at), "to": str(made.to), "files": made.files, "bytes": made.bytes}
         write_json({**document, "database": loaded})
         return
-    click.echo(f"Restored {made.files} files, {size(made.bytes)}, as of {local(made.at)}: {made.to}")
+    click.echo(f"Restored {counted(made.files, 'file')}, {size(made.bytes)}, as of {local(made.at)}: {made.to}")
     if loaded is not None:
         click.echo(
             f"Loaded into the database: {loaded['tables']} tables, {loaded['rows']} rows, as many as were saved."

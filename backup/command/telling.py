@@ -52,6 +52,11 @@ def size(number: float | None) -> str:
     return f"{number:.0f} B"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things for people: "1 file", "3 files"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def age(at: datetime | None, now: datetime) -> str:
     """Return for people how long ago something was."""
     if at is None:

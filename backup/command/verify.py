@@ -9,7 +9,7 @@ import click
 from backup.command.list import find_sets
 from backup.command.ls import when
 from backup.command.options import json_option, reading_options, set_of
-from backup.command.telling import instant, local, progress, size, write_json
+from backup.command.telling import counted, instant, local, progress, size, write_json
 from backup.errors import BackupDamaged
 from backup.station import open_station
 from backup.verify import Depth, verify
@@ -91,13 +91,20 @@ def _document(label: str, report: Report) -> dict[str, object]:
 
 def _tell(label: str, report: Report) -> None:
     whole, lost = len(report.restorable), len(report.lost)
-    click.echo(f"{label}: {report.files} files, {size(report.bytes)} read, depth {report.depth.value}")
+    click.echo(f"{label}: {counted(report.files, 'file')}, {size(report.bytes)} read, depth {report.depth.value}")
     for damage in report.damages:
         cost = ", ".join(local(at) for at in damage.kills)
         click.echo(f"  {damage.name}: {damage.what}" + (f"; costs {cost}" if cost else ""))
     if report.damages:
-        click.echo(f"  {whole} restore points are whole, {lost} are lost")
+        click.echo(f"  {_say_whole(whole)}, {lost} {'is' if lost == 1 else 'are'} lost")
     else:
-        click.echo(f"  {whole} restore points are whole: {_SAID[report.depth]}")
+        click.echo(f"  {_say_whole(whole)}: {_SAID[report.depth]}")
     if report.strays:
-        click.echo(f"  {len(report.strays)} files belong to no restore point (of ended runs; they do no harm)")
+        belong = "belongs" if len(report.strays) == 1 else "belong"
+        click.echo(
+            f"  {counted(len(report.strays), 'file')} {belong} to no restore point (of ended runs, which does no harm)"
+        )
+
+
+def _say_whole(points: int) -> str:
+    return f"{counted(points, 'restore point')} {'is' if points == 1 else 'are'} whole"

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from backup.command.__main__ import COMMANDS, cli
 from backup.command.options import DATA_VARIABLE, VARIABLE, set_of
+from backup.command.telling import counted
 from backup.errors import ConfigInvalid
 from backup.settings import BackupSettings, SetSettings, TargetSettings
 
@@ -90,3 +91,9 @@ def test_the_files_of_a_local_installation_are_found_by_what_a_command_is_for(
     (data / "backup" / "backup.toml").unlink()
     assert json.loads(runner.invoke(cli, ["list", "--json"]).stdout) == {"sets": []}
     assert runner.invoke(cli, ["status"]).exit_code == 3
+
+
+def test_one_thing_is_told_in_the_singular() -> None:
+    assert [counted(number, "restore point") for number in (0, 1, 2)] == [
+        "0 restore points", "1 restore point", "2 restore points",
+    ]  # fmt: skip
