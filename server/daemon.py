@@ -26,6 +26,7 @@ from server.intake.desk import Desk
 from server.intake.presence import PresenceBook
 from server.intake.reception import Reception
 from server.inventory.apply import install_shipped
+from server.page_address import page_url_of
 from server.picture import Picture
 from server.realm import Realm
 from server.restoring.station import RestoreStation
@@ -140,6 +141,7 @@ async def run_server(
             placements=placements,
             balance_every=settings.balance_every,
             takeover_after=settings.takeover_after,
+            page_url=page_url_of(settings),
         )
         candidacy = Candidacy(realm, settings)
         roll = Roll(database, realm, settings.name, candidacy)

@@ -11,7 +11,7 @@ import numpy as np
 from core.runtime.logging import Log
 from server.balancing.balancer import Balancer, BalancerParts
 from server.balancing.plan import Terms
-from server.escalation.dispatcher import Dispatcher
+from server.escalation.dispatcher import Dispatcher, DispatchTerms
 from server.escalation.escalator import Escalator
 from server.evaluation.refresh import Expressions, rebind, watched_triggers
 from server.evaluation.watch import Watch
@@ -73,7 +73,11 @@ class Reign:
         self._next_rebind = 0.0
         self._ingesting: Ingest | None = None
         self._dispatcher = Dispatcher(
-            writer=self._writer, secrets=realm.secrets, clock=realm.clock, counters=realm.counters
+            writer=self._writer,
+            secrets=realm.secrets,
+            clock=realm.clock,
+            counters=realm.counters,
+            terms=DispatchTerms(page_url=realm.page_url),
         )
         self._balancer = Balancer(
             BalancerParts(

@@ -7,6 +7,7 @@ from typing import Literal
 
 from core.config.reader import setting
 from core.config.upstreams import UpstreamSettings
+from server.page_address import check_page_url
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,14 @@ class ServerSettings:
     web_port: int = field(default=8642, metadata=setting("port of the page and the API; 0 chooses one", minimum=0))
     web_is_https: bool = field(
         default=False, metadata=setting("the page is reached by HTTPS, through a proxy of yours")
+    )
+    web_url: str = field(
+        default="",
+        metadata=setting(
+            "how people reach the page, for the links in notices; left out: made of the two above and web_is_https",
+            example='"https://watchkeep.example.org"',
+            check=check_page_url,
+        ),
     )
     enrolment_listen: str = field(
         default="127.0.0.1", metadata=setting("address at which machines that nobody knows yet may ask to be let in")

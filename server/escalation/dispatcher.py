@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from core.runtime.logging import Log
+from server.escalation.payload import with_link
 from server.escalation.retry import GiveUp, RetryTerms, judge_retry
 from server.inventory.effective import StoredDefinitionBroken, understand
 from server.inventory.model import ReceiverDefinition
@@ -44,7 +45,10 @@ _MAX_ERROR_CHARACTERS: Final = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchTerms:
-    """Bounds of the dispatcher. `claim_seconds` has to exceed `attempt_seconds` by what a receipt may take."""
+    """Bounds of the dispatcher, and where the pages are that notices link to (None: they have no link).
+
+    `claim_seconds` has to exceed `attempt_seconds` by what a receipt may take.
+    """
 
     at_once: int = 32
     per_receiver: int = 4
@@ -53,6 +57,7 @@ class DispatchTerms:
     look_again_seconds: float = 5.0
     blocked_seconds: float = 1.0
     retry: RetryTerms = field(default_factory=RetryTerms)
+    page_url: str | None = None
 
 
 class Dispatcher:
@@ -161,7 +166,7 @@ class Dispatcher:
         seconds = self._terms.attempt_seconds
         try:
             medium, settings = self._find_medium(notice, receiver)
-            message = Message(key=notice.key, payload=notice.payload)
+            message = Message(key=notice.key, payload=with_link(notice.payload, self._terms.page_url))
             seconds = max(seconds, medium.attempt_seconds)
             async with asyncio.timeout(seconds):
                 await medium.send(settings, message, self._secrets)

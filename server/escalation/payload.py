@@ -8,6 +8,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from server.store.problems import Problem
@@ -94,6 +95,16 @@ def write_payload(happening: Happening) -> dict[str, Any]:
     if happening.event in {"opened", "reminder", "resolved"}:
         more["description"] = happening.description
     return payload | {key: each for key, each in more.items() if each is not None}
+
+
+def with_link(payload: Mapping[str, Any], page_url: str | None) -> dict[str, Any]:
+    """Return the payload with where its problem is shown; as it is where the page's address is not known.
+
+    Put in when it is sent, not when it is owed: so a corrected address holds for what is still owed.
+    """
+    if page_url is None or "problem" not in payload:
+        return dict(payload)
+    return {**payload, "link": f"{page_url}#/problems/{payload['problem']}"}
 
 
 def _write_instant(at: datetime) -> str:

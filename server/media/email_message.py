@@ -83,6 +83,7 @@ def _rows(payload: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Escalation", _say_step(payload)),
         ("Trigger", f"{payload.get('name')} ({payload.get('template')})" if payload.get("template") else None),
         ("Number", payload.get("problem")),
+        ("Link", payload.get("link")),
     ]
     return [(label, _line(each)) for label, each in rows if each not in (None, "")]
 
@@ -106,7 +107,7 @@ def _write_html(title: str, payload: Mapping[str, Any], rows: Sequence[tuple[str
     is_over = payload.get("event") == "resolved"
     colour = "#1b6e3c" if is_over else _COLOURS.get(str(payload.get("severity")), "#444444")
     cells = "".join(
-        f'<tr><th align="left" style="padding:2px 16px 2px 0">{label}</th><td>{html.escape(each)}</td></tr>'
+        f'<tr><th align="left" style="padding:2px 16px 2px 0">{label}</th><td>{_write_cell(label, each)}</td></tr>'
         for label, each in rows
     )
     words = "<br>".join(html.escape(line) for line in _paragraph(payload.get("text")))
@@ -119,6 +120,11 @@ def _write_html(title: str, payload: Mapping[str, Any], rows: Sequence[tuple[str
         f"<b>{html.escape(title)}</b>: {html.escape(_line(payload.get('name')))}</p>"
         f"{quote if words else ''}<table>{cells}</table>{below}</body></html>\n"
     )
+
+
+def _write_cell(label: str, text: str) -> str:
+    shown = html.escape(text)
+    return f'<a href="{shown}">{shown}</a>' if label == "Link" else shown
 
 
 def _line(value: object) -> str:

@@ -156,6 +156,22 @@ async def test_what_is_committed_is_told_at_once_and_receipted(
     assert receiver.received[0].key == row["key"]
 
 
+async def test_a_notice_says_where_its_problem_is_shown(
+    database: Database, writer: Writer, receiver: WebhookReceiver, tmp_path: Path
+) -> None:
+    await define(database, night={"url": receiver.url()})
+    async with writer.transaction() as connection:
+        problem = await open_problem(connection, "a")
+        cursor = await connection.execute("SELECT id FROM event WHERE problem_id = %s", (problem,))
+        [event] = await cursor.fetchall()
+        notice = outbox.Notice(event_id=event[0], receiver="night", media="webhook", payload={"problem": problem})
+        await outbox.enqueue(connection, [notice])
+    async with running(make(writer, tmp_path, replace(FAST, page_url="https://watchkeep.example.org/"))):
+        await until(lambda: bool(receiver.received), what="the notice")
+    body = json.loads(receiver.received[0].body)
+    assert body["link"] == f"https://watchkeep.example.org/#/problems/{problem}"
+
+
 @pytest.mark.trial("R13")
 async def test_failures_are_tried_again_under_the_same_key_until_taken(
     database: Database, writer: Writer, receiver: WebhookReceiver, tmp_path: Path

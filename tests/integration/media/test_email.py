@@ -59,6 +59,18 @@ async def test_a_mail_says_what_to_do_and_names_the_problem_in_words(relay: Rela
         assert kind == "plain" or "<b>Then</b>" not in written
 
 
+async def test_a_mail_leads_to_the_problems_page(relay: Relay) -> None:
+    link = "https://watchkeep.example.org/a&b/#/problems/17"
+    await send_email(settings(relay), message(link=link), relay.folder)
+    [mail] = relay.mails
+    plain, markup = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert plain is not None
+    assert markup is not None
+    assert f"Link:       {link}" in plain.get_content()
+    shown = html.escape(link)
+    assert f'<a href="{shown}">{shown}</a>' in markup.get_content()
+
+
 async def test_a_mail_goes_encrypted_and_signed_in_and_says_what_happened(relay: Relay) -> None:
     assert await send_email(settings(relay), message(), relay.folder) == "250 taken"
     [mail] = relay.mails
