@@ -13,7 +13,7 @@ from server.api.scope import visible_hosts
 from server.api.thinning import Series, thin, thin_trends
 from server.store.database import Connection
 from server.store.history import read_samples
-from server.store.inventory import Item, read_items
+from server.store.inventory import Item, read_births, read_items
 from server.store.samples import Samples, items_of
 from server.store.trend_series import read_trend_series
 
@@ -46,11 +46,15 @@ class HistoryQuery(Asked):
 
 
 class SeriesView(Answer):
-    """A series in columns: instants in ms since 1970, and for each the mean, least and greatest value there."""
+    """A series in columns: instants in ms since 1970, and for each the mean, least and greatest value there.
+
+    The item is known since `known_since`: before it nothing was missing.
+    """
 
     item: int
     unit: str
     source: Literal["values", "trends"]
+    known_since: int
     at: list[int]
     value: list[float | None]
     minimum: list[float | None]
@@ -82,6 +86,7 @@ async def show_history(call: Call, query: HistoryQuery) -> History:
             if item_id not in items:
                 raise not_found("item", item_id)
         numbers = [item_id for item_id in wanted if items[item_id].type == "number"]
+        births = await read_births(connection, wanted)
         found = await _read_values(connection, numbers, query) if _is_shown_by_values(query) else {}
         series = []
         for item_id in wanted:
@@ -90,7 +95,7 @@ async def show_history(call: Call, query: HistoryQuery) -> History:
             if columns is None and item_id in numbers and query.end - query.begin >= _HOUR:
                 trends = await read_trend_series(connection, item_id, query.begin, query.end)
                 source, columns = "trends", thin_trends(trends, query.points)
-            series.append(_view(items[item_id], source, columns))
+            series.append(_view(items[item_id], births.get(item_id, query.begin), source, columns))
     return History(series=series)
 
 
@@ -119,15 +124,26 @@ def _thin_each(samples: Samples, points: int) -> dict[int, Series]:
     return {item: thin(own.at_us, own.values, points) for item, own in items_of(samples)}
 
 
-def _view(item: Item, source: Literal["values", "trends"], series: Series | None) -> SeriesView:
+def _view(item: Item, born_at: datetime, source: Literal["values", "trends"], series: Series | None) -> SeriesView:
+    known_since = int(born_at.timestamp() * 1000)
     if series is None:
-        return SeriesView(item=item.id, unit=item.unit, source=source, at=[], value=[], minimum=[], maximum=[])
+        return SeriesView(
+            item=item.id,
+            unit=item.unit,
+            source=source,
+            known_since=known_since,
+            at=[],
+            value=[],
+            minimum=[],
+            maximum=[],
+        )
     value = series.value.tolist()
     # Not checked again number by number, which took as long as reading them: what comes out of numpy has these types.
     return SeriesView.model_construct(
         item=item.id,
         unit=item.unit,
         source=source,
+        known_since=known_since,
         at=series.at_ms.tolist(),
         value=value,
         minimum=value if series.minimum is series.value else series.minimum.tolist(),

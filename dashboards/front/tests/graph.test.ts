@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type ChartSeries, figuresOf, valueAt } from "../src/graph/chartSeries.ts";
-import { gapsOf, gapThreshold, withBreaks } from "../src/graph/gaps.ts";
+import { gapsOf, gapThreshold, sharedGaps, withBreaks } from "../src/graph/gaps.ts";
 import { keyAction } from "../src/graph/keys.ts";
 import { axisRange } from "../src/graph/scale.ts";
 import { extentOf, moved, queryOf, windowFrom, zoomed } from "../src/graph/window.ts";
@@ -10,7 +10,7 @@ const NOW = 10_000_000_000;
 const key = (name: string, shiftKey = false) => ({ key: name, shiftKey, ctrlKey: false, metaKey: false, altKey: false });
 
 function series(at: number[], value: (number | null)[], maximum = value): ChartSeries {
-  return { item: 1, label: "", unit: "", colour: 1, at, value, minimum: value, maximum, source: "values" };
+  return { item: 1, label: "", unit: "", colour: 1, at, value, minimum: value, maximum, source: "values", known_since: 0 };
 }
 
 test("a stretch several times longer than usual is a gap, also at both edges", () => {
@@ -26,6 +26,16 @@ test("a stretch several times longer than usual is a gap, also at both edges", (
 
 test("without any data the whole time is one gap", () => {
   assert.deepEqual(gapsOf([], 0, 60_000, gapThreshold([], 60_000)), [{ from: 0, to: 60_000 }]);
+});
+
+test("before any of the items was known nothing is missing, and since then what did not come is", () => {
+  const at = [100_000, 110_000, 120_000];
+  const young = { at, known_since: 99_000 };
+  assert.deepEqual(sharedGaps([young], 0, 125_000), []);
+  assert.deepEqual(sharedGaps([young, { at: [], known_since: 40_000 }], 0, 125_000), [{ from: 40_000, to: 100_000 }]);
+  assert.deepEqual(sharedGaps([{ at, known_since: 500_000 }], 0, 125_000), []); // values may be older than their item
+  assert.deepEqual(sharedGaps([{ at: [], known_since: 20_000 }], 0, 60_000), [{ from: 20_000, to: 60_000 }]);
+  assert.deepEqual(sharedGaps([{ at: [], known_since: 90_000 }], 0, 60_000), []);
 });
 
 test("no line is drawn across a gap", () => {

@@ -187,6 +187,7 @@ async def test_history_comes_as_it_was_when_it_is_short(signed_in: Site, databas
         **_span(now - MINUTE, now),
     )
     busy, user = answer["series"]
+    assert now // 1000 - 1000 <= busy.pop("known_since") <= _now_us() // 1000
     assert busy == {
         "item": host.items["cpu.busy"],
         "unit": "%",

@@ -36,7 +36,8 @@ def test_the_page_is_where_its_operator_says_or_where_the_server_listens(more: d
     "url",
     [
         "watchkeep.example.org", "ftp://x", "http://", "https://user@x/", "http://x/#/hosts", "http://x/?a=1",
-        "http://x y/", "http://x/\r\nBcc: all@example.org", "javascript:alert(1)", "https://" + "x" * 200, "http://x:99999/", "http://ü/",
+        "http://x y/", "http://x/\r\nBcc: all@example.org", "javascript:alert(1)", "https://" + "x" * 200,
+        "http://x:99999/", "http://ü/",
     ],
 )  # fmt: skip
 def test_what_is_no_address_of_a_page_is_refused(url: str) -> None:

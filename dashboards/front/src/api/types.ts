@@ -63,6 +63,8 @@ export interface Series {
   item: number;
   unit: string;
   source: "values" | "trends";
+  /** Since when the item exists: before that nothing is missing. */
+  known_since: number;
   at: number[];
   value: (number | null)[];
   minimum: (number | null)[];

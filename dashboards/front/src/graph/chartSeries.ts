@@ -13,6 +13,7 @@ export interface ChartSeries {
   minimum: readonly (number | null)[];
   maximum: readonly (number | null)[];
   source: Series["source"];
+  known_since: number;
 }
 
 export const COLOURS = 8;

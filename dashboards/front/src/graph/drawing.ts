@@ -4,7 +4,7 @@ import uPlot from "uplot";
 import { quantityOf } from "../format/number.ts";
 import { clockSecondsText, clockText } from "../format/time.ts";
 import { type ChartSeries, DASHES } from "./chartSeries.ts";
-import { type Gap, gapsOf, gapThreshold, withBreaks } from "./gaps.ts";
+import { gapThreshold, withBreaks } from "./gaps.ts";
 import { axisRange, axisSteps } from "./scale.ts";
 import { type Shade, SHADE_WORDS } from "./shades.ts";
 
@@ -40,13 +40,6 @@ export function columnsOf(series: readonly ChartSeries[], from: number, to: numb
   });
   if (tables.length === 0) return [[]];
   return tables.length === 1 && tables[0] ? tables[0] : uPlot.join(tables);
-}
-
-/** Where no series has data, and how far apart values usually may lie. */
-export function sharedGaps(series: readonly ChartSeries[], from: number, to: number): Gap[] {
-  const threshold = Math.max(...series.map((one) => gapThreshold(one.at, to - from)), 0);
-  const all = [...new Set(series.flatMap((one) => one.at))].sort((one, other) => one - other);
-  return gapsOf(all, from, to, threshold);
 }
 
 /** One line per series with a band between its least and greatest values. */

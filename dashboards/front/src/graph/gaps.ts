@@ -36,6 +36,19 @@ export function gapsOf(at: readonly number[], from: number, to: number, threshol
   return gaps;
 }
 
+interface Known {
+  at: readonly number[];
+  known_since: number;
+}
+
+/** Where no series has data although one of them was known: before that nothing is missing. */
+export function sharedGaps(series: readonly Known[], from: number, to: number): Gap[] {
+  const threshold = Math.max(...series.map((one) => gapThreshold(one.at, to - from)), 0);
+  const all = [...new Set(series.flatMap((one) => one.at))].sort((one, other) => one - other);
+  const known = Math.min(...series.map((one) => one.known_since), all[0] ?? Infinity);
+  return known >= to ? [] : gapsOf(all, Math.max(from, known), to, threshold);
+}
+
 /** The instants and values with a null inside each gap, so that no line is drawn across it. */
 export function withBreaks(
   at: readonly number[],
