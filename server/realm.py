@@ -39,6 +39,7 @@ class Realm:
     retention: timedelta
     secrets: Path
     page_url: str | None = None
+    """How people reach the page, for the links in notices; None: they have none."""
     takeover_after: timedelta = timedelta(seconds=3)
     feed: FeedPublisher | None = None
     placements: Placements = field(default_factory=Placements)

@@ -14,7 +14,7 @@ from watchkeep.caller import actor_name, author_name
 from watchkeep.command_options import data_option, fail, json_option
 from watchkeep.definition_files import open_database, propose_files
 from watchkeep.installation import InstallationError
-from watchkeep.proposal_text import print_changes, print_faults, print_json, summarise
+from watchkeep.proposal_text import print_changes, print_consequences, print_faults, print_json, summarise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +56,7 @@ def apply(files: tuple[str, ...], *, prune: bool, overwrite: bool, as_json: bool
         print_faults(proposal.faults)
     else:
         print_changes(proposal.changes)
+        print_consequences(proposal.consequences)
         click.echo(summarise(proposal.changes, f"; revision {revision}") if proposal.changes else "nothing to change")
     raise SystemExit(2 if proposal.faults else 0)
 

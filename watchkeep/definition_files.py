@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -44,7 +45,7 @@ async def propose_files(data: Path | None, places: Sequence[str], *, prune: bool
         if not checked.faults:
             raise
         return Proposal(changes=[], faults=sorted(checked.faults), revision=0)
-    return Proposal(changes=proposal.changes, faults=sorted(proposal.faults), revision=proposal.revision)
+    return replace(proposal, faults=sorted(proposal.faults))
 
 
 def read_places(places: Sequence[str]) -> tuple[list[Document], list[Fault]]:

@@ -11,7 +11,7 @@ from server.store.errors import StoreError
 from watchkeep.command_options import data_option, fail, json_option
 from watchkeep.definition_files import propose_files
 from watchkeep.installation import InstallationError
-from watchkeep.proposal_text import print_changes, print_faults, print_json, summarise
+from watchkeep.proposal_text import print_changes, print_consequences, print_faults, print_json, summarise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,5 +46,6 @@ def diff(files: tuple[str, ...], *, prune: bool, as_json: bool, data: Path | Non
         print_faults(proposal.faults)
     else:
         print_changes(proposal.changes)
+        print_consequences(proposal.consequences)
         click.echo(summarise(proposal.changes, " by `watchkeep apply`") if proposal.changes else "nothing differs")
     raise SystemExit(2 if proposal.faults else 1 if proposal.changes else 0)

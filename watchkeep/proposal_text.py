@@ -45,6 +45,13 @@ def print_changes(changes: Sequence[Change]) -> None:
             console.print(Text(f"    {line}", style=style))
 
 
+def print_consequences(consequences: Sequence[str]) -> None:
+    """Print what the changes bring about beyond themselves."""
+    console = _console()
+    for line in consequences:
+        console.print(Text(f"! {line}", style="yellow"))
+
+
 def summarise(changes: Sequence[Change], ending: str) -> str:
     """Return one line: how many are created, changed, deleted."""
     counts = {action: sum(change.action == action for change in changes) for action in _OUTCOMES}
@@ -56,6 +63,7 @@ def print_json(proposal: Proposal, **more: Any) -> None:
     """Print the proposal as one JSON object on the standard output."""
     found = {
         "changes": [change.to_json() for change in proposal.changes],
+        "consequences": list(proposal.consequences),
         "errors": [fault.to_json() for fault in proposal.faults],
     }
     print(json.dumps(found | more, indent=1, ensure_ascii=False))  # noqa: T201 - the command's answer

@@ -124,15 +124,19 @@ def _thin_each(samples: Samples, points: int) -> dict[int, Series]:
     return {item: thin(own.at_us, own.values, points) for item, own in items_of(samples)}
 
 
-def _view(
-    item: Item, born_at: datetime, source: Literal["values", "trends"], series: Series | None
-) -> SeriesView:  # fmt: skip
+def _view(item: Item, born_at: datetime, source: Literal["values", "trends"], series: Series | None) -> SeriesView:
     known_since = int(born_at.timestamp() * 1000)
     if series is None:
         return SeriesView(
-            item=item.id, unit=item.unit, source=source, known_since=known_since,
-            at=[], value=[], minimum=[], maximum=[],
-        )  # fmt: skip
+            item=item.id,
+            unit=item.unit,
+            source=source,
+            known_since=known_since,
+            at=[],
+            value=[],
+            minimum=[],
+            maximum=[],
+        )
     value = series.value.tolist()
     # Not checked again number by number, which took as long as reading them: what comes out of numpy has these types.
     return SeriesView.model_construct(

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from server.api.endpoint import Answer, Asked, Call, Role, endpoint
 from server.api.errors import ApiError, not_found
-from server.api.problems import ProblemView, view_problems
+from server.api.problems import ProblemView, view_problems, without_reasons
 from server.api.scope import visible_hosts
 from server.escalation.audience import Audience
 from server.escalation.escalator import situation_of, told_by
@@ -88,7 +88,7 @@ async def show_problem(call: Call, path: ProblemPath) -> ProblemDetail:
     """Show one problem with its timeline and what comes next."""
     async with call.services.database.connection() as connection, connection.transaction():
         problem = await _find(call, connection, path.id)
-        return await _view(connection, problem)
+        return await _view(call, connection, problem)
 
 
 @endpoint("POST", "/problems/{id}/acknowledgement", role=Role.OPERATOR, failures=(404, 409))
@@ -101,7 +101,7 @@ async def acknowledge_problem(call: Call, path: ProblemPath, body: Acknowledgeme
             raise _conflict(await find_problem(connection, path.id) or problem)
         await _tell(connection, problem, "acknowledged", remark, by=call.user, text=body.note or None)
         changed = await find_problem(connection, path.id) or problem
-        answer = await _view(connection, changed)
+        answer = await _view(call, connection, changed)
         await _audit(call, connection, "problem.acknowledge", problem, {"note": body.note})
     return answer
 
@@ -118,7 +118,7 @@ async def note_problem(call: Call, path: ProblemPath, body: NoteBody) -> Problem
         problem = await _find(call, connection, path.id)  # as it is now that it is held
         if problem.resolved_at is None:
             await _tell(connection, problem, "note", remark, by=call.user, text=body.text)
-        answer = await _view(connection, problem)
+        answer = await _view(call, connection, problem)
         await _audit(call, connection, "problem.note", problem, {"text": body.text})
     return answer
 
@@ -157,8 +157,8 @@ def _conflict(problem: Problem) -> ApiError:
     return ApiError(409, "acknowledged", message, remedy="Add a note if there is something to say about it.")
 
 
-async def _view(connection: Connection, problem: Problem) -> ProblemDetail:
-    told = await read_told(connection, [problem.id])
+async def _view(call: Call, connection: Connection, problem: Problem) -> ProblemDetail:
+    told = without_reasons(call, await read_told(connection, [problem.id]))
     events = await read_events(connection, problem.id)
     (view,) = view_problems([problem], told)
     names = await read_under_way(connection, problem.id)

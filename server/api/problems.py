@@ -1,12 +1,13 @@
 """Problems, open and past, with who was told about them."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
 from server.api.endpoint import Answer, Asked, Call, Role, Word, endpoint
-from server.api.scope import visible_hosts
+from server.api.scope import groups_of, visible_hosts
 from server.store.outbox import Told, read_told
 from server.store.problems import Problem, ProblemFilter, read_problems
 
@@ -82,7 +83,16 @@ async def list_problems(call: Call, query: ProblemQuery) -> ProblemList:
     async with call.services.database.connection() as connection:
         problems = await read_problems(connection, wanted)
         told = await read_told(connection, [problem.id for problem in problems])
-    return ProblemList(problems=view_problems(problems, told))
+    return ProblemList(problems=view_problems(problems, without_reasons(call, told)))
+
+
+def without_reasons(call: Call, told: list[Told]) -> list[Told]:
+    """Return the notices as the visitor may see them: who was told belongs to the problem.
+
+    Why an attempt failed names addresses, relays and files, which are of the receiver: only who may see receivers
+    reads it.
+    """
+    return told if groups_of(call) is None else [replace(notice, last_error=None) for notice in told]
 
 
 def view_problems(problems: list[Problem], told: list[Told]) -> list[ProblemView]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from server.inventory.catalogue import shipped_catalogue
 from server.inventory.check import check, check_references
+from server.inventory.consequences import tell_consequences
 from server.inventory.effective import Inventory
 from server.inventory.plan import Change, deletion, plan, resulting
 from server.inventory.polling import check_polling
@@ -42,6 +43,8 @@ class Proposal:
     changes: list[Change]
     faults: list[Fault]
     revision: int
+    consequences: Sequence[str] = ()
+    """What the changes bring about beyond themselves, in words."""
 
     @property
     def overwriting(self) -> list[Change]:
@@ -89,8 +92,10 @@ async def propose_deletion(database: Database, kind: Kind, name: str) -> Proposa
         if found is None:
             return None
         changes = [deletion(found)]
-        faults = check_references(resulting(stored, changes), {})
-        return Proposal(changes=changes, faults=faults, revision=revision)
+        after = resulting(stored, changes)
+        faults = check_references(after, {})
+        told = tell_consequences(resulting(stored, []), after)
+        return Proposal(changes=changes, faults=faults, revision=revision, consequences=told)
 
 
 async def apply(database: Database, proposal: Proposal, author: Author, *, audit_as: str = "") -> int:
@@ -201,4 +206,5 @@ async def _propose(connection: Connection, checked: Checked, *, via: Via, prune:
         *check_references(after, checked.documents, checked.unfit),
         *check_polling(after, checked.documents, shipped_catalogue()),
     ]
-    return Proposal(changes=changes, faults=faults, revision=revision)
+    told = tell_consequences(resulting(stored, []), after)
+    return Proposal(changes=changes, faults=faults, revision=revision, consequences=told)

@@ -26,7 +26,6 @@ _SOMETIMES: Final = {
         "restore_station", "enrolment_listen", "enrolment_port", "enrolment_url", "enrolment_by_approval",
         "enrolment_upstreams",
     ),
-    "proxy": (),
     "agent": ("backup",),
 }  # fmt: skip
 """What is set in some starts only: left over from another start, it is not the user's."""
@@ -97,7 +96,7 @@ def write_configurations(
         }
     for part, values in settings.items():
         file = layout.config_file(part)
-        added = _added_by_user(file, [*values, *_SOMETIMES[part]])
+        added = _added_by_user(file, [*values, *_SOMETIMES.get(part, ())])
         write_private(file, f"{_HEAD}# Set here: {', '.join(values)}.\n" + toml(added | values))
 
 

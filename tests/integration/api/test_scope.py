@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from core.runtime.clock import SystemClock
 from server.api import stream as stream_module
 from server.restoring.station import RestoreStation
+from server.store.outbox import Notice, enqueue
 from server.store.users import By, Terms
 from tests.integration.api.data import define, define_hosts, store_host, store_problem, store_values
 from tests.integration.api.people import make_token, sign_in_new
@@ -64,6 +65,25 @@ async def test_hidden_and_missing_things_get_the_same_answer(signed_in: Site, da
             status, answer = await ask(signed_in, "GET", asked, anna)
             answers.append((status, str(answer).replace(host, "HOST").replace(str(item), "ITEM")))
     assert answers[:4] == answers[4:]
+
+
+async def test_who_was_told_of_a_problem_he_sees_by_name_but_not_why_telling_failed(
+    signed_in: Site, database: Database
+) -> None:
+    await define_hosts(database, {"web1": ["web"]})
+    event = await store_problem(database, await store_host(database, "web1"), "Busy", datetime.now(UTC))
+    secret = "the relay refused the recipient anna@example.org"
+    async with database.connection() as connection, connection.transaction():
+        owed = Notice(event_id=event.event_id, receiver="night", media="email", payload={"event": "opened"})
+        await enqueue(connection, [owed])
+        await connection.execute("UPDATE outbox SET failed_at = now(), last_error = %s", (secret,))
+    anna = await sign_in_new(signed_in, "anna", "viewer", ["web"])
+    everything = await sign_in_new(signed_in, "boss", "viewer")
+    for path in ("/problems", f"/problems/{event.problem_id}"):
+        _, seen = await ask(signed_in, "GET", path, anna)
+        assert "night" in str(seen), path
+        assert secret not in str(seen), path
+        assert secret in str((await ask(signed_in, "GET", path, everything))[1]), path
 
 
 async def test_a_host_without_a_definition_is_for_the_unrestricted_only(signed_in: Site, database: Database) -> None:

@@ -77,6 +77,17 @@ def test_a_fault_changes_nothing_and_ends_with_2(data: Path) -> None:
     assert [change["action"] for change in told["changes"]] == ["create", "create"]
 
 
+def test_an_escalation_that_takes_a_receivers_other_problems_from_it_says_so(data: Path) -> None:
+    receiver = "kind: receiver\nname: anna\nwebhook: {url: 'https://chat.example.org/hook'}\n"
+    assert watchkeep(data, "apply", "-", stdin=receiver).returncode == 0
+    night = receiver + "---\nkind: escalation\nname: night\nsteps:\n  - tell: [anna]\n"
+    told = "receiver anna will be told by escalation night only: of all other problems it hears no more"
+    assert f"! {told}" in watchkeep(data, "diff", "-", stdin=night).stdout
+    assert json.loads(watchkeep(data, "diff", "--json", "-", stdin=night).stdout)["consequences"] == [told]
+    assert f"! {told}" in watchkeep(data, "apply", "-", stdin=night).stdout
+    assert "told" not in watchkeep(data, "diff", "-", stdin=night).stdout
+
+
 async def test_a_change_of_the_page_is_overwritten_only_when_asked_to(data: Path, database: Database) -> None:
     assert watchkeep(data, "apply", "-", stdin=FILE).returncode == 0
     edited = {"kind": "host", "name": "db1", "templates": ["t"], "tags": {"rack": "a4"}}

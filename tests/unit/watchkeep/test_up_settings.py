@@ -20,7 +20,7 @@ from watchkeep.up.parts import Backups, write_configurations
 if TYPE_CHECKING:
     from pathlib import Path
 
-PORTS = Ports(web=8642, server_control=1, server_data=2, feed=0, gate=Gate(control_port=3, data_port=4), is_gated=True)
+PORTS = Ports(web=8642, server_control=1, server_data=2, feed=5, gate=Gate(control_port=3, data_port=4), is_gated=True)
 AGENT = LocalAgent(name="db1", source=UUID(int=7))
 ENROLLED = Enrolled(server_key="s" * 40, proxy_key="p" * 40)
 

@@ -4,7 +4,7 @@ import uPlot from "uplot";
 import { quantityOf } from "../format/number.ts";
 import { clockSecondsText, clockText } from "../format/time.ts";
 import { type ChartSeries, DASHES } from "./chartSeries.ts";
-import { type Gap, gapThreshold, withBreaks } from "./gaps.ts";
+import { gapThreshold, withBreaks } from "./gaps.ts";
 import { axisRange, axisSteps } from "./scale.ts";
 import { type Shade, SHADE_WORDS } from "./shades.ts";
 
