@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from core.model.item import ItemDescription
+from core.model.record import HEADER_BYTES
 from core.runtime.clock import SystemClock
 from core.runtime.counters import Counters
 from core.security.keys import read_public
@@ -88,6 +89,7 @@ async def flood(plan: dict[str, Any], name: str, source: UUID) -> None:
     numbers = outbox.describe([ItemDescription(key=f"load[{place}]") for place in range(count)])
     items = array("I", numbers)
     values = array("d", [place % 97 + 0.25 for place in range(count)])
+    held_most = max(plan["hold_bytes"] // (HEADER_BYTES + 16 * count), 4)
     interval_us = round(plan["interval_seconds"] * 1e6)
     at_us = clock.now_us() - BACK_US
     async with asyncio.TaskGroup() as tasks:
@@ -97,7 +99,8 @@ async def flood(plan: dict[str, Any], name: str, source: UUID) -> None:
             outbox.publish(items, [at_us] * count, values)
             publisher.notify()
             await asyncio.sleep(plan["pause_seconds"])
-            while outbox.spool.held_bytes > plan["hold_bytes"]:
+            # By its records: a file that is still written stays whole until all of it is stored and it is full.
+            while outbox.spool.held_records > held_most:
                 await clock.sleep(FULL_PAUSE_SECONDS)
 
 

@@ -9,14 +9,14 @@ from core.model.ranges import RangeSet
 from core.runtime.logging import Log
 from core.spool.faults import SpoolFault, SpoolFull
 from core.spool.lineage import Seen
-from core.spool.scan import checksum_at, contents_of, newest_of, records_of
+from core.spool.scan import checksum_at, contents_of, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
-    from core.spool.scan import Run
+    from core.spool.scan import Contents, Run
     from core.spool.spool import Spool
     from core.wire.greeter import AckKind
     from core.wire.messages import Acknowledgements
@@ -63,11 +63,13 @@ class Custody:
         """Append records; waits while the spool is full or its disk refuses. `keep_synced` acknowledges them."""
         if len(self.spool.damages) != self._known_damages:
             self._forget_damaged()
-        if any(self._has_some_of(run) for run in contents_of(records).runs):
+        contents = contents_of(records)
+        if any(self._has_some_of(run) for run in contents.runs):
             records = self._without_known(records)
+            contents = contents_of(records)
         if records:
-            await self._append(records)
-            self._remember(records)
+            await self._append(records, contents)
+            self._remember(contents)
             self.notify()
         if self._unsynced:
             self._has_unsynced.set()
@@ -102,12 +104,12 @@ class Custody:
             self.acknowledge("stored", stored)
         return b"".join(fresh)
 
-    async def _append(self, records: bytes) -> None:
+    async def _append(self, records: bytes, contents: Contents) -> None:
         was_full = False
         while True:
             self._room.clear()
             try:
-                self.spool.append(records)
+                self.spool.append(records, contents)
             except (SpoolFull, SpoolFault) as error:
                 if not was_full:
                     _log.warning("Nothing more can be taken; sources keep what they have", error=error)
@@ -123,14 +125,14 @@ class Custody:
                     _log.info("There is room again")
                 return
 
-    def _remember(self, records: bytes) -> None:
-        for source, boot, first, last in contents_of(records).runs:
+    def _remember(self, contents: Contents) -> None:
+        for source, boot, first, last in contents.runs:
             for known in (self._held, self._unsynced):
                 ranges = known.get((source, boot))
                 if ranges is None:
                     ranges = known[source, boot] = RangeSet()
                 ranges.add(first, last)
-        for (source, boot), newest in newest_of(records).items():
+        for (source, boot), newest in contents.newest.items():
             self._seen.note(source, boot, Seen(*newest))
 
     async def keep_synced(self) -> NoReturn:

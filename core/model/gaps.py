@@ -88,9 +88,13 @@ def _cut(gap: Gap, run: Run) -> list[Gap]:
 def runs_of(records: Iterable[tuple[int, int, int]]) -> list[Run]:
     """Return records, given as (number, first instant, last instant) in any order, as runs in ascending order."""
     runs: list[Run] = []
+    first, last, first_us, last_us = 0, -1, 0, 0
     for number, begin_us, end_us in sorted(records):
-        if runs and runs[-1].last + 1 == number:
-            runs[-1] = Run(runs[-1].first, number, runs[-1].begin_us, end_us)
-        else:
-            runs.append(Run(number, number, begin_us, end_us))
+        if number != last + 1:
+            if last >= 0:
+                runs.append(Run(first, last, first_us, last_us))
+            first, first_us = number, begin_us
+        last, last_us = number, end_us
+    if last >= 0:
+        runs.append(Run(first, last, first_us, last_us))
     return runs

@@ -12,7 +12,7 @@ import struct
 from array import array
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 import msgpack
@@ -25,8 +25,8 @@ MAGIC = b"WK1"
 HEADER = struct.Struct("<3sBIII16sQQIIq")
 HEADER_BYTES = HEADER.size
 assert HEADER_BYTES == 64  # noqa: S101 - the layout is the contract
-_CHECKSUM_AT = 8
-_CHECKSUM_END = 12
+CHECKSUM_AT = 8
+CHECKSUM_END = 12
 
 MAX_BODY_BYTES = 1 << 20
 MAX_VALUES = 65_536
@@ -49,9 +49,13 @@ class RecordError(ValueError):
     """The bytes are not a record; the message says what is wrong and where."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
-    """What a record says about itself.
+_KINDS = tuple(Kind)
+_LAST_KIND = int(Kind.CLOSING)  # plain numbers: comparing with an enum's member takes ten times as long
+_VALUES = int(Kind.VALUES)
+
+
+class Header(NamedTuple):
+    """What a record says about itself; a tuple, since making one a record is on the way of every value.
 
     `source` is the source's 16-byte id, `(source, boot, number)` names the record for ever. `count` is the number of
     values (VALUES, TEXTS) or entries. `base_at` is the first instant in µs since 1970 UTC; every instant of the body
@@ -106,12 +110,12 @@ class Origin:
 def checksum(record: bytes | bytearray | memoryview) -> int:
     """Return the CRC-32 of a whole record: of everything but the checksum's own four bytes."""
     view = memoryview(record)
-    return crc32(view[_CHECKSUM_END:], crc32(view[:_CHECKSUM_AT]))
+    return crc32(view[CHECKSUM_END:], crc32(view[:CHECKSUM_AT]))
 
 
 def _sealed(header: bytearray, body: bytes) -> bytes:
-    value = crc32(body, crc32(header[_CHECKSUM_END:], crc32(header[:_CHECKSUM_AT])))
-    header[_CHECKSUM_AT:_CHECKSUM_END] = value.to_bytes(4, "little")
+    value = crc32(body, crc32(header[CHECKSUM_END:], crc32(header[:CHECKSUM_AT])))
+    header[CHECKSUM_AT:CHECKSUM_END] = value.to_bytes(4, "little")
     return bytes(header) + body
 
 
@@ -248,7 +252,7 @@ def read_header(buffer: bytes | memoryview, offset: int = 0) -> Header:
     )
     if magic != MAGIC:
         raise RecordError(f"no record starts at offset {offset}: magic {magic!r} instead of {MAGIC!r}")
-    if kind > Kind.CLOSING:
+    if kind > _LAST_KIND:
         raise RecordError(f"unknown record kind {kind} at offset {offset}")
     if body_bytes > MAX_BODY_BYTES:
         raise RecordError(
@@ -256,16 +260,13 @@ def read_header(buffer: bytes | memoryview, offset: int = 0) -> Header:
         )
     if count > MAX_VALUES:
         raise RecordError(f"a record of {count} values at offset {offset} exceeds the limit of {MAX_VALUES}")
-    if kind == Kind.VALUES and (count < 1 or body_bytes != 16 * count):
+    if kind == _VALUES and (count < 1 or body_bytes != 16 * count):
         raise RecordError(f"a record of {count} values at offset {offset} has a body of {body_bytes} bytes")
     if not 1 <= boot <= MAX_BOOT or not 1 <= number <= MAX_BOOT:
         raise RecordError(f"boot {boot} or number {number} at offset {offset} is out of range")
     if span > MAX_SPAN_MICROSECONDS:
         raise RecordError(f"a record at offset {offset} spans {span} µs; the limit is {MAX_SPAN_MICROSECONDS}")
-    return Header(
-        kind=Kind(kind), source=source, boot=boot, number=number, dictionary=dictionary, count=count,
-        base_at=base_at, span=span, body_bytes=body_bytes,
-    )  # fmt: skip
+    return Header(_KINDS[kind], source, boot, number, dictionary, count, base_at, span, body_bytes)
 
 
 def verify(buffer: bytes | memoryview, header: Header, offset: int = 0) -> None:
@@ -275,7 +276,7 @@ def verify(buffer: bytes | memoryview, header: Header, offset: int = 0) -> None:
         raise RecordError(
             f"the record at offset {offset} is cut short: {len(buffer) - offset} of {header.record_bytes} bytes"
         )
-    stored = int.from_bytes(buffer[offset + _CHECKSUM_AT : offset + _CHECKSUM_END], "little")
+    stored = int.from_bytes(buffer[offset + CHECKSUM_AT : offset + CHECKSUM_END], "little")
     if checksum(memoryview(buffer)[offset:end]) != stored:
         raise RecordError(f"the record at offset {offset} is damaged: its checksum does not match")
 

@@ -22,7 +22,8 @@ from core.model.record import (
 _WALK = struct.Struct("<3sBII4x16sQQ")
 # The same and the span and base behind it: the whole header.
 _DATED = struct.Struct("<3sBII4x16sQQ4xIq")
-_CONTROL = frozenset({Kind.DICTIONARY, Kind.LOST, Kind.CLOSING})
+_CONTROL = frozenset({int(Kind.DICTIONARY), int(Kind.LOST), int(Kind.CLOSING)})
+_LAST_KIND = int(Kind.CLOSING)  # plain numbers: comparing with an enum's member takes ten times as long
 
 
 def is_control(kind: int) -> bool:
@@ -36,9 +37,13 @@ Run = tuple[bytes, int, int, int]
 
 @dataclass(slots=True)
 class Contents:
-    """What a stretch of records holds. `control`: where in it those lie that are not samples, as (begin, end)."""
+    """What a stretch of records holds. `control`: where in it those lie that are not samples, as (begin, end).
+
+    `newest`, of whole records walked over: number and checksum of the highest number of each (source, boot).
+    """
 
     runs: list[Run] = field(default_factory=list)
+    newest: dict[tuple[bytes, int], tuple[int, int]] = field(default_factory=dict)
     records: int = 0
     control: list[tuple[int, int]] = field(default_factory=list)
 
@@ -93,7 +98,7 @@ def _walk_step(buffer: bytes | memoryview, offset: int) -> tuple[int, int, int, 
         end = offset + HEADER_BYTES + body_bytes
         if (
             magic == MAGIC
-            and kind <= Kind.CLOSING
+            and kind <= _LAST_KIND
             and body_bytes <= MAX_BODY_BYTES
             and end <= len(buffer)
             and 1 <= boot <= MAX_BOOT
@@ -107,11 +112,24 @@ def _walk_step(buffer: bytes | memoryview, offset: int) -> tuple[int, int, int, 
 def contents_of(records: bytes | memoryview) -> Contents:
     """Walk over whole records, checksums unchecked; RecordError at the first byte that does not start one."""
     contents = Contents()
-    offset = 0
-    while offset < len(records):
-        kind, end, _, source, boot, number = _walk_step(records, offset)
-        contents.add(offset, end, kind, source, boot, number)
-        offset = end
+    runs, newest = contents.runs, contents.newest
+    source, boot, first, last, stored = b"", 0, 0, 0, 0
+    offset, size, count = 0, len(records), 0
+    while offset < size:
+        kind, end, its_checksum, its_source, its_boot, number = _walk_step(records, offset)
+        count += 1
+        if kind in _CONTROL:
+            add_stretch(contents.control, offset, end)
+        if number != last + 1 or its_source != source or its_boot != boot:
+            if first:
+                runs.append((source, boot, first, last))
+                newest[source, boot] = max(newest.get((source, boot), (0, 0)), (last, stored))
+            source, boot, first = its_source, its_boot, number
+        last, stored, offset = number, its_checksum, end
+    if first:
+        runs.append((source, boot, first, last))
+        newest[source, boot] = max(newest.get((source, boot), (0, 0)), (last, stored))
+    contents.records = count
     return contents
 
 
@@ -154,16 +172,6 @@ def last_instant(record: bytes | memoryview) -> int:
     """Return the last instant, µs, of the record that `record` begins with; RecordError when none does."""
     header = read_header(record)
     return header.base_at + header.span
-
-
-def newest_of(records: bytes | memoryview) -> dict[tuple[bytes, int], tuple[int, int]]:
-    """Return (number, checksum) of the highest number of each (source, boot); RecordError as `contents_of`."""
-    newest: dict[tuple[bytes, int], tuple[int, int]] = {}
-    offset = 0
-    while offset < len(records):
-        _, offset, stored, source, boot, number = _walk_step(records, offset)
-        newest[source, boot] = max(newest.get((source, boot), (0, 0)), (number, stored))
-    return newest
 
 
 def checksum_at(buffer: bytes | memoryview, offset: int = 0) -> int:

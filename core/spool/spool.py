@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from core.model.ranges import NumberRange
     from core.spool.dropping import DropPlan
     from core.spool.position import Key
+    from core.spool.scan import Contents
     from core.spool.segment import Segment
 
 __all__ = ["Damage", "Lost", "Position", "Slice", "Spool", "SpoolFault", "SpoolFull", "SpoolLimits"]
@@ -86,9 +87,10 @@ class Spool:
             spool._unsynced.note(monotonic(), [(source, boot, first, last) for first, last in ranges])
         return spool
 
-    def append(self, records: bytes) -> None:
+    def append(self, records: bytes, contents: Contents | None = None) -> None:
         """Append whole records; when this returns they are in the page cache: a killed process loses none of them.
 
+        Who has walked over them already gives what it found.
         Raises SpoolFull or SpoolFault, and then nothing of `records` was appended; RecordError when they are not
         whole records.
         """
@@ -96,11 +98,11 @@ class Spool:
             raise SpoolFull(
                 f"the spool {self.folder} holds {self.held_bytes} of at most {self._limits.max_bytes} bytes"
             )
-        self.append_reserved(records)
+        self.append_reserved(records, contents)
 
-    def append_reserved(self, records: bytes) -> None:
+    def append_reserved(self, records: bytes, contents: Contents | None = None) -> None:
         """Append without regard to `max_bytes`: for the few records that say what was dropped. Raises as `append`."""
-        contents = contents_of(records)
+        contents = contents or contents_of(records)
         if not contents.records:
             return
         try:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
 from core.model.record import (
+    CHECKSUM_AT,
+    CHECKSUM_END,
     HEADER,
     HEADER_BYTES,
     MAGIC,
@@ -15,7 +18,6 @@ from core.model.record import (
     MAX_VALUES,
     Kind,
     RecordError,
-    checksum,
     read_header,
     verify,
 )
@@ -93,7 +95,8 @@ def _quickly(view: memoryview, offset: int) -> tuple[int, bytes]:
 
     What read_header and verify check, without an object a record: that is half of a collector's work.
     """
-    if len(view) - offset < HEADER_BYTES:
+    size = len(view)
+    if size - offset < HEADER_BYTES:
         return 0, b""
     magic, kind, body_bytes, stored, count, source, boot, number, _, span, _ = HEADER.unpack_from(view, offset)
     end: int = offset + HEADER_BYTES + body_bytes
@@ -101,13 +104,13 @@ def _quickly(view: memoryview, offset: int) -> tuple[int, bytes]:
         magic == MAGIC
         and kind <= _LAST_KIND
         and body_bytes <= MAX_BODY_BYTES
-        and end <= len(view)
+        and end <= size
         and count <= MAX_VALUES
         and (kind != _VALUES or (count and body_bytes == 16 * count))
         and 1 <= boot <= MAX_BOOT
         and 1 <= number <= MAX_BOOT
         and span <= MAX_SPAN_MICROSECONDS
-        and checksum(view[offset:end]) == stored
+        and crc32(view[offset + CHECKSUM_END : end], crc32(view[offset : offset + CHECKSUM_AT])) == stored
     ):
         return end, source
     return 0, b""

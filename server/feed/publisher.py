@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
     from core.wire.feed import Feed
-    from server.store.batches import BatchColumns, TextSample
+    from server.store.batches import Batches, TextSample
     from server.store.database import Database
 
 _MAX_WAITING: Final = 64
@@ -37,7 +37,7 @@ log = Log("feed")
 class _Committed:
     """What one transaction stored."""
 
-    batches: Sequence[BatchColumns]
+    batches: Batches | None
     texts: Sequence[TextSample]
 
 
@@ -53,9 +53,9 @@ class FeedPublisher:
         self._told: defaultdict[bytes, int] = defaultdict(int)
         self._waiting: asyncio.Queue[_Committed] = asyncio.Queue(_MAX_WAITING)
 
-    def offer(self, batches: Sequence[BatchColumns], texts: Sequence[TextSample]) -> None:
+    def offer(self, batches: Batches | None, texts: Sequence[TextSample]) -> None:
         """Have these told soon if somebody listens; when too much waits they are dropped and counted. Never waits."""
-        if not self._feed.prefixes or not (batches or texts):
+        if not self._feed.prefixes or (batches is None and not texts):
             return
         try:
             self._waiting.put_nowait(_Committed(batches, texts))
@@ -77,7 +77,7 @@ class FeedPublisher:
     async def _tell(self, committed: _Committed) -> None:
         self._topics.want(self._feed.prefixes)
         texts = np.array([text.item_id for text in committed.texts], np.int32)
-        items = np.concatenate([*(batch.items for batch in committed.batches), texts])
+        items = texts if committed.batches is None else np.concatenate([committed.batches.items, texts])
         while unknown := self._topics.unknown(items):
             async with self._database.connection() as connection:
                 await self._topics.learn(connection, unknown)
@@ -92,27 +92,26 @@ class FeedPublisher:
     def _messages(
         self, committed: _Committed, texts: np.ndarray[tuple[int], np.dtype[np.int32]]
     ) -> Iterator[tuple[bytes, int, bytes]]:
-        """Yield (topic, values, body) of everything somebody listens to, in the order of its batches."""
-        for batch in committed.batches:
-            places = np.flatnonzero(self._topics.wanted(batch.items))
-            if not len(places):
-                continue
-            places = places[np.argsort(batch.items[places], kind="stable")]
-            items = batch.items[places]
-            instants = batch.first_at_us + batch.offsets[places].astype(np.int64)
-            values = batch.values[places]
-            begins = np.flatnonzero(np.diff(items, prepend=-1))
-            ends = np.append(begins[1:], len(items))
-            for first, end in zip(begins.tolist(), ends.tolist(), strict=True):
-                topic = self._topics.topic(int(items[first]))
-                for begin in range(first, end, MAX_FEED_VALUES):
-                    part = slice(begin, min(begin + MAX_FEED_VALUES, end))
-                    body = pack_values(self._told[topic], instants[part].tobytes(), values[part].tobytes())
-                    yield topic, part.stop - begin, body
+        """Yield (topic, values, body) of everything somebody listens to, each item's in the order they were stored."""
+        if committed.batches is not None:
+            yield from self._values(committed.batches)
         for place in np.flatnonzero(self._topics.wanted(texts)).tolist():
             text = committed.texts[place]
             topic = self._topics.topic(text.item_id)
             yield topic, 1, pack_text(self._told[topic], text.at_us, text.value)
+
+    def _values(self, batches: Batches) -> Iterator[tuple[bytes, int, bytes]]:
+        places = np.flatnonzero(self._topics.wanted(batches.items))
+        places = places[np.argsort(batches.items[places], kind="stable")]
+        items, instants, values = batches.items[places], batches.instants()[places], batches.values[places]
+        begins = np.flatnonzero(np.diff(items, prepend=-1))
+        ends = np.append(begins[1:], len(items))
+        for first, end in zip(begins.tolist(), ends.tolist(), strict=True):
+            topic = self._topics.topic(int(items[first]))
+            for begin in range(first, end, MAX_FEED_VALUES):
+                part = slice(begin, min(begin + MAX_FEED_VALUES, end))
+                body = pack_values(self._told[topic], instants[part].tobytes(), values[part].tobytes())
+                yield topic, part.stop - begin, body
 
     async def _rest(self, began: float) -> None:
         """Leave the others their share of the time since `began`."""

@@ -14,7 +14,7 @@ from server.ingest.announce import write_events
 from server.ingest.ended import records_of, refused_numbers, stored_numbers
 from server.ingest.translation import translate
 from server.intake.dictionaries import FOREIGN_ITEM, MAX_ITEM_NUMBER, NO_ITEM
-from server.store.batches import copy_batches, copy_texts
+from server.store.batches import copy_columns, copy_texts
 from server.store.dictionary import DictionaryEntries, read_dictionaries, record_dictionaries
 from server.store.gaps import replace_gaps
 from server.store.instants import to_datetime
@@ -26,15 +26,13 @@ from triggers.evaluation import Columns as Samples
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from server.escalation.audience import Audience
     from server.evaluation.watch import Watch
-    from server.ingest.ended import Instants
+    from server.ingest.ended import Instants, Name
     from server.intake.dictionaries import Dictionaries, Lookup
     from server.intake.ledger import Ledger, Life
     from server.intake.screening import Admitted, Screened
-    from server.store.batches import BatchColumns, TextSample
+    from server.store.batches import Batches, TextSample
     from server.store.database import Connection
     from server.store.peers import Source
     from server.store.received import ReceivedDelta
@@ -51,7 +49,7 @@ class Effects:
     stored: list[Admitted] = field(default_factory=list)
     waiting: list[Admitted] = field(default_factory=list)
     poison: list[tuple[Admitted, str]] = field(default_factory=list)
-    batches: Sequence[BatchColumns] = ()
+    batches: Batches | None = None
     texts: Sequence[TextSample] = ()
     value_count: int = 0
     foreign_values: int = 0
@@ -96,19 +94,19 @@ class GroupWriter:
         effects.poison += said.poison
         effects.foreign_values = said.foreign_values
         effects.batches, effects.texts = said.batches, said.texts
-        effects.value_count = sum(len(batch.items) for batch in said.batches) + len(said.texts)
+        effects.value_count = (0 if said.batches is None else len(said.batches.items)) + len(said.texts)
         lives = records_of(effects.stored, now_us)
         self._tell_missed(lives, staged_lookups)
         effects.staged = self._evaluate(said.batches, now_us)
         batches = _marked(said.batches, effects.staged)
-        late = {(batch.source_id, batch.boot, batch.number) for batch in batches if batch.late is not None}
         effects.deltas = [
-            *stored_numbers(lives, late, now_us),
+            *stored_numbers(lives, _late_records(batches), now_us),
             *refused_numbers([admitted for admitted, _ in effects.poison], screened.refused),
             *said.announced,
         ]
         try:
-            await copy_batches(connection, batches)
+            if batches is not None:
+                await copy_columns(connection, batches)
             await copy_texts(connection, said.texts)
             await record_dictionaries(connection, effects.dictionaries)
             await quarantine(connection, [_poison(admitted, reason) for admitted, reason in effects.poison])
@@ -185,24 +183,27 @@ class GroupWriter:
                 items = lookup.items[lookup.items > NO_ITEM]
                 self._watch.evaluator.missed(items, np.full(len(items), until_us))
 
-    def _evaluate(self, batches: Sequence[BatchColumns], now_us: int) -> Staged | None:
-        if not batches or not len(self._watch):
+    def _evaluate(self, batches: Batches | None, now_us: int) -> Staged | None:
+        if batches is None or not len(self._watch):
             return None
-        samples = Samples(
-            items=np.concatenate([batch.items for batch in batches]),
-            instants=np.concatenate([batch.first_at_us + batch.offsets.astype(np.int64) for batch in batches]),
-            values=np.concatenate([batch.values for batch in batches]),
-        )
+        samples = Samples(items=batches.items, instants=batches.instants(), values=batches.values)
         return self._watch.evaluator.evaluate(samples, now_us)
 
 
-def _marked(batches: Sequence[BatchColumns], staged: Staged | None) -> Sequence[BatchColumns]:
+def _marked(batches: Batches | None, staged: Staged | None) -> Batches | None:
     """Return the batches with their late samples marked."""
-    if staged is None or not staged.late.any():
-        return batches
-    ends = np.cumsum([len(batch.items) for batch in batches])
-    marks: list[NDArray[np.bool_]] = np.split(staged.late, ends[:-1])
-    return [replace(batch, late=late) if late.any() else batch for batch, late in zip(batches, marks, strict=True)]
+    if batches is not None and staged is not None and staged.late.any():
+        return replace(batches, late=staged.late)
+    return batches
+
+
+def _late_records(batches: Batches | None) -> set[Name]:
+    """Return which records hold late samples."""
+    if batches is None or batches.late is None:
+        return set()
+    places = np.flatnonzero(np.logical_or.reduceat(batches.late, np.cumsum(batches.counts) - batches.counts))
+    columns = (batches.source_ids[places], batches.boots[places], batches.numbers[places])
+    return set(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def _poison(admitted: Admitted, reason: str) -> PoisonRecord:

@@ -9,14 +9,15 @@ import numpy as np
 
 from core.model.ranges import RangeSet
 from core.model.record import Kind, RecordError, unpack_rows
-from server.intake.columns import map_columns
-from server.intake.dictionaries import FOREIGN_ITEM, UnknownItem
-from server.store.batches import BatchColumns, TextSample
+from server.intake.columns import join_columns
+from server.intake.dictionaries import FOREIGN_ITEM, NO_ITEM, UnknownItem
+from server.store.batches import Batches, TextSample
 from server.store.received import ReceivedDelta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from server.intake.columns import Columns
     from server.intake.dictionaries import Lookup
     from server.intake.ledger import Life
     from server.intake.screening import Admitted
@@ -30,7 +31,7 @@ class Translated:
     dropped by their source, and lives that are over. `foreign_values` are left out: their source may not speak of them.
     """
 
-    batches: list[BatchColumns] = field(default_factory=list)
+    batches: Batches | None = None
     texts: list[TextSample] = field(default_factory=list)
     announced: list[ReceivedDelta] = field(default_factory=list)
     foreign_values: int = 0
@@ -42,13 +43,20 @@ class Translated:
 def translate(records: Sequence[Admitted], lookup: Callable[[Life], Lookup]) -> Translated:
     """Translate records of any kind but DICTIONARY, in their order."""
     result = Translated()
+    values: list[tuple[Admitted, Lookup]] = []
     for admitted in records:
+        known = lookup(admitted.life)
+        if admitted.arrival.header.kind is Kind.VALUES and admitted.arrival.header.dictionary <= known.version:
+            values.append((admitted, known))
+            continue
         try:
-            is_known = _translate_one(admitted, lookup(admitted.life), result)
+            is_known = _translate_one(admitted, known, result)
         except (RecordError, UnknownItem, OverflowError, ValueError) as error:
             result.poison.append((admitted, str(error)))
             continue
         (result.stored if is_known else result.waiting).append(admitted)
+    if values:
+        _translate_values(values, result)
     return result
 
 
@@ -69,42 +77,65 @@ def _translate_one(admitted: Admitted, lookup: Lookup, result: Translated) -> bo
         return True
     if header.dictionary > lookup.version:
         return False
-    if header.kind is Kind.VALUES:
-        batch, foreign = _translate_values(admitted, lookup)
-        if len(batch.items):
-            result.batches.append(batch)
-    else:
+    if header.kind is Kind.TEXTS:
         texts = _translate_texts(admitted, lookup)
         own = [text for text in texts if text.item_id != FOREIGN_ITEM]
-        foreign = len(texts) - len(own)
+        result.foreign_values += len(texts) - len(own)
         result.texts += own
-    result.foreign_values += foreign
     return True
 
 
-def _translate_values(admitted: Admitted, lookup: Lookup) -> tuple[BatchColumns, int]:
-    """Return the record's own values, and how many others there were."""
-    header = admitted.arrival.header
-    columns = map_columns(admitted.arrival.record, header)
-    items = lookup.translate(columns.items)
-    if int(columns.offsets.max()) > header.span:
-        raise RecordError("a sample lies outside the span its record's header gives")
-    offsets, values = columns.offsets.view(np.int32), columns.values
-    foreign = 0
-    if int(items.min()) == FOREIGN_ITEM:
-        is_own = items != FOREIGN_ITEM
-        foreign = len(items) - int(np.count_nonzero(is_own))
-        items, offsets, values = items[is_own], offsets[is_own], values[is_own]
-    batch = BatchColumns(
-        source_id=admitted.source.id,
-        boot=header.boot,
-        number=header.number,
-        first_at_us=header.base_at,
-        items=items,
-        offsets=offsets,
-        values=values,
-    )
-    return batch, foreign
+def _translate_values(records: Sequence[tuple[Admitted, Lookup]], result: Translated) -> None:
+    """Translate VALUES records of known dictionaries, all at once: a call a record costs more than its values."""
+    headers = [admitted.arrival.header for admitted, _ in records]
+    counts = np.array([header.count for header in headers], np.int64)
+    columns = join_columns([admitted.arrival.record for admitted, _ in records], counts)
+    ends = np.cumsum(counts)
+    begins = ends - counts
+    items = np.empty(int(ends[-1]), np.int32)
+    sizes = np.array([len(lookup.items) for _, lookup in records], np.int64)
+    for (_, lookup), begin, end in zip(records, begins.tolist(), ends.tolist(), strict=True):
+        # A number beyond the table becomes its last entry here; the record is refused below.
+        lookup.items.take(columns.items[begin:end], out=items[begin:end], mode="clip")
+    spans = np.array([header.span for header in headers], np.int64)
+    highest = np.maximum.reduceat(columns.items, begins).astype(np.int64)
+    is_wrong = (highest >= sizes) | (np.maximum.reduceat(columns.offsets, begins) > spans)
+    is_wrong |= np.logical_or.reduceat(items == NO_ITEM, begins)
+    chosen = items != FOREIGN_ITEM
+    foreign = ~chosen
+    if is_wrong.any():
+        for place in np.flatnonzero(is_wrong).tolist():
+            result.poison.append(
+                (records[place][0], _fault(records[place][1], columns, int(begins[place]), int(ends[place])))
+            )
+        is_right = np.repeat(~is_wrong, counts)
+        chosen &= is_right
+        foreign &= is_right
+    result.stored += [admitted for (admitted, _), wrong in zip(records, is_wrong.tolist(), strict=True) if not wrong]
+    result.foreign_values += int(np.count_nonzero(foreign))
+    left = counts if chosen.all() else np.add.reduceat(chosen, begins, dtype=np.int64)
+    kept = np.flatnonzero(left)
+    if len(kept):
+        every = len(kept) == len(records) and left is counts
+        result.batches = Batches(
+            source_ids=np.array([admitted.source.id for admitted, _ in records], np.int32)[kept],
+            boots=np.array([header.boot for header in headers], np.int64)[kept],
+            numbers=np.array([header.number for header in headers], np.int64)[kept],
+            first_at_us=np.array([header.base_at for header in headers], np.int64)[kept],
+            counts=left[kept],
+            items=items if every else items[chosen],
+            offsets=columns.offsets.view(np.int32) if every else columns.offsets.view(np.int32)[chosen],
+            values=columns.values if every else columns.values[chosen],
+        )
+
+
+def _fault(lookup: Lookup, columns: Columns, begin: int, end: int) -> str:
+    """Say what is wrong with one record's values."""
+    try:
+        lookup.translate(columns.items[begin:end])
+    except UnknownItem as error:
+        return str(error)
+    return "a sample lies outside the span its record's header gives"
 
 
 def _translate_texts(admitted: Admitted, lookup: Lookup) -> list[TextSample]:

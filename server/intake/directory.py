@@ -61,6 +61,21 @@ class Directory:
             return None
         return "its source was not assigned to the proxy that relayed it"
 
+    def may_relay(self, key: bytes, source: bytes, begin_us: int, end_us: int) -> bool:
+        """Tell whether nothing speaks against records of `source` under `key` whose samples lie within these instants.
+
+        False where `objection` has to be asked for each.
+        """
+        peer = self.peers.get(key)
+        known = self.sources.get(source)
+        if peer is None or peer.revoked or known is None:
+            return False
+        group = self.groups.get(key)
+        return peer.source == source or any(
+            tenure.group_id == group and tenure.covers(begin_us) and tenure.covers(end_us)
+            for tenure in self.tenures.get(known.id, ())
+        )
+
     def may_carry(self, source_id: int, group: str) -> bool:
         """Tell whether a source is relayed by the proxy group of this name now."""
         wanted = self.group_names.get(group)

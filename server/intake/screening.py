@@ -21,9 +21,9 @@ AHEAD_US: Final = 10 * 60 * 1_000_000
 """Samples further in the future than this are refused: a clock that wrong would end every window."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: that makes making one three times as dear, and one is made a record
 class Arrival:
-    """One record, and the key it came under."""
+    """One record, and the key it came under. Nobody changes it."""
 
     key: bytes
     header: Header
@@ -35,9 +35,9 @@ class Arrival:
         return (self.header.source, self.header.boot)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen, as above
 class Admitted:
-    """A record that is to be stored, with its source as the server knows it."""
+    """A record that is to be stored, with its source as the server knows it. Nobody changes it."""
 
     arrival: Arrival
     source: Source
@@ -90,36 +90,107 @@ def screen(arrivals: Sequence[Arrival], ledger: Ledger, directory: Directory, ho
     source's account: nobody can have another source's numbers refused by sending them.
     """
     result = Screened()
+    runs = _find_runs(arrivals)
+    plain = {life: _source_of_plain(run, ledger, directory, horizon) for life, run in runs.items()}
     admitted_numbers: dict[tuple[bytes, int], RangeSet] = {}
     for arrival in arrivals:
         header = arrival.header
-        objection = directory.objection(arrival.key, header.source, header.base_at)
-        if objection is not None and header.kind not in (Kind.VALUES, Kind.TEXTS):
-            # No sample: whoever may relay the source now may say what its item numbers mean.
-            objection = directory.objection(arrival.key, header.source, horizon.newest_us)
-        if objection is not None:
-            result.refused.append(Refused(arrival, None, objection))
-            continue
-        source = directory.sources[header.source]
-        account = ledger.account((source.id, header.boot))
-        here = admitted_numbers.setdefault(arrival.life_key, RangeSet())
-        if header.number in account.stored or header.number in account.refused or header.number in here:
-            result.duplicates.append(arrival)
-            continue
-        here.add(header.number, header.number)
-        disbelief = _disbelief(header, horizon)
-        if disbelief is None:
+        life = (header.source, header.boot)
+        source = plain[life]
+        if source is not None:
             result.admitted.append(Admitted(arrival, source))
         else:
-            result.refused.append(Refused(arrival, source, disbelief))
+            here = admitted_numbers.setdefault(life, RangeSet())
+            _screen_one(arrival, here, ledger, directory, horizon, result)
     return result
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """The records of one life in a group; `is_plain` while they are samples, numbered one by one, of one key."""
+
+    key: bytes
+    source: bytes
+    boot: int
+    first: int
+    last: int
+    oldest_us: int
+    newest_us: int
+    is_plain: bool
+
+
+def _find_runs(arrivals: Sequence[Arrival]) -> dict[tuple[bytes, int], _Run]:
+    runs: dict[tuple[bytes, int], _Run] = {}
+    for arrival in arrivals:
+        header = arrival.header
+        number, oldest, newest = header.number, header.base_at, header.base_at + header.span
+        life = (header.source, header.boot)
+        run = runs.get(life)
+        if run is None:
+            is_plain = header.kind is Kind.VALUES
+            runs[life] = _Run(arrival.key, header.source, header.boot, number, number, oldest, newest, is_plain)
+            continue
+        if number != run.last + 1 or header.kind is not Kind.VALUES or arrival.key != run.key:
+            run.is_plain = False
+        run.last = number
+        run.oldest_us = min(oldest, run.oldest_us)
+        run.newest_us = max(newest, run.newest_us)
+    return runs
+
+
+def _source_of_plain(run: _Run, ledger: Ledger, directory: Directory, horizon: Horizon) -> Source | None:
+    """Return the source of a run against none of whose records anything speaks; None when each has to be looked at.
+
+    Its first and last instants speak for those between: what may be relayed and believed is an interval.
+    """
+    if not run.is_plain or run.oldest_us < horizon.oldest_us or run.newest_us > horizon.newest_us:
+        return None
+    if not directory.may_relay(run.key, run.source, run.oldest_us, run.newest_us):
+        return None
+    source = directory.sources[run.source]
+    account = ledger.account((source.id, run.boot))
+    has_ended = any(ended.common([(run.first, run.last)]) for ended in (account.stored, account.refused))
+    return None if has_ended else source
+
+
+def _screen_one(
+    arrival: Arrival, here: RangeSet, ledger: Ledger, directory: Directory, horizon: Horizon, result: Screened
+) -> None:
+    header = arrival.header
+    objection = directory.objection(arrival.key, header.source, header.base_at)
+    if objection is not None and header.kind not in (Kind.VALUES, Kind.TEXTS):
+        # No sample: whoever may relay the source now may say what its item numbers mean.
+        objection = directory.objection(arrival.key, header.source, horizon.newest_us)
+    if objection is not None:
+        result.refused.append(Refused(arrival, None, objection))
+        return
+    source = directory.sources[header.source]
+    account = ledger.account((source.id, header.boot))
+    if header.number in account.stored or header.number in account.refused or header.number in here:
+        result.duplicates.append(arrival)
+        return
+    here.add(header.number, header.number)
+    disbelief = _disbelief(header, horizon)
+    if disbelief is None:
+        result.admitted.append(Admitted(arrival, source))
+    else:
+        result.refused.append(Refused(arrival, source, disbelief))
 
 
 def numbers_of(arrivals: Iterable[Arrival]) -> dict[tuple[bytes, int], RangeSet]:
     """Return the arrivals' numbers as acknowledgements name them: ranges by (source's 16 bytes, boot)."""
+    open_runs: dict[tuple[bytes, int], tuple[int, int]] = {}
     numbers: dict[tuple[bytes, int], RangeSet] = {}
     for arrival in arrivals:
-        numbers.setdefault(arrival.life_key, RangeSet()).add(arrival.header.number, arrival.header.number)
+        header = arrival.header
+        life, number = (header.source, header.boot), header.number
+        first, last = open_runs.get(life, (number, number - 1))
+        if number != last + 1:
+            numbers.setdefault(life, RangeSet()).add(first, last)
+            first = number
+        open_runs[life] = (first, number)
+    for life, (first, last) in open_runs.items():
+        numbers.setdefault(life, RangeSet()).add(first, last)
     return numbers
 
 

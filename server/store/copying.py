@@ -26,8 +26,8 @@ INT4_OID = 23
 FLOAT8_OID = 701
 _ARRAY_HEADER = struct.Struct(">iiiiii")  # bytes of the field, dimensions, has nulls, element type, length, lower bound
 _EMPTY_ARRAY = struct.Struct(">iiii")
-_INT4_ELEMENT = np.dtype([("length", ">i4"), ("value", ">i4")])
-_FLOAT8_ELEMENT = np.dtype([("length", ">i4"), ("value", ">f8")])
+INT4_ELEMENT = np.dtype([("length", ">i4"), ("value", ">i4")])
+FLOAT8_ELEMENT = np.dtype([("length", ">i4"), ("value", ">f8")])
 _WRITE_BYTES = 1 << 20
 
 
@@ -58,12 +58,12 @@ class ArrayColumn:
 
 def int4_column(parts: Sequence[NDArray[np.int32]]) -> ArrayColumn:
     """Make an int4[] column of one array per row."""
-    return ArrayColumn(INT4_OID, _INT4_ELEMENT, parts)
+    return ArrayColumn(INT4_OID, INT4_ELEMENT, parts)
 
 
 def float8_column(parts: Sequence[NDArray[np.float64]]) -> ArrayColumn:
     """Make a float8[] column of one array per row."""
-    return ArrayColumn(FLOAT8_OID, _FLOAT8_ELEMENT, parts)
+    return ArrayColumn(FLOAT8_OID, FLOAT8_ELEMENT, parts)
 
 
 def late_field(late: NDArray[np.bool_] | None) -> bytes:

@@ -98,3 +98,21 @@ def test_instants_too_far_ahead_or_older_than_retention_are_refused_in_the_sourc
         (2, False),
         (3, True),
     ]
+
+
+def test_a_run_with_one_bad_record_loses_only_that_one() -> None:
+    """Runs of samples are judged at once only where nothing speaks against any of them."""
+    ledger = Ledger()
+    ledger.commit([ReceivedDelta(source_id=1, boot=5, ranges=RangeSet([(3, 3)]))])
+    records = [made(number) for number in (1, 2, 3)] + [made(4, NOW + AHEAD_US + 1), made(5), made(5)]
+    result = screened(*((record, AGENT_KEY) for record in records), ledger=ledger)
+    assert [admitted.arrival.header.number for admitted in result.admitted] == [1, 2, 5]
+    assert [duplicate.header.number for duplicate in result.duplicates] == [3, 5]
+    assert [refusal.arrival.header.number for refusal in result.refused] == [4]
+
+
+def test_runs_that_cross_each_other_stay_in_their_order() -> None:
+    records = [(made(1), AGENT_KEY), (made(2), AGENT_KEY), (made(3), AGENT_KEY)]
+    result = screened(*records, (made(2), OTHER_PROXY_KEY))
+    assert [admitted.arrival.header.number for admitted in result.admitted] == [1, 2, 3]
+    assert [duplicate.header.number for duplicate in result.duplicates] == [2]

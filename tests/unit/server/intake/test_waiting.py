@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import replace
 
 from core.model.record import MAX_VALUES, Origin, pack_values, read_header
 from server.ingest.waiting import LONGEST_STEP_SECONDS, MAX_WAITING, MAX_WAITING_BYTES, WAIT_SECONDS, WaitingRoom
@@ -70,7 +69,7 @@ def test_records_too_large_together_go_at_once_and_none_keeps_its_frame() -> Non
     wanted = MAX_WAITING_BYTES // len(record) + 1
     frame = memoryview(record)
     for number in range(1, wanted + 1):
-        header = replace(read_header(record), number=number)
+        header = read_header(record)._replace(number=number)
         room.add([Admitted(Arrival(PROXY_KEY, header, frame), SOURCE)])
     expired = room.take_expired(Dictionaries(), 0.0, is_behind=False)
     assert len(expired) == wanted
