@@ -48,18 +48,21 @@ def _state(_: Random, count: int) -> Column:
 
 
 def _bytes_gauge(random: Random, count: int) -> Column:
-    return np.floor((8e9 + np.cumsum(random.normal(0, 2e6, count))) / 4096) * 4096
+    pages = np.floor((8e9 + np.cumsum(random.normal(0, 2e6, count))) / 4096)
+    return pages * 4096
 
 
 def _load(random: Random, count: int) -> Column:
-    return np.round(np.abs(1 + np.cumsum(random.normal(0, 0.05, count))), 2)
+    load: Column = np.abs(1 + np.cumsum(random.normal(0, 0.05, count)))
+    return load.round(2)
 
 
 def _share(random: Random, count: int) -> Column:
     """Return a percentage of processor time as the kernel's ticks give it, unrounded."""
     whole = np.floor(INTERVAL_SECONDS * 400 + random.normal(0, 3, count))
     busy = np.floor(whole * np.clip(0.2 + np.cumsum(random.normal(0, 0.01, count)), 0.01, 1))
-    return 100 * busy / whole
+    share: Column = 100 * busy / whole
+    return share
 
 
 def _percentage(random: Random, count: int) -> Column:

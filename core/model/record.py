@@ -67,7 +67,7 @@ class Header(NamedTuple):
     boot: int
     number: int
     dictionary: int
-    count: int
+    count: int  # type: ignore[assignment]  # hides a tuple's own count, for which a header has no use
     base_at: int
     span: int
     body_bytes: int

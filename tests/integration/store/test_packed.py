@@ -45,7 +45,7 @@ class Place:
         self.writer, self.source, self.items, self.begin = writer, source, items, begin
         self.number = 0
 
-    async def store(self, item: int, at_us: np.ndarray, values: np.ndarray) -> None:  # type: ignore[type-arg]
+    async def store(self, item: int, at_us: np.ndarray, values: np.ndarray) -> None:
         self.number += 1
         batch = BatchColumns(
             source_id=self.source, boot=1, number=self.number, first_at_us=int(at_us[0]),
@@ -70,7 +70,7 @@ async def place(writer: Writer) -> Place:
         return Place(writer, source, await declare_items(transaction, source, len(KINDS)), begin)
 
 
-def instants(place: Place, count: int) -> np.ndarray:  # type: ignore[type-arg]
+def instants(place: Place, count: int) -> np.ndarray:
     """Every ten seconds with jitter, and a pause in the middle."""
     steps = np.arange(count, dtype=np.int64) * 10_000_000 + RANDOM.integers(0, 3000, count)
     steps[count // 2 :] += 300_000_000

@@ -17,7 +17,10 @@ ORIGIN = Origin(UUID(int=7), 9)
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=8))
 def test_records_of_any_lengths_are_joined_in_their_order(lengths: list[int]) -> None:
-    records, items, offsets, values = [], [], [], []
+    records: list[memoryview] = []
+    items: list[int] = []
+    offsets: list[int] = []
+    values: list[float] = []
     for number, count in enumerate(lengths, 1):
         own = [number * 100 + place for place in range(count)]
         at = [1_000_000 + place * 7 for place in range(count)]

@@ -33,7 +33,7 @@ def by_itself(batch: BatchColumns) -> bytes:
     """One row as the manual's COPY chapter says it, field by field."""
     first_at = batch.first_at_us - POSTGRES_EPOCH_US
     last_at = first_at + int(batch.offsets.max())
-    pieces = [
+    pieces: list[bytes | memoryview] = [
         SCALARS.pack(9, 4, batch.source_id, 8, batch.boot, 8, batch.number, 8, first_at, 8, last_at),
         *int4_column([batch.items]).field(0),
         *int4_column([batch.offsets]).field(0),

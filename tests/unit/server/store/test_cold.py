@@ -36,7 +36,7 @@ def hours(draw: st.DrawFn) -> tuple[list[int], list[float]]:
     return sorted(instants), values
 
 
-def columns(made: list[tuple[list[int], list[float]]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def columns(made: list[tuple[list[int], list[float]]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return (
         np.array([at for instants, _ in made for at in instants], np.int64),
         np.array([value for _, values in made for value in values], np.float64),
@@ -68,7 +68,7 @@ def test_every_instant_and_every_bit_of_every_value_comes_back(made: list[tuple[
     ],
     ids=["constant", "counter", "counter that began anew", "two decimals", "whole pages"],
 )
-def test_what_hosts_say_of_themselves_takes_few_bytes(values: np.ndarray, most_bytes: float) -> None:  # type: ignore[type-arg]
+def test_what_hosts_say_of_themselves_takes_few_bytes(values: np.ndarray, most_bytes: float) -> None:
     offsets = np.arange(360, dtype=np.int64) * 10_000_000 - HALF_HOUR_US
     (row,) = write_cold(offsets, values, np.array([360]))
     assert len(row) / 360 <= most_bytes + HEADER.itemsize / 360
