@@ -111,7 +111,7 @@ def _known_sets(visit: Visit, parameters: Parameters) -> tuple[Path, list[_Set]]
             "no backups are known here: name backup.toml as `backup` in the agent's configuration, or give this probe"
             " the parameter folder"
         )
-    table = _read(listed)
+    table = read_table(listed)
     try:
         sets = [
             _Set(
@@ -127,7 +127,7 @@ def _known_sets(visit: Visit, parameters: Parameters) -> tuple[Path, list[_Set]]
 
 
 def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
-    state = _read(file) if file.exists() else {}
+    state = read_table(file) if file.exists() else {}
     last, good = _run(state, "last_run", file), _run(state, "last_good", file)
     try:
         yield Reading("backup.status", NEVER if last is None else _STATUS[last["status"]], each.name)
@@ -187,8 +187,8 @@ def _instant(text: str) -> datetime:
     return at
 
 
-def _read(file: Path) -> Mapping[str, Any]:
-    """Return a JSON file's table. Raises ProbeFailedError naming the file."""
+def read_table(file: Path) -> Mapping[str, Any]:
+    """Return the table of a JSON file that `bkp` wrote. Raises ProbeFailedError naming the file."""
     try:
         with file.open("rb") as opened:
             text = opened.read(_MOST_BYTES + 1)

@@ -28,6 +28,7 @@ _PLACES: Final = {
     "network": ("probes.network", "read_network"),
     "process": ("probes.process", "read_processes"),
     "processes": ("probes.processes", "read_processes"),
+    "pruning": ("probes.pruning", "read_pruning"),
     "snmp.get": ("probes.snmp.get", "read_objects"),
     "snmp.interfaces": ("probes.snmp.interfaces", "read_interfaces"),
     "snmp.walk": ("probes.snmp.walk", "read_table"),

@@ -38,6 +38,12 @@ def sets_of(api: Api) -> dict[str, Any]:
     return {each["set"]: each for each in api.get("/backups")["backups"]}
 
 
+def pruned_sets(api: Api) -> float:
+    """Return how many chains the last prune left, by its item."""
+    items = api.get("/items", search="pruning.chains_staying")["items"]
+    return max((each["value"] or 0.0 for each in items), default=0.0)
+
+
 def failed(api: Api) -> set[str]:
     """Return the sets whose failure is an open problem."""
     problems = api.get("/problems")["problems"]
@@ -119,3 +125,4 @@ def test_its_pruner_is_a_role_of_its_own_that_keeps_what_was_saved(running: Loca
             end = json.loads(done.stdout.splitlines()[-1])
             assert end["chains_deleted"] == 0
             assert end["chains_staying"] >= 1
+    wait_until(lambda: pruned_sets(running.api()) >= 1, 120, "the prune as an item")

@@ -165,7 +165,8 @@ def _write_station(layout: Layout) -> None:
 def _write_pruner(layout: Layout) -> None:
     rules = "".join(f"keep_{name} = {count}\n" for name, count in RETENTION.items())
     tables = f'\n[keys]\nhost = "none"\n\n[pruner]\nkeys = "keys"\n[pruner.retention]\n{rules}'
-    text = _HEAD + toml({"host": PRUNER_NAME}) + tables + _target_table(layout) + _marks_table(layout)
+    state = layout.data / "agent" / "probes"  # where the agent beside it looks for how it went
+    text = _HEAD + toml({"host": PRUNER_NAME, "state": state}) + tables + _target_table(layout) + _marks_table(layout)
     write_private(_pruner(layout) / "backup.toml", text)
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from backup.schedule import parse_schedule
+from backup.settings import read_settings
 from core.runtime.logging import Log
 from watchkeep.up.children import Child, own_process
 
@@ -40,11 +41,13 @@ async def keep_pruned(config: Path, prefix: Sequence[str], log_file: Path) -> No
     """Prune whenever it is due, until cancelled; a prune that is under way then is ended in order.
 
     `config` is the pruner's backup.toml; `prefix` drops root. One that fails is logged and waits for its next day.
+    Raises ConfigInvalid at once when `config` cannot be read.
     """
+    state = read_settings(config).state / "prune.json"
     started_at = datetime.now(UTC)
     tried_at: datetime | None = None
     while True:
-        known = [at for at in (tried_at, _pruned_at(config.parent / "state" / "prune.json")) if at is not None]
+        known = [at for at in (tried_at, _pruned_at(state)) if at is not None]
         wait = (
             pruning_due(max(known, default=None), started_at, datetime.now(UTC)) - datetime.now(UTC)
         ).total_seconds()

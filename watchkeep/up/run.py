@@ -91,11 +91,19 @@ async def _pruning(layout: Layout, prefix: Sequence[str], backups: Backups) -> A
         yield
         return
     pruning = asyncio.create_task(keep_pruned(backups.pruner_file, prefix, layout.logs / "pruner.log"), name="pruner")
+    pruning.add_done_callback(_tell_end)
     try:
         yield
     finally:
         pruning.cancel()
         await asyncio.wait([pruning])
+
+
+def _tell_end(pruning: asyncio.Task[None]) -> None:
+    """Say when nothing prunes any more, which is no reason for the other parts to end."""
+    error = None if pruning.cancelled() else pruning.exception()
+    if error is not None:
+        log.crash("old backups are not deleted any more", error)
 
 
 def _prepare_backups(layout: Layout, host: str, dsn: str) -> Backups:
