@@ -17,9 +17,11 @@ from backup.catalogue import read_catalogue
 from backup.model import Kind
 from backup.prune import open_pruned
 from backup.settings import SetSettings
+from backup.station import open_station
 from backup.stock import Claims, take_stock
 from backup.targets.folder import DeletingFolder
 from backup.targets.registry import open_target
+from backup.verify import Depth, verify
 from tests.support.backups import CHECKOUT, HOST, PLACE, SET, change, demand_same, fill, new_site
 from tests.support.processes import family
 from tests.support.waiting import wait_until
@@ -143,6 +145,56 @@ def test_a_chain_that_is_being_restored_stays_and_goes_when_that_is_over(three: 
     assert (three.folder / "back" / str(three.data)[1:] / "empty").read_text() == ""
     assert _verdicts(three.prune("--yes")) == {oldest: "goes", newest: "stays"}
     assert _chains(three) == [newest]
+
+
+@pytest.mark.trial("B-7")
+def test_chains_that_are_being_verified_stay(three: Site) -> None:
+    chains = _chains(three)
+    shown: list[dict[str, str]] = []
+
+    def look(_name: str, _size: int) -> None:
+        if not shown:
+            shown.append(_verdicts(three.prune("--yes")))
+
+    settings = three.settings("station")
+    with open_station(settings, settings.find_set(SET)) as station:
+        report = verify(station, Depth.READ, on_file=look)
+    assert shown == [dict.fromkeys(chains, "stays")]
+    assert not report.damages
+    assert three.prune("--yes")[-1]["chains_deleted"] == 2
+
+
+@pytest.mark.trial("B-7")
+def test_a_run_that_is_under_way_loses_nothing(three: Site) -> None:
+    chains = _chains(three)
+    (three.data / "deep" / "noise").write_bytes(os.urandom(5 << 19))
+    with (three.folder / "told").open("wb") as out:
+        saving = subprocess.Popen(
+            three.command("host", "run", SET, "--full", "--json"), cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=out,
+            stderr=out,
+        )  # fmt: skip
+    stopped: set[Living] = set()
+    try:
+        wait_until(
+            lambda: len(_chains(three)) > 3 and _size(three.chains / _chains(three)[-1]) > 0, _WAIT_SECONDS, "a file"
+        )
+        stopped = family([saving.pid])
+        for one in stopped:
+            os.kill(one.pid, signal.SIGSTOP)
+        lines = three.prune("--yes")
+        assert [*_verdicts(lines).values()].count("goes") == 2
+        (strays,) = [line for line in lines if line["event"] == "strays"]
+        assert strays["verdict"] == "stays"
+        assert "under way" in strays["reason"]
+        assert _chains(three) == [chains[-1], strays["chain"]]
+    finally:
+        for one in stopped:
+            os.kill(one.pid, signal.SIGCONT)
+        code = saving.wait(_WAIT_SECONDS)
+    assert code == 0, (three.folder / "told").read_text()
+    assert _verdicts(three.prune("--yes")) == {chains[-1]: "goes", strays["chain"]: "stays"}
+    verified = three.bkp("station", "verify", SET, "--depth", "read")
+    assert verified.returncode == 0, verified.stderr
 
 
 class _Killed(BaseException):
