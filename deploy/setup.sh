@@ -65,6 +65,8 @@ if [ "$wanted" = dev ]; then
     command -v systemctl >/dev/null || missing="$missing systemd"
     command -v dbus-daemon >/dev/null || missing="$missing dbus"
     command -v strace >/dev/null || missing="$missing strace"
+    command -v iptables >/dev/null || missing="$missing iptables"
+    command -v faketime >/dev/null || missing="$missing faketime"
     # shellcheck disable=SC2086 # a list of package names
     [ -z "$missing" ] || install_packages $missing
 fi

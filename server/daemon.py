@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from core.runtime.clock import SharedClock
 from core.runtime.counters import Counters
 from core.runtime.logging import Log
 from core.wire.collector import Collector
@@ -64,12 +65,13 @@ async def run_server(
     `ready` is called with the page's URL once it is served. Raises Replaced (server/candidacy), MigrationError,
     KeyFault, PortUnusable, CollectorFault.
     """
+    clock = SharedClock(clock)  # all servers, and what they judge by it, go by the database's
     options = DatabaseOptions(dsn=settings.dsn, server=settings.name)
     await _wait_for_store(options, clock)
     counters, refusals = Counters(), Refusals(clock)
     async with Database(options) as database, Database(options, purpose="api") as api_database:
         keys = load_or_create(settings.key_file)
-        picture = Picture(database, clock)
+        picture = Picture(database, clock, clock.heard)
         presence = PresenceBook(clock, settings.nodata_grace.total_seconds())
         reception = Reception(clock, counters)
         desk = Desk(
@@ -103,6 +105,7 @@ async def run_server(
             clock=clock,
             placements=placements,
             roll=lambda: roll,
+            skew_seconds=lambda: clock.skew_seconds,
         )
         rotations = Rotations(
             database=database,
@@ -142,6 +145,7 @@ async def run_server(
             balance_every=settings.balance_every,
             takeover_after=settings.takeover_after,
             page_url=page_url_of(settings),
+            clock_skew_seconds=lambda: clock.skew_seconds,
         )
         candidacy = Candidacy(realm, settings)
         roll = Roll(database, realm, settings.name, candidacy)

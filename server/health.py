@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from core.runtime.logging import Log
 from core.security.keys import key_text
 from server.api.refusals import RefusalCount, RefusalLedger
 from server.api.services import AgentFacts, PartHealth
+from server.intake.screening import AHEAD_US
 from server.store.instants import to_datetime
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 log = Log("server")
 _REFUSED = "link.refused."
+
+SKEW_SECONDS: Final = 5.0
+"""A clock further off than this is told; heartbeats under way make a link's skew uncertain by less."""
+REFUSED: Final = "values more than 10 minutes ahead are refused"
 
 
 class Refusals(RefusalLedger):
@@ -58,6 +63,7 @@ class Health:
         clock: Clock,
         placements: Placements,
         roll: Callable[[], Roll],
+        skew_seconds: Callable[[], float],
     ) -> None:
         self._server = server
         self._desk = desk
@@ -68,6 +74,7 @@ class Health:
         self._clock = clock
         self._placements = placements
         self._roll = roll
+        self._skew_seconds = skew_seconds
         self._began = to_datetime(clock.now_us())
 
     @property
@@ -92,12 +99,13 @@ class Health:
         directory = self._picture.directory
         notes = ["the database is away"] if self._picture.is_store_away else []
         notes += [note for note in (self._desk.doubt, self._roll().reach.note) if note]
+        notes += _skew_notes(self._skew_seconds(), "the database's, which is used instead")
         own = PartHealth(
             kind="server",
             name=self._server,
             state="up",
             since=self._began,
-            counters=self._counters.snapshot(),
+            counters={**self._counters.snapshot(), "clock_skew_seconds": self._skew_seconds()},
             notes=notes,
         )
         links = [self._link(upstream) for upstream in self._presence.upstreams.values()]
@@ -161,7 +169,13 @@ class Health:
         notes = [f"configuration: {fault}"] if fault else []
         if report.get("custody.is_full"):
             notes.append("it takes nothing more, its disk or its spool is full: its log names folder and remedy")
-        counters: dict[str, float] = {"held_records": upstream.held_records, "held_bytes": upstream.held_bytes}
+        skew = upstream.skew_us / 1_000_000
+        notes += _skew_notes(skew, "this server's", REFUSED)
+        counters: dict[str, float] = {
+            "held_records": upstream.held_records,
+            "held_bytes": upstream.held_bytes,
+            "clock_skew_seconds": skew,
+        }
         if (burden := self._placements.burdens.get(upstream.peer.key)) is not None:
             counters["balance.sources"] = burden.sources
             counters["balance.load_bytes_per_second"] = round(burden.bytes_per_second, 1)
@@ -204,6 +218,7 @@ class Health:
             notes.append(
                 "its key is alive in more than one place, the later one is shut out: enrol a copied machine anew"
             )
+        notes += _skew_notes(newest.row.skew_us / 1_000_000, "its proxy's", REFUSED)
         return PartHealth(
             kind="agent",
             name=directory.sources[source].name,
@@ -216,3 +231,12 @@ class Health:
             },
             notes=notes,
         )
+
+
+def _skew_notes(seconds: float, whose: str, consequence: str = "") -> list[str]:
+    """Say that a clock is wrong, and what comes of it when it is far ahead."""
+    if abs(seconds) <= SKEW_SECONDS:
+        return []
+    way = "ahead of" if seconds > 0 else "behind"
+    note = f"its clock is {timedelta(seconds=round(abs(seconds)))} {way} {whose}: have it follow a time server"
+    return [f"{note}; {consequence}" if consequence and seconds * 1_000_000 > AHEAD_US else note]

@@ -12,6 +12,7 @@ from server.store.retention import RetentionPolicy, expire
 from server.store.slices import ensure_open_slices
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import timedelta
 
     from core.runtime.clock import Clock
@@ -21,9 +22,17 @@ if TYPE_CHECKING:
 log = Log("maintenance")
 
 ROUND_SECONDS: Final = 60.0
+CERTAIN_SECONDS: Final = 600.0
+"""Nothing is dropped for its age while the clocks of server and database differ by more: one of them is wrong."""
 
 
-async def maintain(writer: Writer, clock: Clock, counters: Counters, retention: timedelta) -> None:
+async def maintain(
+    writer: Writer,
+    clock: Clock,
+    counters: Counters,
+    retention: timedelta,
+    skew_seconds: Callable[[], float] = lambda: 0.0,
+) -> None:
     """Work in rounds until cancelled; what could not be done goes on in the next. Raises Fenced."""
     while True:
         now = to_datetime(clock.now_us())
@@ -32,7 +41,11 @@ async def maintain(writer: Writer, clock: Clock, counters: Counters, retention: 
                 await ensure_open_slices(connection, now)
             packed = await pack_closed_slices(writer, now)
             counters.add("maintenance.packed_values", packed.values)
-            await expire(writer, RetentionPolicy(history=retention, texts=retention), now)
+            if abs(skew_seconds()) <= CERTAIN_SECONDS:
+                await expire(writer, RetentionPolicy(history=retention, texts=retention), now)
+            else:
+                counters.add("maintenance.postponed")
+                log.warning("nothing is dropped while the clocks disagree", skew_seconds=round(skew_seconds()))
         except StoreAway as error:
             counters.add("maintenance.postponed")
             log.warning("maintenance is postponed", error=error)

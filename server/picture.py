@@ -14,6 +14,8 @@ from server.store.lease import read_lease
 from server.store.peers import read_assignments, read_groups, read_keys, read_sources
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from core.runtime.clock import Clock
     from core.security.authority import Peer
     from server.store.database import Database
@@ -28,9 +30,13 @@ LOOK_SECONDS: Final = 1.0
 class Picture:
     """What was seen last; replaced whole, so a reader holds one consistent state. Also the collector's authority."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, heard: Callable[[int, float, float], None] = lambda *_: None
+    ) -> None:
+        """Tell `heard` what the database's clock says: the instant (µs), and when it was asked and answered."""
         self._database = database
         self._clock = clock
+        self._heard = heard
         self.directory = Directory()
         self.inventory = Inventory(revision=-1, templates={}, hosts={}, receivers={}, revisions={})
         self._audience = Audience.draw(self.inventory)
@@ -60,7 +66,9 @@ class Picture:
     async def look(self) -> None:
         """Look once. Raises StoreAway, and StoredDefinitionBroken when a newer version has written definitions."""
         async with self._database.connection() as connection:
+            asked = self._clock.monotonic()
             self.lease = await read_lease(connection)
+            self._heard(self.lease.seen_at_us, asked, self._clock.monotonic())
             # Keys first: who is enrolled between two of these is unknown as yet, never a key whose source is not there.
             keys = await read_keys(connection)
             sources = await read_sources(connection)

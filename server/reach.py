@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 UNREACHED_SECONDS: Final = 10.0
 """How long nobody must have been linked: a link that is well comes back sooner."""
-SETTLED_SECONDS: Final = 30.0
+SETTLED_SECONDS: Final = 15.0
 """A reign younger than this is not handed over: everybody may still be on the way."""
 
 

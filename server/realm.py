@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from server.balancing.placements import Placements
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from core.runtime.clock import Clock
@@ -44,3 +45,4 @@ class Realm:
     feed: FeedPublisher | None = None
     placements: Placements = field(default_factory=Placements)
     balance_every: timedelta = timedelta(seconds=60)
+    clock_skew_seconds: Callable[[], float] = lambda: 0.0

@@ -122,7 +122,8 @@ class Reign:
                 tasks.create_task(self._escalator.run(), name="escalator")
                 tasks.create_task(self._balancer.run(), name="balancer")
                 tasks.create_task(
-                    maintain(self._writer, realm.clock, realm.counters, realm.retention), name="maintenance"
+                    maintain(self._writer, realm.clock, realm.counters, realm.retention, realm.clock_skew_seconds),
+                    name="maintenance",
                 )
         except* HandedOver:
             is_handed_over = True

@@ -6,7 +6,10 @@ import asyncio
 import heapq
 import time
 from itertools import count
-from typing import Protocol
+from typing import Final, Protocol
+
+_LEAST_SKEW_US: Final = 500_000
+_LONGEST_QUESTION_SECONDS: Final = 1.0
 
 
 class Clock(Protocol):
@@ -39,6 +42,42 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds`."""
         await asyncio.sleep(max(0.0, seconds))
+
+
+class SharedClock:
+    """A machine's clock, set right by one that several machines share; only its instants, never its seconds.
+
+    Differences up to half a second are left alone, since instants shall not jump for nothing.
+    """
+
+    def __init__(self, own: Clock) -> None:
+        self._own = own
+        self._offset_us = 0
+
+    @property
+    def skew_seconds(self) -> float:
+        """How far the machine's own clock is ahead of the shared one; 0 when they agree or nothing was heard yet."""
+        return -self._offset_us / 1_000_000
+
+    def heard(self, at_us: int, asked: float, answered: float) -> None:
+        """Take note of what the shared clock said: `at_us`, somewhere between these two monotonic instants."""
+        if answered - asked > _LONGEST_QUESTION_SECONDS:
+            return
+        offset_us = at_us + round((answered - asked) / 2 * 1_000_000) - self._own.now_us()
+        if abs(offset_us - self._offset_us) > _LEAST_SKEW_US:
+            self._offset_us = offset_us if abs(offset_us) > _LEAST_SKEW_US else 0
+
+    def now_us(self) -> int:
+        """Return the shared clock's instant."""
+        return self._own.now_us() + self._offset_us
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        return self._own.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`."""
+        await self._own.sleep(seconds)
 
 
 class ManualClock:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 READ = r"""
 SELECT l.epoch, l.holder, l.endpoint, l.taken_at, l.released_at IS NOT NULL,
        extract(epoch FROM clock_timestamp() - h.at)::float8, extract(epoch FROM h.at)::float8,
+       (extract(epoch FROM clock_timestamp()) * 1000000)::int8,
        EXISTS (SELECT FROM pg_stat_activity a WHERE a.datname = current_database()
                AND a.application_name ~ '^watchkeep/[^/]*/[0-9]{1,18}$'
                AND split_part(a.application_name, '/', 3)::int8 = l.epoch)
@@ -56,7 +57,7 @@ class LeaseView:
     """Who is active. `heartbeat_age_seconds` is by the database's clock; infinite before the first heartbeat.
 
     `heartbeat_at` is when it came (seconds since 1970, the database's clock); `is_holder_connected`: a connection of
-    this epoch's writers is open.
+    this epoch's writers is open; `seen_at_us`: the database's clock as it answered.
     """
 
     epoch: int
@@ -67,6 +68,7 @@ class LeaseView:
     heartbeat_age_seconds: float
     heartbeat_at: float = float("-inf")
     is_holder_connected: bool = True
+    seen_at_us: int = 0
 
     def is_free(self, stale_after_seconds: float = DEFAULT_STALE_AFTER_SECONDS) -> bool:
         """Tell whether a standby may take over."""
@@ -95,7 +97,8 @@ async def read_lease(connection: Connection) -> LeaseView:
         is_released=row[4],
         heartbeat_age_seconds=row[5],
         heartbeat_at=row[6],
-        is_holder_connected=row[7],
+        seen_at_us=row[7],
+        is_holder_connected=row[8],
     )
 
 

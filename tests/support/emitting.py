@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from uuid import UUID
 
+    from core.runtime.clock import Clock
     from core.security.keys import KeyPair
 
 
@@ -31,7 +32,7 @@ class Emitter:
 
     outbox: Outbox
     publisher: Publisher
-    clock: SystemClock
+    clock: Clock
 
     def publish(self, values: Mapping[str, float]) -> int:
         """Append one batch, by item key, measured now; return that instant (µs)."""
@@ -50,10 +51,16 @@ class Emitter:
 
 @asynccontextmanager
 async def emitting(
-    folder: Path, *, name: str, source: UUID, keys: KeyPair, upstreams: Sequence[tuple[str, str]]
+    folder: Path,
+    *,
+    name: str,
+    source: UUID,
+    keys: KeyPair,
+    upstreams: Sequence[tuple[str, str]],
+    clock: Clock | None = None,
 ) -> AsyncIterator[Emitter]:
     """Run a source until the block ends; `upstreams` are (endpoint, public key), the preferred one first."""
-    clock = SystemClock()
+    clock = clock or SystemClock()
     outbox = Outbox.open(folder / "spool", source, SpoolLimits(), clock)
     greeting = Greeting(name, outbox, Memory(folder / "epoch"))
     publisher = Publisher(

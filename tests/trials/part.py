@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 CHECKOUT: Final = Path(__file__).parents[2]
 STOP_SECONDS: Final = 15.0
@@ -26,6 +26,8 @@ class Part:
     log_file: Path
     process: asyncio.subprocess.Process | None = field(default=None)
     starts: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What its next start sees besides."""
 
     @property
     def pid(self) -> int:
@@ -49,7 +51,7 @@ class Part:
                 stderr=output,
                 cwd=CHECKOUT,
                 start_new_session=True,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(self.environment),
             )
         self.starts += 1
 

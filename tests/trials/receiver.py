@@ -10,22 +10,23 @@ from aiohttp import web
 
 @dataclass
 class WebhookReceiver:
-    """Listens on `port`; `told` counts how often each idempotency key came, `bodies` keeps the first body of each."""
+    """Listens on `port` of `host`; `told` counts how often each idempotency key came."""
 
     port: int
+    host: str = "127.0.0.1"
     told: Counter[str] = field(default_factory=Counter)
     _runner: web.AppRunner | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook"
+        return f"http://{self.host}:{self.port}/hook"
 
     async def open(self) -> None:
         application = web.Application()
         application.router.add_post("/hook", self._take)
         self._runner = web.AppRunner(application, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        await web.TCPSite(self._runner, self.host, self.port).start()
 
     async def close(self) -> None:
         if self._runner is not None:

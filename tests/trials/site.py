@@ -23,11 +23,13 @@ from tests.trials.plan import WAVE_HIGH, WAVE_KEY, Plan
 from watchkeep.up.layout import toml
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from uuid import UUID
 
     from server.store.database import Connection
 
+LOOPBACK: Final = "127.0.0.1"
 SERVERS: Final = ("server1", "server2")
 PROXIES: Final = ("proxy1", "proxy2")
 SOURCES: Final = "sources"
@@ -68,16 +70,27 @@ class Site:
     proxies: tuple[str, ...] = PROXIES
     server_settings: dict[str, Any] = field(default_factory=dict)
     """What the servers' configurations say besides."""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """Of parts that are not on loopback."""
 
     @classmethod
     def choose(
-        cls, folder: Path, source_count: int, proxies: tuple[str, ...] = PROXIES, **server_settings: Any
+        cls,
+        folder: Path,
+        source_count: int,
+        proxies: tuple[str, ...] = PROXIES,
+        addresses: Mapping[str, str] | None = None,
+        **server_settings: Any,
     ) -> Site:
-        """Choose free loopback ports and new sources."""
+        """Choose free ports and new sources."""
         sources = tuple((f"source{place}", uuid4()) for place in range(1, source_count + 1))
         named = (*_NAMED_PORTS, *(f"{proxy} {use}" for proxy in proxies for use in ("control", "data")))
         return cls(folder=folder, ports=dict(zip(named, _free_ports(len(named)), strict=True)), sources=sources,
-                   proxies=proxies, server_settings=server_settings)  # fmt: skip
+                   proxies=proxies, server_settings=server_settings, addresses=addresses or {})  # fmt: skip
+
+    def address(self, part: str) -> str:
+        """Where a part listens; "here" is this machine as the parts see it."""
+        return self.addresses.get(part, LOOPBACK)
 
     def key_file(self, part: str) -> Path:
         """The CURVE keys of a part; a source's lie with its plan."""
@@ -91,14 +104,14 @@ class Site:
         return self.folder / part
 
     def endpoint(self, part: str) -> str:
-        return f"tcp://127.0.0.1:{self.ports[f'{part} control']}"
+        return f"tcp://{self.address(part)}:{self.ports[f'{part} control']}"
 
     def public_key(self, part: str) -> str:
         return load_or_create(self.key_file(part)).public_text
 
     @property
     def webhook_url(self) -> str:
-        return f"http://127.0.0.1:{self.ports['webhook']}/hook"
+        return f"http://{self.address('here')}:{self.ports['webhook']}/hook"
 
     def plan(self, **wishes: Any) -> Plan:
         """Return a plan for this site's sources; `wishes` are fields of Plan."""
@@ -118,6 +131,8 @@ def write_configurations(site: Site, dsns: dict[str, str]) -> None:
             "name": server,
             "dsn": dsns[server],
             "key_file": site.key_file(server),
+            "listen": site.address(server),
+            "web_listen": site.address(server),
             "secrets": site.folder,
             "control_port": site.ports[f"{server} control"],
             "data_port": site.ports[f"{server} data"],
@@ -130,6 +145,7 @@ def write_configurations(site: Site, dsns: dict[str, str]) -> None:
             "name": proxy,
             "data": site.data(proxy),
             "key_file": site.key_file(proxy),
+            "listen": site.address(proxy),
             "control_port": site.ports[f"{proxy} control"],
             "data_port": site.ports[f"{proxy} data"],
             "servers": servers,
@@ -148,11 +164,7 @@ async def enrol(site: Site, plan: Plan, dsn: str) -> str:
                 key = load_or_create(site.key_file(proxy)).public
                 await _let_in(connection, key, role="proxy", name=proxy, group_id=group)
             for name, uuid in site.sources:
-                hosts = await ensure_hosts(connection, {name})
-                source = await ensure_source(connection, uuid, name, hosts[name])
-                await assign_source(connection, source.id, group)
-                key = load_or_create(plan.key_file(name)).public
-                await _let_in(connection, key, role="agent", name=name, source_id=source.id, source_uuid=uuid)
+                await _let_in_source(connection, group, name, uuid, load_or_create(plan.key_file(name)).public)
         await _define(database, site)
         passwords = Passwords()
         try:
@@ -161,6 +173,23 @@ async def enrol(site: Site, plan: Plan, dsn: str) -> str:
             passwords.close()
     assert password is not None
     return password
+
+
+async def let_in_source(dsn: str, name: str, uuid: UUID, key: bytes) -> None:
+    """Let one more source in, of a host of its own name; takes a second until the servers know."""
+    async with (
+        Database(DatabaseOptions(dsn=dsn, server="trial", max_connections=1), purpose="trial") as database,
+        database.connection() as connection,
+        connection.transaction(),
+    ):
+        await _let_in_source(connection, await ensure_group(connection, "default"), name, uuid, key)
+
+
+async def _let_in_source(connection: Connection, group: int, name: str, uuid: UUID, key: bytes) -> None:
+    hosts = await ensure_hosts(connection, {name})
+    source = await ensure_source(connection, uuid, name, hosts[name])
+    await assign_source(connection, source.id, group)
+    await _let_in(connection, key, role="agent", name=name, source_id=source.id, source_uuid=uuid)
 
 
 async def _let_in(connection: Connection, key: bytes, **facts: Any) -> None:

@@ -31,11 +31,12 @@ from tests.support.waiting import until
 from tests.trials.database_wire import DatabaseWire
 from tests.trials.part import Part
 from tests.trials.receiver import WebhookReceiver
-from tests.trials.site import POSTGRES, PROXIES, SERVERS, SOURCES, Site, enrol, write_configurations
+from tests.trials.site import LOOPBACK, POSTGRES, PROXIES, SERVERS, SOURCES, Site, enrol, write_configurations
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from tests.trials.network import Network
     from tests.trials.plan import Plan
 
 _START_SECONDS: Final = 60.0
@@ -51,6 +52,7 @@ class Stack:
     postgres: EmbeddedPostgres
     wires: dict[str, DatabaseWire]
     receiver: WebhookReceiver
+    network: Network | None = None
     password: str = ""
     parts: dict[str, Part] = field(default_factory=dict)
 
@@ -79,7 +81,9 @@ class Stack:
 
     def add(self, name: str, *arguments: str) -> Part:
         """Declare a part: the arguments of our Python."""
-        part = Part(name=name, arguments=(sys.executable, *arguments), log_file=self.site.folder / f"{name}.log")
+        prefix = () if self.network is None else self.network.prefix(name)
+        arguments = (*prefix, sys.executable, *arguments)
+        part = Part(name=name, arguments=arguments, log_file=self.site.folder / f"{name}.log")
         self.parts[name] = part
         return part
 
@@ -131,7 +135,7 @@ class Stack:
 
     async def health(self, server: str) -> dict[str, Any]:
         """Return GET /api/v1/health of a server, asked as its administrator."""
-        base = f"http://127.0.0.1:{self.site.ports[f'{server} web']}/api/v1"
+        base = f"http://{self.site.address(server)}:{self.site.ports[f'{server} web']}/api/v1"
         async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
             body = {"user": "admin", "password": self.password}
             async with browser.post(f"{base}/session", json=body) as answer:
@@ -204,31 +208,35 @@ async def running_stack(
     server_settings: dict[str, Any] | None = None,
     has_load: bool = True,
     keep_logs: Path | None = None,
+    network: Network | None = None,
     **wishes: Any,
 ) -> AsyncIterator[Stack]:
     """Start everything in `folder` (else in a temporary one, removed at the end); values flow when this yields.
 
-    `wishes` are fields of plan.Plan. `has_load` False: the sources are declared and not started. Every process ends
-    with the block. When it fails, the ends of all logs are printed, and `keep_logs` gets a copy of them.
+    `wishes` are fields of plan.Plan. `has_load` False: the sources are declared and not started. With a `network` each
+    server and proxy is on a machine of its own, and reaches the database without a wire. Every process ends with the
+    block. When it fails, the ends of all logs are printed, and `keep_logs` gets a copy of them.
     """
     async with AsyncExitStack() as opened:
         if folder is None:
             folder = Path(tempfile.mkdtemp(prefix="watchkeep-trial-"))
             folder.chmod(0o711)  # the database runs under an account of its own
             opened.callback(shutil.rmtree, folder)
-        site = Site.choose(folder, sources, proxies, **(server_settings or {}))
+        addresses = None if network is None else network.addresses
+        site = Site.choose(folder, sources, proxies, addresses, **(server_settings or {}))
         plan = site.plan(**wishes)
         plan.data.mkdir(exist_ok=True)
         plan.write(site.config_file(SOURCES))
         postgres = EmbeddedPostgres(folder / "database", port=site.ports[POSTGRES])
         opened.push_async_callback(asyncio.to_thread, postgres.stop)
-        await asyncio.to_thread(_start_postgres, postgres)
+        await asyncio.to_thread(_start_postgres, postgres, site.address("here"))
         stack = Stack(
             site=site,
             plan=plan,
             postgres=postgres,
             wires={server: DatabaseWire(site.ports[f"{server} wire"], site.ports[POSTGRES]) for server in SERVERS},
-            receiver=WebhookReceiver(site.ports["webhook"]),
+            receiver=WebhookReceiver(site.ports["webhook"], site.address("here")),
+            network=network,
         )
         for wire in stack.wires.values():
             opened.push_async_callback(wire.close)
@@ -237,6 +245,8 @@ async def running_stack(
         await stack.receiver.open()
         stack.password = await enrol(site, plan, postgres.dsn)
         dsns = {server: make_conninfo(postgres.dsn, port=stack.wires[server].port) for server in SERVERS}
+        if network is not None:
+            dsns = dict.fromkeys(SERVERS, make_conninfo(postgres.dsn, host=site.address("here")))
         write_configurations(site, dsns)
         opened.push_async_exit(_show_logs(stack, keep_logs))
         opened.push_async_callback(_stop_parts, stack)
@@ -252,11 +262,16 @@ async def running_stack(
         yield stack
 
 
-def _start_postgres(postgres: EmbeddedPostgres) -> None:
-    """Make the cluster, and start it with what trials need besides: the instants of commits."""
+def _start_postgres(postgres: EmbeddedPostgres, address: str) -> None:
+    """Make the cluster, and start it with what trials need besides: the instants of commits, an address of this net."""
     postgres.start()
-    settings = postgres.folder / "cluster" / "local.conf"
-    settings.write_text(_POSTGRES_SETTINGS)
+    cluster = postgres.folder / "cluster"
+    settings = _POSTGRES_SETTINGS
+    if address != LOOPBACK:
+        settings += f"listen_addresses = '{LOOPBACK},{address}'\n"
+        with (cluster / "pg_hba.conf").open("a") as rules:
+            rules.write(f"host all all {address}/24 scram-sha-256\n")
+    (cluster / "local.conf").write_text(settings)
     postgres.stop()
     postgres.start()
 

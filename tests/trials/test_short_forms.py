@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.trials import backlog, balance, fence, identity, kills
+from tests.trials import backlog, balance, clocks, fence, identity, kills, partitions
+from tests.trials.audit import Audit
+from tests.trials.judging import judge
+from tests.trials.network import network
+from tests.trials.stack import running_stack
 
 if TYPE_CHECKING:
     from tests.trials.finding import Finding
@@ -28,6 +33,20 @@ async def test_thirty_kills_under_load_lose_and_double_no_value_and_no_event() -
 @pytest.mark.timeout(600)
 async def test_a_killed_or_frozen_active_server_is_replaced_within_ten_seconds_and_can_do_nothing_more() -> None:
     assert_passed(await fence.run(is_long=False))
+
+
+@pytest.mark.trial("R10")
+@pytest.mark.trial("R11")
+@pytest.mark.timeout(600)
+async def test_cut_wires_and_wrong_clocks_make_no_second_writer_and_no_needless_takeover_and_lose_nothing() -> None:
+    with network() as net:
+        async with running_stack(network=net) as stack:
+            audit = await asyncio.to_thread(Audit, stack)
+            shifted = await clocks.shift(stack, is_long=False)
+            cut = await partitions.cut_wires(stack, net, is_long=False)
+            await stack.drain()
+            verdict = await asyncio.to_thread(judge, stack.plan, stack.dsn, stack.receiver.told)
+            assert_passed([clocks.judge_clocks(shifted, audit, verdict), partitions.judge_cuts(cut, audit, verdict)])
 
 
 @pytest.mark.trial("S-6")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.runtime import logging
 from core.runtime.backoff import Backoff
-from core.runtime.clock import ManualClock, SystemClock
+from core.runtime.clock import ManualClock, SharedClock, SystemClock
 from core.runtime.counters import Counters
 from core.runtime.supervise import PermanentFault, Supervisor
 from tests.support.waiting import until
@@ -145,3 +145,26 @@ async def test_a_permanent_fault_and_cancellation_pass_through() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert counters.snapshot() == {}
+
+
+def test_a_shared_clock_sets_a_wrong_one_right_and_leaves_small_differences_alone() -> None:
+    own = ManualClock()
+    clock = SharedClock(own)
+    true_us = own.now_us()
+    own.jump(-86_400)
+    clock.heard(true_us, own.monotonic(), own.monotonic())
+    assert clock.now_us() == true_us
+    assert clock.skew_seconds == -86_400
+    clock.heard(true_us + 400_000, own.monotonic(), own.monotonic())
+    assert clock.now_us() == true_us, "instants do not jump for nothing"
+    own.jump(86_400)
+    clock.heard(true_us + 400_000, own.monotonic(), own.monotonic())
+    assert clock.now_us() == true_us
+    assert clock.skew_seconds == 0
+
+
+def test_a_shared_clock_does_not_believe_an_answer_that_took_long() -> None:
+    own = ManualClock()
+    clock = SharedClock(own)
+    clock.heard(own.now_us() + 60_000_000, 10.0, 11.5)
+    assert clock.skew_seconds == 0

@@ -41,5 +41,5 @@ def test_who_called_elsewhere_and_is_linked_here_by_now_is_no_trouble() -> None:
 
 def test_a_short_silence_and_a_young_reign_are_waited_for() -> None:
     assert not judged(server("two", "proxy1"), unlinked=9).hand_over
-    assert not judged(server("two", "proxy1"), reigned=29).hand_over
-    assert judged(server("two", "proxy1"), reigned=29).note
+    assert not judged(server("two", "proxy1"), reigned=14).hand_over
+    assert judged(server("two", "proxy1"), reigned=14).note
