@@ -15,15 +15,14 @@ if TYPE_CHECKING:
 
 
 def first_since(shelf: Shelf, segments: Sequence[Segment], instant: int, begin: Position) -> Position:
-    """Return the place at or after `begin` from which on records end at `instant` or later; see Spool.first_since."""
-    found = shelf.end
-    for segment in reversed(segments):
-        offset = begin.offset if segment.number == begin.segment else 0
-        if not shelf.reading(segment, partial(segment.is_since, instant, offset)):
+    """Return the first record at or after `begin` that ends at `instant` or later; see Spool.first_since."""
+    for segment in segments:
+        if segment.newest_at >= instant:
+            offset = begin.offset if segment.number == begin.segment else 0
             low = shelf.reading(segment, partial(segment.first_since, instant, offset))
-            return Position(segment.number, low) if low < segment.end else found
-        found = Position(segment.number, max(segment.present(offset), segment.begin))
-    return found
+            if low < segment.end:
+                return Position(segment.number, low)
+    return shelf.end
 
 
 def control_between(segments: Sequence[Segment], begin: Position, until: Position) -> list[tuple[Position, Position]]:

@@ -20,8 +20,8 @@ from core.model.record import (
 # magic, kind, body_bytes, checksum, (count), source, boot, number: the header's beginning, enough to walk on.
 # A Header object per record would cost ten times as much, and a proxy walks over every record it takes.
 _WALK = struct.Struct("<3sBII4x16sQQ")
-# The same and the span and base behind it: the whole header.
-_DATED = struct.Struct("<3sBII4x16sQQ4xIq")
+_TAIL = struct.Struct("<Iq")  # span and base: the header's end
+_TAIL_AT = HEADER_BYTES - _TAIL.size
 _CONTROL = frozenset({int(Kind.DICTIONARY), int(Kind.LOST), int(Kind.CLOSING)})
 _LAST_KIND = int(Kind.CLOSING)  # plain numbers: comparing with an enum's member takes ten times as long
 
@@ -35,17 +35,27 @@ Run = tuple[bytes, int, int, int]
 """(source, boot, first, last): records of consecutive numbers that follow each other."""
 
 
+NO_INSTANT = -(1 << 63)
+
+
 @dataclass(slots=True)
 class Contents:
     """What a stretch of records holds. `control`: where in it those lie that are not samples, as (begin, end).
 
     `newest`, of whole records walked over: number and checksum of the highest number of each (source, boot).
+    `newest_at`: the latest instant, µs, of the records that end a run; a source's instants rise with its numbers.
     """
 
     runs: list[Run] = field(default_factory=list)
     newest: dict[tuple[bytes, int], tuple[int, int]] = field(default_factory=dict)
     records: int = 0
+    newest_at: int = NO_INSTANT
     control: list[tuple[int, int]] = field(default_factory=list)
+
+    def see_instant(self, records: bytes | memoryview, begin: int) -> None:
+        """Note the last instant of the record that begins at `begin` of `records`."""
+        span, base_at = _TAIL.unpack_from(records, begin + _TAIL_AT)
+        self.newest_at = max(self.newest_at, base_at + span)
 
     def add(self, begin: int, end: int, kind: int, source: bytes, boot: int, number: int) -> None:
         """Note one more record, which lies from `begin` to `end`."""
@@ -113,7 +123,7 @@ def contents_of(records: bytes | memoryview) -> Contents:
     """Walk over whole records, checksums unchecked; RecordError at the first byte that does not start one."""
     contents = Contents()
     runs, newest = contents.runs, contents.newest
-    source, boot, first, last, stored = b"", 0, 0, 0, 0
+    source, boot, first, last, stored, last_begin = b"", 0, 0, 0, 0, 0
     offset, size, count = 0, len(records), 0
     while offset < size:
         kind, end, its_checksum, its_source, its_boot, number = _walk_step(records, offset)
@@ -123,11 +133,13 @@ def contents_of(records: bytes | memoryview) -> Contents:
         if number != last + 1 or its_source != source or its_boot != boot:
             if first:
                 runs.append((source, boot, first, last))
+                contents.see_instant(records, last_begin)
                 newest[source, boot] = max(newest.get((source, boot), (0, 0)), (last, stored))
             source, boot, first = its_source, its_boot, number
-        last, stored, offset = number, its_checksum, end
+        last, stored, last_begin, offset = number, its_checksum, offset, end
     if first:
         runs.append((source, boot, first, last))
+        contents.see_instant(records, last_begin)
         newest[source, boot] = max(newest.get((source, boot), (0, 0)), (last, stored))
     contents.records = count
     return contents
@@ -162,7 +174,7 @@ def dated_records_of(records: bytes | memoryview) -> list[tuple[int, int, int, b
     offset = 0
     while offset < len(records):
         kind, end, _, source, boot, number = _walk_step(records, offset)
-        *_, span, base_at = _DATED.unpack_from(records, offset)
+        span, base_at = _TAIL.unpack_from(records, offset + _TAIL_AT)
         listed.append((offset, end, kind, source, boot, number, base_at + span))
         offset = end
     return listed
@@ -223,6 +235,7 @@ class Scan:
                 continue
             kind, self.end, source, boot, number = step
             self.contents.add(offset, self.end, kind, source, boot, number)
+            self.contents.see_instant(data, offset)
             self.last = (source, boot, number)
             self.first = self.first or self.last
             offset = self.end

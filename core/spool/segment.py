@@ -18,12 +18,12 @@ from core.spool.disk import read_at, read_what_can_be, replace_file, write_at
 from core.spool.moves import Moves
 from core.spool.position import Damage
 from core.spool.scan import (
+    NO_INSTANT,
     Contents,
     Scan,
     add_stretch,
     dated_records_of,
     is_control,
-    last_instant,
     record_bytes_at,
     records_of,
     whole_records,
@@ -55,6 +55,7 @@ class Segment:
         self.begin = START
         self.end = START
         self.is_synced = True
+        self.newest_at = NO_INSTANT
         self.control: list[tuple[int, int]] = []
         self.held: dict[Key, RangeSet] = {}
         self.taken: dict[Key, RangeSet] = {}
@@ -147,6 +148,7 @@ class Segment:
     def _add(self, contents: Contents, base: int) -> int:
         """Take records that lie from `base` on into the books; return how many are new."""
         added = 0
+        self.newest_at = max(self.newest_at, contents.newest_at)
         for begin, end in contents.control:
             add_stretch(self.control, base + begin, base + end)
         for source, boot, first, last in contents.runs:
@@ -256,11 +258,6 @@ class Segment:
             offset, data = self.read(offset + len(data), _READ_BYTES)
         return self.end
 
-    def is_since(self, instant: int, offset: int) -> bool:
-        """Tell whether the first record at or after `offset` ends at `instant` or later. Raises as `read`."""
-        _, data = self.read(offset, HEADER_BYTES)
-        return bool(data) and last_instant(data) >= instant
-
     def rescan(self) -> tuple[list[Damage], int]:
         """Find out what can still be read of a file that failed; return its damages and how many records are gone.
 
@@ -299,6 +296,7 @@ class Segment:
             if is_control(kind) and held is not None and number in held:
                 moves[offset] = shift + len(data)
                 kept.add(len(data), len(data) + len(record), kind, *key, number)
+                kept.see_instant(record, 0)
                 data += record
         replace_file(self.path, bytes(data))
         self.release()

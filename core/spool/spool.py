@@ -156,10 +156,9 @@ class Spool:
         return control_between(self._segments_between(begin, until), begin, until)
 
     def first_since(self, instant: int, begin: Position) -> Position:
-        """Return the place, at or after `begin`, from which on records end at `instant` (µs) or later.
+        """Return where the first record lies, at or after `begin`, that ends at `instant` (µs) or later; else `end`.
 
-        Found from the newest file back by the first record of each: where old records were appended among new ones,
-        what lies before the last old beginning of a file counts as old. Raises SpoolFault.
+        Reads only files in which there is such a record. Raises SpoolFault.
         """
         return first_since(self._shelf, self._segments_between(begin, None), instant, begin)
 

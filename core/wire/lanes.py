@@ -1,7 +1,7 @@
 """Which records of a spool go next: in one lane, or live ones and a backlog apart.
 
 While the next record in order is not older than a minute there is one lane, in strict order. When it is older, what
-lies before the present becomes a backlog, reading goes on where the present begins, and old records met there (a proxy
+lies before the first live record becomes a backlog, reading goes on there, and old records met behind it (a proxy
 takes in the backlogs of others) join the backlog. A live record may need a dictionary out of the backlog, so the
 records of it that are not samples go ahead of everything. When the backlog is sent there is one lane again.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from core.model.record import Kind, Origin, pack_closing, pack_dictionary, pack_lost
 from core.spool.scan import records_of
 from core.spool.spool import Spool, SpoolLimits
-from core.wire.limits import FRAME_BYTES
+from core.wire.share import WINDOW_PART
 from tests.support.records import BOOT, OTHER, SOURCE, numbers_in, record
 from tests.support.streaming import MovedClock, Sending, names_in
 
@@ -46,7 +46,7 @@ def test_a_live_record_overtakes_a_backlog_and_the_backlog_keeps_its_order(tmp_p
         assert not sending.stream.has_backlog
 
 
-def test_a_backlog_leaves_half_of_the_credit_to_live_records(tmp_path: Path) -> None:
+def test_a_backlog_leaves_most_of_the_credit_to_live_records(tmp_path: Path) -> None:
     clock = MovedClock()
     with closing(filled(tmp_path, clock, 400, 60 * MINUTE_US)) as spool:
         sending = Sending(spool, clock, WINDOW)
@@ -56,7 +56,7 @@ def test_a_backlog_leaves_half_of_the_credit_to_live_records(tmp_path: Path) -> 
             sending.stream.receipt(frame[0], WINDOW)
         while sending.step() is not None:
             pass
-        assert FRAME_BYTES < sending.stream.flight.in_flight_bytes <= WINDOW // 2
+        assert WINDOW // 16 < sending.stream.flight.in_flight_bytes <= WINDOW // WINDOW_PART
         spool.append(record(1, source=OTHER, at=clock.now_us()))
         live = sending.step()
         assert live is not None

@@ -11,7 +11,7 @@ from core.wire.epoch import EpochMemory
 from core.wire.failover import Ending, Failover
 from core.wire.flight import Flight
 from core.wire.limits import FRAME_BYTES, MAX_FRAMES_IN_FLIGHT
-from core.wire.share import SMALLEST_BYTES, BacklogShare
+from core.wire.share import SMALLEST_BYTES, WINDOW_PART, BacklogShare
 from core.wire.timings import LinkTimings
 from tests.support.records import OTHER, SOURCE, numbers_in, record, records
 
@@ -93,13 +93,14 @@ def receipts(share: BacklogShare, count: int, seconds: float, since: float = 0.0
     return since
 
 
-def test_a_backlog_gets_half_of_the_window_while_receipts_come_promptly_and_never_more() -> None:
+def test_a_backlog_gets_its_part_of_the_window_while_receipts_come_promptly_and_never_more() -> None:
     share = BacklogShare()
-    assert share.frame_bytes(WINDOW, 0) == FRAME_BYTES
-    assert share.frame_bytes(WINDOW, FRAME_BYTES) == 0
+    assert share.frame_bytes(WINDOW, 0) == FRAME_BYTES // 2
+    assert share.frame_bytes(WINDOW, FRAME_BYTES // 2 + 1) == 0
     receipts(share, 100, 0.3)  # a distant collector, not a slow one
-    assert share.frame_bytes(WINDOW, WINDOW // 2 - FRAME_BYTES) == FRAME_BYTES
-    assert share.frame_bytes(WINDOW, WINDOW // 2 - FRAME_BYTES + 1) == 0
+    part = WINDOW // WINDOW_PART
+    assert share.frame_bytes(WINDOW, part - FRAME_BYTES) == FRAME_BYTES
+    assert share.frame_bytes(WINDOW, part - FRAME_BYTES + 1) == 0
 
 
 def test_a_backlog_gives_way_once_for_each_round_of_late_receipts_and_always_keeps_something() -> None:
@@ -110,14 +111,22 @@ def test_a_backlog_gives_way_once_for_each_round_of_late_receipts_and_always_kee
         share.note_receipt(now, now + 1.0, WINDOW)
     assert share.allowed_bytes == before // 2
     receipts(share, 100, 1.0, now + 2.0)
-    assert share.frame_bytes(WINDOW, 0) == SMALLEST_BYTES
+    assert share.frame_bytes(WINDOW, 0) == SMALLEST_BYTES // 2
     assert share.frame_bytes(WINDOW, SMALLEST_BYTES) == 0
 
 
-def test_without_a_window_nothing_of_a_backlog_is_sent_and_a_small_one_halves_its_frames() -> None:
+def test_a_backlog_gives_way_when_the_receiver_says_that_it_is_full() -> None:
+    share = BacklogShare()
+    now = receipts(share, 100, 0.01)
+    before = share.allowed_bytes
+    share.note_receipt(now, now + 0.01, 0)
+    assert share.allowed_bytes == before // 2
+
+
+def test_without_a_window_nothing_of_a_backlog_is_sent_and_a_small_one_makes_its_frames_small() -> None:
     share = BacklogShare()
     assert share.frame_bytes(0, 0) == 0
-    assert share.frame_bytes(64 << 10, 0) == 32 << 10
+    assert share.frame_bytes(64 << 10, 0) == 4 << 10
 
 
 def test_every_upstream_is_tried_before_a_pause_and_pauses_grow() -> None:

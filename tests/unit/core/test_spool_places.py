@@ -62,7 +62,7 @@ def test_it_is_known_without_reading_where_dictionaries_lie_also_after_a_restart
         assert found == list(range(10, 55, 5))
 
 
-def test_the_present_is_found_from_the_newest_file_back(tmp_path: Path) -> None:
+def test_the_first_record_of_the_present_is_found_also_among_old_ones(tmp_path: Path) -> None:
     with closing(filled(tmp_path, 60, every=100)) as spool:
         for since in (1, 17, 41, 60):
             place = spool.first_since(AT + since * 1_000_000, spool.begin)
@@ -70,6 +70,10 @@ def test_the_present_is_found_from_the_newest_file_back(tmp_path: Path) -> None:
         assert spool.first_since(AT + 61_000_000, spool.begin) == spool.end
         late = place_before(spool, 30)
         assert spool.first_since(AT, late) == late
+        for number in range(61, 100):
+            spool.append(record(number, at=AT + (99_000_000 if number == 70 else 1_000_000)))
+        place = spool.first_since(AT + 99_000_000, spool.begin)
+        assert numbers_between(spool, place, spool.end) == list(range(70, 100))
 
 
 def test_places_of_before_a_file_was_compacted_mean_the_next_record_that_was_kept(tmp_path: Path) -> None:
