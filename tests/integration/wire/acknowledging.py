@@ -16,7 +16,7 @@ from proxy.custody import Custody
 from proxy.seen import SeenNumbers
 from server.ingest.ended import records_of, refused_numbers, stored_numbers
 from server.ingest.translation import translate
-from server.intake.columns import map_columns
+from server.intake.columns import join_columns
 from server.intake.dictionaries import Lookup
 from server.intake.directory import draw_directory
 from server.intake.ledger import Ledger
@@ -105,8 +105,10 @@ class Server:
             header = admitted.arrival.header
             name = (header.boot, header.number)
             assert name not in self.rows, f"{name} is stored twice"
-            values = map_columns(admitted.arrival.record, header).values if header.kind is Kind.VALUES else [None]
-            self.rows[name] = None if values[0] is None else float(values[0])
+            self.rows[name] = None
+            if header.kind is Kind.VALUES:
+                columns = join_columns([admitted.arrival.record], np.array([header.count]))
+                self.rows[name] = float(columns.values[0])
         self.ledger.commit(deltas)
         return {
             "stored": numbers_of([*screened.duplicates, *(each.arrival for each in stored)]),
