@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tests.trials import api, backlog, balance, fence, identity, kills, takeovers
+from tests.trials import api, backlog, balance, fence, identity, kills, slowness, spools, takeovers
 
 if TYPE_CHECKING:
     from tests.trials.finding import Finding
@@ -24,6 +24,8 @@ TRIALS: Final[dict[str, Trial]] = {
     "identity": identity.run,
     "takeovers": takeovers.run,
     "backlog": backlog.run,
+    "spools": spools.run,
+    "slowness": slowness.run,
     "api": api.run,
     "balance": balance.run,
 }
