@@ -49,7 +49,15 @@ class Catalogue:
 
 
 AGENT_ITEMS: Final = {
-    name: KnownItem() for name in ("agent.memory", "agent.cpu", "agent.probe_errors", "agent.spool_bytes")
+    name: KnownItem()
+    for name in (
+        "agent.memory",
+        "agent.cpu",
+        "agent.probe_errors",
+        "agent.spool_bytes",
+        "agent.lost_values",
+        "agent.dropped_records",
+    )
 }
 
 POLLER_ITEMS: Final = {item.key: KnownItem(type=item.type, has_parameter=True) for item in polling.ITEMS}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tests.trials import api, backlog, balance, clocks, fence, identity, kills, partitions, takeovers
+from tests.trials import (
+    api, backlog, balance, clocks, fence, identity, kills, partitions, slowness, spools, takeovers,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from tests.trials.finding import Finding
@@ -26,6 +28,8 @@ TRIALS: Final[dict[str, Trial]] = {
     "backlog": backlog.run,
     "partitions": partitions.run,
     "clocks": clocks.run,
+    "spools": spools.run,
+    "slowness": slowness.run,
     "api": api.run,
     "balance": balance.run,
 }

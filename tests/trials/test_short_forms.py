@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.trials import backlog, balance, clocks, fence, identity, kills, partitions
+from tests.trials import backlog, balance, clocks, fence, identity, kills, partitions, slowness, spools
 from tests.trials.audit import Audit
 from tests.trials.judging import judge
 from tests.trials.network import network
@@ -65,3 +65,16 @@ async def test_three_proxies_share_unequal_sources_evenly_also_after_one_was_kil
 @pytest.mark.timeout(600)
 async def test_after_an_outage_live_values_do_not_wait_for_the_backlog_and_nothing_is_lost() -> None:
     assert_passed(await backlog.run(is_long=False))
+
+
+@pytest.mark.trial("R5")
+@pytest.mark.trial("R6")
+@pytest.mark.timeout(600)
+async def test_damaged_spools_and_a_proxy_that_comes_back_lose_only_what_no_copy_is_whole_of() -> None:
+    assert_passed(await spools.run(is_long=False))
+
+
+@pytest.mark.trial("R7")
+@pytest.mark.timeout(600)
+async def test_a_consumer_that_takes_a_kilobyte_a_second_costs_no_memory_and_no_value() -> None:
+    assert_passed(await slowness.run(is_long=False))

@@ -84,7 +84,7 @@ async def test_a_graph_learns_when_records_of_its_items_are_missing(signed_in: S
     await store_life(database, host, now)
 
     async def gaps(item: int, begin: int, end: int) -> list[tuple[str, int, int, int]]:
-        span = {"from": _iso(now + begin * SECOND), "to": _iso(now + end * SECOND)}
+        span: dict[str, Any] = {"from": _iso(now + begin * SECOND), "to": _iso(now + end * SECOND)}
         found = (await signed_in.get("/gaps", item=item, **span))["gaps"]
         return [(g["fate"], g["begin"] - now // 1000, g["end"] - now // 1000, g["records"]) for g in found]
 

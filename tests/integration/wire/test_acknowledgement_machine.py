@@ -11,6 +11,7 @@ import asyncio
 import shutil
 import tempfile
 from array import array
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -135,16 +136,18 @@ class AcknowledgementMachine(RuleBasedStateMachine):
     @rule()
     def hear(self) -> None:
         assert self.link is not None
-        self.last_acks.append(self.proxies[self.link].said.pop(0))
-        self.obey(*self.last_acks[-1])
+        kind, acks = self.proxies[self.link].said.pop(0)
+        self.last_acks.append((kind, acks))
+        self.obey(kind, acks)
 
     @precondition(lambda self: self.last_acks)
     @rule(data=st.data())
     def hear_again(self, data: st.DataObject) -> None:
         """An acknowledgement of any earlier time says nothing new: it says the truth for ever."""
-        self.obey(
-            *data.draw(st.sampled_from([each for each in self.last_acks if each[0] != "taken"] or [("stored", {})]))
-        )
+        known = [each for each in self.last_acks if each[0] != "taken"]
+        if known:
+            kind, acks = data.draw(st.sampled_from(known))
+            self.obey(kind, acks)
 
     def obey(self, kind: AckKind, acks: Acknowledgements) -> None:
         for (source, boot), ranges in acks.items():
@@ -225,12 +228,12 @@ class AcknowledgementMachine(RuleBasedStateMachine):
         self.measure(count, 40, is_credible=True)
         if self.link != which:
             self.connect(which)
-        way = (
-            lambda: self.often(lambda: self.carry(1500)),
-            lambda: self.sync(which),
-            lambda: self.often(self.hear_if_said),
-            lambda: self.often(lambda: self.forward(which, 1500, commit)),
-            lambda: self.often(self.hear_if_said),
+        way: tuple[Callable[[], None], ...] = (
+            partial(self.often, partial(self.carry, 1500)),
+            partial(self.sync, which),
+            partial(self.often, self.hear_if_said),
+            partial(self.often, partial(self.forward, which, 1500, commit)),
+            partial(self.often, self.hear_if_said),
         )
         for stage in way[:stages]:
             stage()

@@ -45,6 +45,10 @@ name: busy
 items:
   - {{probe: cpu, every: 1s}}
   - {{probe: agent, every: 1s}}
+triggers:
+  - name: Values were lost
+    expression: last(agent.lost_values) > 0 or last(agent.dropped_records) > 0
+    severity: average
 ---
 kind: host
 name: {host}

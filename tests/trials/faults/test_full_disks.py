@@ -13,10 +13,13 @@ from tests.trials.site import POSTGRES, PROXIES
 from tests.trials.stack import until_true
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.trials.faults.ground import Ground
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.trial("R4"), pytest.mark.timeout(300)]
 REMEDY = "free space on its file system"
+RAISED_SECONDS = 60.0
 _ACCOUNT = """
 SELECT r.boot, r.last_number, upper(r.ranges), (int8multirange(int8range(1, upper(r.ranges))) - r.ranges - r.lost),
        r.lost
@@ -49,7 +52,9 @@ async def test_full_disks_of_the_proxies_hold_the_sources_back_until_there_is_ro
     assert ground.all_live()
 
 
-async def test_a_full_disk_of_an_agent_loses_only_what_it_counts(ground: Ground) -> None:
+async def test_a_full_disk_of_an_agent_loses_only_what_it_counts_and_is_a_problem(
+    ground: Ground, figure: Callable[[str], None]
+) -> None:
     since = len(ground.log(AGENT))
     await until_true(lambda: _has_values(ground), 90, "values of the agent")
     try:
@@ -61,6 +66,15 @@ async def test_a_full_disk_of_an_agent_loses_only_what_it_counts(ground: Ground)
     finally:
         ground.disks[AGENT].empty()
     await ground.says(AGENT, "The spool takes values again", since)
+    again = asyncio.get_running_loop().time()
+
+    async def is_raised() -> bool:
+        query = {"state": "open", "host": WATCHED}
+        problems = (await asyncio.to_thread(ground.api.get, "/problems", **query))["problems"]
+        return any(problem["trigger"] == "Values were lost" for problem in problems)
+
+    await until_true(is_raised, RAISED_SECONDS, "a problem about what was lost")
+    raised_seconds = asyncio.get_running_loop().time() - again
 
     async def is_counted() -> bool:
         ((_, _, _, uncounted, lost),) = await ground.stack.query(_ACCOUNT, (WATCHED,))
@@ -68,6 +82,12 @@ async def test_a_full_disk_of_an_agent_loses_only_what_it_counts(ground: Ground)
         return not uncounted and bool(lost) and bool(items) and items[0]["value"] > 0
 
     await until_true(is_counted, 90, "an account without a hole, and the count of what was lost")
+    (own, *_) = (await asyncio.to_thread(ground.api.get, f"/hosts/{WATCHED}/ledger"))["sources"]
+    counts = own["lives"][0]["counts"]
+    figure(
+        f"R4: agent's disk full: a problem {raised_seconds:.1f} s after there was room, {counts['lost']} records LOST,"
+        f" {counts['open']} unaccounted for"
+    )
     await ground.nothing_lost()
     assert ground.all_live()
 
