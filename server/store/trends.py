@@ -32,8 +32,9 @@ ON CONFLICT (item_id, at) DO UPDATE SET
     minimum = excluded.minimum, average = excluded.average, maximum = excluded.maximum, count = excluded.count
 """
 READ = """
-SELECT item_id, at, minimum, average, maximum, count FROM trends
-WHERE item_id = ANY (%s::int4[]) AND at >= %s AND at < %s ORDER BY item_id, at
+SELECT item_id, array_agg((extract(epoch FROM at) * 1000000)::int8 ORDER BY at), array_agg(minimum ORDER BY at),
+       array_agg(average ORDER BY at), array_agg(maximum ORDER BY at), array_agg(count::int8 ORDER BY at)
+FROM trends WHERE item_id = ANY (%s::int4[]) AND at >= %s AND at < %s GROUP BY item_id ORDER BY item_id
 """
 # A record spans half an hour at most, and the index is by its last instant.
 UNPACKED_SINCE = """
@@ -89,16 +90,13 @@ async def read_trends(connection: Connection, items: Collection[int], begin: dat
     """Return the items' hours that begin in [begin, end), packed or not, ordered by item and hour."""
     wanted = sorted(set(items))
     fresh = await _fresh_trends(connection, wanted, begin, end)
-    rows = await (await connection.execute(READ, (wanted, begin, end))).fetchall()
-    columns = list(zip(*rows, strict=True)) or [()] * 6
-    packed = Trends(
-        items=np.array(columns[0], dtype=np.int32),
-        at_us=np.array([to_us(at) for at in columns[1]], dtype=np.int64),
-        minimum=np.array(columns[2], dtype=np.float64),
-        average=np.array(columns[3], dtype=np.float64),
-        maximum=np.array(columns[4], dtype=np.float64),
-        count=np.array(columns[5], dtype=np.int64),
-    )
+    async with connection.cursor(binary=True) as cursor:
+        rows = await (await cursor.execute(READ, (wanted, begin, end))).fetchall()
+    if not rows:
+        return fresh
+    items = [np.full(len(row[1]), row[0], dtype=np.int32) for row in rows]
+    columns = [np.concatenate(parts) for parts in (items, *list(zip(*rows, strict=True))[1:])]
+    packed = Trends(**dict(zip(Trends.__slots__, columns, strict=True)))
     return _overlay(packed, fresh)
 
 

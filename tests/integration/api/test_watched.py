@@ -250,6 +250,28 @@ async def test_a_long_range_is_drawn_from_trends(signed_in: Site, database: Data
     assert set(series["value"]) == {5.0}
 
 
+async def test_where_values_are_kept_a_shorter_time_than_trends_the_older_part_is_not_left_out(
+    signed_in: Site, database: Database
+) -> None:
+    host = await store_host(database, "db1", "cpu.busy", "cpu.new")
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    now = int(hour.timestamp()) * SECOND
+    for number, key in enumerate(("cpu.busy", "cpu.new")):
+        await store_values(database, host, key, [now - 2 * SECOND, now - SECOND], [7.0, 8.0], number=number)
+    async with database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO trends (item_id, at, minimum, average, maximum, count)"
+            " SELECT %s, %s - n * interval '1 hour', 1, 5, 90, 360 FROM generate_series(2, 480) AS s (n)",
+            (host.items["cpu.busy"], hour),
+        )
+    items = [str(host.items[key]) for key in ("cpu.busy", "cpu.new")]
+    span = _span(now - 20 * 24 * 60 * MINUTE, now)
+    busy, new = (await signed_in.get("/history", item=items, points=1000, **span))["series"]
+    assert (busy["source"], len(busy["at"])) == ("trends", 480)  # the last hour is not packed yet, and is in it
+    assert busy["maximum"][-1] == 8.0
+    assert (new["source"], new["value"]) == ("values", [7.0, 8.0])
+
+
 @pytest.mark.trial("S-10")
 async def test_history_refuses_ranges_and_numbers_of_items_that_cost_too_much(
     signed_in: Site, database: Database
