@@ -67,6 +67,7 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/hosts"): everybody("/hosts"),
     ("GET", "/hosts/{name}"): everybody("/hosts/db1", restricted=404),
     ("GET", "/items"): everybody("/items", query={"host": "db1"}),
+    ("GET", "/items/{id}"): everybody("/items/{item}", restricted=404),
     ("GET", "/history"): everybody("/history", query={"item": "{item}", **_RANGE}, restricted=404),
     ("GET", "/hosts/{name}/ledger"): everybody("/hosts/db1/ledger", restricted=404),
     ("GET", "/ledger"): operators("/ledger", restricted=403),

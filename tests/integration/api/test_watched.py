@@ -14,6 +14,7 @@ from server.inventory.check import documents_from_plain
 from server.store.definitions import Author
 from server.store.inventory import ItemDeclaration
 from tests.integration.api.data import (
+    define,
     resolve_problem,
     store_host,
     store_notice,
@@ -174,6 +175,22 @@ async def test_a_host_is_shown_with_what_its_link_tells_of_its_agent(signed_in: 
     }
     missing = await signed_in.get("/hosts/db2", status=404)
     assert "db2" in missing["error"]["message"]
+
+
+async def test_an_item_says_how_long_it_is_kept(signed_in: Site, database: Database) -> None:
+    host = await store_host(database, "db1", "cpu.busy", "load.1m")
+    ids = [host.items[key] for key in ("cpu.busy", "load.1m")]
+    default = {"history_seconds": 31 * 86400.0, "samples": None, "trends_seconds": 732 * 86400.0}
+    assert (await signed_in.get(f"/items/{ids[0]}"))["retention"] == default
+    await define(
+        database,
+        {"kind": "template", "name": "short", "retention": [{"items": "cpu.*", "history": "7d", "samples": 500}]},
+        {"kind": "host", "name": "db1", "templates": ["short"]},
+    )
+    busy, load = [await signed_in.get(f"/items/{item}") for item in ids]
+    assert busy["retention"] == default | {"history_seconds": 7 * 86400.0, "samples": 500}
+    assert (load["retention"], load["key"], load["value"]) == (default, "load.1m", None)
+    await signed_in.get(f"/items/{max(ids) + 1}", status=404)
 
 
 async def test_history_comes_as_it_was_when_it_is_short(signed_in: Site, database: Database) -> None:
