@@ -103,7 +103,8 @@ def _read(reader: Any, faults: Faults) -> Iterator[Rows]:
     if kind is None:
         return
     width = len(names)
-    while rows := [(reader.line_num, row) for row in islice(reader, ROWS_AT_ONCE)]:
+    while True:
+        rows, end = _take(reader)
         fitting = [(line, row) for line, row in rows if len(row) == width]
         if len(fitting) < len(rows):
             for line, row in rows:
@@ -114,3 +115,17 @@ def _read(reader: Any, faults: Faults) -> Iterator[Rows]:
         if fitting:
             columns = dict(zip(names, zip(*[row for _, row in fitting], strict=True), strict=True))
             yield kept_rows(kind, [line for line, _ in fitting], columns, faults)
+        if end is not None:
+            raise end
+        if not rows:
+            return
+
+
+def _take(reader: Any) -> tuple[list[tuple[int, list[str]]], Exception | None]:
+    """Return the next rows with their lines, and what ended them early: those before it are judged all the same."""
+    rows: list[tuple[int, list[str]]] = []
+    try:
+        rows.extend((reader.line_num, row) for row in islice(reader, ROWS_AT_ONCE))
+    except (csv.Error, UnicodeDecodeError) as error:
+        return rows, error
+    return rows, None

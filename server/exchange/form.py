@@ -174,7 +174,7 @@ def judge_columns(names: Sequence[str], faults: Faults, line: int = 1) -> Kind |
     kind: Kind = "trends" if "average" in names and "value" not in names else "samples"
     known = SAMPLE_COLUMNS if kind == "samples" else TREND_COLUMNS
     for name in sorted(set(names) - set(known)):
-        faults.add(line, shorten(name), "there is no such column", f"Known are: {', '.join(known)}.")
+        faults.add(line, name[:60], f"there is no column {shorten(name)}", f"Known are: {', '.join(known)}.")
     for name in REQUIRED[kind]:
         if name not in names:
             faults.add(line, name, "the column is missing", f"Needed are: {', '.join(REQUIRED[kind])}.")

@@ -20,7 +20,7 @@ from server.inventory.keeping import read_retention
 from server.store.audit import write_audit
 from server.store.backfill import Backfilled, backfill_samples, backfill_texts, backfill_trends
 from server.store.errors import StoreAway
-from server.store.inventory import ItemDeclaration, ensure_hosts, ensure_items, read_items
+from server.store.inventory import ItemDeclaration, ensure_hosts, ensure_items, read_hosts, read_items
 from server.store.samples import Samples
 from server.store.trends import Trends
 
@@ -152,7 +152,7 @@ async def _make_items(database: Database, wanted: Import, book: Book, imported: 
     """Make the hosts and items that are missing, leave a line in the audit log, and return all items' ids by place."""
     fresh = book.fresh()
     async with database.connection(_WRITE_SECONDS) as connection, connection.transaction():
-        there = {item.host for item in await read_items(connection)} if fresh else set()
+        there = {host.name for host in await read_hosts(connection)}
         hosts = await ensure_hosts(connection, {entry.host for entry in fresh})
         made = await ensure_items(
             connection,
@@ -224,7 +224,7 @@ class _Store:
             )
             await self._write(lambda connection: backfill_samples(connection, samples))
         else:
-            trends, twice = _distinct(Trends(items=items, at_us=at_us, **numbers))  # type: ignore[arg-type] # count as float
+            trends, twice = _distinct(Trends(items=items, at_us=at_us, **numbers))
             await self._write(lambda connection: backfill_trends(connection, trends))
             self.done += Backfilled(known=twice)
 

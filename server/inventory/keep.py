@@ -48,11 +48,8 @@ class Retention:
         """Return the longest that anything may be kept: beyond it slices are dropped whole, and samples refused."""
         inventory = self.inventory()
         if self._longest is None or self._longest[0] != inventory.revision:
-            rules = [
-                rule
-                for definition in (*inventory.templates.values(), *inventory.hosts.values())
-                for rule in definition.retention
-            ]
+            rules = [rule for template in inventory.templates.values() for rule in template.retention]
+            rules += [rule for host in inventory.hosts.values() for rule in host.retention]
             longest = Keep(
                 history=max([self.default.history, *(rule.history for rule in rules if rule.history)]),
                 trends=max([self.default.trends, *(rule.trends for rule in rules if rule.trends)]),

@@ -18,7 +18,7 @@ from server.store.cold import ColdRow, ColdRowDamaged, read_cold, write_cold
 from server.store.copying import copy_in, float8_column, int4_column, late_field
 from server.store.history import middle_of, unpack_cold, unpack_packed
 from server.store.instants import POSTGRES_EPOCH_US, to_datetime, to_us
-from server.store.samples import Samples, concatenate, cut_by_hour, in_order
+from server.store.samples import concatenate, cut_by_hour, in_order
 from server.store.trends import write_trends
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from server.store.database import Connection
+    from server.store.samples import Samples
 
 _log = logging.getLogger(__name__)
 

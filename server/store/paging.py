@@ -121,9 +121,8 @@ async def _next(
     async with database.connection(_READ_SECONDS) as connection:
         cursor = await connection.execute(statement, {"items": items, "since": since, "end": end})
         row = await cursor.fetchone()
-    if row is None or row[0] is None or row[0] >= end:
-        return None
-    return max(row[0], since)
+    first: datetime | None = None if row is None else row[0]
+    return None if first is None or first >= end else max(first, since)
 
 
 async def _page_texts(database: Database, item: Item, begin: datetime, end: datetime) -> AsyncIterator[SampleRows]:

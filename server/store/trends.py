@@ -101,8 +101,9 @@ async def read_trends(connection: Connection, items: Collection[int], begin: dat
         rows = await (await cursor.execute(READ, (wanted, begin, end))).fetchall()
     if not rows:
         return fresh
-    items = [np.full(len(row[1]), row[0], dtype=np.int32) for row in rows]
-    columns = [np.concatenate(parts) for parts in (items, *list(zip(*rows, strict=True))[1:])]
+    ids, *parts = zip(*rows, strict=True)
+    items = np.repeat(np.array(ids, dtype=np.int32), [len(each) for each in parts[0]])
+    columns = [items, *(np.concatenate(part) for part in parts)]
     packed = Trends(**dict(zip(Trends.__slots__, columns, strict=True)))
     return _overlay(packed, fresh)
 
