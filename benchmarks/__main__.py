@@ -9,8 +9,8 @@ import subprocess
 import sys
 from typing import Final
 
-BENCHMARKS: Final = ("agent", "evaluation", "store_layout", "ingest", "latency", "polling")
-WITH_LONG_FORM: Final = ("agent", "ingest", "latency")
+BENCHMARKS: Final = ("agent", "evaluation", "store_layout", "ingest", "latency", "polling", "exchange")
+WITH_LONG_FORM: Final = ("agent", "ingest", "latency", "exchange")
 
 
 def main() -> int:

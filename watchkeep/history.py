@@ -204,10 +204,11 @@ def _writing(file: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _reading(file: str) -> Iterator[BinaryIO]:
-    """Open the file to be read; it is read twice, so what comes from the standard input is put on the disk first."""
+    """Open the file to be read; the standard input is put on the disk first: Parquet is read from its end."""
     if file == _STANDARD:
         with tempfile.TemporaryFile() as spooled:
             shutil.copyfileobj(sys.stdin.buffer, spooled)
+            spooled.seek(0)
             yield cast("BinaryIO", spooled)
         return
     with Path(file).open("rb") as raw:

@@ -167,6 +167,7 @@ async def take_history(call: Call, query: ImportQuery) -> ImportView:
     with services.transfers.one_more(), tempfile.TemporaryFile() as spooled:
         stream = cast("BinaryIO", spooled)
         await _receive(call.request, stream)
+        stream.seek(0)
         wanted = Import(
             stream=stream,
             name=f"request.{query.format}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 from core.model.record import MAX_TEXT_BYTES
@@ -19,12 +19,13 @@ from server.exchange.form import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import BinaryIO
 
     from server.exchange.form import Faults, Kind, Rows
     from server.store.paging import SampleRows, TrendRows
 
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _MAX_LINE: Final = 8 * MAX_TEXT_BYTES
 _SPECIAL: Final = re.compile(r'[,"\r\n]')
 
@@ -75,7 +76,7 @@ def decode_csv(stream: BinaryIO, faults: Faults) -> Iterator[Rows]:
     """Read CSV with a header, in UTF-8; see form.Decoder."""
     csv.field_size_limit(2 * MAX_TEXT_BYTES)
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-    reader = csv.reader(_lines(text), strict=True)
+    reader = csv.reader(chain.from_iterable(_blocks(text)), strict=True)
     try:
         yield from _read(reader, faults)
     except UnicodeDecodeError as error:
@@ -86,12 +87,19 @@ def decode_csv(stream: BinaryIO, faults: Faults) -> Iterator[Rows]:
         text.detach()
 
 
-def _lines(text: io.TextIOWrapper) -> Iterator[str]:
-    """Yield the lines; a file without any end of line does not fill the memory."""
-    while line := text.readline(_MAX_LINE):
-        if len(line) == _MAX_LINE and not line.endswith("\n"):
+def _blocks(text: io.TextIOWrapper) -> Iterator[io.StringIO]:
+    """Yield whole lines, many at once; a file without any end of line does not fill the memory."""
+    held = ""
+    while block := text.read(_MAX_LINE):
+        held += block
+        end = held.rfind("\n") + 1
+        if end:
+            yield io.StringIO(held[:end], newline="")
+            held = held[end:]
+        elif len(held) > _MAX_LINE:
             raise csv.Error(f"it is longer than {_MAX_LINE} letters")
-        yield line
+    if held:
+        yield io.StringIO(held, newline="")
 
 
 def _read(reader: Any, faults: Faults) -> Iterator[Rows]:
@@ -104,28 +112,44 @@ def _read(reader: Any, faults: Faults) -> Iterator[Rows]:
         return
     width = len(names)
     while True:
+        before = reader.line_num
         rows, end = _take(reader)
-        fitting = [(line, row) for line, row in rows if len(row) == width]
-        if len(fitting) < len(rows):
-            for line, row in rows:
+        lines = _lines(rows, before, reader.line_num)
+        if set(map(len, rows)) - {width}:
+            for line, row in zip(lines, rows, strict=True):
                 if len(row) not in (width, 0):
                     faults.add(
                         line, "", f"expected {width} fields, found {len(row)}", "Give as many as the header has."
                     )
+            lines = [line for line, row in zip(lines, rows, strict=True) if len(row) == width]
+            fitting = [row for row in rows if len(row) == width]
+        else:
+            fitting = rows
         if fitting:
-            columns = dict(zip(names, zip(*[row for _, row in fitting], strict=True), strict=True))
-            yield kept_rows(kind, [line for line, _ in fitting], columns, faults)
+            columns = dict(zip(names, zip(*fitting, strict=True), strict=True))
+            yield kept_rows(kind, lines, columns, faults)
         if end is not None:
             raise end
         if not rows:
             return
 
 
-def _take(reader: Any) -> tuple[list[tuple[int, list[str]]], Exception | None]:
-    """Return the next rows with their lines, and what ended them early: those before it are judged all the same."""
-    rows: list[tuple[int, list[str]]] = []
+def _take(reader: Any) -> tuple[list[list[str]], Exception | None]:
+    """Return the next rows, and what ended them early: those before it are judged all the same."""
+    rows: list[list[str]] = []
     try:
-        rows.extend((reader.line_num, row) for row in islice(reader, ROWS_AT_ONCE))
+        rows.extend(islice(reader, ROWS_AT_ONCE))
     except (csv.Error, UnicodeDecodeError) as error:
         return rows, error
     return rows, None
+
+
+def _lines(rows: list[list[str]], before: int, last: int) -> Sequence[int]:
+    """Return the line at which each row ends; only a row with ends of line in its fields takes several."""
+    if last - before == len(rows):
+        return range(before + 1, last + 1)
+    lines, line = [], before
+    for row in rows:
+        line += 1 + sum(len(_LINE_END.findall(field)) for field in row)
+        lines.append(line)
+    return lines

@@ -7,6 +7,7 @@ import that broke off is simply done again. It raises no events, and what was me
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import zlib
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +17,7 @@ import numpy as np
 from server.exchange.book import Book
 from server.exchange.form import Faults
 from server.exchange.registry import find_decoder
+from server.exchange.shelf import Shelf
 from server.inventory.keeping import read_retention
 from server.store.audit import write_audit
 from server.store.backfill import Backfilled, backfill_samples, backfill_texts, backfill_trends
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from core.runtime.clock import Clock
     from server.exchange.book import Settled
-    from server.exchange.form import Decoder, RowFault, Rows
+    from server.exchange.form import RowFault, Rows
     from server.store.database import Connection, Database
 
 ROWS_AT_ONCE: Final = 200_000
@@ -44,7 +46,7 @@ _PAUSE_SECONDS: Final = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
-    """What is to be imported: a file that can be read twice, its name for faults and the audit log, its form, by whom.
+    """What is to be imported: a file from where it stands, its name for faults and the audit log, its form, by whom.
 
     `visible` are the names of the hosts whoever imports may see; None: every host, and new ones are made.
     """
@@ -105,39 +107,38 @@ async def import_history(
         )
         book.learn(await read_items(connection))
     imported = Imported()
-    async for settled in _settled(wanted, decoder, book):
-        imported.rows += len(settled.places) + settled.too_old + settled.ahead
-        imported.too_old += settled.too_old
-        imported.ahead += settled.ahead
-        told("checking", imported.rows)
-    if faults.count:
-        return Imported(rows=imported.rows, faults=faults.found, fault_count=faults.count)
-    ids = await _make_items(database, wanted, book, imported)
-    store = _Store(database, clock, ids, [entry.type == "text" for entry in book.entries])
-    try:
-        async for settled in _settled(wanted, decoder, book):
-            done = await store.add(settled)
-            imported.stored, imported.known = done.stored, done.known
-            told("storing", done.stored + done.known)
-        done = await store.flush()
-    except StoreAway as error:
-        imported.stored, imported.known = store.done.stored, store.done.known
-        raise ImportBrokenOff(imported, error) from error
-    imported.stored, imported.known = done.stored, done.known
+    pieces = decoder(wanted.stream, faults)
+
+    def judge_next() -> Settled | None:
+        rows = _next_rows(pieces, faults)
+        if rows is None:
+            return None
+        settled = book.settle(rows)
+        shelf.put(settled)
+        return settled
+
+    with tempfile.TemporaryFile(buffering=1 << 20) as scratch:
+        shelf = Shelf(scratch)
+        while (settled := await asyncio.to_thread(judge_next)) is not None:
+            imported.rows += len(settled.places) + settled.too_old + settled.ahead
+            imported.too_old += settled.too_old
+            imported.ahead += settled.ahead
+            told("checking", imported.rows)
+        if faults.count:
+            return Imported(rows=imported.rows, faults=faults.found, fault_count=faults.count)
+        ids = await _make_items(database, wanted, book, imported)
+        store = _Store(database, clock, ids, [entry.type == "text" for entry in book.entries])
+        try:
+            kept = shelf.take()
+            while (settled := await asyncio.to_thread(next, kept, None)) is not None:
+                await store.add(settled)
+                told("storing", store.done.stored + store.done.known)
+            await store.flush()
+        except StoreAway as error:
+            imported.stored, imported.known = store.done.stored, store.done.known
+            raise ImportBrokenOff(imported, error) from error
+    imported.stored, imported.known = store.done.stored, store.done.known
     return imported
-
-
-async def _settled(wanted: Import, decoder: Decoder, book: Book) -> Any:
-    """Yield the file's rows from its beginning, judged; each piece is read and judged in a thread."""
-    wanted.stream.seek(0)
-    pieces = decoder(wanted.stream, book.faults)
-
-    def next_piece() -> Settled | None:
-        rows = _next_rows(pieces, book.faults)
-        return None if rows is None else book.settle(rows)
-
-    while (settled := await asyncio.to_thread(next_piece)) is not None:
-        yield settled
 
 
 def _next_rows(pieces: Iterator[Rows], faults: Faults) -> Rows | None:
@@ -188,8 +189,8 @@ class _Store:
         self._text_bytes = 0
         self.done = Backfilled()
 
-    async def add(self, settled: Settled) -> Backfilled:
-        """Take rows in; return what has been written so far."""
+    async def add(self, settled: Settled) -> None:
+        """Take rows in, and write when there are enough. Raises StoreAway after long."""
         for row, text in settled.texts.items():
             self._texts.append((int(self._ids[settled.places[row]]), int(settled.at_us[row]), text))
             self._text_bytes += len(text)
@@ -200,13 +201,11 @@ class _Store:
             await self._write_numbers()
         if len(self._texts) >= TEXT_ROWS_AT_ONCE or self._text_bytes >= TEXT_BYTES_AT_ONCE:
             await self._write_texts(is_last=False)
-        return self.done
 
-    async def flush(self) -> Backfilled:
-        """Write what is left; return what has been written in all."""
+    async def flush(self) -> None:
+        """Write what is left."""
         await self._write_numbers()
         await self._write_texts(is_last=True)
-        return self.done
 
     async def _write_numbers(self) -> None:
         held, self._held, self._count = self._held, [], 0
