@@ -12,6 +12,8 @@ from server.exchange.book import Settled
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
 _COLUMNS: Final = ("places", "at_us")
 
 
@@ -25,7 +27,8 @@ class Shelf:
         """Keep one piece."""
         head = {"numbers": list(settled.numbers), "texts": list(settled.texts.items())}
         self._file.write(json.dumps(head).encode() + b"\n")
-        for column in (settled.places, settled.at_us, *settled.numbers.values()):
+        columns: list[NDArray[Any]] = [settled.places, settled.at_us, *settled.numbers.values()]
+        for column in columns:
             np.save(self._file, column, allow_pickle=False)
 
     def take(self) -> Iterator[Settled]:

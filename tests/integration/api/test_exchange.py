@@ -7,6 +7,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
+import pytest
+
 from server.api import exchange
 from server.store.audit import AuditFilter, read_audit
 from server.store.inventory import ItemDeclaration
@@ -14,8 +17,6 @@ from tests.integration.api.data import define_hosts, store_host, store_text, sto
 from tests.integration.api.people import sign_in_new
 
 if TYPE_CHECKING:
-    import pytest
-
     from server.store.database import Database
     from tests.integration.api.people import Headers
     from tests.integration.api.site import Site
@@ -134,6 +135,26 @@ async def test_with_any_fault_nothing_is_stored_and_every_fault_has_its_place(
     assert (status, [fault["line"] for fault in answer["errors"]]) == (422, [2, 3])
     for form in ("csv", "jsonl", "parquet"):
         assert (await send(signed_in, bytes(range(128, 256)) * 4, format=form))[0] == 422, form
+
+
+async def test_an_export_ends_with_its_session_and_does_not_look_whole(
+    signed_in: Site, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = await store_host(database, "db1", "cpu.busy")
+    await store_values(database, host, "cpu.busy", [int(datetime.now(UTC).timestamp() - 60) * 1_000_000], [1.0])
+    select_items = exchange.select_items
+
+    async def sign_out_and_select(*arguments: Any) -> Any:
+        async with database.connection() as connection:
+            await connection.execute("DELETE FROM session")
+        return await select_items(*arguments)
+
+    monkeypatch.setattr(exchange, "CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(exchange, "select_items", sign_out_and_select)
+    async with signed_in.browser.get(signed_in.api("/history/export")) as answer:
+        assert answer.status == 200
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.text()
 
 
 async def test_what_is_too_large_and_what_is_too_many_is_refused(
