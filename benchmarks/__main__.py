@@ -9,8 +9,10 @@ import subprocess
 import sys
 from typing import Final
 
-BENCHMARKS: Final = ("agent", "evaluation", "store_layout", "storage", "ingest", "query", "latency", "polling")
-WITH_LONG_FORM: Final = ("agent", "evaluation", "storage", "ingest", "query", "latency")
+BENCHMARKS: Final = (
+    "agent", "evaluation", "store_layout", "storage", "ingest", "query", "latency", "polling", "exchange",
+)  # fmt: skip
+WITH_LONG_FORM: Final = ("agent", "evaluation", "storage", "ingest", "query", "latency", "exchange")
 
 
 def main() -> int:

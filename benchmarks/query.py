@@ -32,7 +32,7 @@ from server.store.dictionary import DictionaryEntries, record_dictionaries
 from server.store.instants import HOUR_US, to_us
 from server.store.inventory import ItemDeclaration, ensure_hosts, ensure_items
 from server.store.lease import release, take
-from server.store.packing import COPY_COLD, encode_cold
+from server.store.merging import COPY_COLD, encode_cold
 from server.store.peers import ensure_source
 from server.store.samples import Samples, cut_by_hour
 from server.store.slices import HISTORY, PACKED, TRENDS, ensure_open_slices, ensure_slices

@@ -27,6 +27,7 @@ from server.intake.desk import Desk
 from server.intake.presence import PresenceBook
 from server.intake.reception import Reception
 from server.inventory.apply import install_shipped
+from server.inventory.keep import Keep, Retention
 from server.page_address import page_url_of
 from server.picture import Picture
 from server.realm import Realm
@@ -138,7 +139,10 @@ async def run_server(
             refusals=refusals,
             clock=clock,
             counters=counters,
-            retention=settings.retention,
+            retention=Retention(
+                default=Keep(history=settings.retention, trends=settings.trends_retention),
+                inventory=lambda: picture.inventory,
+            ),
             secrets=settings.secrets,
             feed=teller,
             placements=placements,

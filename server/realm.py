@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from server.intake.desk import Desk
     from server.intake.presence import PresenceBook
     from server.intake.reception import Reception
+    from server.inventory.keep import Retention
     from server.picture import Picture
     from server.store.database import DatabaseOptions
 
@@ -37,7 +38,7 @@ class Realm:
     refusals: Refusals
     clock: Clock
     counters: Counters
-    retention: timedelta
+    retention: Retention
     secrets: Path
     page_url: str | None = None
     """How people reach the page, for the links in notices; None: they have none."""

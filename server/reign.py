@@ -199,7 +199,7 @@ class Reign:
                 prepare=self._prepare,
                 clock=realm.clock,
                 counters=realm.counters,
-                retention_us=round(realm.retention.total_seconds() * 1_000_000),
+                kept_for=lambda: realm.retention.longest().history,
             )
         )
 

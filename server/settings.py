@@ -73,7 +73,13 @@ class ServerSettings:
             example='"/etc/watchkeep/restore-station.toml"',
         ),
     )
-    retention: timedelta = field(default=timedelta(days=31), metadata=setting("how long history is kept", minimum=3600))
+    retention: timedelta = field(
+        default=timedelta(days=31),
+        metadata=setting("how long history is kept where no template or host says otherwise", minimum=3600),
+    )
+    trends_retention: timedelta = field(
+        default=timedelta(days=2 * 366), metadata=setting("the same of trends: hours' min, avg, max", minimum=3600)
+    )
     takeover_after: timedelta = field(
         default=timedelta(seconds=3), metadata=setting("silence after which a standby takes over", minimum=1)
     )

@@ -19,6 +19,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "balance": Place("watchkeep.balance:balance_command", "Show which proxy serves which source, and why."),
     "doctor": Place("watchkeep.doctor:doctor", "Say what is wrong with an installation."),
     "enrol": Place("watchkeep.enrol:enrol_group", "Let machines in that nobody knows yet."),
+    "history": Place("watchkeep.history:history_group", "Export and import samples and trends."),
     "key": Place("watchkeep.key:key_group", "Say which keys may speak."),
     "password": Place("watchkeep.password:password_command", "Set a user's password anew."),
     "proxy": Place("watchkeep.proxy:proxy_command", "Run a proxy."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from server.api.exchange import Transfers
 from server.api.health import FactsKeeper
 from server.api.latest_values import LatestValues
 from server.api.live import LiveFeed
@@ -53,6 +54,7 @@ def make_services(  # noqa: PLR0913 - what the composing command opens, by name
         login=Login(accounts=accounts, passwords=passwords, refusals=refusals, clock=clock, terms=terms),
         latest=LatestValues(database, clock),
         live=LiveFeed(database, clock),
+        transfers=Transfers(),
         facts=FactsKeeper(),
         health=health,
         refusals=refusals,

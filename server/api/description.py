@@ -26,7 +26,7 @@ _REASONS = {
     409: "Something else depends on it.",
     413: "The body is too large.",
     415: "The body is not JSON.",
-    422: "Definitions are not accepted; `errors` names every fault with file, line, path and remedy.",
+    422: "What was sent is not accepted; `errors` names the faults with file, line, place and remedy.",
     429: "Too many tries; Retry-After says how long to wait.",
     502: "The restore station could not do it.",
     503: "The database is away or slow, or there are too many streams.",
@@ -94,9 +94,12 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         "security": [] if endpoint.role is Role.ANYONE else [{"session": []}, {"token": []}],
         "x-role": endpoint.role.name.lower(),
     }
-    if endpoint.body_model is not None:
-        schema = {"$ref": f"#/components/schemas/{endpoint.body_model.__name__}"}
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if endpoint.body_media:
+        schema: dict[str, Any] = {"type": "string"}
+        if endpoint.body_model is not None:
+            schema = {"$ref": f"#/components/schemas/{endpoint.body_model.__name__}"}
+        content = {media: {"schema": schema} for media in endpoint.body_media}
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 
@@ -123,13 +126,12 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
         responses: dict[str, Any] = {
             str(endpoint.answer_status): {
                 "description": "Done.",
-                "content": {endpoint.answer_media: {"schema": schema}},
+                "content": {media: {"schema": schema} for media in endpoint.answer_media},
             }
         }
-    elif endpoint.answer_media != "application/json":
-        responses = {
-            "200": {"description": "A stream.", "content": {endpoint.answer_media: {"schema": {"type": "string"}}}}
-        }
+    elif endpoint.answer_media != ("application/json",):
+        content = {media: {"schema": {"type": "string"}} for media in endpoint.answer_media}
+        responses = {"200": {"description": "A stream.", "content": content}}
     elif endpoint.handler.__annotations__.get("return") in {None, "None"}:
         responses = {"204": {"description": "Done."}}
     else:

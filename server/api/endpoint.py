@@ -95,7 +95,8 @@ class Endpoint:
     query_model: type[Asked] | None
     body_model: type[BaseModel] | None
     answer_model: type[Answer] | None
-    answer_media: str
+    answer_media: tuple[str, ...]
+    body_media: tuple[str, ...]
     answer_status: int
     timeout_seconds: float | None
     failures: tuple[int, ...]
@@ -106,7 +107,8 @@ def endpoint(  # noqa: PLR0913 - what is declared of an endpoint, by name
     path: str,
     *,
     role: Role,
-    media: str = "application/json",
+    media: str | tuple[str, ...] = "application/json",
+    takes: tuple[str, ...] = (),
     status: int = 200,
     timeout_seconds: float | None = 10.0,
     failures: tuple[int, ...] = (),
@@ -114,7 +116,8 @@ def endpoint(  # noqa: PLR0913 - what is declared of an endpoint, by name
     """Declare the decorated coroutine function as an endpoint.
 
     Its parameters say what it takes: `call`, and by name `path`, `query`, `body` with their models; its return
-    annotation is the answer's model, sent with `status`. `timeout_seconds` None is for streams. `failures` are further
+    annotation is the answer's model, sent with `status`. `takes` are the forms of a body that the handler reads by
+    itself, instead of a `body` model. `timeout_seconds` None is for streams. `failures` are further
     statuses of its own.
     """
 
@@ -134,7 +137,8 @@ def endpoint(  # noqa: PLR0913 - what is declared of an endpoint, by name
             query_model=hints.get("query"),
             body_model=hints.get("body"),
             answer_model=answer if inspect.isclass(answer) and issubclass(answer, Answer) else None,
-            answer_media=media,
+            answer_media=(media,) if isinstance(media, str) else media,
+            body_media=takes or (("application/json",) if "body" in hints else ()),
             answer_status=status,
             timeout_seconds=timeout_seconds,
             failures=failures,

@@ -1,6 +1,5 @@
 """Series for graphs: values as they came, or the hours' trends for long ranges, thinned with their peaks kept."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
@@ -10,16 +9,10 @@ from server.api.endpoint import Answer, Asked, Call, Role, endpoint
 from server.api.errors import ApiError, not_found
 from server.api.items import ItemId
 from server.api.scope import visible_hosts
-from server.api.thinning import Series, thin, thin_trends
-from server.store.database import Connection
-from server.store.history import read_samples
 from server.store.inventory import Item, read_births, read_items
-from server.store.samples import Samples, items_of
-from server.store.trend_series import read_trend_series
+from server.store.series import read_series
+from server.store.thinning import Series
 
-_HOUR = timedelta(hours=1)
-_SHORT = timedelta(hours=6)
-MAX_VALUES_RANGE = timedelta(days=31)
 MAX_RANGE = timedelta(days=3660)
 _SECONDS = 20.0
 
@@ -87,50 +80,19 @@ async def show_history(call: Call, query: HistoryQuery) -> History:
                 raise not_found("item", item_id)
         numbers = [item_id for item_id in wanted if items[item_id].type == "number"]
         births = await read_births(connection, wanted)
-        found = await _read_values(connection, numbers, query) if _is_shown_by_values(query) else {}
-        series = []
-        for item_id in wanted:
-            source: Literal["values", "trends"] = "values"
-            columns = found.get(item_id)
-            if columns is None and item_id in numbers and query.end - query.begin >= _HOUR:
-                trends = await read_trend_series(connection, item_id, query.begin, query.end)
-                source, columns = "trends", thin_trends(trends, query.points)
-            series.append(_view(items[item_id], births.get(item_id, query.begin), source, columns))
-    return History(series=series)
+        found = await read_series(connection, numbers, query.begin, query.end, query.points)
+    return History(
+        series=[_view(items[item_id], births.get(item_id, query.begin), found.get(item_id)) for item_id in wanted]
+    )
 
 
-def _is_shown_by_values(query: HistoryQuery) -> bool:
-    """Tell whether a point is less than an hour, and the range one of which all values may be read."""
-    length = query.end - query.begin
-    return length / query.points < _HOUR and length <= MAX_VALUES_RANGE
-
-
-async def _read_values(connection: Connection, items: list[int], query: HistoryQuery) -> dict[int, Series]:
-    """Return the thinned series of those items that have values in the range.
-
-    A long range is read an item at a time, so that memory holds one item's values; a short one lies mostly in the hot
-    batches, which hold all items of a source, and is read at once.
-    """
-    is_short = query.end - query.begin <= _SHORT
-    found: dict[int, Series] = {}
-    for group in [items] if is_short else [[item] for item in items]:
-        samples = await read_samples(connection, group, query.begin, query.end)
-        found |= await asyncio.to_thread(_thin_each, samples, query.points)
-    return found
-
-
-def _thin_each(samples: Samples, points: int) -> dict[int, Series]:
-    """Thin each item of samples ordered by item."""
-    return {item: thin(own.at_us, own.values, points) for item, own in items_of(samples)}
-
-
-def _view(item: Item, born_at: datetime, source: Literal["values", "trends"], series: Series | None) -> SeriesView:
+def _view(item: Item, born_at: datetime, series: Series | None) -> SeriesView:
     known_since = int(born_at.timestamp() * 1000)
     if series is None:
         return SeriesView(
             item=item.id,
             unit=item.unit,
-            source=source,
+            source="values",
             known_since=known_since,
             at=[],
             value=[],
@@ -142,9 +104,9 @@ def _view(item: Item, born_at: datetime, source: Literal["values", "trends"], se
     return SeriesView.model_construct(
         item=item.id,
         unit=item.unit,
-        source=source,
+        source=series.source,
         known_since=known_since,
-        at=series.at_ms.tolist(),
+        at=(series.at_us // 1000).tolist(),
         value=value,
         minimum=value if series.minimum is series.value else series.minimum.tolist(),
         maximum=value if series.maximum is series.value else series.maximum.tolist(),

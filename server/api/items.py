@@ -1,15 +1,18 @@
 """Items with their newest values."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from server.api.endpoint import Answer, Asked, Call, Role, Word, endpoint
+from server.api.errors import not_found
 from server.api.item_key import split_key
 from server.api.scope import visible_hosts
+from server.inventory.keeping import read_retention
 from server.store.instants import to_datetime
-from server.store.inventory import search_items
+from server.store.inventory import Item, read_items, search_items
+from server.store.latest import Latest
 
 MAX_ID = 2**31 - 1
 ItemId = Annotated[int, Field(ge=1, le=MAX_ID)]
@@ -39,6 +42,26 @@ class ItemView(Answer):
     at: datetime | None
 
 
+class RetentionView(Answer):
+    """How long an item's samples are kept, at most how many of them (null: any number), and how long its trends."""
+
+    history_seconds: float
+    samples: int | None
+    trends_seconds: float
+
+
+class ItemDetail(ItemView):
+    """An item with its newest value and with what is kept of it."""
+
+    retention: RetentionView
+
+
+class ItemPath(Asked):
+    """Which item."""
+
+    id: ItemId
+
+
 class ItemPage(Answer):
     """Some items; `next` is null on the last page."""
 
@@ -61,26 +84,45 @@ async def list_items(call: Call, query: ItemQuery) -> ItemPage:
         )
     page = found[: query.limit]
     latest = await call.services.latest.of_items(page)
-    views = []
-    for item in page:
-        name, parameter = split_key(item.key)
-        newest = latest.get(item.id)
-        views.append(
-            {
-                "id": item.id,
-                "host": item.host,
-                "key": item.key,
-                "name": name,
-                "parameter": parameter,
-                "type": item.type,
-                "unit": item.unit,
-                "description": item.description,
-                "value": None if newest is None else newest.value,
-                "at": None if newest is None else to_datetime(newest.at_us),
-            }
-        )
     # Checked all at once: a thousand models made one by one were a third of this answer's time.
+    views = [_plain(item, latest.get(item.id)) for item in page]
     return ItemPage.model_validate({"items": views, "next": page[-1].id if len(found) > query.limit else None})
 
 
-ENDPOINTS = (list_items,)
+@endpoint("GET", "/items/{id}", role=Role.VIEWER)
+async def show_item(call: Call, path: ItemPath) -> ItemDetail:
+    """Show an item with its newest value and how long its history and trends are kept."""
+    visible = await visible_hosts(call)
+    async with call.services.database.connection() as connection:
+        found = await read_items(connection, [path.id])
+        if not found or (visible is not None and found[0].host not in visible):
+            raise not_found("item", path.id)
+        (item,) = found
+        keep = (await read_retention(connection, item.host)).of(item.host, item.key)
+    latest = await call.services.latest.of_items(found)
+    retention = RetentionView(
+        history_seconds=keep.history.total_seconds(),
+        samples=keep.samples,
+        trends_seconds=keep.trends.total_seconds(),
+    )
+    return ItemDetail(**_plain(item, latest.get(item.id)), retention=retention)
+
+
+def _plain(item: Item, newest: Latest | None) -> dict[str, Any]:
+    """Return the fields of an item's view."""
+    name, parameter = split_key(item.key)
+    return {
+        "id": item.id,
+        "host": item.host,
+        "key": item.key,
+        "name": name,
+        "parameter": parameter,
+        "type": item.type,
+        "unit": item.unit,
+        "description": item.description,
+        "value": None if newest is None else newest.value,
+        "at": None if newest is None else to_datetime(newest.at_us),
+    }
+
+
+ENDPOINTS = (list_items, show_item)

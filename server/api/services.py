@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from core.runtime.clock import Clock
+    from server.api.exchange import Transfers
     from server.api.health import FactsKeeper
     from server.api.latest_values import LatestValues
     from server.api.live import LiveFeed
@@ -105,6 +106,7 @@ class Services:
     login: Login
     latest: LatestValues
     live: LiveFeed
+    transfers: Transfers
     facts: FactsKeeper
     health: HealthSource
     refusals: RefusalLedger

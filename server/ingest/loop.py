@@ -22,6 +22,7 @@ from server.store.transaction import OutcomeUnknown, settle_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from datetime import timedelta
 
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
@@ -79,7 +80,7 @@ class IngestParts:
     prepare: Callable[[], Awaitable[None]]
     clock: Clock
     counters: Counters
-    retention_us: int
+    kept_for: Callable[[], timedelta]
 
 
 class Ingest:
@@ -129,7 +130,7 @@ class Ingest:
         attempt = 0
         while True:
             now_us = parts.clock.now_us()
-            screened = screen(arrivals, parts.ledger, parts.directory(), believable(now_us, parts.retention_us))
+            screened = screen(arrivals, parts.ledger, parts.directory(), believable(now_us, parts.kept_for()))
             try:
                 effects = await self._transact(screened, now_us)
             except StoreAway as error:

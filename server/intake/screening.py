@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from core.model.ranges import RangeSet
@@ -78,9 +79,12 @@ class Horizon:
     newest_us: int
 
 
-def believable(now_us: int, retention_us: int) -> Horizon:
-    """Return what is believed now: nothing older than retention, nothing more than ten minutes ahead."""
-    return Horizon(oldest_us=now_us - retention_us, newest_us=now_us + AHEAD_US)
+def believable(now_us: int, kept_for: timedelta) -> Horizon:
+    """Return what is believed now: nothing older than anything is kept, nothing more than ten minutes ahead.
+
+    The longest retention counts for every item: a record holds many, and each item's own would be asked of each value.
+    """
+    return Horizon(oldest_us=now_us - kept_for // timedelta(microseconds=1), newest_us=now_us + AHEAD_US)
 
 
 def screen(arrivals: Sequence[Arrival], ledger: Ledger, directory: Directory, horizon: Horizon) -> Screened:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from server.inventory.model import Definition, TriggerDefinition
     from server.inventory.plan import StoredDefinition
+    from server.inventory.retention import RetentionRule
 
 
 class StoredDefinitionBroken(Exception):
@@ -120,6 +121,12 @@ class Inventory:
             {"probe": i.probe, "interval_seconds": i.every.total_seconds(), "parameters": i.parameters}
             for i in shortest
         ]
+
+    def retention_rules(self, host: str) -> list[RetentionRule]:
+        """Return how long a host's items are kept, first what the host says, then its templates in their order."""
+        found = self.hosts.get(host)
+        own = () if found is None else found.retention
+        return [*own, *(rule for template in self.templates_of(host) for rule in template.retention)]
 
     def triggers(self, host: str) -> list[HostTrigger]:
         """Return the triggers that watch a host."""

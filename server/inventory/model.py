@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, creat
 
 from server.inventory.access import Polling
 from server.inventory.escalations import EscalationDefinition, ReceiverHours
+from server.inventory.retention import RetentionRule
 from server.inventory.vocabulary import (
     KINDS,
     PLACEHOLDER,
@@ -107,6 +108,7 @@ class Template(Definition):
     kind: Literal["template"]
     items: Annotated[tuple[TemplateItem, ...], Field(max_length=1000)] = ()
     triggers: Annotated[tuple[TriggerDefinition, ...], Field(max_length=1000)] = ()
+    retention: Annotated[tuple[RetentionRule, ...], Field(max_length=100)] = ()
 
 
 class HostDefinition(Definition):
@@ -116,6 +118,7 @@ class HostDefinition(Definition):
     templates: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
     groups: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
     polling: Polling | None = None
+    retention: Annotated[tuple[RetentionRule, ...], Field(max_length=100)] = ()
     tags: Annotated[dict[Name, Line], Field(max_length=100, default_factory=dict)]
 
 

@@ -34,7 +34,8 @@ class Severity(IntEnum):
 SeverityName = Literal["information", "warning", "average", "high", "disaster"]
 
 
-def _check_name(text: str) -> str:
+def check_name(text: str) -> str:
+    """Return a name as definitions and hosts have it. Raises ValueError."""
     if not _NAME.fullmatch(text):
         raise ValueError("expected a name of 1 to 128 letters, digits, dots, dashes or underscores, no blanks")
     return text
@@ -93,7 +94,7 @@ def sort_severities(severities: tuple[SeverityName, ...]) -> tuple[SeverityName,
     return tuple(sorted(severities, key=lambda name: Severity[name]))
 
 
-Name = Annotated[str, AfterValidator(_check_name)]
+Name = Annotated[str, AfterValidator(check_name)]
 Line = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(check_line)]
 Title = Annotated[Line, AfterValidator(_check_title)]
 Text = Annotated[str, Field(max_length=10_000), AfterValidator(check_text)]

@@ -101,6 +101,13 @@ async def read_telling(connection: AsyncConnection[Any], host: str | None) -> li
         return await (await cursor.execute(SELECT + wanted, (host or "",))).fetchall()
 
 
+async def read_keeping(connection: AsyncConnection[Any], host: str | None = None) -> list[StoredDefinition]:
+    """Return every template and every host, or of the hosts only that one."""
+    wanted = " WHERE kind = 'template' OR (kind = 'host' AND name = coalesce(%s, name)) ORDER BY kind, name"
+    async with connection.cursor(row_factory=class_row(StoredDefinition)) as cursor:
+        return await (await cursor.execute(SELECT + wanted, (host,))).fetchall()
+
+
 async def find_definition(connection: AsyncConnection[Any], kind: str, name: str) -> StoredDefinition | None:
     """Return one definition, or None."""
     async with connection.cursor(row_factory=class_row(StoredDefinition)) as cursor:

@@ -1,4 +1,4 @@
-"""Samples of many items as parallel columns: sorting, merging, cutting into hours, thinning. Pure numpy."""
+"""Samples of many items as parallel columns: sorting, merging, cutting into hours, reducing. Pure numpy."""
 
 from __future__ import annotations
 
@@ -40,10 +40,9 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Thinned:
-    """Buckets of time: `at_us` int64[m] of each one's middle sample, `count` int64[m] of numbers, float64[m] else."""
+class Reduced:
+    """Runs of samples, each reduced to four figures: `count` int64[m] of numbers, the others float64[m]."""
 
-    at_us: NDArray[np.int64]
     minimum: NDArray[np.float64]
     average: NDArray[np.float64]
     maximum: NDArray[np.float64]
@@ -107,38 +106,18 @@ def items_of(samples: Samples) -> Iterator[tuple[int, Samples]]:
         yield int(samples.items[begin]), samples.where(slice(begin, end))
 
 
-def thin(samples: Samples, points: int, begin_us: int, end_us: int) -> Thinned:
-    """Gather one item's ordered samples into at most `points` buckets of equal duration over [begin_us, end_us).
-
-    Nothing is hidden: a bucket keeps its minimum and maximum. With no more samples than points every sample is a
-    bucket of its own. NaN does not spoil a bucket that holds numbers too.
-    """
-    if len(samples) <= points:
-        return Thinned(
-            at_us=samples.at_us, minimum=samples.values, average=samples.values, maximum=samples.values,
-            count=np.ones(len(samples), np.int64),
-        )  # fmt: skip
-    width = max((end_us - begin_us + points - 1) // points, 1)
-    buckets = (samples.at_us - begin_us) // width
-    begins = np.flatnonzero(np.diff(buckets, prepend=buckets[0] - 1))
-    return reduce_runs(samples, np.append(begins, len(samples)))
-
-
-def reduce_runs(samples: Samples, begins: NDArray[np.int64]) -> Thinned:
+def reduce_runs(samples: Samples, begins: NDArray[np.int64]) -> Reduced:
     """Reduce each run [begins[i], begins[i+1]) of samples to its minimum, average, maximum and count of numbers."""
-    starts, ends = begins[:-1], begins[1:]
+    starts = begins[:-1]
     if not len(starts):
         nothing = np.empty(0)
-        return Thinned(
-            at_us=np.empty(0, np.int64), minimum=nothing, average=nothing, maximum=nothing, count=np.empty(0, np.int64)
-        )
+        return Reduced(minimum=nothing, average=nothing, maximum=nothing, count=np.empty(0, np.int64))
     is_number = ~np.isnan(samples.values)
     count = np.add.reduceat(is_number, starts, dtype=np.int64)
     with np.errstate(invalid="ignore", over="ignore"):  # infinities are legal values
         total = np.add.reduceat(np.where(is_number, samples.values, 0.0), starts)
         average = np.divide(total, count, out=np.full(len(starts), np.nan), where=count > 0)
-    return Thinned(
-        at_us=samples.at_us[(starts + ends - 1) // 2],
+    return Reduced(
         minimum=np.fmin.reduceat(samples.values, starts),
         average=average,
         maximum=np.fmax.reduceat(samples.values, starts),

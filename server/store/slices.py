@@ -27,6 +27,7 @@ WHERE hypertable_name = %s ORDER BY range_start
 """
 # Waiting writers queue behind a lock request on the parent, so it gives up soon and the next round tries again.
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '1s'"
+_SLICE_LOCK = 0x534C494345  # "SLICE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,8 @@ async def _make(connection: Connection, table: SlicedTable, name: str, begin: da
     end = begin + table.length
     async with connection.transaction():
         await connection.execute(LOCK_TIMEOUT)
+        # Packing and a backfill may want the same slice at once: the second finds it made.
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_SLICE_LOCK,))
         cursor = await connection.execute(
             sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {column} >= {begin} AND {column} < {end})").format(
                 sql.Identifier(f"{table.name}_default"),
@@ -110,7 +113,7 @@ async def _make(connection: Connection, table: SlicedTable, name: str, begin: da
         if row is not None and row[0]:
             return False
         await connection.execute(
-            sql.SQL("CREATE TABLE {} PARTITION OF {} FOR VALUES FROM ({}) TO ({})").format(
+            sql.SQL("CREATE TABLE IF NOT EXISTS {} PARTITION OF {} FOR VALUES FROM ({}) TO ({})").format(
                 sql.Identifier(name), sql.Identifier(table.name), sql.Literal(begin), sql.Literal(end)
             )
         )

@@ -8,7 +8,7 @@ from their samples when they are read.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,15 +25,20 @@ if TYPE_CHECKING:
     from server.store.database import Connection
     from server.store.samples import Samples
 
+# An hour of which some samples are not kept any more has a trend of more samples than are there: that one stays.
 WRITE = """
-INSERT INTO trends (item_id, at, minimum, average, maximum, count)
+INSERT INTO trends AS t (item_id, at, minimum, average, maximum, count)
 SELECT * FROM unnest(%s::int4[], %s::timestamptz[], %s::float8[], %s::float8[], %s::float8[], %s::int4[])
 ON CONFLICT (item_id, at) DO UPDATE SET
     minimum = excluded.minimum, average = excluded.average, maximum = excluded.maximum, count = excluded.count
+WHERE excluded.count >= t.count
 """
+# What a file says of an hour: nothing new where it is known from as many samples.
+ADD = WRITE.replace(">=", ">")
 READ = """
-SELECT item_id, at, minimum, average, maximum, count FROM trends
-WHERE item_id = ANY (%s::int4[]) AND at >= %s AND at < %s ORDER BY item_id, at
+SELECT item_id, array_agg((extract(epoch FROM at) * 1000000)::int8 ORDER BY at), array_agg(minimum ORDER BY at),
+       array_agg(average ORDER BY at), array_agg(maximum ORDER BY at), array_agg(count::int8 ORDER BY at)
+FROM trends WHERE item_id = ANY (%s::int4[]) AND at >= %s AND at < %s GROUP BY item_id ORDER BY item_id
 """
 # A record spans half an hour at most, and the index is by its last instant.
 UNPACKED_SINCE = """
@@ -73,8 +78,12 @@ async def write_trends(
     transaction: Connection, ordered: Samples, begins: NDArray[np.int64], hours: NDArray[np.int64]
 ) -> None:
     """Write the trends of whole hours within the caller's transaction, in place of what was there."""
-    trends = summarise(ordered, begins, hours)
-    columns = (
+    await transaction.execute(WRITE, columns_of(summarise(ordered, begins, hours)))
+
+
+def columns_of(trends: Trends) -> tuple[list[Any], ...]:
+    """Return the parameters of WRITE and ADD."""
+    return (
         trends.items.tolist(),
         [to_datetime(hour) for hour in trends.at_us.tolist()],
         trends.minimum.tolist(),
@@ -82,23 +91,20 @@ async def write_trends(
         trends.maximum.tolist(),
         trends.count.tolist(),
     )
-    await transaction.execute(WRITE, columns)
 
 
 async def read_trends(connection: Connection, items: Collection[int], begin: datetime, end: datetime) -> Trends:
     """Return the items' hours that begin in [begin, end), packed or not, ordered by item and hour."""
     wanted = sorted(set(items))
     fresh = await _fresh_trends(connection, wanted, begin, end)
-    rows = await (await connection.execute(READ, (wanted, begin, end))).fetchall()
-    columns = list(zip(*rows, strict=True)) or [()] * 6
-    packed = Trends(
-        items=np.array(columns[0], dtype=np.int32),
-        at_us=np.array([to_us(at) for at in columns[1]], dtype=np.int64),
-        minimum=np.array(columns[2], dtype=np.float64),
-        average=np.array(columns[3], dtype=np.float64),
-        maximum=np.array(columns[4], dtype=np.float64),
-        count=np.array(columns[5], dtype=np.int64),
-    )
+    async with connection.cursor(binary=True) as cursor:
+        rows = await (await cursor.execute(READ, (wanted, begin, end))).fetchall()
+    if not rows:
+        return fresh
+    ids, *parts = zip(*rows, strict=True)
+    items = np.repeat(np.array(ids, dtype=np.int32), [len(each) for each in parts[0]])
+    columns = [items, *(np.concatenate(part) for part in parts)]
+    packed = Trends(**dict(zip(Trends.__slots__, columns, strict=True)))
     return _overlay(packed, fresh)
 
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tests.trials import (
-    api, backlog, balance, clocks, fence, identity, kills, partitions, slowness, spools, takeovers,
+    api,
+    backlog,
+    balance,
+    clocks,
+    fence,
+    identity,
+    kills,
+    partitions,
+    slowness,
+    spools,
+    takeovers,
 )  # fmt: skip
 
 if TYPE_CHECKING:

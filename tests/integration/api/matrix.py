@@ -7,6 +7,7 @@ asked is about `db1`. `restricted` is an operator who sees group `web` only, so 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 COLUMNS: Final = ("restricted", "viewer", "operator", "administrator")
@@ -48,6 +49,7 @@ def administrators(path: str, *, status: int = 200, **more: Any) -> Row:
 _RANGE: Final = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-01T01:00:00Z"}
 _NEW_PASSWORD: Final = {"password": "long enough to be one"}
 _STRANGER: Final = {"user": "nobody", "password": "wrong"}
+_SAMPLE: Final = {"host": "db1", "item": "cpu.busy", "at": datetime.now(UTC).isoformat(), "value": 2.5}
 _HOST: Final = {"kind": "host", "name": "db1", "groups": ["web"]}
 _TEMPLATE: Final = {"kind": "template", "name": "fresh"}
 
@@ -67,10 +69,13 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/hosts"): everybody("/hosts"),
     ("GET", "/hosts/{name}"): everybody("/hosts/db1", restricted=404),
     ("GET", "/items"): everybody("/items", query={"host": "db1"}),
+    ("GET", "/items/{id}"): everybody("/items/{item}", restricted=404),
     ("GET", "/history"): everybody("/history", query={"item": "{item}", **_RANGE}, restricted=404),
     ("GET", "/hosts/{name}/ledger"): everybody("/hosts/db1/ledger", restricted=404),
     ("GET", "/ledger"): operators("/ledger", restricted=403),
     ("GET", "/gaps"): everybody("/gaps", query={"item": "{item}", **_RANGE}, restricted=404),
+    ("GET", "/history/export"): everybody("/history/export", query={"host": "db1"}),
+    ("POST", "/history/import"): administrators("/history/import", query={"format": "jsonl"}, body=_SAMPLE),
     ("GET", "/problems"): everybody("/problems", query={"state": "all"}),
     ("GET", "/problems/{id}"): everybody("/problems/{problem}", restricted=404),
     ("POST", "/problems/{id}/acknowledgement"): operators(

@@ -55,7 +55,7 @@ async def test_every_endpoint_above_his_role_refuses_a_viewer(signed_in: Site, d
     async with database.connection() as connection:
         await connection.execute("UPDATE account SET role = 'viewer'")
     for endpoint in CLOSED:
-        if endpoint.answer_media == "text/event-stream":
+        if "text/event-stream" in endpoint.answer_media:
             continue
         address = signed_in.url(_address(endpoint))
         async with signed_in.browser.request(endpoint.method, address, json={"documents": []}) as answer:

@@ -14,6 +14,7 @@ from server.inventory.check import documents_from_plain
 from server.store.definitions import Author
 from server.store.inventory import ItemDeclaration
 from tests.integration.api.data import (
+    define,
     resolve_problem,
     store_host,
     store_notice,
@@ -176,6 +177,22 @@ async def test_a_host_is_shown_with_what_its_link_tells_of_its_agent(signed_in: 
     assert "db2" in missing["error"]["message"]
 
 
+async def test_an_item_says_how_long_it_is_kept(signed_in: Site, database: Database) -> None:
+    host = await store_host(database, "db1", "cpu.busy", "load.1m")
+    ids = [host.items[key] for key in ("cpu.busy", "load.1m")]
+    default = {"history_seconds": 31 * 86400.0, "samples": None, "trends_seconds": 732 * 86400.0}
+    assert (await signed_in.get(f"/items/{ids[0]}"))["retention"] == default
+    await define(
+        database,
+        {"kind": "template", "name": "short", "retention": [{"items": "cpu.*", "history": "7d", "samples": 500}]},
+        {"kind": "host", "name": "db1", "templates": ["short"]},
+    )
+    busy, load = [await signed_in.get(f"/items/{item}") for item in ids]
+    assert busy["retention"] == default | {"history_seconds": 7 * 86400.0, "samples": 500}
+    assert (load["retention"], load["key"], load["value"]) == (default, "load.1m", None)
+    await signed_in.get(f"/items/{max(ids) + 1}", status=404)
+
+
 async def test_history_comes_as_it_was_when_it_is_short(signed_in: Site, database: Database) -> None:
     now = _now_us() // 1000 * 1000
     host = await store_host(database, "db1", ItemDeclaration(host_id=0, key="cpu.busy", unit="%"), "cpu.user")
@@ -248,6 +265,28 @@ async def test_a_long_range_is_drawn_from_trends(signed_in: Site, database: Data
     assert max(series["maximum"]) == 90.0
     assert min(series["minimum"]) == 1.0
     assert set(series["value"]) == {5.0}
+
+
+async def test_where_values_are_kept_a_shorter_time_than_trends_the_older_part_is_not_left_out(
+    signed_in: Site, database: Database
+) -> None:
+    host = await store_host(database, "db1", "cpu.busy", "cpu.new")
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    now = int(hour.timestamp()) * SECOND
+    for number, key in enumerate(("cpu.busy", "cpu.new")):
+        await store_values(database, host, key, [now - 2 * SECOND, now - SECOND], [7.0, 8.0], number=number)
+    async with database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO trends (item_id, at, minimum, average, maximum, count)"
+            " SELECT %s, %s - n * interval '1 hour', 1, 5, 90, 360 FROM generate_series(2, 480) AS s (n)",
+            (host.items["cpu.busy"], hour),
+        )
+    items = [str(host.items[key]) for key in ("cpu.busy", "cpu.new")]
+    span = _span(now - 20 * 24 * 60 * MINUTE, now)
+    busy, new = (await signed_in.get("/history", item=items, points=1000, **span))["series"]
+    assert (busy["source"], len(busy["at"])) == ("trends", 480)  # the last hour is not packed yet, and is in it
+    assert busy["maximum"][-1] == 8.0
+    assert (new["source"], new["value"]) == ("values", [7.0, 8.0])
 
 
 @pytest.mark.trial("S-10")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
 KEY = b"k" * 32
 SOURCE = UUID(int=1234)
-DAY_US = 86_400_000_000
 
 
 class Remembering:
@@ -160,7 +160,7 @@ async def ingesting(writer: Writer, database: Database, *, waiting: WaitingRoom 
             prepare=prepare,
             clock=clock,
             counters=counters,
-            retention_us=30 * DAY_US,
+            kept_for=lambda: timedelta(days=30),
         )
     )
     running = asyncio.create_task(ingest.run())

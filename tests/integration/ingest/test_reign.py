@@ -19,6 +19,7 @@ from server.health import Refusals
 from server.intake.desk import Desk
 from server.intake.presence import PresenceBook
 from server.intake.reception import Reception
+from server.inventory.keep import Keep, Retention
 from server.picture import Picture
 from server.realm import Realm
 from server.reign import Reign
@@ -57,7 +58,9 @@ async def throne(options: DatabaseOptions, database: Database, folder: Path) -> 
     assert lease is not None
     realm = Realm(
         options=options, collector=collector, desk=desk, reception=reception, presence=presence, picture=picture,
-        refusals=Refusals(clock), clock=clock, counters=counters, retention=timedelta(days=30), secrets=folder,
+        refusals=Refusals(clock), clock=clock, counters=counters,
+        retention=Retention(default=Keep(history=timedelta(days=30)), inventory=lambda: picture.inventory),
+        secrets=folder,
     )  # fmt: skip
     yield Throne(realm, lease)
 

@@ -12,7 +12,7 @@ from server.store.health import read_health
 from server.store.history import read_samples, read_texts
 from server.store.instants import to_us
 from server.store.packing import pack_closed_slices, pack_slice
-from server.store.retention import ItemRetention, RetentionPolicy, expire
+from server.store.retention import ItemRetention, RetentionPolicy, expire, expire_items
 from server.store.slices import BATCHES, HISTORY, PACKED, drop_slice, ensure_open_slices, read_slices
 from server.store.trends import read_trends
 from tests.integration.store.making import declare_items, make_source
@@ -297,16 +297,71 @@ async def test_an_items_own_rule_keeps_its_newest_values_and_touches_no_other_it
         item: sum(1 for key in naive_trends(produced.ledger) if key[0] == item) for item in (by_count, by_age, other)
     }
     rules = [
-        ItemRetention(item_id=by_count, keep_count=1),
-        ItemRetention(item_id=by_age, keep_for=datetime.now(UTC) - (begin + 2 * HOUR)),
+        ItemRetention(item_id=by_count, history=31 * DAY, trends=31 * DAY, samples=1),
+        ItemRetention(item_id=by_age, history=datetime.now(UTC) - (begin + 2 * HOUR), trends=31 * DAY),
     ]
-    expired = await expire(writer, RetentionPolicy(), datetime.now(UTC), rules)
+    expired = await expire_items(writer, rules, datetime.now(UTC))
     assert expired.item_hours == (hours[by_count] - 1) + (hours[by_age] - 1)
     kept = as_ledger(await read(database, [by_count, by_age, other], begin, end))
     assert {at for item, at in kept if item == by_age} == {
         at for item, at in produced.expected(begin + 2 * HOUR, end) if item == by_age
     }
     assert {at for item, at in kept if item == other} == {at for item, at in produced.ledger if item == other}
+    assert await count(database, "trends") == len(naive_trends(produced.ledger))
+
+
+async def test_trends_stay_longer_than_values_and_a_late_value_does_not_spoil_the_trend_of_an_hour_that_went(
+    database: Database, writer: Writer, produced: Produced
+) -> None:
+    begin, end = produced.begin, produced.begin + 3 * HOUR
+    await produced.store(begin, end)
+    await pack_closed_slices(writer, datetime.now(UTC) + 3 * HOUR)
+    item = produced.items[0][0]
+    before = {key: row for key, row in naive_trends(produced.ledger).items() if key[0] == item}
+    rule = ItemRetention(item_id=item, history=HOUR, trends=datetime.now(UTC) - (begin + HOUR))
+    expired = await expire_items(writer, [rule], datetime.now(UTC) + HOUR)
+    assert (expired.item_hours, expired.trends) == (3, 2)
+    expired = await expire_items(writer, [rule], datetime.now(UTC) + HOUR)
+    assert (expired.item_hours, expired.trends) == (0, 0)
+    late = BatchColumns(
+        source_id=produced.sources[0], boot=1, number=9000, first_at_us=to_us(begin + 2 * HOUR),
+        items=np.array([item], np.int32), offsets=np.zeros(1, np.int32), values=np.array([1e6]),
+    )  # fmt: skip
+    async with writer.transaction() as transaction:
+        await copy_batches(transaction, [late])
+    await pack_closed_slices(writer, datetime.now(UTC) + 3 * HOUR)
+    async with database.connection() as connection:
+        trends = await read_trends(connection, [item], begin, end)
+    assert trends.count.tolist() == [before[item, to_us(begin + 2 * HOUR)][3]]
+    assert trends.maximum.tolist() == [before[item, to_us(begin + 2 * HOUR)][2]]
+
+
+async def test_texts_go_by_age_and_by_number(database: Database, writer: Writer, produced: Produced) -> None:
+    by_count, by_age, other = produced.items[0][:3]
+    texts = [
+        TextSample(
+            source_id=produced.sources[0], boot=1, number=1, item_id=item, value=f"{minute}",
+            at_us=to_us(produced.begin + minute * HOUR / 60),
+        )
+        for item in (by_count, by_age, other)
+        for minute in (0, 1, 2, 3, 3)
+    ]  # fmt: skip
+    async with writer.transaction() as transaction:
+        await copy_texts(transaction, texts)
+    now = datetime.now(UTC)
+    rules = [
+        ItemRetention(item_id=by_count, history=DAY, trends=DAY, samples=3),
+        ItemRetention(item_id=by_age, history=now - produced.begin - HOUR / 60, trends=DAY),
+    ]
+    assert (await expire_items(writer, rules, now)).texts == 2 + 1
+    async with database.connection() as connection:
+        found = await read_texts(connection, [by_count, by_age, other], produced.begin, now)
+    kept = {item: [each.value for each in found if each.item_id == item] for item in (by_count, by_age, other)}
+    assert kept == {
+        by_count: ["2", "3", "3"],
+        by_age: ["1", "2", "3", "3"],
+        other: ["0", "1", "2", "3", "3"],
+    }
 
 
 async def test_text_values_read_back_in_order(database: Database, writer: Writer, produced: Produced) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 KEYS: Final = (b"p" * 32, b"q" * 32)
 PROXY_LIMITS: Final = SpoolLimits(max_bytes=24_000, segment_bytes=3_000)
 EVERYTHING_KNOWN: Final = Lookup(1 << 30, np.arange(10, dtype=np.int32))
-RETENTION_US: Final = 30 * 86_400_000_000
+RETENTION: Final = timedelta(days=30)
 Name = tuple[int, int]
 """(boot, number)."""
 
@@ -88,7 +88,7 @@ class Server:
         now = self._clock.now_us()
         view = memoryview(records)
         arrivals = [Arrival(key, header, view[at : at + header.record_bytes]) for at, header in iterate(view)]
-        screened = screen(arrivals, self.ledger, self._directory, believable(now, RETENTION_US))
+        screened = screen(arrivals, self.ledger, self._directory, believable(now, RETENTION))
         others = [each for each in screened.admitted if each.arrival.header.kind is not Kind.DICTIONARY]
         said = translate(others, lambda _life: EVERYTHING_KNOWN)
         assert not said.waiting

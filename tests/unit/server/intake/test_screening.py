@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from core.model.ranges import RangeSet
@@ -38,7 +39,7 @@ def made(number: int, at: int = NOW, source: UUID = MINE) -> bytes:
 
 def screened(*records: tuple[bytes, bytes], ledger: Ledger | None = None) -> Screened:
     arrivals = [arrival(record, key) for record, key in records]
-    return screen(arrivals, ledger or Ledger(), directory(), believable(NOW, 30 * DAY))
+    return screen(arrivals, ledger or Ledger(), directory(), believable(NOW, timedelta(days=30)))
 
 
 def test_a_record_of_a_source_is_admitted_from_its_own_key_and_from_its_groups_proxy() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from server.store.columns import unpack_late
 from server.store.copying import NULL, late_field
 from server.store.instants import HOUR_US
-from server.store.samples import Samples, concatenate, cut_by_hour, in_order, items_of, no_samples, reduce_runs, thin
+from server.store.samples import Samples, concatenate, cut_by_hour, in_order, items_of, no_samples, reduce_runs
 
 ROWS = st.lists(
     st.tuples(
@@ -66,30 +66,6 @@ def test_items_of_yields_every_item_once_with_all_its_samples(rows: list[tuple[i
         np.testing.assert_equal(part.at_us, ordered.of_item(item).at_us)
 
 
-@settings(deadline=None)  # a loaded machine is no failure
-@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=300), st.integers(1, 50))
-def test_thinning_hides_no_peak_and_counts_every_sample(values: list[float], points: int) -> None:
-    samples = make([(1, place * 1_000_003, value, False) for place, value in enumerate(values)])
-    thinned = thin(samples, points, 0, len(values) * 1_000_003)
-    assert len(thinned.at_us) <= points
-    assert thinned.minimum.min() == min(values)
-    assert thinned.maximum.max() == max(values)
-    assert thinned.count.sum() == len(values)
-    assert (thinned.minimum <= thinned.average + 1e-3).all()
-    assert (thinned.average <= thinned.maximum + 1e-3).all()
-    assert (np.diff(thinned.at_us) > 0).all()
-
-
-def test_a_lonely_spike_survives_thinning_a_day_to_a_hundred_points() -> None:
-    values = np.zeros(86_400)
-    values[54_321] = 99.0
-    at_us = np.arange(86_400, dtype=np.int64) * 1_000_000
-    samples = Samples(items=np.ones(86_400, np.int32), at_us=at_us, values=values, late=np.zeros(86_400, np.bool_))
-    thinned = thin(samples, 100, 0, 86_400_000_000)
-    assert len(thinned.at_us) == 100
-    assert thinned.maximum.tolist().index(99.0) == 54_321 // 864
-
-
 def test_nan_does_not_spoil_a_bucket_that_holds_numbers() -> None:
     samples = make([(1, 0, float("nan"), False), (1, 1, 2.0, False), (1, 2, 4.0, False), (2, 3, float("nan"), False)])
     reduced = reduce_runs(samples, np.array([0, 3, 4]))
@@ -102,8 +78,7 @@ def test_nothing_at_all_is_handled() -> None:
     assert len(in_order(concatenate([]))) == 0
     begins, hours = cut_by_hour(no_samples())
     assert (begins.tolist(), hours.tolist()) == ([0], [])
-    assert len(thin(no_samples(), 10, 0, 1).at_us) == 0
-    assert len(reduce_runs(no_samples(), begins).at_us) == 0
+    assert len(reduce_runs(no_samples(), begins).count) == 0
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 64])

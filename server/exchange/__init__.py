@@ -1,0 +1,1 @@
+"""Brings history out of the store and into it, as CSV, JSON lines or Parquet."""
