@@ -185,7 +185,7 @@ async def test_a_packing_that_is_broken_off_changes_nothing(
     async def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("server.store.packing.write_trends", killed)
+    monkeypatch.setattr("server.store.merging.write_trends", killed)
     with pytest.raises(KeyboardInterrupt):
         await pack_closed_slices(writer, datetime.now(UTC) + 3 * HOUR)
     assert await count(database, "history_packed") == 0
