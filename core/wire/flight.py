@@ -1,7 +1,8 @@
 """What a source has under way: the bytes its credit allows, and what to send again when a frame is lost.
 
 A decision only. Invariants: the bytes under way never exceed the window, save for a single record larger than it;
-frames are numbered without gaps; going back gives back what exactly the lost frame, and each after it, carried.
+frames are numbered without gaps; a number carries the same records whenever it is sent, since the collector may read
+any of the copies.
 """
 
 from __future__ import annotations
@@ -75,17 +76,16 @@ class Flight:
             self._count(freed[-1], -1)
         return freed
 
-    def go_back(self, frame: int) -> list[Stretch] | None:
-        """Return what `frame` and all after it carried, to be sent again; None when that frame is not under way."""
+    def go_back(self, frame: int) -> list[Sent] | None:
+        """Return `frame` and all after it, to be sent again as they were; None when that frame is not under way."""
         if not self._sent or not self._sent[0].frame <= frame <= self.last_frame:
             return None
-        undone: deque[Stretch] = deque()
+        undone: list[Sent] = []
         while self._sent and self._sent[-1].frame >= frame:
-            last = self._sent.pop()
-            self._count(last, -1)
-            undone.extendleft(reversed(last.stretches))
+            undone.append(self._sent.pop())
+            self._count(undone[-1], -1)
         self.last_frame = frame - 1
-        return list(undone)
+        return undone[::-1]
 
     @property
     def oldest_frame(self) -> int | None:

@@ -22,12 +22,12 @@ from core.spool.position import Position
 from core.spool.scan import dated_records_of, is_control, last_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from core.model.ranges import RangeSet
     from core.spool.position import Slice
     from core.spool.spool import Spool
-    from core.wire.flight import Stretch
+    from core.wire.flight import Sent, Stretch
 
 LIVE_US: Final = 60 * 1_000_000
 """Samples that lag at most so much are sent strictly in the spool's order; the server's intake draws the same line."""
@@ -38,12 +38,16 @@ _STRETCHES_A_FRAME: Final = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What a frame would carry; nothing has changed until `take` is called. `records` may be empty: all was stored."""
+    """What a frame would carry; nothing has changed until `take` is called.
+
+    `records` may be empty: all was stored. Then nothing is sent, save when it repeats a frame whose number is taken.
+    """
 
     stretches: tuple[Stretch, ...]
     records: bytes
     is_backlog: bool
     take: Callable[[], None]
+    is_repeat: bool = False
 
 
 class Lanes:
@@ -56,7 +60,7 @@ class Lanes:
         self.divisions = 0
         self._spool = spool
         self._live = spool.begin
-        self._again: deque[Stretch] = deque()
+        self._again: deque[Sent] = deque()
         self._ahead: deque[Stretch] = deque()
         self._backlog: deque[Stretch] = deque()
         self._old_until = spool.end
@@ -67,13 +71,31 @@ class Lanes:
         """Whether there is a backlog beside the live records."""
         return bool(self._backlog)
 
-    def send_again(self, stretches: Iterable[Stretch]) -> None:
+    def send_again(self, frames: Sequence[Sent]) -> None:
         """Put what was lost before everything else."""
-        self._again.extendleft(reversed(list(stretches)))
+        self._again.extendleft(reversed(frames))
 
     def first(self, max_bytes: int) -> Draft | None:
         """Return what goes before both lanes: frames to be sent again, then what live records may need."""
-        return self._gather(self._again, max_bytes) or self._gather(self._ahead, max_bytes)
+        return self._repeat(self._again[0]) if self._again else self._gather(self._ahead, max_bytes)
+
+    def _repeat(self, sent: Sent) -> Draft:
+        data: list[bytes] = []
+        for begin, until in sent.stretches:
+            place = begin
+            while (piece := self._spool.read(place, sent.size_bytes, until)) is not None:
+                data.append(piece.data)
+                place = piece.end
+        return Draft(
+            stretches=sent.stretches,
+            records=b"".join(data),
+            is_backlog=sent.is_backlog,
+            take=self._again_sent,
+            is_repeat=True,
+        )
+
+    def _again_sent(self) -> None:
+        self._again.popleft()
 
     def live(self, max_bytes: int, now_us: int) -> Draft | None:
         """Return the next frame of the live lane; None when there is nothing for it.

@@ -126,7 +126,7 @@ class Stream:
         draft = self._draft()
         if draft is None or (draft.records and not flight.admits(len(draft.records))):
             return None
-        if not draft.records:
+        if not draft.records and not draft.is_repeat:
             draft.take()
             return 0
         now = self._clock.monotonic()

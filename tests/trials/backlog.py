@@ -33,13 +33,13 @@ LOADED_LIVE_SECONDS: Final = 10.0
 DRAIN_FACTOR: Final = 5.0
 # When a batch was measured and when its transaction was committed, seconds since 1970; of the past, and of now.
 PAST: Final = """
-SELECT count(*), coalesce(sum(cardinality(items)), 0)::int8,
-       coalesce(extract(epoch FROM min(pg_xact_commit_timestamp(xmin))), 0)::float8,
-       coalesce(extract(epoch FROM max(pg_xact_commit_timestamp(xmin))), 0)::float8
-FROM history_batch WHERE first_at < to_timestamp(%s)
+SELECT source_id, count(*)::int8, sum(cardinality(items))::int8,
+       extract(epoch FROM min(pg_xact_commit_timestamp(xmin)))::float8,
+       extract(epoch FROM max(pg_xact_commit_timestamp(xmin)))::float8
+FROM history_batch WHERE first_at < to_timestamp(%s) GROUP BY source_id
 """
 LIVE: Final = """
-SELECT extract(epoch FROM last_at)::float8, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8
+SELECT source_id, extract(epoch FROM last_at)::float8, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8
 FROM history_batch WHERE first_at >= to_timestamp(%s)
 """
 
@@ -119,17 +119,22 @@ async def _go_away(stack: Stack, batches: int) -> float:
 
 async def _watch(stack: Stack, batches: int, past_until: float) -> Drain:
     """Wait until the whole backlog is stored; return how it came, by the instants of the commits."""
-    found: tuple[int, int, float, float] = (0, 0, 0.0, 0.0)
+    found: list[tuple[int, int, int, float, float]] = []
 
     async def look() -> bool:
         nonlocal found
         await asyncio.sleep(0.5)  # looking costs the database work that is not the trial's
-        ((count, values, first, last),) = await stack.query(PAST, (past_until,))
-        found = (count, values, first, last)
-        return int(count) >= batches
+        found = [(*row,) for row in await stack.query(PAST, (past_until,))]
+        return sum(count for _, count, *_ in found) >= batches
 
     await until_true(look, 600, "the backlog in the database")
-    _, values, first, last = found
-    rows = np.array(await stack.query(LIVE, (past_until,)), np.float64).reshape(-1, 2)
-    meanwhile = rows[(rows[:, 0] >= first) & (rows[:, 0] <= last)]
-    return Drain(values=values, seconds=max(last - first, 0.001), delays=meanwhile[:, 1] - meanwhile[:, 0])
+    spans = {source: (first, last) for source, _, _, first, last in found}
+    begin, end = min(first for first, _ in spans.values()), max(last for _, last in spans.values())
+    # A source's live values are awaited from when its proxy's link was up again, which its backlog shows.
+    delays = [
+        committed - measured
+        for source, measured, committed in await stack.query(LIVE, (past_until,))
+        if source in spans and spans[source][0] <= measured <= end
+    ]
+    values = sum(value_count for _, _, value_count, *_ in found)
+    return Drain(values=values, seconds=max(end - begin, 0.001), delays=np.array(delays, np.float64))

@@ -150,6 +150,27 @@ def test_lost_frames_of_both_lanes_are_sent_again_exactly(tmp_path: Path) -> Non
         assert sorted(number for _, _, number in read) == list(range(1, 126))
 
 
+def test_a_frame_asked_for_twice_carries_the_same_records_both_times(tmp_path: Path) -> None:
+    """A slow collector asks again while the first answer is on its way, and then reads a copy of either."""
+    clock = MovedClock()
+    with closing(filled(tmp_path, clock, 120, 60 * MINUTE_US)) as spool:
+        sending = Sending(spool, clock, WINDOW)
+        spool.append(record(121, at=clock.now_us()))
+        while sending.step() is not None:
+            pass
+        first = list(sending.pipe.frames)
+        assert len(first) > 1
+        for number in (122, 123):
+            spool.append(record(number, at=clock.now_us()))
+            sending.pipe.frames.clear()
+            clock.move(1)
+            sending.stream.again(1)
+            assert sending.step() is not None
+        while sending.step() is not None:
+            pass
+        assert sending.pipe.frames[: len(first)] == first
+
+
 def test_what_a_full_spool_drops_out_of_a_backlog_leaves_its_dictionaries_where_they_were(tmp_path: Path) -> None:
     clock = MovedClock()
     old = clock.now_us() - 60 * MINUTE_US
