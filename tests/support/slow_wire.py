@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 _STEP_SECONDS: Final = 0.1
 _READ_BYTES: Final = 65_536
@@ -59,7 +59,7 @@ async def slow_wire(host: str, target: str, ports: list[int]) -> AsyncIterator[S
         finally:
             back.cancel()
 
-    def accept(port: int) -> object:
+    def accept(port: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
         def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.create_task(serve(reader, writer, port))
             wire.tasks.add(task)
