@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from core.model.ranges import RangeSet
-from core.model.record import Kind, iterate
+from core.model.record import HEADER_BYTES, Kind, iterate
 from core.runtime.counters import Counters
 from core.spool.spool import Spool, SpoolLimits
 from proxy.custody import Custody
 from proxy.seen import SeenNumbers
 from server.ingest.ended import records_of, refused_numbers, stored_numbers
 from server.ingest.translation import translate
-from server.intake.columns import join_columns
 from server.intake.dictionaries import Lookup
 from server.intake.directory import draw_directory
 from server.intake.ledger import Ledger
@@ -56,6 +55,11 @@ def let_go(spool: Spool) -> None:
     if spool._lock is not None:
         spool._lock.release()
         spool._lock = None
+
+
+def first_value(arrival: Arrival) -> float:
+    """The first of a values record's values: its column is the last of three."""
+    return float(np.frombuffer(arrival.record, "<f8", 1, HEADER_BYTES + 8 * arrival.header.count)[0])
 
 
 class Server:
@@ -105,10 +109,7 @@ class Server:
             header = admitted.arrival.header
             name = (header.boot, header.number)
             assert name not in self.rows, f"{name} is stored twice"
-            self.rows[name] = None
-            if header.kind is Kind.VALUES:
-                columns = join_columns([admitted.arrival.record], np.array([header.count]))
-                self.rows[name] = float(columns.values[0])
+            self.rows[name] = first_value(admitted.arrival) if header.kind is Kind.VALUES else None
         self.ledger.commit(deltas)
         return {
             "stored": numbers_of([*screened.duplicates, *(each.arrival for each in stored)]),
