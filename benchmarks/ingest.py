@@ -78,6 +78,13 @@ async def count_items(database: Database) -> int:
     return int(row[0]) if row else 0
 
 
+async def await_items(database: Database, wanted: int, seconds: float) -> None:
+    """Wait until every source has said its dictionary: what comes before is joining, not storing."""
+    async with asyncio.timeout(seconds):
+        while await count_items(database) < wanted:  # noqa: ASYNC110 - in another process, which tells nobody
+            await asyncio.sleep(0.5)
+
+
 async def measure(database: Database, seconds: float, pids: dict[str, int]) -> dict[str, Any]:
     """Measure one stretch: values stored, and processor time by part."""
     before, begin = await count_stored(database), time.perf_counter()
@@ -103,6 +110,7 @@ async def run(wishes: Wishes) -> dict[str, Any]:
     async with running(plan, before) as site, Database(site.options) as database:
         site.flood(interval_seconds=wishes.interval_seconds)
         await await_stored(database, 2 * plan.sources * plan.items, site.log, START_SECONDS)
+        await await_items(database, plan.sources * plan.items, START_SECONDS)
         await asyncio.sleep(SETTLE_SECONDS)
         stretches = [await measure(database, wishes.seconds, site.pids) for _ in range(wishes.repetitions)]
         instances = await count_items(database)

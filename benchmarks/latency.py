@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from tests.support.emitting import Emitter
     from tests.trials.stack import Stack
 
-AIM_P95_SECONDS: Final = 0.5
+AIM_P95_SECONDS: Final = 0.1
+AIM_P95_LOADED_SECONDS: Final = 0.5
 ZABBIX_SECONDS: Final = 3.0
 """What Zabbix needed for the same on this machine, measured before."""
 LOAD_VALUES: Final = 5000
@@ -188,7 +189,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     chosen = parser.parse_args()
     found = asyncio.run(measure(1000 if chosen.long else 60))
-    found |= {"aim_p95": AIM_P95_SECONDS, "zabbix": ZABBIX_SECONDS}
+    found |= {"aim_p95": AIM_P95_SECONDS, "aim_p95_loaded": AIM_P95_LOADED_SECONDS, "zabbix": ZABBIX_SECONDS}
     if chosen.json:
         print(json.dumps(found))
         return 0
@@ -201,7 +202,8 @@ def main() -> int:
             f"  {'of it, p50':22} to the transaction {row['measured_to_transaction_p50']:.0f} ms, to its commit"
             f" {row['transaction_p50']:.0f} ms, to the receiver {row['committed_to_received_p50']:.0f} ms"
         )
-    print(f"  aim p95 ≤ {AIM_P95_SECONDS:g} s; Zabbix {ZABBIX_SECONDS:g} s here")
+    aims = f"aim p95 ≤ {AIM_P95_SECONDS:g} s, with values beside ≤ {AIM_P95_LOADED_SECONDS:g} s"
+    print(f"  {aims}; Zabbix {ZABBIX_SECONDS:g} s here")
     return 0
 
 

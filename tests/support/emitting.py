@@ -63,10 +63,10 @@ async def emitting(
     clock = clock or SystemClock()
     outbox = Outbox.open(folder / "spool", source, SpoolLimits(), clock)
     greeting = Greeting(name, outbox, Memory(folder / "epoch"))
+    greeting.upstreams = [Upstream(endpoint=endpoint, key=read_public(key)) for endpoint, key in upstreams]
     publisher = Publisher(
-        spool=outbox.spool, keys=keys, greeter=greeting, clock=clock, counters=Counters(),
-        upstreams=[Upstream(endpoint=endpoint, key=read_public(key)) for endpoint, key in upstreams],
-    )  # fmt: skip
+        spool=outbox.spool, keys=keys, greeter=greeting, clock=clock, counters=Counters(), upstreams=greeting.upstreams
+    )
     greeting.publisher = publisher
     running = asyncio.create_task(publisher.run())
     try:
