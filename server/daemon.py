@@ -16,7 +16,6 @@ from server.api.composition import make_services
 from server.api.port import PortTerms, open_port
 from server.api.services import WebTerms
 from server.balancing.placements import Placements
-from server.candidacy import Candidacy
 from server.distribution.distributor import Distributor
 from server.distribution.polling import PollShares
 from server.enrolment.rotation import Rotations
@@ -28,11 +27,12 @@ from server.intake.presence import PresenceBook
 from server.intake.reception import Reception
 from server.inventory.apply import install_shipped
 from server.inventory.keep import Keep, Retention
+from server.lease.candidacy import Candidacy
+from server.lease.roll import Roll
 from server.page_address import page_url_of
 from server.picture import Picture
 from server.realm import Realm
 from server.restoring.station import RestoreStation
-from server.roll import Roll
 from server.store.database import Database, DatabaseOptions
 from server.store.errors import StoreAway
 from server.store.migrate import migrate
@@ -63,7 +63,7 @@ async def run_server(
 ) -> None:
     """Serve until cancelled, active or standby; a clean end hands the lease over at once.
 
-    `ready` is called with the page's URL once it is served. Raises Replaced (server/candidacy), MigrationError,
+    `ready` is called with the page's URL once it is served. Raises Replaced (server/lease/candidacy), MigrationError,
     KeyFault, PortUnusable, CollectorFault.
     """
     clock = SharedClock(clock)  # all servers, and what they judge by it, go by the database's

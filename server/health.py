@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from server.intake.desk import Desk
     from server.intake.directory import Directory
     from server.intake.presence import PresenceBook, Upstream
+    from server.lease.roll import Roll
     from server.picture import Picture
-    from server.roll import Roll
     from server.store.servers import ServerView
 
 log = Log("server")

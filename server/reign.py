@@ -23,8 +23,8 @@ from server.intake.desk import Duty
 from server.intake.dictionaries import Dictionaries
 from server.intake.ledger import Ledger
 from server.intake.screening import numbers_of
+from server.lease.pulse import Pulse
 from server.maintenance import maintain
-from server.pulse import Pulse
 from server.store.database import Database
 from server.store.errors import StoreAway
 from server.store.gaps import read_gaps

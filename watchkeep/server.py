@@ -14,8 +14,8 @@ from core.security.keys import KeyFault
 from core.wire.collector import CollectorFault
 from dashboards.serving import serve_pages
 from server.api.port import PortUnusable
-from server.candidacy import REPLACED_EXIT_CODE, Replaced
 from server.daemon import run_server
+from server.lease.candidacy import REPLACED_EXIT_CODE, Replaced
 from server.settings import ServerSettings
 from server.store.errors import StoreError
 from watchkeep.running import config_option, run_until_signal, sample_option, settings_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.reach import Reach, judge_reach
+from server.lease.reach import Reach, judge_reach
 from server.store.servers import ServerView
 
 

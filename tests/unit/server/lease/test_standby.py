@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from server.standby import LeaseWatch, Silence
+from server.lease.standby import LeaseWatch, Silence
 from server.store.lease import LeaseView
 
 SILENCE = Silence.of(3.0)

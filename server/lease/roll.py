@@ -6,14 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from core.runtime.logging import Log
-from server.reach import Reach, judge_reach
+from server.lease.reach import Reach, judge_reach
 from server.store.errors import StoreAway
 from server.store.servers import leave, note_presence, read_servers, wish_handover
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from server.candidacy import Candidacy
+    from server.lease.candidacy import Candidacy
     from server.realm import Realm
     from server.store.database import Database
     from server.store.servers import ServerView

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Final
 
 from core.runtime.cancellation import honour_cancellation
 from core.runtime.logging import Log
+from server.lease.standby import LeaseWatch, Silence
 from server.reign import Reign
-from server.standby import LeaseWatch, Silence
 from server.store.database import Database
 from server.store.errors import Fenced, StoreAway
 from server.store.lease import read_lease, take
 
 if TYPE_CHECKING:
+    from server.lease.standby import Standing
     from server.realm import Realm
     from server.settings import ServerSettings
-    from server.standby import Standing
     from server.store.lease import Lease, LeaseView
 
 log = Log("server")

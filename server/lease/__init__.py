@@ -1,0 +1,1 @@
+"""Which server is active: standing by, taking the lease, beating, handing over."""
