@@ -75,9 +75,12 @@ class Outlet:
             if self._numbers.get((item.key, reading.parameter), _UNNUMBERED) == _UNNUMBERED
         }
         if unknown:
-            numbers = self._outbox.describe(
-                [describe_item(item, parameter, unit) for (_, parameter), (item, unit) in unknown.items()]
-            )
+            items = [describe_item(item, parameter, unit) for (_, parameter), (item, unit) in unknown.items()]
+            try:
+                numbers = self._outbox.describe(items)
+            except SpoolFault:
+                self._outbox.miss()
+                raise
             self._numbers.update(zip(unknown, numbers, strict=True))
         return [self._numbers[item.key, reading.parameter] for item, reading in described]
 

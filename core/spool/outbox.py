@@ -136,6 +136,11 @@ class Outbox:
             lambda origin, number: pack_texts(origin, number, self.dictionary_version, items, instants, texts)
         )
 
+    def miss(self) -> None:
+        """Note a batch that could not even be described: announced as LOST, as one that `publish` refused."""
+        self._unnumbered_batches += 1
+        self.unpublished_batches += 1
+
     def held_boots(self) -> list[tuple[int, int, int]]:
         """Return (boot, lowest number held, last number issued) of each boot held; the present one last, always.
 
