@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from server.store.inventory import ItemDeclaration
 from tests.integration.api.data import store_host, store_text, store_values
 from tests.integration.api.people import sign_in_new
 from tests.integration.api.site import open_site
+from tests.support.waiting import until_found
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,25 +43,22 @@ async def ask(site: Site, method: str, path: str, headers: Any, body: Any = None
 
 async def finished(site: Site, identity: str, headers: Any) -> Any:
     """Return the restoration once it is done or has failed."""
-    deadline = time.monotonic() + 120
-    while True:
+
+    async def ended() -> Any:
         status, found = await ask(site, "GET", f"/restorations/{identity}", headers)
         assert status == 200
-        if found["state"] != "running":
-            return found
-        assert time.monotonic() < deadline, "the restoration did not end"
-        await asyncio.sleep(0.05)
+        return None if found["state"] == "running" else found
+
+    return await until_found(ended, 120, "the end of the restoration")
 
 
 async def reminded(site: Site) -> list[str]:
     """Return what is to be done at the restore station, once it was looked at."""
-    deadline = time.monotonic() + 120
-    while True:
-        told: list[str] = (await site.get("/backups"))["reminders"]
-        if told:
-            return told
-        assert time.monotonic() < deadline, "nothing is reminded of"
-        await asyncio.sleep(0.05)
+
+    async def told() -> list[str] | None:
+        return (await site.get("/backups"))["reminders"] or None
+
+    return await until_found(told, 120, "a reminder")
 
 
 async def test_sets_stand_as_their_hosts_report_them(database: Database) -> None:

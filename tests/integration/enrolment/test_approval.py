@@ -14,6 +14,7 @@ from core.security.keys import load
 from core.wire.curve import make_keys
 from server.store.enrolment import MAX_REQUESTS, TokenTerms
 from tests.integration.enrolment.entrance import entry, join
+from tests.support.waiting import until_found
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,13 +35,12 @@ def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def asked(door: Entry, name: str) -> RequestView:
     """Wait until somebody of this name waits."""
-    async with asyncio.timeout(20):
-        while True:
-            _, found = await door.desk.requests()
-            for request in found:
-                if request.name == name and request.state == "waiting":
-                    return request
-            await asyncio.sleep(0.05)
+
+    async def waiting() -> RequestView | None:
+        _, found = await door.desk.requests()
+        return next((each for each in found if each.name == name and each.state == "waiting"), None)
+
+    return await until_found(waiting, 20, f"a waiting request of {name}")
 
 
 async def test_who_is_approved_and_compares_the_fingerprint_is_in(

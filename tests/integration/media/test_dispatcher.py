@@ -29,7 +29,7 @@ from server.store.inventory import ensure_hosts
 from server.store.lease import take
 from server.store.problems import ProblemOpening, ProblemResolution, ensure_triggers, open_problems, resolve_problems
 from server.store.transaction import Writer
-from tests.support.waiting import until
+from tests.support.waiting import until, until_found
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -114,13 +114,11 @@ async def rows(database: Database) -> list[dict[str, Any]]:
 async def until_rows(
     database: Database, condition: Callable[[list[dict[str, Any]]], Any], what: str, timeout_seconds: float = 10.0
 ) -> list[dict[str, Any]]:
-    deadline = asyncio.get_running_loop().time() + timeout_seconds
-    while True:
+    async def matching() -> list[dict[str, Any]] | None:
         found = await rows(database)
-        if condition(found):
-            return found
-        assert asyncio.get_running_loop().time() < deadline, f"{what} did not come: {found}"
-        await asyncio.sleep(0.02)
+        return found if condition(found) else None
+
+    return await until_found(matching, timeout_seconds, what)
 
 
 async def take_over(options: DatabaseOptions) -> Writer:

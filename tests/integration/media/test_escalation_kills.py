@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.media.escalating import define, end_problem, open_problem
-from tests.support.waiting import until
+from tests.support.waiting import until, until_found
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -103,10 +103,9 @@ async def test_killed_before_each_receipt_the_steps_and_repeats_go_on_and_each_i
 
 
 async def _until_all_receipted(database: Database) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            async with database.connection() as connection:
-                row = await (await connection.execute("SELECT count(*) FROM outbox WHERE sent_at IS NULL")).fetchone()
-            if row == (0,):
-                return
-            await asyncio.sleep(0.05)
+    async def none_open() -> bool | None:
+        async with database.connection() as connection:
+            row = await (await connection.execute("SELECT count(*) FROM outbox WHERE sent_at IS NULL")).fetchone()
+        return row == (0,) or None
+
+    await until_found(none_open, 60, "the receipt of every notice")

@@ -18,6 +18,7 @@ from server.store.database import Database, DatabaseOptions
 from server.store.errors import Fenced, StoreAway, StoreBusy
 from server.store.lease import beat, read_lease, release, take
 from server.store.transaction import Writer
+from tests.support.waiting import until_found
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -74,12 +75,11 @@ async def written(options: DatabaseOptions) -> list[str]:
 
 async def take_when_free(options: DatabaseOptions, timeout_seconds: float = TAKEOVER_SECONDS) -> store_lease.Lease:
     deadline = time.monotonic() + timeout_seconds
-    while time.monotonic() < deadline:
-        taken = await take(options, endpoint="mine", timeout_seconds=max(deadline - time.monotonic(), 0.5))
-        if taken is not None:
-            return taken
-        await asyncio.sleep(0.1)
-    raise AssertionError(f"the lease was not taken within {timeout_seconds} s")
+
+    async def taken() -> store_lease.Lease | None:
+        return await take(options, endpoint="mine", timeout_seconds=max(deadline - time.monotonic(), 0.5))
+
+    return await until_found(taken, timeout_seconds, "a free lease")
 
 
 @pytest.mark.trial("R9")

@@ -18,6 +18,7 @@ from server.store.transaction import OutcomeUnknown, Writer, settle_outcome
 from tests.integration.store.making import make_source
 from tests.support.cutting import cutter
 from tests.support.processes import signal_any
+from tests.support.waiting import until_found
 
 if TYPE_CHECKING:
     from server.store.database import Connection
@@ -53,14 +54,13 @@ async def _record(writer: Writer, source: int) -> None:
 
 
 async def _wait_until_alone(connection: Connection) -> None:
-    for _ in range(100):
+    async def none_open() -> bool | None:
         row = await (
             await connection.execute("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'")
         ).fetchone()
-        if row is not None and row[0] == 0:
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("a transaction stayed open")
+        return row == (0,) or None
+
+    await until_found(none_open, 10, "the end of every transaction")
 
 
 @pytest.mark.parametrize("harm", ["after", "before", "hold"])
