@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import os
 import re
 import socket
 import time
@@ -158,7 +159,10 @@ def _read_url(secrets: Path, name: str) -> str:
 def _describe(error: Exception) -> str:
     """Describe a fault in one line without the URL, which may be a secret."""
     if isinstance(error, aiohttp.ClientConnectorError):
-        reason = error.os_error.strerror or str(error.os_error)
+        fault = error.os_error
+        reason = fault.strerror or str(fault)
+        if fault.errno and "Connect call failed" in reason:  # asyncio's words, an address in brackets, not the system's
+            reason = os.strerror(fault.errno)
         return f"connecting failed ({reason})"
     if isinstance(error, aiohttp.InvalidURL):
         return "the URL is not valid"
