@@ -197,11 +197,11 @@ def _ask_until_decided(wishes: _Wishes, asked: Asked, request: Signed, deadline:
             _say(
                 f"Waiting for an administrator to approve {wishes.name}.\n"
                 f"  This machine's key   {fingerprint(asked.newcomer.key)}\n"
-                f"He finds it under `watchkeep enrol requests`, or on the page."
+                f"It stands under `watchkeep enrol requests` there, and on the page."
             )
             is_told = True
         if time.monotonic() + POLL_SECONDS > deadline:
-            raise _Stop(NOT_APPROVED, "nobody approved this machine in time", "run the command again when he is there")
+            raise _Stop(NOT_APPROVED, "nobody approved this machine in time", "run the command again when one is there")
         time.sleep(POLL_SECONDS)
 
 

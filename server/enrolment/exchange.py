@@ -171,7 +171,7 @@ class Exchange:
         if before is not None and before.decided_at is not None:
             if before.host is None:
                 raise EnrolmentRefused(
-                    403, "not_approved", "an administrator refused this request", "ask him why; join anew afterwards"
+                    403, "not_approved", "an administrator refused this request", "ask why; join anew afterwards"
                 )
             return Reply(status=200, body=pack(Signed(text=self._admission(newcomer, before.host))))
         return Reply(status=202, body=b"{}")

@@ -47,7 +47,7 @@ test("an escalation reads like a sentence", () => {
   assert.equal(stepText({ tell: ["ann"] }), "At once: ann");
   assert.equal(
     stepText({ after: "10m", tell: ["bob", "eve"], media: ["email"], every: "5m", times: 3 }),
-    "After 10m: bob, eve by email, again every 5m, 3 times",
+    "After 10\u00a0min: bob, eve by email, again every 5\u00a0min, 3 times",
   );
   assert.equal(conditionsText({}), "every problem");
   assert.equal(conditionsText({ severities: ["high"], groups: ["web"] }), "severity high · hosts in web");

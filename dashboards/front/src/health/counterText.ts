@@ -18,6 +18,9 @@ export interface CounterText {
 }
 
 export function counterText(name: string, value: number): CounterText {
+  const question = /(^|[._])is_/;
+  if (question.test(name) && (value === 0 || value === 1))
+    return { name: name.replace(question, "$1").replaceAll(/[._]/g, " "), value: value === 1 ? "yes" : "no" };
   const rule = UNITS.find(([ending]) => ending.test(name));
   const words = (rule ? name.replace(rule[0], "") : name).replaceAll(/[._]/g, " ");
   return { name: words, value: valueText(rule ? value * rule[2] : value, rule?.[1] ?? "") };
