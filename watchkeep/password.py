@@ -15,8 +15,18 @@ from server.store.database import Database, DatabaseOptions
 from server.store.errors import StoreError
 from watchkeep.installation import FIRST_PASSWORD, InstallationError, data_folder, find_installation
 
+_EPILOG = """\b
+Examples:
+  watchkeep password                     the administrator's, asked for twice
+  watchkeep password --generate          a good one is made and printed
+  watchkeep password --user anna --stdin < file
 
-@click.command("password")
+\b
+Exit codes: 0 set, 1 no installation, 2 not accepted, 4 the database does not answer.
+"""
+
+
+@click.command("password", epilog=_EPILOG)
 @click.option("--user", default=ADMINISTRATOR, show_default=True, help="Whose password.")
 @click.option("--generate", is_flag=True, help="Make a good one and print it.")
 @click.option("--stdin", "is_read_from_stdin", is_flag=True, help="Read it from the first line of standard input.")
