@@ -14,3 +14,10 @@ class Finding:
     required: str
     found: str
     faults: list[str] = field(default_factory=list)
+
+
+def assert_passed(findings: list[Finding]) -> None:
+    """Fail with what was injected and found when something must not be, or nothing was found at all."""
+    assert findings
+    for finding in findings:
+        assert not finding.faults, "\n".join([f"{finding.trial}: {finding.injected}: {finding.found}", *finding.faults])
