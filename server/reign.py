@@ -112,6 +112,7 @@ class Reign:
                 # Opening a large store takes longer than the silence after which a standby takes over.
                 tasks.create_task(self._beat(), name="heartbeat")
                 await self._open()
+                realm.presence.begin_anew()
                 realm.desk.duty = Duty(epoch=self._lease.epoch, ledger=self._ledger)
                 realm.collector.stand(role="server", epoch=self._lease.epoch, is_active=True)
                 log.info("this server is active", epoch=self._lease.epoch, triggers=len(self._watch))

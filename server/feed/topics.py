@@ -50,8 +50,9 @@ class Topics:
     async def learn(self, connection: Connection, items: Collection[int]) -> None:
         """Look the items up. Raises StoreAway."""
         prefixes = tuple(self._prefixes)
-        self._wish[list(items)] = _UNWANTED
-        for item in await read_items(connection, items):
+        found = await read_items(connection, items)
+        self._wish[list(items)] = _UNWANTED  # not before: what could not be looked up is asked for again
+        for item in found:
             topic = topic_of(item.host, item.key).encode()
             if topic.startswith(prefixes):
                 self._wish[item.id] = _WANTED

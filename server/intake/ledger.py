@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 Life = tuple[int, int]
 """(source id, boot)."""
 MAX_KEPT_GAPS: Final = 1000
-"""Of one life the store keeps the instants of so many gaps, the oldest: of more only the numbers are known."""
+"""Of one life the store keeps the instants of so many gaps, the newest, which windows look back on: of others only the
+numbers are known."""
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ class Ledger:
         for life, after in later.items():
             before = self.account(life).gaps
             if after.gaps is not before.gaps:
-                old, new = set(before.gaps[:MAX_KEPT_GAPS]), set(after.gaps[:MAX_KEPT_GAPS])
+                old, new = set(before.gaps[-MAX_KEPT_GAPS:]), set(after.gaps[-MAX_KEPT_GAPS:])
                 gone += [(life, gap) for gap in sorted(old - new, key=_first)]
                 fresh += [(life, gap) for gap in sorted(new - old, key=_first)]
         return gone, fresh

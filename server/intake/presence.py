@@ -2,7 +2,9 @@
 
 A source is silent when an upstream it may use has been up and fresh for longer than the failover grace, that upstream
 holds nothing old any more, every number the source announced has ended, and still nothing comes. Otherwise nobody
-knows: its proxy may be dead, or its records may be on their way.
+knows: its proxy may be dead, or its records may be on their way. Live records overtake a backlog, so the newest number
+alone says nothing while numbers below it are open and somebody who carries the source still holds something old; when
+nobody does, they are gone, and do not keep silence from being noticed.
 """
 
 from __future__ import annotations
@@ -74,6 +76,10 @@ class PresenceBook:
         self._upstreams: dict[bytes, Upstream] = {}
         self._sightings: dict[bytes, dict[bytes, Sighting]] = {}
         self._item_sources: NDArray[np.int32] = np.zeros(1024, np.int32)
+
+    def begin_anew(self) -> None:
+        """Judge nobody for the grace from now on: this server has just become active, or could take nobody in."""
+        self._began_seconds = self._clock.monotonic()
 
     @property
     def upstreams(self) -> Mapping[bytes, Upstream]:
@@ -175,16 +181,22 @@ class PresenceBook:
         return way.oldest_at_us != 0 and self._clock.now_us() - way.oldest_at_us > OLD_US
 
     def _has_announced_more(self, source: bytes, source_id: int, ledger: Ledger) -> bool:
-        """Tell whether a number it announced, to us or to a proxy, has not ended yet."""
+        """Tell whether a number it announced, to us or to a proxy, has not ended yet and may still come."""
         announced: dict[int, int] = {}
+        carriers: list[Upstream] = []
         for sighting in self.sightings(source):
             announced[sighting.row.boot] = max(sighting.row.number, announced.get(sighting.row.boot, 0))
+            if (proxy := self._upstreams.get(sighting.proxy)) is not None:
+                carriers.append(proxy)
         for upstream in self._upstreams.values():
             if (upstream.peer.source or poller_source(upstream.peer.key).bytes) == source:
                 announced[upstream.boot] = max(upstream.number, announced.get(upstream.boot, 0))
+                carriers.append(upstream)
+        now = self._clock.monotonic()
+        has_backlog = any(way.is_fresh(now) and self.is_behind(way) for way in carriers)
         for boot, number in announced.items():
             account = ledger.account((source_id, boot))
-            if boot and number > account.highest:
+            if boot and (number > account.highest or (has_backlog and account.open)):
                 return True
         return False
 

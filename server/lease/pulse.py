@@ -67,6 +67,8 @@ class Pulse:
         while True:
             await realm.clock.sleep(DOUBT_SECONDS)
             is_in_doubt = realm.clock.monotonic() - self._last_beat > limit
+            if is_in_doubt:
+                realm.presence.begin_anew()  # whoever is sent away is not silent
             if is_in_doubt == bool(realm.desk.doubt):
                 continue
             realm.desk.doubt = DOUBT if is_in_doubt else ""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from core.model.record import Origin, pack_closing
-from core.runtime.clock import SystemClock
+from core.runtime.clock import ManualClock, SystemClock
 from core.runtime.counters import Counters
 from core.security.authority import KeyRing, Peer
 from core.wire.collector import Collector
@@ -17,15 +19,17 @@ from core.wire.curve import load_or_create
 from core.wire.link import Link
 from server.health import Refusals
 from server.intake.desk import Desk
+from server.intake.ledger import Ledger
 from server.intake.presence import PresenceBook
 from server.intake.reception import Reception
 from server.inventory.keep import Keep, Retention
+from server.lease.pulse import Pulse
 from server.picture import Picture
 from server.realm import Realm
 from server.reign import Reign
 from server.store.lease import take
 from tests.support.waiting import until
-from tests.unit.server.intake.arrivals import MINE, PROXY_KEY, arrival
+from tests.unit.server.intake.arrivals import MINE, PROXY_KEY, arrival, directory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -103,3 +107,54 @@ async def test_a_proxy_learns_what_was_stored_however_long_ago_it_brought_it(
         reign = Reign(on.realm, on.lease)
         reign.stored([arrival(pack_closing(Origin(MINE, 9), 4, [(9, 4)], 0))])
         assert list(link.pending["stored"][MINE.bytes, 9]) == [(4, 4)]
+
+
+def is_judgeable(presence: PresenceBook) -> bool:
+    """Tell whether the silence of a source that links to the server itself is taken for its own."""
+    presence.learn_sources([77], 1)
+    judge = presence.judge(replace(directory(), tenures={}), Ledger())
+    return bool(judge(np.array([77], np.int32))[0])
+
+
+async def test_a_standby_that_becomes_active_judges_no_silence_before_all_had_time_to_come(
+    database_options: DatabaseOptions, database: Database, tmp_path: Path
+) -> None:
+    """It may have stood by for months: that it has been up says nothing of who could reach it."""
+    async with throne(database_options, database, tmp_path) as on:
+        clock = ManualClock()
+        presence = PresenceBook(clock)
+        await clock.advance(3600)
+        assert is_judgeable(presence)
+        reigning = asyncio.create_task(Reign(replace(on.realm, presence=presence), on.lease).run())
+        try:
+            await until(lambda: on.realm.desk.duty is not None, what="the reign")
+            assert not is_judgeable(presence)
+        finally:
+            reigning.cancel()
+            await asyncio.gather(reigning, return_exceptions=True)
+
+
+async def test_who_was_sent_away_while_the_database_was_away_is_not_silent_when_it_is_back(
+    database_options: DatabaseOptions, database: Database, tmp_path: Path
+) -> None:
+    async with throne(database_options, database, tmp_path) as on:
+        clock = ManualClock()
+        presence = PresenceBook(clock, grace_seconds=30)
+        realm = replace(on.realm, clock=clock, presence=presence)
+        pulse = Pulse(realm, on.lease.epoch)
+        doubting = asyncio.create_task(pulse.doubt())
+        try:
+            await clock.advance(600)
+            assert realm.desk.doubt
+            assert not is_judgeable(presence)
+            pulse._last_beat = clock.monotonic()
+            await clock.advance(2)
+            assert not realm.desk.doubt
+            assert not is_judgeable(presence)
+            pulse._last_beat = clock.monotonic() + 60
+            await clock.advance(30)
+            assert is_judgeable(presence)
+        finally:
+            doubting.cancel()
+            await asyncio.gather(doubting, return_exceptions=True)
+            await pulse.close()

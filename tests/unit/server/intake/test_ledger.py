@@ -9,7 +9,7 @@ from core.model.gaps import Gap, Run
 from core.model.ranges import RangeSet
 from server.intake import ledger as module
 from server.intake.ledger import Ledger
-from server.store.received import ReceivedDelta
+from server.store.received import Received, ReceivedDelta
 
 LIFE = (1, 9)
 SPAN = st.tuples(st.integers(1, 30), st.integers(0, 5)).map(lambda pair: (pair[0], pair[0] + pair[1]))
@@ -59,15 +59,22 @@ def test_the_rows_that_go_and_come_leave_what_the_ledger_knows(groups: list[list
         assert tuple(sorted(rows.values())) == ledger.account(LIFE).gaps.gaps
 
 
-def test_of_a_life_in_shreds_only_so_many_gaps_are_kept() -> None:
+def test_of_a_life_in_shreds_the_newest_gaps_are_kept_and_tell_the_next_reign_what_is_missing() -> None:
     ledger, most = Ledger(), module.MAX_KEPT_GAPS
     shreds = [delta("stored", number, number) for number in range(2, 2 * most + 200, 2)]
     gone, come = ledger.gap_changes(shreds)
     assert (len(gone), len(come)) == (0, most)
     ledger.commit(shreds)
-    gone, come = ledger.gap_changes([delta("stored", 1, 1)])
-    assert [gap.first for _, gap in gone] == [1]
-    assert [gap.first for _, gap in come] == [2 * most + 1], "the next one takes its place"
+    stored = ledger.account(LIFE).stored
+    row = Received(
+        source_id=1, boot=9, ranges=stored, lost=RangeSet(), refused=RangeSet(), last_number=None, closed_at=None
+    )
+    next_reign = Ledger({LIFE: row}, {LIFE: [gap for _, gap in come]})
+    assert next_reign.missed_until() == ledger.missed_until()
+    last = 2 * most + 199
+    gone, come = ledger.gap_changes([delta("stored", last - 2, last - 2)])
+    assert [gap.first for _, gap in gone] == [last - 2]
+    assert [gap.first for _, gap in come] == [199 - 2], "the next older one takes its place"
 
 
 def test_a_source_is_known_to_miss_records_until_the_one_behind_its_newest_gap() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from tests.unit.server.intake.arrivals import FOREIGN, OTHER_PROXY_KEY, PROXY_KE
 
 if TYPE_CHECKING:
     from core.wire.messages import SourceMessage
+    from server.intake.directory import Directory
 
 GRACE = 30.0
 ITEM = 77
@@ -61,7 +63,10 @@ class Scene:
 
     @property
     def is_judgeable(self) -> bool:
-        judge = self.book.judge(directory(), self.ledger)
+        return self.is_judgeable_by(directory())
+
+    def is_judgeable_by(self, known: Directory) -> bool:
+        judge = self.book.judge(known, self.ledger)
         return bool(judge(np.array([ITEM], np.int32))[0])
 
 
@@ -113,3 +118,49 @@ async def test_an_item_nobody_is_known_to_sample_is_never_judged(scene: Scene) -
     await scene.pass_time(40)
     judge = scene.book.judge(directory(), scene.ledger)
     assert judge(np.array([5, 100_000, ITEM], np.int32)).tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("stored", "is_old", "expected"), [((7, 9), True, False), ((7, 9), False, True), ((1, 9), True, True)]
+)
+async def test_the_newest_number_says_nothing_while_a_carrier_of_the_source_sends_a_backlog(
+    scene: Scene, stored: tuple[int, int], is_old: bool, expected: bool
+) -> None:
+    """Live records overtake a backlog; what is sampled seldom lies in it, and another proxy has nothing old."""
+    known = replace(directory(), groups={PROXY_KEY: 1, OTHER_PROXY_KEY: 1})
+    other = Peer(key=OTHER_PROXY_KEY, role="proxy", name="q")
+    scene.book.heard(other, hello())
+    old = scene.clock.now_us() - 3_600_000_000
+    for _ in range(20):
+        await scene.pass_time(2, oldest_at=old if is_old else 0)
+        scene.book.heard(other, heartbeat(scene.clock))
+    scene.book.heard(PROXY, sighting(number=9))
+    scene.ledger.commit([ReceivedDelta(source_id=2, boot=5, ranges=RangeSet([stored]))])
+    assert scene.is_judgeable_by(known) is expected
+
+
+@pytest.mark.parametrize(("is_linked", "expected"), [(True, False), (False, True)])
+async def test_an_agent_without_a_proxy_that_sends_a_backlog_is_not_judged_while_it_is_there(
+    is_linked: bool, expected: bool
+) -> None:
+    scene, known = Scene(), replace(directory(), tenures={})
+    agent = Peer(key=b"f" * 32, role="agent", name="foreign", source=FOREIGN.bytes)
+    scene.book.heard(agent, replace(hello(), role="agent", source=FOREIGN.bytes))
+    await scene.clock.advance(40)
+    old = scene.clock.now_us() - 3_600_000_000
+    scene.book.heard(agent, replace(heartbeat(scene.clock, old), boot=5, number=9))
+    scene.ledger.commit([ReceivedDelta(source_id=2, boot=5, ranges=RangeSet([(7, 9)]))])
+    if not is_linked:
+        await scene.clock.advance(10)
+    assert scene.is_judgeable_by(known) is expected
+
+
+async def test_after_a_pause_nobody_is_judged_until_all_had_time_to_come_back() -> None:
+    scene, known = Scene(), replace(directory(), tenures={})
+    await scene.clock.advance(3600)
+    assert scene.is_judgeable_by(known)
+    scene.book.begin_anew()
+    await scene.clock.advance(GRACE)
+    assert not scene.is_judgeable_by(known)
+    await scene.clock.advance(1)
+    assert scene.is_judgeable_by(known)
