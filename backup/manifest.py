@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from backup.errors import SignatureBad
@@ -59,7 +59,7 @@ def read_manifest(text: str) -> Manifest:
         if table["form"] != FORM:
             raise SignatureBad(f"its form is {table['form']!r}, not {FORM!r}; is it of a newer Watchkeep?")
         return _read(table)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise SignatureBad(f"it is no manifest: {type(error).__name__} {error}") from error
 
 
@@ -110,4 +110,4 @@ def _instant(text: str) -> datetime:
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
-    return at
+    return at.astimezone(UTC)

@@ -53,7 +53,7 @@ class Mark:
 
     def holds(self, chain: str, now: datetime) -> bool:
         """Whether it keeps a chain from being deleted now."""
-        return (self.chains is None or chain in self.chains) and (self.until is None or now <= self.until + _SKEW)
+        return (self.chains is None or chain in self.chains) and (self.until is None or now - _SKEW <= self.until)
 
 
 class Marking:
@@ -147,7 +147,7 @@ def read_marks(target: Target, place: Place) -> list[Mark]:
 def clear_marks(target: DeletingTarget, place: Place, now: datetime) -> None:
     """Remove marks that ended long ago."""
     for mark in read_marks(target, place):
-        if mark.until is not None and mark.until + _KEPT < now:
+        if mark.until is not None and mark.until < now - _KEPT:
             target.delete(f"{place.host}/{place.set}/{mark.name}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -25,18 +25,24 @@ def read_start(target: Target, name: str) -> bytes:
 
 def parse_table(content: bytes, form: str) -> dict[str, Any]:
     """Return the table of a JSON text whose `form` is this one. Raises ValueError."""
-    table = json.loads(content)
+    try:
+        table = json.loads(content)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     if not isinstance(table, dict) or table.get("form") != form:
         raise ValueError(f"its form is not {form!r}")
     return table
 
 
 def parse_instant(text: str) -> datetime:
-    """Return an aware instant. Raises ValueError."""
+    """Return an instant in UTC. Raises ValueError, also at the ends of time, where UTC has no such day."""
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
-    return at
+    try:
+        return at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is beyond what a clock can show") from error
 
 
 def plain_text(value: object) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from core.runtime.logging import Log
 from server.evaluation.bindings import WatchedTrigger, items_by_host, wanted_instances
-from server.store.history import read_samples
+from server.store.history import read_undamaged
 from server.store.instants import to_datetime, to_us
 from server.store.inventory import read_births, read_hosts, read_items
 from server.store.latest import FRESH_SECONDS, read_fresh, read_older
@@ -112,7 +112,7 @@ async def refill(connection: Connection, watch: Watch, since: Mapping[int, int],
     begin = to_datetime(now_us) - timedelta(seconds=seconds)
     end = to_datetime(now_us) + timedelta(minutes=10)
     for items in _portions(windowed):
-        samples = await read_samples(connection, items.tolist(), begin, end)
+        samples = await read_undamaged(connection, items.tolist(), begin, end)
         watch.evaluator.refill(Columns(items=samples.items, instants=samples.at_us, values=samples.values))
         # What has nothing in its window was evaluated up to its newest sample all the same: older ones are late.
         silent = np.setdiff1d(items, samples.items).tolist()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from server.store.history import read_samples
+from server.store.history import read_hot
 from server.store.instants import HOUR_US, to_datetime, to_us
 from server.store.merging import find_cold, lock_cold, merge_cold
 from server.store.samples import concatenate, cut_by_hour, in_order
@@ -109,7 +109,7 @@ async def _read_there(
         begin_us = max(to_us(row[0]), int(hours.min()))
         end_us = int(hours.max()) + HOUR_US
         if begin_us < end_us:
-            parts.append(await read_samples(connection, distinct, to_datetime(begin_us), to_datetime(end_us)))
+            parts.append(await read_hot(connection, distinct, to_datetime(begin_us), to_datetime(end_us)))
     return in_order(concatenate(parts))
 
 

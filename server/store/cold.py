@@ -11,6 +11,7 @@ row, and SQL, which has no inflate, can still read it.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+_log = logging.getLogger(__name__)
 
 VERSION: Final = 1
 HEADER: Final = np.dtype(
@@ -118,6 +121,24 @@ def read_cold(rows: Sequence[ColdRow]) -> tuple[NDArray[np.int64], NDArray[np.fl
     _check_places(rows, value, counts)
     values = from_integers(read_runs(value, counts), counts, headers["decimals"].astype(np.int64))
     return read_runs(at, counts), values, counts
+
+
+def are_whole(rows: Sequence[ColdRow]) -> list[bool]:
+    """Tell of each row whether it can be read, and log those that cannot: for whoever has to go on without them."""
+    try:
+        read_cold(rows)
+    except ColdRowDamaged:
+        return [_is_whole(row) for row in rows]
+    return [True] * len(rows)
+
+
+def _is_whole(row: ColdRow) -> bool:
+    try:
+        read_cold([row])
+    except ColdRowDamaged as error:
+        _log.error("a damaged hour of history is left out", extra={"error": str(error)})
+        return False
+    return True
 
 
 def _bits_of(runs: Runs, counts: NDArray[np.int64]) -> list[bytes]:

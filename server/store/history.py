@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from server.store.cold import ColdRow, read_cold
+from server.store.cold import ColdRow, are_whole, read_cold
 from server.store.columns import unpack_late
 from server.store.instants import HOUR_US, to_us
 from server.store.samples import Samples, concatenate, in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
+
+    from numpy.typing import NDArray
 
     from server.store.database import Connection
 
@@ -58,12 +60,52 @@ async def read_samples(connection: Connection, items: Collection[int], begin: da
     Hot rows are read before cold ones, and of these arrays before packed ones: what is packed in between is seen twice,
     never not at all, and equal samples fall together. Memory: some 100 bytes a sample. Raises ColdRowDamaged.
     """
+    return await _read(connection, items, begin, end, lambda rows: [True] * len(rows))
+
+
+async def read_undamaged(
+    connection: Connection, items: Collection[int], begin: datetime, end: datetime
+) -> Samples:  # fmt: skip
+    """Return what `read_samples` does without the hours that are damaged, each of which is logged."""
+    return await _read(connection, items, begin, end, are_whole)
+
+
+async def read_hot(
+    connection: Connection, items: Collection[int], begin: datetime, end: datetime
+) -> Samples:  # fmt: skip
+    """Return what of the items in [begin, end) is not packed yet, ordered by item and instant, each once."""
+    parts = await _read_hot(connection, np.unique(np.fromiter(items, dtype=np.int32)), begin, end)
+    return _inside(in_order(concatenate(parts)), begin, end)
+
+
+async def _read(
+    connection: Connection, items: Collection[int], begin: datetime, end: datetime,
+    choose: Callable[[Sequence[ColdRow]], Sequence[bool]],
+) -> Samples:  # fmt: skip
     wanted = np.unique(np.fromiter(items, dtype=np.int32))
     parameters = {"items": wanted.tolist(), "begin": begin, "end": end}
+    hot = await _read_hot(connection, wanted, begin, end)
     parts: list[Samples] = []
+    async with connection.cursor(binary=True) as cursor:
+        await cursor.execute(READ_COLD, parameters)
+        async for item, at, offsets, values, late in cursor:
+            parts.append(unpack_cold(item, to_us(at), offsets, values, late))
+        await cursor.execute(READ_PACKED, parameters)
+        packed = await cursor.fetchall()
+    rows = [ColdRow(item, to_us(at), packed) for item, at, packed, _ in packed]
+    chosen = [place for place, is_chosen in enumerate(choose(rows)) if is_chosen]
+    parts.insert(0, unpack_packed([rows[place] for place in chosen], [packed[place][3] for place in chosen]))
+    # Arrays beside a packed row came later than it.
+    return _inside(in_order(concatenate([*parts, *hot])), begin, end)
+
+
+async def _read_hot(
+    connection: Connection, wanted: NDArray[np.int32], begin: datetime, end: datetime
+) -> list[Samples]:  # fmt: skip
+    """Return a part a batch, in the order in which they came."""
     hot: list[Samples] = []
     async with connection.cursor(binary=True) as cursor:
-        await cursor.execute(READ_HOT, parameters)
+        await cursor.execute(READ_HOT, {"items": wanted.tolist(), "begin": begin, "end": end})
         async for first_at, numbers, offsets, values, late in cursor:
             chosen = np.isin(numbers, wanted)
             if chosen.any():
@@ -72,14 +114,10 @@ async def read_samples(connection: Connection, items: Collection[int], begin: da
                     late=unpack_late(late, len(numbers)),
                 )  # fmt: skip
                 hot.append(part if chosen.all() else part.where(chosen))
-        await cursor.execute(READ_COLD, parameters)
-        async for item, at, offsets, values, late in cursor:
-            parts.append(unpack_cold(item, to_us(at), offsets, values, late))
-        await cursor.execute(READ_PACKED, parameters)
-        packed = await cursor.fetchall()
-    rows = [ColdRow(item, to_us(at), packed) for item, at, packed, _ in packed]
-    # Arrays beside a packed row came later than it.
-    samples = in_order(concatenate([unpack_packed(rows, [late for *_, late in packed]), *parts, *hot]))
+    return hot
+
+
+def _inside(samples: Samples, begin: datetime, end: datetime) -> Samples:
     inside = (samples.at_us >= to_us(begin)) & (samples.at_us < to_us(end))
     return samples if inside.all() else samples.where(inside)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from server.store.cold import ColdRow
+from server.store.cold import ColdRow, are_whole
 from server.store.history import unpack_packed
 from server.store.instants import to_datetime, to_us
 
@@ -130,7 +130,9 @@ async def read_older(connection: AsyncConnection[Any], items: Collection[int]) -
             found[item] = Latest(at_us=to_us(at) + int(offsets[newest]), value=float(values[newest]))
         await cursor.execute(_PACKED, {"items": list(items)})
         rows = await cursor.fetchall()
-        packed = unpack_packed([ColdRow(item, to_us(at), bits) for item, at, bits, _ in rows], [row[3] for row in rows])
+        cold = [ColdRow(item, to_us(at), bits) for item, at, bits, _ in rows]
+        whole = [place for place, is_whole in enumerate(are_whole(cold)) if is_whole]
+        packed = unpack_packed([cold[place] for place in whole], [rows[place][3] for place in whole])
         for place in np.flatnonzero(np.diff(packed.items, append=-1)).tolist():  # each row's last sample is its newest
             item, at_us = int(packed.items[place]), int(packed.at_us[place])
             if item not in found or at_us >= found[item].at_us:

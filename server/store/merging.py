@@ -7,14 +7,13 @@ nothing else waits for it. The form of a row: server/store/cold.py.
 from __future__ import annotations
 
 import asyncio
-import logging
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from server.store.cold import ColdRow, ColdRowDamaged, read_cold, write_cold
+from server.store.cold import ColdRow, are_whole, write_cold
 from server.store.copying import copy_in, float8_column, int4_column, late_field
 from server.store.history import middle_of, unpack_cold, unpack_packed
 from server.store.instants import POSTGRES_EPOCH_US, to_datetime, to_us
@@ -22,15 +21,13 @@ from server.store.samples import concatenate, cut_by_hour, in_order
 from server.store.trends import write_trends
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from numpy.typing import NDArray
 
     from server.store.database import Connection
     from server.store.samples import Samples
-
-_log = logging.getLogger(__name__)
 
 FIND_ARRAYS = """
 SELECT h.item_id, h.at, h.offsets, h."values", h.late
@@ -127,34 +124,20 @@ async def _find(transaction: Connection, items: NDArray[np.int32], hours: NDArra
         arrays = [(item, at, unpack_cold(item, to_us(at), *columns)) async for item, at, *columns in cursor]
         await cursor.execute(FIND_PACKED, places)
         found = [(ColdRow(item, to_us(at), packed), late) async for item, at, packed, late in cursor]
-    is_whole = _are_whole([row for row, _ in found])
-    whole = [each for each in found if is_whole(each[0])]
+    is_read = are_whole([row for row, _ in found])
+    whole = [each for each, is_whole in zip(found, is_read, strict=True) if is_whole]
     packed = unpack_packed([row for row, _ in whole], [late for _, late in whole])
     return _Found(
         # An array row beside a packed one came later; one beside a damaged row is taken and written again.
         samples=concatenate([packed, *(samples for *_, samples in arrays)]),
         arrays=([item for item, *_ in arrays], [at for _, at, _ in arrays]),
         packed=([row.item for row, _ in whole], [to_datetime(row.middle_us) for row, _ in whole]),
-        broken={(row.item, row.middle_us - middle_of(0)) for row, _ in found if not is_whole(row)},
+        broken={
+            (row.item, row.middle_us - middle_of(0))
+            for (row, _), is_whole in zip(found, is_read, strict=True)
+            if not is_whole
+        },
     )
-
-
-def _are_whole(rows: Sequence[ColdRow]) -> Callable[[ColdRow], bool]:
-    """Return what tells whether one of the rows can be read; asked one by one only when not all can."""
-    try:
-        read_cold(rows)
-    except ColdRowDamaged:
-        return _is_whole
-    return lambda _: True
-
-
-def _is_whole(row: ColdRow) -> bool:
-    try:
-        read_cold([row])
-    except ColdRowDamaged as error:
-        _log.error("late values of a damaged hour are kept beside it", extra={"error": str(error)})
-        return False
-    return True
 
 
 def encode_cold(ordered: Samples, begins: NDArray[np.int64], hours: NDArray[np.int64]) -> bytes:

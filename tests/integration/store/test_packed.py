@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from server.evaluation.refresh import refill
+from server.store.backfill import Backfilled, backfill_samples
 from server.store.batches import BatchColumns, copy_batches
 from server.store.cold import ColdRowDamaged
 from server.store.history import read_samples
-from server.store.instants import to_us
+from server.store.instants import HOUR_US, to_us
+from server.store.latest import read_older
 from server.store.packing import pack_closed_slices
+from server.store.samples import Samples
 from tests.integration.store.making import declare_items, make_source
+from triggers.columns import Needs
 
 if TYPE_CHECKING:
     from server.store.database import Database
-    from server.store.samples import Samples
     from server.store.transaction import Writer
+    from triggers.columns import Columns
 
 HOUR = timedelta(hours=1)
 RANDOM = np.random.default_rng(5)
@@ -130,11 +135,7 @@ async def test_a_damaged_hour_is_named_hides_no_other_and_what_comes_late_for_it
     for item in (broken, whole):
         await place.store(item, at_us, np.arange(20.0))
     await place.pack()
-    async with database.connection() as connection:
-        await connection.execute(
-            "UPDATE history_packed SET packed = set_byte(packed, 60, get_byte(packed, 60) # 1) WHERE item_id = %s",
-            (broken,),
-        )
+    await damage(database, broken)
     with pytest.raises(ColdRowDamaged, match=rf"item {broken} in the hour from {place.begin:%Y-%m-%d %H:%M} UTC"):
         await place.read(broken)
     assert (await place.read(whole)).values.tolist() == list(range(20))
@@ -147,3 +148,70 @@ async def test_a_damaged_hour_is_named_hides_no_other_and_what_comes_late_for_it
         assert await cursor.fetchone() == (0,)
         await connection.execute("DELETE FROM history_packed WHERE item_id = %s", (broken,))
     assert (await place.read(broken)).values.tolist() == [77]
+
+
+async def damage(database: Database, item: int) -> None:
+    async with database.connection() as connection:
+        await connection.execute(
+            "UPDATE history_packed SET packed = set_byte(packed, 60, get_byte(packed, 60) # 1) WHERE item_id = %s",
+            (item,),
+        )
+
+
+class _Windows:
+    """Stands for the evaluator: windows of four hours over some items."""
+
+    def __init__(self, items: list[int]) -> None:
+        self.items, self.filled, self.done = items, {}, []
+
+    @property
+    def evaluator(self) -> _Windows:
+        return self
+
+    def needs(self) -> Needs:
+        return Needs(items=np.array(self.items, np.int32), window_seconds=np.full(len(self.items), 4 * 3600.0))
+
+    def refill(self, columns: Columns) -> None:
+        for item, value in zip(columns.items.tolist(), columns.values.tolist(), strict=True):
+            self.filled.setdefault(item, []).append(value)
+
+    def refilled(self, items: np.ndarray) -> None:
+        self.done += items.tolist()
+
+
+async def test_a_damaged_hour_keeps_no_server_from_taking_over(database: Database, place: Place) -> None:
+    """One flipped bit in the hours that windows look back on would end one active server after the other."""
+    broken, whole = place.items[:2]
+    at_us = instants(place, 5)
+    for item in (broken, whole):
+        await place.store(item, at_us, np.arange(5.0))
+    await place.pack()
+    await damage(database, broken)
+    windows = _Windows([broken, whole])
+    async with database.connection() as connection:
+        await refill(connection, windows, dict.fromkeys(windows.items, 0), to_us(datetime.now(UTC)))
+        assert list(await read_older(connection, windows.items)) == [whole]
+    assert windows.filled == {whole: [0.0, 1.0, 2.0, 3.0, 4.0]}
+    assert windows.done == [broken, whole]
+
+
+async def test_a_damaged_hour_keeps_no_file_from_being_imported(database: Database, place: Place) -> None:
+    item = place.items[0]
+    at_us = instants(place, 5)
+    await place.store(item, at_us, np.arange(5.0))
+    await place.pack()
+    await damage(database, item)
+    await place.store(item, at_us[:1] + HOUR_US, np.array([6.0]))  # not packed: the hours since are looked at, too
+    given = Samples(
+        items=np.full(3, item, np.int32), at_us=np.array([at_us[0] + 1, at_us[0] + HOUR_US, at_us[0] + HOUR_US + 1]),
+        values=np.array([7.0, 8.0, 9.0]), late=np.zeros(3, np.bool_),
+    )  # fmt: skip
+    for expected in (Backfilled(stored=2, known=1), Backfilled(stored=0, known=3)):
+        async with database.connection() as connection:
+            assert await backfill_samples(connection, given) == expected
+    async with database.connection() as connection:
+        await connection.execute(
+            "DELETE FROM history_packed WHERE item_id = %s AND at < %s", (item, place.begin + HOUR)
+        )
+        found = await read_samples(connection, [item], place.begin, place.begin + 2 * HOUR)
+    assert found.values.tolist() == [7.0, 6.0, 9.0]
