@@ -202,10 +202,12 @@ class PresenceBook:
 
     def _note_presence(self, proxy: bytes, message: Presence, now: float) -> None:
         if message.is_first:
-            for sightings in self._sightings.values():
+            for source, sightings in list(self._sightings.items()):
                 known = sightings.get(proxy)
                 if known is not None and now - known.seen_seconds > 10 * FRESH_SECONDS:
                     del sightings[proxy]
+                if not sightings:  # a proxy gone mad may name ever other sources
+                    del self._sightings[source]
         for row in message.links:
             sighting = Sighting(row=row, proxy=proxy, seen_seconds=now)
             self._sightings.setdefault(row.source, {})[proxy] = sighting

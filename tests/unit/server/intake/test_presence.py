@@ -164,3 +164,12 @@ async def test_after_a_pause_nobody_is_judged_until_all_had_time_to_come_back() 
     assert not scene.is_judgeable_by(known)
     await scene.clock.advance(1)
     assert scene.is_judgeable_by(known)
+
+
+async def test_sources_a_proxy_named_once_are_forgotten(scene: Scene) -> None:
+    """A proxy gone mad may name ever other ones."""
+    for number in range(1, 101):
+        row = PresenceRow(number.to_bytes(16, "big"), b"k" * 32, 4, 0, 0, 5, 1, 0, 0, 0, "x")
+        scene.book.heard(PROXY, Presence(is_first=True, links=(row,)))
+        await scene.pass_time(10)
+    assert len(scene.book._sightings) < 10
