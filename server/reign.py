@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -173,7 +174,10 @@ class Reign:
         log.info("this server hands over", epoch=self._lease.epoch, wished_by=wisher)
         assert self._ingesting is not None  # noqa: S101 - a wish is heard once it is there
         self._ingesting.finish()
-        await self._realm.clock.sleep(FINISH_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FINISH_SECONDS):
+                # Else a standby takes the silence for our end and undoes the group.
+                await self._pulse.beat(is_open=lambda: False)
         raise HandedOver
 
     def _ingest(self) -> Ingest:

@@ -27,9 +27,12 @@ from server.lease.pulse import Pulse
 from server.picture import Picture
 from server.realm import Realm
 from server.reign import Reign
+from server.store.inventory import ensure_hosts
 from server.store.lease import take
+from server.store.peers import PeerKey, add_key, ensure_source
+from server.store.servers import wish_handover
 from tests.support.waiting import until
-from tests.unit.server.intake.arrivals import MINE, PROXY_KEY, arrival, directory
+from tests.unit.server.intake.arrivals import AGENT_KEY, MINE, PROXY_KEY, arrival, directory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -158,3 +161,40 @@ async def test_who_was_sent_away_while_the_database_was_away_is_not_silent_when_
             doubting.cancel()
             await asyncio.gather(doubting, return_exceptions=True)
             await pulse.close()
+
+
+async def test_the_heart_beats_while_the_last_group_of_a_hand_over_is_stored(
+    database_options: DatabaseOptions, database: Database, tmp_path: Path
+) -> None:
+    """Else a standby takes the silence for the holder's end and undoes the group."""
+    async with database.connection() as connection:
+        hosts = await ensure_hosts(connection, {"h"})
+        source = await ensure_source(connection, MINE, "h", hosts["h"])
+        key = PeerKey(
+            key=AGENT_KEY, role="agent", name="h", source_id=source.id, source_uuid=MINE, group_id=None, revoked_at=None
+        )
+        await add_key(connection, key)
+    async with throne(database_options, database, tmp_path) as on, database.connection(30) as other:
+        reign = Reign(on.realm, on.lease)
+        reigning = asyncio.create_task(reign.run())
+        try:
+            await until(lambda: on.realm.desk.duty is not None, what="the reign")
+            await other.execute("BEGIN")
+            await other.execute("LOCK TABLE received IN ACCESS EXCLUSIVE MODE")
+            await on.realm.reception.put(AGENT_KEY, pack_closing(Origin(MINE, 9), 4, [(9, 4)], 0))
+            async with database.connection() as connection:
+                await wish_handover(connection, on.lease.epoch, by="somebody", reason="a test")
+            await until(lambda: reign._ingesting is not None and reign._ingesting._is_finishing, what="the hand-over")
+            beats: set[object] = set()
+            async with asyncio.timeout(4):  # the lock is waited for 5 s at most
+                while len(beats) < 4:
+                    cursor = await other.execute("SELECT at FROM lease_heartbeat, pg_sleep(0.05)")
+                    beats.add(await cursor.fetchone())
+            await other.execute("ROLLBACK")
+            async with asyncio.timeout(10):
+                await reigning
+        finally:
+            reigning.cancel()
+            await asyncio.gather(reigning, return_exceptions=True)
+        cursor = await other.execute("SELECT last_number FROM received")
+        assert await cursor.fetchall() == [(4,)]
