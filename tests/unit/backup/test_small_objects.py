@@ -1,4 +1,4 @@
-"""Marks, holds and manifests as a host that was broken into may write them: odd ones speak for more, and stop nobody."""
+"""Marks, holds and manifests as a broken-in host may write them: odd ones speak for more, and stop nobody."""
 
 from __future__ import annotations
 
