@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _PIECE_BYTES: Final = 1 << 20
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _HALF: Final = ".half"  # the ending of a file that is being written; never listed
 
 
@@ -131,23 +133,41 @@ class DeletingFolder(FolderTarget):
     """Files below one folder, for the pruner."""
 
     def delete(self, name: str) -> None:
-        """Remove a file for good, and the folder it was in when that is empty then."""
+        """Remove a file for good, and the folder it was in when that is empty then.
+
+        Raises TargetRefused when a folder on the way is a symbolic link: who may write at the target could lead the
+        pruner to what is not his.
+        """
+        *folders, last = name.split("/")
         path = self._root / name
+        if ".." in (*folders, last):
+            raise TargetRefused(f"{name!r} leads out of the folder {self._root}")
+        opened: list[int] = []
         try:
-            path.unlink()
-            _sync_folder(path.parent)
+            opened.append(os.open(self._root, _FOLDER))
+            for folder in folders:
+                opened.append(os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=opened[-1]))
+            with suppress(FileNotFoundError):
+                os.unlink(last, dir_fd=opened[-1])
+            os.fsync(opened[-1])
+            if folders:
+                with suppress(OSError):  # not empty, or gone: both are as they should be
+                    os.rmdir(folders[-1], dir_fd=opened[-2])
         except FileNotFoundError:
-            pass
+            pass  # a folder on the way is not there
         except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                raise TargetRefused(
+                    f"{path}: a folder on the way is a symbolic link or a file; nothing is deleted through it"
+                ) from error
             raise _fault(error, path) from error
-        try:
-            path.parent.rmdir()
-        except OSError:
-            return  # not empty, or gone: both are as they should be
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.open(folder, _FOLDER)
     try:
         os.fsync(descriptor)
     finally:

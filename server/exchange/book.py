@@ -194,13 +194,13 @@ class Book:
         if kept.all():
             try:
                 return np.array([float(value) for value in column], dtype=np.float64)
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, OverflowError):
                 pass
         floats = np.full(len(column), np.nan)
         for row in np.flatnonzero(kept).tolist():
             try:
                 floats[row] = float(column[row])
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, OverflowError):
                 message = f"expected a number, found {shorten(column[row])}"
                 self.faults.add(rows.lines[row], name, message, "Write it like 1.5, or nan, inf, -inf.")
                 kept[row] = False

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from core.model.record import MAX_TEXT_BYTES
 from server.exchange.form import (
+    BYTES_AT_ONCE,
     ROWS_AT_ONCE,
     SAMPLE_COLUMNS,
     TREND_COLUMNS,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _MAX_LINE: Final = 8 * MAX_TEXT_BYTES
+_ROWS_A_STEP: Final = 100  # after so many rows it is looked how much they are
 _SPECIAL: Final = re.compile(r'[,"\r\n]')
 
 
@@ -76,9 +78,10 @@ def decode_csv(stream: BinaryIO, faults: Faults) -> Iterator[Rows]:
     """Read CSV with a header, in UTF-8; see form.Decoder."""
     csv.field_size_limit(2 * MAX_TEXT_BYTES)
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-    reader = csv.reader(chain.from_iterable(_blocks(text)), strict=True)
+    blocks = _Blocks(text)
+    reader = csv.reader(chain.from_iterable(blocks), strict=True)
     try:
-        yield from _read(reader, faults)
+        yield from _read(reader, blocks, faults)
     except UnicodeDecodeError as error:
         faults.add(reader.line_num + 1, "", f"from here on it is not UTF-8 text ({error.reason})", "Save it as UTF-8.")
     except csv.Error as error:
@@ -87,22 +90,29 @@ def decode_csv(stream: BinaryIO, faults: Faults) -> Iterator[Rows]:
         text.detach()
 
 
-def _blocks(text: io.TextIOWrapper) -> Iterator[io.StringIO]:
-    """Yield whole lines, many at once; a file without any end of line does not fill the memory."""
-    held = ""
-    while block := text.read(_MAX_LINE):
-        held += block
-        end = held.rfind("\n") + 1
-        if end:
-            yield io.StringIO(held[:end], newline="")
-            held = held[end:]
-        elif len(held) > _MAX_LINE:
-            raise csv.Error(f"it is longer than {_MAX_LINE} letters")
-    if held:
-        yield io.StringIO(held, newline="")
+class _Blocks:
+    """Whole lines, many at once; a file without any end of line does not fill the memory. `letters`: so many came."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self.letters = 0
+
+    def __iter__(self) -> Iterator[io.StringIO]:
+        held = ""
+        while block := self._text.read(_MAX_LINE):
+            self.letters += len(block)
+            held += block
+            end = held.rfind("\n") + 1
+            if end:
+                yield io.StringIO(held[:end], newline="")
+                held = held[end:]
+            elif len(held) > _MAX_LINE:
+                raise csv.Error(f"it is longer than {_MAX_LINE} letters")
+        if held:
+            yield io.StringIO(held, newline="")
 
 
-def _read(reader: Any, faults: Faults) -> Iterator[Rows]:
+def _read(reader: Any, blocks: _Blocks, faults: Faults) -> Iterator[Rows]:
     names = next(reader, None)
     if names is None:
         faults.add(1, "", "the file is empty", f"Begin it with the header {','.join(SAMPLE_COLUMNS)}.")
@@ -113,7 +123,7 @@ def _read(reader: Any, faults: Faults) -> Iterator[Rows]:
     width = len(names)
     while True:
         before = reader.line_num
-        rows, end = _take(reader)
+        rows, end = _take(reader, blocks)
         lines = _lines(rows, before, reader.line_num)
         if set(map(len, rows)) - {width}:
             for line, row in zip(lines, rows, strict=True):
@@ -134,11 +144,16 @@ def _read(reader: Any, faults: Faults) -> Iterator[Rows]:
             return
 
 
-def _take(reader: Any) -> tuple[list[list[str]], Exception | None]:
-    """Return the next rows, and what ended them early: those before it are judged all the same."""
+def _take(reader: Any, blocks: _Blocks) -> tuple[list[list[str]], Exception | None]:
+    """Return the next rows, long ones fewer, and what ended them early: those before it are judged all the same."""
     rows: list[list[str]] = []
+    until = blocks.letters + BYTES_AT_ONCE
     try:
-        rows.extend(islice(reader, ROWS_AT_ONCE))
+        while len(rows) < ROWS_AT_ONCE and blocks.letters < until:
+            before = len(rows)
+            rows.extend(islice(reader, _ROWS_A_STEP))
+            if len(rows) == before:
+                break
     except (csv.Error, UnicodeDecodeError) as error:
         return rows, error
     return rows, None

@@ -31,7 +31,10 @@ REQUIRED: Final[dict[Kind, tuple[str, ...]]] = {
     "trends": ("host", "item", "at", "minimum", "average", "maximum", "count"),
 }
 ROWS_AT_ONCE: Final = 20_000
+BYTES_AT_ONCE: Final = 8 << 20
+"""Long lines come fewer at once: so much of a file, and what little more one step reads."""
 MAX_FAULTS: Final = 50
+_NAMES: Final = ("host", "item", "type", "unit")
 _YEARS: Final = range(1970, 2201)
 
 
@@ -147,8 +150,15 @@ def kept_rows(kind: Kind, lines: Sequence[int], columns: dict[str, Sequence[Any]
 
 
 def keep_complete(rows: Rows, faults: Faults) -> Rows:
-    """Leave out rows in which something needed is missing (None), with a fault each."""
+    """Leave out rows in which something needed is missing (None) or a name is no text, with a fault each."""
     missing = set()
+    for name in _NAMES:
+        column = rows.columns.get(name, ())
+        if not {type(value) for value in column} <= {str, type(None)}:
+            for place in (place for place, value in enumerate(column) if not isinstance(value, str | None)):
+                message = f"expected a text, found {shorten(column[place])}"
+                faults.add(rows.lines[place], name, message, "Write it in quotes.")
+                missing.add(place)
     for name, column in (
         ("at", rows.at),
         *((name, rows.columns[name]) for name in REQUIRED[rows.kind] if name != "at"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from core.model.record import MAX_TEXT_BYTES
 from server.exchange.form import (
+    BYTES_AT_ONCE,
     ROWS_AT_ONCE,
     SAMPLE_COLUMNS,
     TREND_COLUMNS,
@@ -83,7 +83,7 @@ def decode_json(stream: BinaryIO, faults: Faults) -> Iterator[Rows]:
     """Read an object a line, in UTF-8; empty lines count for nothing. See form.Decoder."""
     kind: Kind | None = None
     line = 0
-    while lines := list(islice(iter(lambda: stream.readline(_MAX_LINE_BYTES), b""), ROWS_AT_ONCE)):
+    while lines := _take(stream):
         numbered: list[tuple[int, dict[str, Any]]] = []
         for raw in lines:
             line += 1
@@ -102,6 +102,16 @@ def decode_json(stream: BinaryIO, faults: Faults) -> Iterator[Rows]:
             names = SAMPLE_COLUMNS if kind == "samples" else TREND_COLUMNS
             columns: dict[str, Any] = {name: [row.get(name) for _, row in numbered] for name in names}
             yield keep_complete(kept_rows(kind, [number for number, _ in numbered], columns, faults), faults)
+
+
+def _take(stream: BinaryIO) -> list[bytes]:
+    """Return the next lines; long ones fewer."""
+    lines: list[bytes] = []
+    size = 0
+    while len(lines) < ROWS_AT_ONCE and size < BYTES_AT_ONCE and (line := stream.readline(_MAX_LINE_BYTES)):
+        lines.append(line)
+        size += len(line)
+    return lines
 
 
 def _object(raw: bytes, line: int, faults: Faults) -> dict[str, Any] | None:

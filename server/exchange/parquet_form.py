@@ -134,7 +134,9 @@ def decode_parquet(stream: BinaryIO, faults: Faults) -> Iterator[Rows]:
     """Read a Parquet file, a batch of rows at a time; see form.Decoder. The stream has to be able to seek."""
     try:
         file = pyarrow.parquet.ParquetFile(stream, memory_map=False)
-        names = [name for name in file.schema_arrow.names if name != "text"]
+        names = file.schema_arrow.names
+        if "value" in names:
+            names = [name for name in names if name != "text"]
         kind = judge_columns(names, faults)
         if kind is None:
             return

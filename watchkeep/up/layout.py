@@ -6,8 +6,9 @@ import json
 import re
 import socket
 from dataclasses import dataclass
+from datetime import date, time
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
 from watchkeep.installation import FIRST_PASSWORD, write_private
@@ -19,6 +20,7 @@ SERVER_NAME = "server"
 PROXY_NAME = "proxy"
 GROUP_NAME = "default"
 DEFAULT_GATE_PORT = 7701
+_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 # only compared with
 
 
@@ -176,12 +178,12 @@ def read_gate(text: str) -> Gate:
 
 
 def toml(settings: dict[str, Any]) -> str:
-    """Write settings as TOML: texts, numbers, switches, arrays of them, and arrays of tables of them."""
+    """Write settings as TOML: whatever `tomllib` reads. Tables in one line, but for arrays of tables."""
     tables = {name: value for name, value in settings.items() if _is_of_tables(value)}
-    lines = [f"{name} = {_toml_value(value)}" for name, value in settings.items() if name not in tables]
+    lines = [_toml_line(name, value) for name, value in settings.items() if name not in tables]
     for name, each in tables.items():
         for table in each:
-            lines += ["", f"[[{name}]]", *(f"{key} = {_toml_value(value)}" for key, value in table.items())]
+            lines += ["", f"[[{_toml_key(name)}]]", *(_toml_line(key, value) for key, value in table.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -189,10 +191,22 @@ def _is_of_tables(value: object) -> bool:
     return isinstance(value, list) and value != [] and all(isinstance(each, dict) for each in value)
 
 
+def _toml_line(name: str, value: object) -> str:
+    return f"{_toml_key(name)} = {_toml_value(value)}"
+
+
+def _toml_key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else _toml_value(name)
+
+
 def _toml_value(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(_toml_value(each) for each in value)}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(_toml_line(name, each) for name, each in value.items()) + "}"
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, float):
+        return repr(value)  # inf and nan are TOML's words, too
     # A JSON string is a TOML basic string once DEL, which JSON leaves as it is, is escaped.
-    return json.dumps(value if isinstance(value, int | float) else str(value), ensure_ascii=True).replace(
-        "\x7f", "\\u007f"
-    )
+    return json.dumps(value if isinstance(value, int) else str(value), ensure_ascii=True).replace("\x7f", "\\u007f")
