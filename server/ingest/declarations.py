@@ -32,10 +32,11 @@ class Declared:
 
 
 class _Said(NamedTuple):
-    """One dictionary: its rows (number, key, type, unit, description, host), and of whom it may not speak."""
+    """One dictionary: its rows (number, key, type, unit, description, host), and the hosts it may name or may not."""
 
     admitted: Admitted
     rows: Sequence[Any]
+    own: set[str]
     foreign: set[str]
 
 
@@ -47,7 +48,7 @@ async def declare(
     said = [each for record in records if (each := _read(record, may_name, declared)) is not None]
     if not said:
         return declared
-    hosts = await ensure_hosts(connection, {row[5] for each in said for row in each.rows if _is_own(row, each)})
+    hosts = await ensure_hosts(connection, set().union(*(each.own for each in said)))
     declarations: list[ItemDeclaration] = []
     understood: list[_Said] = []
     for each in said:
@@ -89,12 +90,9 @@ def _read(admitted: Admitted, may_name: Callable[[Source, str], bool], declared:
     if max((row[0] for row in rows), default=0) > MAX_ITEM_NUMBER:
         declared.poison.append((admitted, f"an item number exceeds the limit of {MAX_ITEM_NUMBER}"))
         return None
-    foreign = {name for name in {row[5] for row in rows if row[5]} if not may_name(admitted.source, name)}
-    return _Said(admitted, rows, foreign)
-
-
-def _is_own(row: Sequence[Any], said: _Said) -> bool:
-    return bool(row[5]) and row[5] not in said.foreign
+    names = {row[5] for row in rows if row[5]}
+    own = {name for name in names if may_name(admitted.source, name)}
+    return _Said(admitted, rows, own, names - own)
 
 
 def _declarations(said: _Said, hosts: Mapping[str, int]) -> list[ItemDeclaration] | None:
