@@ -60,7 +60,7 @@ async def fill(options: DatabaseOptions, samples: int) -> None:
         async with database.connection() as connection, connection.transaction():
             host = (await ensure_hosts(connection, ["db1"]))["db1"]
             declared = [ItemDeclaration(host_id=host, key=f"shop.orders[{n}]", unit="1/s") for n in range(ITEMS)]
-            items = list((await ensure_items(connection, declared)).values())
+            items = list((await ensure_items(connection, declared)).ids.values())
         for item in items:
             for first in range(0, each, AT_ONCE):
                 count = min(AT_ONCE, each - first)

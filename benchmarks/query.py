@@ -110,8 +110,8 @@ async def _declare(writer: Writer) -> tuple[list[int], list[int]]:
         for name in names:
             sources.append((await ensure_source(transaction, uuid4(), name, hosts[name])).id)
             keys = [f"value[{place}]" for place in range(ITEMS_A_HOST)]
-            made = await ensure_items(transaction, [ItemDeclaration(host_id=hosts[name], key=key) for key in keys])
-            own = [made[hosts[name], key] for key in keys]
+            ensured = await ensure_items(transaction, [ItemDeclaration(host_id=hosts[name], key=key) for key in keys])
+            own = [ensured.ids[hosts[name], key] for key in keys]
             numbers = range(1, ITEMS_A_HOST + 1)
             entries = DictionaryEntries(source_id=sources[-1], boot=1, version=1, numbers=numbers, items=own)
             await record_dictionaries(transaction, [entries])

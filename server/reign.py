@@ -14,14 +14,14 @@ from server.balancing.balancer import Balancer, BalancerParts
 from server.balancing.plan import Terms
 from server.escalation.dispatcher import Dispatcher, DispatchTerms
 from server.escalation.escalator import Escalator
-from server.evaluation.refresh import Expressions, rebind, watched_triggers
+from server.evaluation.binder import Binder
 from server.evaluation.watch import Watch
 from server.ingest.group import GroupWriter
 from server.ingest.loop import Ingest, IngestParts
 from server.ingest.orphans import resolve_orphans
 from server.ingest.waiting import WaitingRoom
 from server.intake.desk import Duty
-from server.intake.dictionaries import Dictionaries
+from server.intake.dictionaries import NO_ITEM, Dictionaries
 from server.intake.ledger import Ledger
 from server.intake.screening import numbers_of
 from server.lease.pulse import Pulse
@@ -49,8 +49,8 @@ log = Log("server")
 
 FINISH_SECONDS: Final = 5.0
 """What the group under way may take when the lease is handed over; then it is undone and the next server stores it."""
-REBIND_SHARE: Final = 10
-"""Binding triggers anew may take a tenth of the time."""
+BIND_SHARE: Final = 2
+"""Ingest has at least twice the time that binding triggers takes, once the reign is open."""
 
 
 class HandedOver(Exception):
@@ -68,10 +68,8 @@ class Reign:
         self._ledger = Ledger()
         self._dictionaries = Dictionaries()
         self._watch = Watch()
-        self._expressions = Expressions()
-        self._bound_revision = -1
-        self._has_new_items = False
-        self._next_rebind = 0.0
+        self._binder = Binder(self._writer, self._watch, realm.clock)
+        self._next_bind = 0.0
         self._ingesting: Ingest | None = None
         self._dispatcher = Dispatcher(
             writer=self._writer,
@@ -165,7 +163,11 @@ class Reign:
             await ensure_open_slices(connection, to_datetime(realm.clock.now_us()))
             self._ledger = Ledger(await read_received(connection), await read_gaps(connection))
             self._watch = Watch(await read_open_problems(connection))
+        self._binder = Binder(self._writer, self._watch, realm.clock)
+        self._binder.see(realm.picture.inventory)
         await self._bind()
+        while not self._binder.is_done:
+            await self._bind()
         await self._balancer.recall()
 
     async def _beat(self) -> None:
@@ -209,39 +211,33 @@ class Reign:
         )
 
     async def _prepare(self) -> None:
-        """Bind triggers anew when definitions or items have changed; called between groups."""
+        """Bind some triggers anew when definitions or items have changed; called between groups."""
         clock = self._realm.clock
-        is_changed = self._has_new_items or self._bound_revision != self._realm.picture.inventory.revision
-        if not is_changed or clock.monotonic() < self._next_rebind:
+        self._binder.see(self._realm.picture.inventory)
+        if self._binder.is_done or clock.monotonic() < self._next_bind:
             return
         began = clock.monotonic()
         try:
             await self._bind()
         except StoreAway as error:
             log.warning("binding triggers waits for the database", error=error)
-        self._next_rebind = clock.monotonic() + REBIND_SHARE * (clock.monotonic() - began)
+        self._next_bind = clock.monotonic() + BIND_SHARE * (clock.monotonic() - began)
 
     async def _bind(self) -> None:
-        inventory = self._realm.picture.inventory
-        self._has_new_items = False
-        try:
-            watched = watched_triggers(inventory, self._expressions)
-            await rebind(self._writer, self._watch, watched.triggers, self._realm.clock.now_us())
-            if watched.is_complete:
-                await self._end_orphans()
-            async with self._writer.database.connection() as connection:
-                sources = await read_item_sources(connection, self._watch.items())
-        except StoreAway:
-            self._has_new_items = True
-            raise
+        """Bind the triggers of a few hosts; when those were the last, end problems that nothing speaks for."""
+        hosts = await self._binder.bind()
+        items = self._watch.items(hosts)
+        async with self._writer.database.connection() as connection:
+            sources = await read_item_sources(connection, items.tolist())
         missed_until = self._ledger.missed_until()
-        for source, items in sources.items():
-            self._realm.presence.recall_sources(items, source)
+        for source, own in sources.items():
+            columns = np.fromiter(own, np.int32, len(own))
+            self._realm.presence.recall_sources(columns, source)
             if source in missed_until:
-                self._watch.evaluator.missed(
-                    np.fromiter(items, np.int32), np.full(len(items), missed_until[source], np.int64)
-                )
-        self._bound_revision = inventory.revision
+                self._watch.evaluator.missed(columns, np.full(len(columns), missed_until[source], np.int64))
+        if self._binder.is_whole(but=hosts):
+            await self._end_orphans()
+        self._binder.done(hosts)
 
     async def _end_orphans(self) -> None:
         """End the problems whose trigger, host or item is gone; what was not understood may come back and keeps its."""
@@ -274,9 +270,11 @@ class Reign:
 
     def committed(self, effects: Effects) -> None:
         """Learn of new items, have new notices sent, and tell the live feed."""
-        self._has_new_items = self._has_new_items or bool(effects.dictionaries)
+        self._binder.changed(effects.changed_items)
         for entries in effects.dictionaries:
-            self._realm.presence.learn_sources([item for item in entries.items if item > 0], entries.source_id)
+            items = np.asarray(entries.items, np.int32)
+            self._binder.declared(items[items > NO_ITEM])
+            self._realm.presence.learn_sources(items[items > NO_ITEM], entries.source_id)
         if effects.foreign_values:
             self._realm.refusals.count("value", "its source may not speak of the host it names")
         if effects.notice_count:

@@ -49,8 +49,9 @@ class Instances:
 class Needs:
     """Items that wait for their history: `items` int32[k] and how far to look back, `window_seconds` float64[k].
 
-    0 seconds: only the newest value.
+    0 seconds: only the newest value. `since` int64[k] (µs): since when each has existed (`watched_since`).
     """
 
     items: NDArray[np.int32]
     window_seconds: NDArray[np.float64]
+    since: NDArray[np.int64]

@@ -130,7 +130,11 @@ class Evaluator:
         """Items that have come by `add` (or need a longer window than before) and were not refilled since."""
         rows = self._slots.all_rows()
         rows = rows[self._slots.wanted_us[rows] != SERVED]
-        return Needs(items=self._slots.item[rows], window_seconds=self._slots.wanted_us[rows] / 1e6)
+        return Needs(
+            items=self._slots.item[rows],
+            window_seconds=self._slots.wanted_us[rows] / 1e6,
+            since=self._slots.since[rows],
+        )
 
     def refill(self, columns: Columns) -> None:
         """Put stored history, in any order, into the windows of the items in `columns`, below what they hold.

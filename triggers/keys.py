@@ -23,7 +23,10 @@ class Keys:
     def require_new(self, keys: Rows) -> None:
         """Raise ValueError when a key is there already or given twice."""
         ordered = np.sort(keys)
-        twice = np.append(ordered[1:][ordered[1:] == ordered[:-1]], keys[np.isin(keys, self._keys)])
+        places = np.searchsorted(self._keys, ordered)
+        within = places < len(self._keys)
+        there = ordered[within][self._keys[places[within]] == ordered[within]]
+        twice = np.append(ordered[1:][ordered[1:] == ordered[:-1]], there)
         if len(twice):
             raise ValueError(f"an instance with key {twice[0]} is already there")
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from server.inventory.model import TriggerDefinition
-    from server.store.inventory import Item
     from triggers.compile import Compiled
-
-HostItems = dict[str, dict[str, int]]
-"""Item ids by host name and item key."""
 
 
 class Identity(NamedTuple):
@@ -34,6 +33,16 @@ class WatchedTrigger:
     template: str
     definition: TriggerDefinition
     compiled: Compiled
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Its (template, trigger), the same on every host that has it."""
+        return (self.template, self.definition.name)
+
+    @property
+    def other_hosts(self) -> set[str]:
+        """The hosts its expression names besides its own."""
+        return {reference.host for reference in self.compiled.references if reference.host is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,26 +66,43 @@ class Wanted:
         return self.trigger.definition.title(self.trigger.host, self.parameter)
 
 
-def items_by_host(items: Iterable[Item]) -> HostItems:
-    """Arrange the numeric items by host and key."""
-    arranged: HostItems = defaultdict(dict)
-    for item in items:
-        if item.type == "number":
-            arranged[item.host][item.key] = item.id
-    return arranged
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WantedColumns:
+    """All the instances a trigger should have on its host: columns of one length, for a million objects are dear.
+
+    `parameters` are distinct; `items` int32[n, r] holds the item of each of the expression's references; `units`.
+    """
+
+    trigger: WatchedTrigger
+    parameters: Sequence[str]
+    items: NDArray[np.int32]
+    units: Sequence[str]
+
+    def at(self, place: int) -> Wanted:
+        """Return one instance by itself."""
+        items = tuple(self.items[place].tolist())
+        return Wanted(trigger=self.trigger, parameter=self.parameters[place], items=items, unit=self.units[place])
 
 
-def wanted_instances(
-    triggers: Iterable[WatchedTrigger], items: Mapping[str, Mapping[str, int]], units: Mapping[int, str]
-) -> list[Wanted]:
-    """List every instance whose items all exist; `[*]` makes one for each parameter. `units` is by item id."""
-    return [
-        Wanted(
-            trigger=trigger,
-            parameter=binding.parameter,
-            items=binding.items,
-            unit=trigger.compiled.value_unit([units[item] for item in binding.items]),
-        )
-        for trigger in triggers
-        for binding in trigger.compiled.bind(items.get(trigger.host, {}), items)
-    ]
+@dataclass(frozen=True, slots=True)
+class HostItems:
+    """The numeric items of some hosts: ids by host name and key, and of each id its unit."""
+
+    ids: Mapping[str, Mapping[str, int]]
+    units: Mapping[int, str]
+
+
+def wanted_instances(triggers: Iterable[WatchedTrigger], items: HostItems) -> list[WantedColumns]:
+    """List for each trigger the instances whose items all exist; `[*]` makes one for each parameter."""
+    return [_wanted(trigger, items) for trigger in triggers]
+
+
+def _wanted(trigger: WatchedTrigger, items: HostItems) -> WantedColumns:
+    compiled, units = trigger.compiled, items.units
+    bindings = compiled.bind(items.ids.get(trigger.host, {}), items.ids)
+    return WantedColumns(
+        trigger=trigger,
+        parameters=[binding.parameter for binding in bindings],
+        items=np.array([binding.items for binding in bindings], np.int32).reshape(-1, len(compiled.references)),
+        units=[compiled.value_unit([units[item] for item in binding.items]) for binding in bindings],
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from server.evaluation.posts import Post, PostsByKey, follow
 from server.store.instants import to_datetime, to_us
 from server.store.problems import ProblemOpening, ProblemResolution
 from triggers.evaluation import Evaluator, Instances
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from server.evaluation.bindings import Identity, Wanted
+    from numpy.typing import NDArray
+
+    from server.evaluation.bindings import Wanted, WantedColumns
+    from server.evaluation.posts import Rebinding
     from server.store.problems import Problem, ProblemEvent
     from triggers.compile import Compiled
     from triggers.judgement.problem import Events
@@ -59,8 +63,9 @@ class Watch:
 
     def __init__(self, open_problems: Iterable[Problem] = ()) -> None:
         self.evaluator = Evaluator()
-        self._instances: dict[int, Instance] = {}
-        self._keys: dict[Identity, int] = {}
+        self._posts: dict[str, dict[tuple[str, str], Post]] = {}  # by host, then by template and trigger
+        self._hosts: dict[int, str] = {}
+        self._post_of_key = PostsByKey()
         self._next_key = 1
         self._open = {
             (p.trigger_id, p.host_id, p.parameter): OpenProblem(problem_id=p.id, opened_at_us=to_us(p.opened_at))
@@ -68,51 +73,68 @@ class Watch:
         }
 
     def __len__(self) -> int:
-        return len(self._instances)
+        return len(self._post_of_key)
 
-    def items(self) -> set[int]:
-        """Return the ids of all items some instance speaks of."""
-        return {item for instance in self._instances.values() for item in instance.wanted.items}
+    def items(self, hosts: Iterable[str]) -> NDArray[np.int32]:
+        """Return the ids, ascending, of all items the instances on these hosts speak of."""
+        posts = [post for host in hosts for post in self._posts.get(host, {}).values()]
+        return np.unique(np.concatenate([np.empty(0, np.int32), *(post.instances.items.ravel() for post in posts)]))
 
     def instance(self, key: int) -> Instance:
         """Return the instance the evaluator calls `key`."""
-        return self._instances[key]
+        post = self._post_of_key[key]
+        wanted = post.instances.at(post.place_of(key))
+        return Instance(key=key, wanted=wanted, trigger_id=post.trigger_id, host_id=post.host_id)
 
     def rebind(
         self,
-        wanted: Iterable[Wanted],
+        hosts: Iterable[str],
+        wanted: Iterable[WantedColumns],
         trigger_ids: Mapping[tuple[str, str], int],
         host_ids: Mapping[str, int],
         now_us: int,
     ) -> None:
-        """Make the instances equal to `wanted`: add what is new, replace what has another expression or other items."""
-        goal = {each.identity: each for each in wanted}
-        gone = [
-            key
-            for identity, key in self._keys.items()
-            if identity not in goal or _differs(self._instances[key].wanted, goal[identity])
-        ]
-        self._remove(gone)
-        added: dict[Compiled, list[Instance]] = defaultdict(list)
-        for identity, each in goal.items():
-            if identity not in self._keys:
-                instance = Instance(
-                    key=self._next_key,
-                    wanted=each,
-                    trigger_id=trigger_ids[identity.template, identity.trigger],
-                    host_id=host_ids[identity.host],
-                )
-                self._next_key += 1
-                self._keys[identity] = instance.key
-                self._instances[instance.key] = instance
-                added[each.trigger.compiled].append(instance)
+        """Make the instances on `hosts` equal to `wanted`: add what is new, replace what means something else now.
+
+        What other hosts have stays as it is. Every trigger wanted is of one of `hosts`.
+        """
+        goal: dict[str, dict[tuple[str, str], WantedColumns]] = {host: {} for host in hosts}
+        for each in wanted:
+            goal[each.trigger.host][each.trigger.name] = each
+        gone: list[NDArray[np.int64]] = []
+        added: dict[Compiled, list[Instances]] = defaultdict(list)
+        for host, columns in goal.items():
+            before, after = self._posts.pop(host, {}), dict[tuple[str, str], Post]()
+            gone += [post.keys for name, post in before.items() if name not in columns]
+            for name, each in columns.items():
+                change = follow(before.get(name), each, trigger_ids[name], host_ids[host], self._next_key)
+                self._next_key += change.added
+                gone.append(change.gone)
+                after[name] = change.post
+                self._hosts[change.post.host_id] = host
+                if change.added:
+                    added[each.trigger.compiled].append(self._columns(change))
+            if after:
+                self._posts[host] = after
+        self._remove(np.concatenate([np.empty(0, np.int64), *gone]))
+        for posts in (self._posts.get(host, {}) for host in goal):
+            for post in posts.values():
+                self._post_of_key.put(post)
         for compiled, instances in added.items():
-            self.evaluator.add(compiled, self._columns(instances), now_us)
+            self.evaluator.add(compiled, _joined(instances), now_us)
 
     def orphans(self) -> list[OpenProblem]:
         """Return open problems no instance speaks for any more: their trigger, host or item is gone."""
-        places = {instance.place for instance in self._instances.values()}
-        return [problem for place, problem in self._open.items() if place not in places]
+        spoken: dict[tuple[int, int], set[str]] = {}
+        found = []
+        for (trigger_id, host_id, parameter), problem in self._open.items():
+            if (trigger_id, host_id) not in spoken:
+                posts = self._posts.get(self._hosts.get(host_id, ""), {}).values()
+                own = [post for post in posts if post.trigger_id == trigger_id]
+                spoken[trigger_id, host_id] = {name for post in own for name in post.instances.parameters}
+            if parameter not in spoken[trigger_id, host_id]:
+                found.append(problem)
+        return found
 
     def opened_at(self, instance: Instance) -> datetime:
         """Return since when the instance's open problem is open."""
@@ -137,7 +159,7 @@ class Watch:
                     later.append(event)
                     continue
                 seen.add(key)
-                instance = self._instances[key]
+                instance = self.instance(key)
                 value_or_none = value if np.isfinite(value) else None
                 if change == Change.OPENED:
                     turn.openings.append((instance, _opening(instance, at_us, value_or_none)))
@@ -171,28 +193,31 @@ class Watch:
         """Undo what was noted since the snapshot."""
         self._open = snapshot
 
-    def _remove(self, keys: Sequence[int]) -> None:
-        if not keys:
-            return
-        self.evaluator.remove(np.array(keys, np.int64))
-        for key in keys:
-            del self._keys[self._instances.pop(key).wanted.identity]
+    def _remove(self, keys: NDArray[np.int64]) -> None:
+        if len(keys):
+            self.evaluator.remove(keys)
+            self._post_of_key.forget(keys)
 
-    def _columns(self, instances: Sequence[Instance]) -> Instances:
-        problems = [self._open.get(instance.place) for instance in instances]
+    def _columns(self, change: Rebinding) -> Instances:
+        """Return what the evaluator has to know of the instances a change adds."""
+        post, begin = change.post, len(change.post.keys) - change.added
+        changed_at = np.zeros(change.added, np.int64)
+        is_open = np.zeros(change.added, np.bool_)
+        if self._open:
+            for place, parameter in enumerate(post.instances.parameters[begin:]):
+                if (problem := self._open.get((post.trigger_id, post.host_id, parameter))) is not None:
+                    is_open[place], changed_at[place] = True, problem.opened_at_us
         return Instances(
-            keys=np.array([instance.key for instance in instances], np.int64),
-            items=np.array([instance.wanted.items for instance in instances], np.int32).reshape(len(instances), -1),
-            is_open=np.array([problem is not None for problem in problems], np.bool_),
-            changed_at=np.array([problem.opened_at_us if problem else 0 for problem in problems], np.int64),
+            keys=post.keys[begin:], items=post.instances.items[begin:], is_open=is_open, changed_at=changed_at
         )
 
 
-def _differs(old: Wanted, new: Wanted) -> bool:
-    return (
-        old.items != new.items
-        or old.trigger.compiled != new.trigger.compiled
-        or old.trigger.definition != new.trigger.definition
+def _joined(parts: Sequence[Instances]) -> Instances:
+    return Instances(
+        keys=np.concatenate([part.keys for part in parts]),
+        items=np.concatenate([part.items for part in parts]),
+        is_open=np.concatenate([part.is_open for part in parts]),
+        changed_at=np.concatenate([part.changed_at for part in parts]),
     )
 
 

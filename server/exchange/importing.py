@@ -155,7 +155,7 @@ async def _make_items(database: Database, wanted: Import, book: Book, imported: 
     async with database.connection(_WRITE_SECONDS) as connection, connection.transaction():
         there = {host.name for host in await read_hosts(connection)}
         hosts = await ensure_hosts(connection, {entry.host for entry in fresh})
-        made = await ensure_items(
+        ensured = await ensure_items(
             connection,
             [
                 ItemDeclaration(host_id=hosts[entry.host], key=entry.key, type=entry.type, unit=entry.unit)
@@ -169,7 +169,7 @@ async def _make_items(database: Database, wanted: Import, book: Book, imported: 
             connection, actor=wanted.by, action=AUDIT_ACTION, object_=wanted.name[:255], address=wanted.address,
             detail=detail,
         )  # fmt: skip
-    ids = [entry.id or made[hosts[entry.host], entry.key] for entry in book.entries]
+    ids = [entry.id or ensured.ids[hosts[entry.host], entry.key] for entry in book.entries]
     return np.array(ids or [0], dtype=np.int32)
 
 

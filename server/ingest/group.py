@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import numpy as np
 
 from core.model.gaps import runs_of
-from core.model.record import Kind, RecordError, unpack_rows
+from core.model.record import Kind
 from server.ingest.announce import write_events
+from server.ingest.declarations import declare
 from server.ingest.ended import records_of, refused_numbers, stored_numbers
 from server.ingest.translation import translate
-from server.intake.dictionaries import FOREIGN_ITEM, MAX_ITEM_NUMBER, NO_ITEM
+from server.intake.dictionaries import NO_ITEM
 from server.store.batches import copy_columns, copy_texts
-from server.store.dictionary import DictionaryEntries, read_dictionaries, record_dictionaries
+from server.store.dictionary import read_dictionaries, record_dictionaries
 from server.store.gaps import replace_gaps
 from server.store.instants import to_datetime
-from server.store.inventory import ItemDeclaration, ensure_hosts, ensure_items
 from server.store.quarantine import PoisonRecord, quarantine
 from server.store.received import record_received
 from triggers.evaluation import Columns as Samples
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from server.intake.screening import Admitted, Screened
     from server.store.batches import Batches, TextSample
     from server.store.database import Connection
+    from server.store.dictionary import DictionaryEntries
     from server.store.peers import Source
     from server.store.received import ReceivedDelta
     from triggers.evaluation import Staged
@@ -41,10 +43,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class Effects:
-    """What a written group changes in memory once it is committed, and what is to be said to whom."""
+    """What a written group changes in memory once it is committed, and what is to be said to whom.
+
+    `changed_items`: those that the dictionaries made, or declared otherwise than before.
+    """
 
     deltas: list[ReceivedDelta] = field(default_factory=list)
     dictionaries: list[DictionaryEntries] = field(default_factory=list)
+    changed_items: list[int] = field(default_factory=list)
     staged: Staged | None = None
     stored: list[Admitted] = field(default_factory=list)
     waiting: list[Admitted] = field(default_factory=list)
@@ -83,10 +89,12 @@ class GroupWriter:
         """
         effects = Effects()
         await self._read_dictionaries(connection, screened.admitted)
-        for admitted in screened.admitted:
-            if admitted.arrival.header.kind is Kind.DICTIONARY:
-                await self._write_dictionary(connection, admitted, effects)
-        others = [each for each in screened.admitted if each.arrival.header.kind is not Kind.DICTIONARY]
+        kinds = [admitted.arrival.header.kind is Kind.DICTIONARY for admitted in screened.admitted]
+        declared = await declare(connection, list(compress(screened.admitted, kinds)), self._may_name)
+        effects.dictionaries, effects.changed_items = declared.dictionaries, declared.changed_items
+        effects.stored += declared.stored
+        effects.poison += declared.poison
+        others = [admitted for admitted, is_one in zip(screened.admitted, kinds, strict=True) if not is_one]
         staged_lookups = self._extend(effects.dictionaries)
         said = translate(others, lambda life: staged_lookups.get(life) or self._dictionaries.lookup(life))
         effects.stored += said.stored
@@ -127,42 +135,6 @@ class GroupWriter:
         unread = self._dictionaries.unread(each.life for each in admitted)
         if unread:
             self._dictionaries.read(unread, await read_dictionaries(connection, unread))
-
-    async def _write_dictionary(self, connection: Connection, admitted: Admitted, effects: Effects) -> None:
-        try:
-            rows = unpack_rows(admitted.arrival.record, admitted.arrival.header)
-        except RecordError as error:
-            effects.poison.append((admitted, str(error)))
-            return
-        if max((row[0] for row in rows), default=0) > MAX_ITEM_NUMBER:
-            effects.poison.append((admitted, f"an item number exceeds the limit of {MAX_ITEM_NUMBER}"))
-            return
-        own_host = admitted.source.host_id
-        names = {row[5] for row in rows if row[5]}
-        own = {name for name in names if self._may_name(admitted.source, name)}
-        foreign = names - own
-        named = await ensure_hosts(connection, own)
-        hosts = {name: named.get(name) for name in own} | {"": own_host}
-        spoken = [row for row in rows if row[5] not in foreign]
-        declarations = [
-            ItemDeclaration(host_id=host, key=row[1], type=row[2], unit=row[3], description=row[4])
-            for row in spoken
-            if (host := hosts[row[5]]) is not None
-        ]
-        if len(declarations) < len(spoken):
-            effects.poison.append((admitted, "an item names no host and its source has none of its own"))
-            return
-        ids = await ensure_items(connection, declarations)
-        effects.dictionaries.append(
-            DictionaryEntries(
-                source_id=admitted.source.id,
-                boot=admitted.arrival.header.boot,
-                version=admitted.arrival.header.dictionary,
-                numbers=[row[0] for row in rows],
-                items=[FOREIGN_ITEM if row[5] in foreign else ids[hosts[row[5]] or 0, row[1]] for row in rows],
-            )
-        )
-        effects.stored.append(admitted)
 
     def _extend(self, entries: Sequence[DictionaryEntries]) -> dict[Life, Lookup]:
         lookups: dict[Life, Lookup] = {}

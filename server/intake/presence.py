@@ -19,7 +19,7 @@ from core.wire.messages import Goodbye, Hello, Presence, SourceHeartbeat
 from server.intake.clones import CloneWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -120,23 +120,22 @@ class PresenceBook:
         elif isinstance(message, Presence):
             self._note_presence(peer.key, message, now)
 
-    def learn_sources(self, items: Collection[int], source_id: int) -> None:
+    def learn_sources(self, items: NDArray[np.int32], source_id: int) -> None:
         """Remember that `items` come from `source_id`; an item several sources sample is the last one's."""
-        if not items:
+        if not len(items):
             return
-        highest = max(items)
+        highest = int(items.max())
         if highest >= len(self._item_sources):
             grown = np.zeros(2 * (highest + 1), np.int32)
             grown[: len(self._item_sources)] = self._item_sources
             self._item_sources = grown
-        self._item_sources[np.fromiter(items, np.int64)] = source_id
+        self._item_sources[items] = source_id
 
-    def recall_sources(self, items: Collection[int], source_id: int) -> None:
+    def recall_sources(self, items: NDArray[np.int32], source_id: int) -> None:
         """Remember the same as the store tells it, of items of which nothing was heard yet."""
-        self.learn_sources(
-            [item for item in items if item >= len(self._item_sources) or self._item_sources[item] == NO_SOURCE],
-            source_id,
-        )
+        is_known = items < len(self._item_sources)
+        is_known[is_known] = self._item_sources[items[is_known]] != NO_SOURCE
+        self.learn_sources(items[~is_known], source_id)
 
     def judge(self, directory: Directory, ledger: Ledger) -> Callable[[NDArray[np.int32]], NDArray[np.bool_]]:
         """Return the judge of this moment: given item ids, is each one's silence its own?"""

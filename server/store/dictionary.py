@@ -16,7 +16,7 @@ ON CONFLICT (source_id, boot, version) DO UPDATE SET numbers = excluded.numbers,
 """
 RECORD_ITEM_SOURCES = """
 INSERT INTO item_source (item_id, source_id)
-SELECT item_id, %s FROM unnest(%s::int4[]) AS u (item_id)
+SELECT item_id, source_id FROM unnest(%s::int4[], %s::int4[]) AS u (item_id, source_id)
 ON CONFLICT DO NOTHING
 """
 READ = """
@@ -42,10 +42,13 @@ class DictionaryEntries:
 
 async def record_dictionaries(connection: AsyncConnection[Any], entries: Sequence[DictionaryEntries]) -> None:
     """Store dictionary records within the caller's transaction; the same (source, boot, version) again replaces it."""
-    for each in entries:
-        items = list(each.items)
-        await connection.execute(RECORD, (each.source_id, each.boot, each.version, list(each.numbers), items))
-        await connection.execute(RECORD_ITEM_SOURCES, (each.source_id, sorted({item for item in items if item > 0})))
+    if not entries:
+        return
+    columns = [(each.source_id, each.boot, each.version, list(each.numbers), list(each.items)) for each in entries]
+    async with connection.cursor() as cursor:
+        await cursor.executemany(RECORD, columns)
+    pairs = sorted({(item, each.source_id) for each in entries for item in each.items if item > 0})
+    await connection.execute(RECORD_ITEM_SOURCES, ([item for item, _ in pairs], [source for _, source in pairs]))
 
 
 async def read_dictionaries(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg.rows import class_row
 
@@ -18,14 +18,30 @@ WITH wanted AS (SELECT DISTINCT name FROM unnest(%(names)s::text[]) AS u (name))
 made AS (INSERT INTO host (name) SELECT name FROM wanted ORDER BY name ON CONFLICT (name) DO NOTHING RETURNING id, name)
 SELECT id, name FROM made UNION SELECT id, name FROM host JOIN wanted USING (name)
 """
-# The row is rewritten only where the declaration changed.
+# What is there as declared is only read: ON CONFLICT alone would lock, and so write, every row an agent declares anew.
+# Of several declarations of one item the last one counts.
 ENSURE_ITEMS = """
-INSERT INTO item AS i (host_id, key, type, unit, description)
-SELECT DISTINCT ON (host_id, key) host_id, key, type, unit, description
-FROM unnest(%s::int4[], %s::text[], %s::text[], %s::text[], %s::text[]) AS u (host_id, key, type, unit, description)
-ORDER BY host_id, key
-ON CONFLICT (host_id, key) DO UPDATE SET type = excluded.type, unit = excluded.unit, description = excluded.description
-WHERE (i.type, i.unit, i.description) IS DISTINCT FROM (excluded.type, excluded.unit, excluded.description)
+WITH declared AS MATERIALIZED (
+    SELECT DISTINCT ON (host_id, key) host_id, key, type, unit, description
+    FROM unnest(%s::int4[], %s::text[], %s::text[], %s::text[], %s::text[]) WITH ORDINALITY
+        AS u (host_id, key, type, unit, description, place)
+    ORDER BY host_id, key, place DESC
+), same AS MATERIALIZED (
+    SELECT i.id, d.host_id, d.key FROM declared d JOIN item i USING (host_id, key)
+    WHERE (i.type, i.unit, i.description) = (d.type, d.unit, d.description)
+), made AS (
+    INSERT INTO item AS i (host_id, key, type, unit, description)
+    SELECT d.host_id, d.key, d.type, d.unit, d.description
+    FROM declared d LEFT JOIN same USING (host_id, key) WHERE same.id IS NULL
+    ON CONFLICT (host_id, key) DO UPDATE
+    SET type = excluded.type, unit = excluded.unit, description = excluded.description
+    RETURNING id, host_id, key
+)
+SELECT host_id, key, id, true FROM made UNION ALL SELECT host_id, key, id, false FROM same
+"""
+NUMERIC_ITEMS = """
+SELECT id, host_id, key, unit, (extract(epoch FROM created_at) * 1000000)::int8
+FROM item WHERE host_id = ANY (%s) AND type = 'number' ORDER BY id
 """
 SELECT_ITEMS = """
 SELECT i.id, i.host_id, h.name AS host, i.key, i.type, i.unit, i.description
@@ -65,6 +81,23 @@ class Item:
     description: str
 
 
+class EnsuredItems(NamedTuple):
+    """The ids of declared items by (host id, key), and which of them are new or were declared otherwise before."""
+
+    ids: dict[tuple[int, str], int]
+    changed: list[int]
+
+
+class NumericItem(NamedTuple):
+    """What evaluation has to know of an item; `born_us`: since when it is known, µs since 1970 UTC."""
+
+    id: int
+    host_id: int
+    key: str
+    unit: str
+    born_us: int
+
+
 async def ensure_hosts(connection: AsyncConnection[Any], names: Collection[str]) -> dict[str, int]:
     """Return the ids of the named hosts, made where they are missing, within the caller's transaction."""
     if not names:
@@ -79,12 +112,25 @@ async def read_hosts(connection: AsyncConnection[Any]) -> list[Host]:
         return await (await cursor.execute("SELECT id, name FROM host ORDER BY name")).fetchall()
 
 
-async def ensure_items(
-    connection: AsyncConnection[Any], declarations: Sequence[ItemDeclaration]
-) -> dict[tuple[int, str], int]:
-    """Return the item ids by (host id, key), made or brought up to date, within the caller's transaction."""
+async def read_host_ids(connection: AsyncConnection[Any], names: Collection[str]) -> dict[str, int]:
+    """Return the ids of those of the named hosts that there are."""
+    cursor = await connection.execute("SELECT name, id FROM host WHERE name = ANY (%s)", (list(names),))
+    return dict(await cursor.fetchall())
+
+
+async def read_names_of_hosts(connection: AsyncConnection[Any], items: Collection[int]) -> list[str]:
+    """Return the names of the hosts these items are of."""
+    cursor = await connection.execute(
+        "SELECT name FROM host WHERE id IN (SELECT host_id FROM item WHERE id = ANY (%s))", (list(items),)
+    )
+    return [name for (name,) in await cursor.fetchall()]
+
+
+async def ensure_items(connection: AsyncConnection[Any], declarations: Sequence[ItemDeclaration]) -> EnsuredItems:
+    """Make the declared items, or bring them up to date, within the caller's transaction."""
+    ensured = EnsuredItems({}, [])
     if not declarations:
-        return {}
+        return ensured
     columns = (
         [d.host_id for d in declarations],
         [d.key for d in declarations],
@@ -92,13 +138,19 @@ async def ensure_items(
         [d.unit for d in declarations],
         [d.description for d in declarations],
     )
-    await connection.execute(ENSURE_ITEMS, columns)
-    cursor = await connection.execute(
-        """SELECT i.host_id, i.key, i.id FROM item i
-        WHERE (i.host_id, i.key) IN (SELECT host_id, key FROM unnest(%s::int4[], %s::text[]) AS u (host_id, key))""",
-        columns[:2],
-    )
-    return {(host_id, key): item_id for host_id, key, item_id in await cursor.fetchall()}
+    cursor = await connection.execute(ENSURE_ITEMS, columns)
+    for host_id, key, item_id, is_changed in await cursor.fetchall():
+        ensured.ids[host_id, key] = item_id
+        if is_changed:
+            ensured.changed.append(item_id)
+    return ensured
+
+
+async def read_numeric_items(connection: AsyncConnection[Any], host_ids: Collection[int]) -> list[NumericItem]:
+    """Return the items of these hosts whose values are numbers, by id."""
+    async with connection.cursor(binary=True) as cursor:
+        await cursor.execute(NUMERIC_ITEMS, (list(host_ids),))
+        return [NumericItem(*row) for row in await cursor.fetchall()]
 
 
 async def read_items(connection: AsyncConnection[Any], item_ids: Collection[int] | None = None) -> list[Item]:

@@ -61,7 +61,7 @@ async def store_host(database: Database, name: str, *items: ItemDeclaration | st
             )
             for item in items
         ]
-        ids = await ensure_items(connection, declared)
+        ids = (await ensure_items(connection, declared)).ids
         await connection.execute("INSERT INTO item_source SELECT unnest(%s::int4[]), %s", (list(ids.values()), row[0]))
         await record_received(connection, [ReceivedDelta(source_id=row[0], boot=BOOT)])
     return StoredHost(id=host, name=name, source=row[0], items={key: item for (_, key), item in ids.items()})

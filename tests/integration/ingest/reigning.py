@@ -136,7 +136,7 @@ async def ingesting(writer: Writer, database: Database, *, waiting: WaitingRoom 
         if not is_bound:
             triggers = watched_triggers(picture.inventory, Expressions()).triggers
             await rebind(writer, watch, triggers, clock.now_us())
-            is_bound = bool(len(watch)) or not triggers
+            is_bound = bool(len(watch)) or not any(triggers.values())
 
     ingest = Ingest(
         IngestParts(

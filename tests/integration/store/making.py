@@ -27,7 +27,7 @@ async def declare_items(connection: Connection, source_id: int, count: int) -> l
     made = await ensure_items(
         connection, [ItemDeclaration(host_id=row[0], key=f"item[{place}]") for place in range(count)]
     )
-    items = [made[row[0], f"item[{place}]"] for place in range(count)]
+    items = [made.ids[row[0], f"item[{place}]"] for place in range(count)]
     entries = DictionaryEntries(source_id=source_id, boot=1, version=1, numbers=range(1, count + 1), items=items)
     await record_dictionaries(connection, [entries])
     return items

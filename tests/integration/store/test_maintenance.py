@@ -32,8 +32,10 @@ async def test_the_active_server_keeps_each_item_as_long_as_its_host_says(databa
     now = datetime.now(UTC)
     async with database.connection() as connection:
         host = (await ensure_hosts(connection, ["db1"]))["db1"]
-        made = await ensure_items(connection, [ItemDeclaration(host_id=host, key=key) for key in ("long", "as.usual")])
-        items = list(made.values())
+        ensured = await ensure_items(
+            connection, [ItemDeclaration(host_id=host, key=key) for key in ("long", "as.usual")]
+        )
+        items = list(ensured.ids.values())
         days = [90, 60, 40, 20, 1]
         at_us = np.array([to_us(now - day * DAY) for day in days] * 2)
         values = np.arange(10.0)
@@ -59,8 +61,8 @@ async def test_the_active_server_keeps_each_item_as_long_as_its_host_says(databa
     async with database.connection() as connection:
         kept = await read_samples(connection, items, now - 100 * DAY, now)
         told = (await read_retention(connection)).default
-    by_key = {key: kept.of_item(item).values.tolist() for (_, key), item in made.items()}
-    first = {key: 5.0 * items.index(item) for (_, key), item in made.items()}
+    by_key = {key: kept.of_item(item).values.tolist() for (_, key), item in ensured.ids.items()}
+    first = {key: 5.0 * items.index(item) for (_, key), item in ensured.ids.items()}
     assert by_key == {
         "long": [first["long"] + place for place in (1, 2, 3, 4)],
         "as.usual": [first["as.usual"] + place for place in (3, 4)],

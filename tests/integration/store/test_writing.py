@@ -182,11 +182,18 @@ async def test_items_are_made_once_and_follow_their_declaration(database: Databa
         assert await ensure_hosts(transaction, ["b", "a"]) == hosts
         again = await ensure_items(
             transaction,
-            [ItemDeclaration(host_id=hosts["a"], key="cpu.busy", unit="%", description="busy")] * 2,
+            [
+                ItemDeclaration(host_id=hosts["a"], key="cpu.busy", unit="MB", description="said before"),
+                ItemDeclaration(host_id=hosts["a"], key="cpu.busy", unit="%", description="busy"),
+                ItemDeclaration(host_id=hosts["b"], key="x"),
+            ],
         )
-    assert again[hosts["a"], "cpu.busy"] == first[hosts["a"], "cpu.busy"]
+    busy, other = again.ids[hosts["a"], "cpu.busy"], again.ids[hosts["b"], "x"]
+    assert again.ids == first.ids
+    assert set(first.changed) == {busy, other}
+    assert again.changed == [busy]
     async with database.connection() as connection:
-        (item,) = await read_items(connection, again.values())
+        (item,) = await read_items(connection, [busy])
         assert (item.host, item.key, item.unit) == ("a", "cpu.busy", "%")
         found = await search_items(connection, host=None, search="CPU", after_id=0, limit=10)
         assert [each.key for each in found] == ["cpu.busy"]

@@ -126,7 +126,7 @@ async def test_a_polled_items_silence_is_its_own_only_while_its_own_proxy_is_hea
     # The group has another living proxy: it says nothing about what the dead one polled.
     clock = ManualClock()
     book = PresenceBook(clock, GRACE)
-    book.learn_sources([7], 1)
+    book.learn_sources(np.array([7], np.int32), 1)
     others = Peer(key=B, role="proxy", name="b")
     own = Peer(key=A, role="proxy", name="a")
     known = directory({"default": 1})

@@ -50,7 +50,7 @@ class Scene:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.book = PresenceBook(self.clock, GRACE)
-        self.book.learn_sources([ITEM], 2)
+        self.book.learn_sources(np.array([ITEM], np.int32), 2)
         self.ledger = Ledger()
 
     async def pass_time(self, seconds: float, *messages: SourceMessage, oldest_at: int = 0) -> None:
