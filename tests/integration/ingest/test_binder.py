@@ -18,7 +18,7 @@ from server.inventory.plan import StoredDefinition
 from server.store.inventory import ItemDeclaration, ensure_hosts, ensure_items
 
 if TYPE_CHECKING:
-    from server.inventory.plan import Kind
+    from server.inventory.vocabulary import Kind
     from server.store.database import Database
     from server.store.inventory import EnsuredItems
     from server.store.transaction import Writer

@@ -29,7 +29,7 @@ async def test_what_could_not_be_looked_up_is_asked_for_again(database: Database
     async with database.connection() as connection:
         host = (await ensure_hosts(connection, ["h"]))["h"]
         declared = ItemDeclaration(host_id=host, key="load", type="number", unit="", description="")
-        item = (await ensure_items(connection, [declared]))[host, "load"]
+        item = (await ensure_items(connection, [declared])).ids[host, "load"]
     items, topics = np.array([item], np.int32), Topics()
     topics.want(frozenset({topic_of("h", "load").encode()}))
     with pytest.raises(StoreAway):

@@ -114,7 +114,7 @@ async def test_a_proxy_learns_what_was_stored_however_long_ago_it_brought_it(
 
 def is_judgeable(presence: PresenceBook) -> bool:
     """Tell whether the silence of a source that links to the server itself is taken for its own."""
-    presence.learn_sources([77], 1)
+    presence.learn_sources(np.array([77], np.int32), 1)
     judge = presence.judge(replace(directory(), tenures={}), Ledger())
     return bool(judge(np.array([77], np.int32))[0])
 

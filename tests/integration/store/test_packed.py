@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from tests.integration.store.making import declare_items, make_source
 from triggers.columns import Needs
 
 if TYPE_CHECKING:
+    from server.evaluation.watch import Watch
     from server.store.database import Database
     from server.store.transaction import Writer
     from triggers.columns import Columns
@@ -162,14 +163,20 @@ class _Windows:
     """Stands for the evaluator: windows of four hours over some items."""
 
     def __init__(self, items: list[int]) -> None:
-        self.items, self.filled, self.done = items, {}, []
+        self.items = items
+        self.filled: dict[int, list[float]] = {}
+        self.done: list[int] = []
 
     @property
     def evaluator(self) -> _Windows:
         return self
 
     def needs(self) -> Needs:
-        return Needs(items=np.array(self.items, np.int32), window_seconds=np.full(len(self.items), 4 * 3600.0))
+        count = len(self.items)
+        return Needs(
+            items=np.array(self.items, np.int32), window_seconds=np.full(count, 4 * 3600.0),
+            since=np.zeros(count, np.int64),
+        )  # fmt: skip
 
     def refill(self, columns: Columns) -> None:
         for item, value in zip(columns.items.tolist(), columns.values.tolist(), strict=True):
@@ -189,7 +196,7 @@ async def test_a_damaged_hour_keeps_no_server_from_taking_over(database: Databas
     await damage(database, broken)
     windows = _Windows([broken, whole])
     async with database.connection() as connection:
-        await refill(connection, windows, dict.fromkeys(windows.items, 0), to_us(datetime.now(UTC)))
+        await refill(connection, cast("Watch", windows), to_us(datetime.now(UTC)))
         assert list(await read_older(connection, windows.items)) == [whole]
     assert windows.filled == {whole: [0.0, 1.0, 2.0, 3.0, 4.0]}
     assert windows.done == [broken, whole]

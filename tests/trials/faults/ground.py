@@ -111,9 +111,9 @@ class Ground:
         return found
 
     async def counter(self, part: str, name: str) -> float:
-        """Return a counter of a part as the health page shows it; 0 when it is not counted (yet)."""
-        (found,) = [each for each in (await self.health())["parts"] if each["name"] == part]
-        return float(found["counters"].get(name, 0))
+        """Return a counter of a part as the health page shows it; 0 when it, or the part, is not there (yet)."""
+        found = [each["counters"] for each in (await self.health())["parts"] if each["name"] == part]
+        return sum(float(counters.get(name, 0)) for counters in found)
 
     async def counted(self, part: str, name: str, least: float = 1, timeout_seconds: float = 60.0) -> None:
         """Wait until the health page counts so many; proxies report every ten seconds."""
