@@ -21,7 +21,7 @@ from server.exchange.exporting import Order, Selection, export, select_items
 from server.exchange.importing import Import, ImportBrokenOff, import_history
 from server.exchange.registry import MEDIA, FormUnknown
 from server.inventory.key_pattern import KeyPattern
-from server.store.errors import StoreAway
+from server.store.errors import StoreError
 from server.store.instants import to_datetime
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ async def export_history(call: Call, query: ExportQuery) -> web.StreamResponse:
         try:
             async for piece in _while_allowed(call, pieces):
                 await _send(answer, piece)
-        except (StoreAway, _NotAllowedAnyMore) as error:
+        except (StoreError, _NotAllowedAnyMore) as error:
             # The head is gone: only a broken connection still tells that this is not the whole file.
             log.warning("an export broke off", extra={"by": call.user, "error": str(error)})
             if call.request.transport is not None:

@@ -157,6 +157,23 @@ async def test_an_export_ends_with_its_session_and_does_not_look_whole(
             await answer.text()
 
 
+async def test_an_export_over_a_damaged_hour_breaks_off_and_the_log_names_it(
+    signed_in: Site, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = await store_host(database, "db1", "cpu.busy")
+    await store_values(database, host, "cpu.busy", [int(datetime.now(UTC).timestamp() - 60) * 1_000_000], [1.0])
+    async with database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO history_packed SELECT date_trunc('hour', now(), 'UTC') - interval '90 minutes', id, 1, '\\x00'"
+            " FROM item WHERE key = 'cpu.busy'"
+        )
+    async with signed_in.browser.get(signed_in.api("/history/export")) as answer:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.text()
+    told = [record for record in caplog.records if record.message == "an export broke off"]
+    assert ["is damaged" in record.__dict__["error"] for record in told] == [True]
+
+
 async def test_what_is_too_large_and_what_is_too_many_is_refused(
     signed_in: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
