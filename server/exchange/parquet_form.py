@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from server.exchange.form import ROWS_AT_ONCE, Rows, judge_columns, keep_complete
+from server.exchange.form import BYTES_AT_ONCE, ROWS_AT_ONCE, Rows, judge_columns, keep_complete
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,8 +141,12 @@ def decode_parquet(stream: BinaryIO, faults: Faults) -> Iterator[Rows]:
         if kind is None:
             return
         line = 1
+        texts = [each.name for each in file.schema_arrow if pyarrow.types.is_string(each.type)]
+        # A text that is there once in the file and stands in every row is not multiplied.
+        file = pyarrow.parquet.ParquetFile(stream, memory_map=False, read_dictionary=texts)
         for batch in file.iter_batches(ROWS_AT_ONCE):
-            yield keep_complete(_rows(kind, line, batch), faults)
+            for rows in _pieces(_rows(kind, line, batch)):
+                yield keep_complete(rows, faults)
             line += batch.num_rows
     except (pyarrow.ArrowException, OSError) as error:
         faults.add(0, "", f"it cannot be read as Parquet ({str(error).splitlines()[0]})", "Write the file again.")
@@ -152,7 +156,7 @@ def _rows(kind: Kind, line: int, batch: Any) -> Rows:
     columns: dict[str, Any] = {}
     for name in batch.schema.names:
         if name != "at":
-            columns[name] = batch.column(name).to_pylist()
+            columns[name] = _list(batch.column(name))
     instants = batch.column("at")
     at = instants.cast(_AT).cast(pyarrow.int64()).to_pylist()
     if "text" in columns:
@@ -161,3 +165,22 @@ def _rows(kind: Kind, line: int, batch: Any) -> Rows:
             text if text is not None else value for value, text in zip(columns["value"], texts, strict=True)
         ]
     return Rows(kind=kind, lines=range(line, line + batch.num_rows), at=at, columns=columns)
+
+
+def _list(column: Any) -> list[Any]:
+    """Return a column's values; of a dictionary's each is made once, however many rows have it."""
+    if not pyarrow.types.is_dictionary(column.type):
+        values: list[Any] = column.to_pylist()
+        return values
+    words = column.dictionary.to_pylist()
+    return [None if place is None else words[place] for place in column.indices.to_pylist()]
+
+
+def _pieces(rows: Rows) -> Iterator[Rows]:
+    """Yield the rows, those with long texts fewer at once: written out they are as long as they say."""
+    longest = max((len(value) for value in rows.columns.get("value", ()) if isinstance(value, str)), default=1)
+    step = max(1, BYTES_AT_ONCE // max(longest, 1))
+    for begin in range(0, len(rows), step):
+        piece = slice(begin, begin + step)
+        columns = {name: column[piece] for name, column in rows.columns.items()}
+        yield Rows(kind=rows.kind, lines=rows.lines[piece], at=rows.at[piece], columns=columns)

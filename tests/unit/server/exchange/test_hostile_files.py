@@ -79,3 +79,20 @@ def test_long_lines_are_read_some_at_a_time(form: str) -> None:
     assert sum(pieces) == 600
     assert max(pieces) * LARGE < 20 << 20
     assert faults.found == []
+
+
+def test_a_parquet_text_that_stands_in_every_row_is_not_multiplied() -> None:
+    """A file of two kilobytes would be more than two gigabytes."""
+    count = 600
+    columns = {"host": ["db1"] * count, "item": ["log"] * count, "text": ["x" * LARGE] * count}
+    columns |= {
+        "at": pyarrow.array([0] * count, pyarrow.timestamp("us", tz="UTC")),
+        "value": pyarrow.nulls(count, pyarrow.float64()),
+    }
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(columns), sink, compression="zstd")
+    assert len(sink.getvalue()) < 10_000
+    found = list(find_decoder("parquet")(io.BytesIO(sink.getvalue()), Faults(file="x")))
+    assert [line for rows in found for line in rows.lines] == list(range(1, count + 1))
+    assert max(map(len, found)) * LARGE < 20 << 20
+    assert all(len(set(map(id, rows.columns["value"]))) == 1 for rows in found)
