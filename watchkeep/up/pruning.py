@@ -32,7 +32,7 @@ def pruning_due(last: datetime | None, started_at: datetime, now: datetime) -> d
     due_at, next_at = schedule.last_due(now), schedule.next_due(now)
     if due_at is None or next_at is None:
         raise ValueError(f"{SCHEDULE!r} is never due")
-    if last is None or last < due_at:
+    if last is None or last < due_at or last > now:  # of the future: a clock was wrong
         return max(due_at, started_at + SETTLING)
     return next_at
 
@@ -47,10 +47,10 @@ async def keep_pruned(config: Path, prefix: Sequence[str], log_file: Path) -> No
     started_at = datetime.now(UTC)
     tried_at: datetime | None = None
     while True:
-        known = [at for at in (tried_at, _pruned_at(state)) if at is not None]
-        wait = (
-            pruning_due(max(known, default=None), started_at, datetime.now(UTC)) - datetime.now(UTC)
-        ).total_seconds()
+        now = datetime.now(UTC)
+        # What is of the future is left out before the newest is taken: a try of just now counts beside it.
+        known = [at for at in (tried_at, _pruned_at(state)) if at is not None and at <= now]
+        wait = (pruning_due(max(known, default=None), started_at, now) - now).total_seconds()
         if wait > 0:
             await asyncio.sleep(min(wait, _LOOK_SECONDS))
             continue

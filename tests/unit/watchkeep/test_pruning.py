@@ -17,3 +17,9 @@ def test_a_day_is_pruned_once_and_what_was_missed_is_made_up_for_after_the_start
     assert pruning_due(None, now - 9 * _DAY, now) == _DUE
     assert pruning_due(_DUE - 3 * _DAY, now, now) == now + SETTLING
     assert pruning_due(None, now, now) == now + SETTLING
+
+
+def test_a_prune_of_the_future_was_written_by_a_wrong_clock_and_puts_nothing_off() -> None:
+    now = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    started_at = datetime(2026, 11, 29, tzinfo=UTC)
+    assert pruning_due(datetime(2027, 11, 30, tzinfo=UTC), started_at, now) <= now
