@@ -14,14 +14,14 @@ from core.wire.feed import Feed
 from server.api.application import make_application
 from server.api.composition import make_services
 from server.api.port import PortTerms, open_port
-from server.api.services import WebTerms
+from server.api.web_terms import WebTerms
 from server.balancing.placements import Placements
 from server.distribution.distributor import Distributor
 from server.distribution.polling import PollShares
 from server.enrolment.rotation import Rotations
 from server.enrolment.serving import serve_enrolment
 from server.feed.publisher import FeedPublisher
-from server.health import Health, Refusals
+from server.health import Health
 from server.intake.desk import Desk
 from server.intake.presence import PresenceBook
 from server.intake.reception import Reception
@@ -29,9 +29,10 @@ from server.inventory.apply import install_shipped
 from server.inventory.keep import Keep, Retention
 from server.lease.candidacy import Candidacy
 from server.lease.roll import Roll
-from server.page_address import page_url_of
+from server.page_address import page_url
 from server.picture import Picture
 from server.realm import Realm
+from server.refusals import Refusals
 from server.restoring.station import RestoreStation
 from server.store.database import Database, DatabaseOptions
 from server.store.errors import StoreAway
@@ -148,7 +149,9 @@ async def run_server(
             placements=placements,
             balance_every=settings.balance_every,
             takeover_after=settings.takeover_after,
-            page_url=page_url_of(settings),
+            page_url=page_url(
+                settings.web_url, listen=settings.web_listen, port=settings.web_port, is_https=settings.web_is_https
+            ),
             clock_skew_seconds=lambda: clock.skew_seconds,
         )
         candidacy = Candidacy(realm, settings)

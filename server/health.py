@@ -6,8 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from core.runtime.logging import Log
-from core.security.keys import key_text
-from server.api.refusals import RefusalCount, RefusalLedger
+from server.api.refusals import RefusalCount
 from server.api.services import AgentFacts, PartHealth
 from server.intake.screening import AHEAD_US
 from server.store.instants import to_datetime
@@ -17,13 +16,13 @@ if TYPE_CHECKING:
 
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
-    from core.wire.collector import LinkRefusal
     from server.balancing.placements import Placements
     from server.intake.desk import Desk
     from server.intake.directory import Directory
     from server.intake.presence import PresenceBook, Upstream
     from server.lease.roll import Roll
     from server.picture import Picture
+    from server.refusals import Refusals
     from server.store.servers import ServerView
 
 log = Log("server")
@@ -32,20 +31,6 @@ _REFUSED = "link.refused."
 SKEW_SECONDS: Final = 5.0
 """A clock further off than this is told; heartbeats under way make a link's skew uncertain by less."""
 REFUSED: Final = "values more than 10 minutes ahead are refused"
-
-
-class Refusals(RefusalLedger):
-    """Everything refused on links and at intake."""
-
-    def count_link(self, refusal: LinkRefusal) -> None:
-        """Count what a collector refused."""
-        self.count(f"link.{refusal.kind}", refusal.detail)
-
-    def count_clone(self, proxy: str, key: bytes) -> None:
-        """Count a key that was shut out at `proxy` because it is alive at another one too."""
-        detail = f"the key {key_text(key)} is alive at two proxies and was shut out at {proxy}: a copied machine?"
-        self.count("link.cloned", detail)
-        log.warning("A key is alive at two proxies; its younger link is shut out", proxy=proxy, key=key_text(key))
 
 
 class Health:

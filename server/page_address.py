@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
-
-if TYPE_CHECKING:
-    from server.settings import ServerSettings
 
 _EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - only compared with
 _MOST_LETTERS: Final = 200
@@ -35,12 +32,14 @@ def check_page_url(text: str) -> str | None:
     return f"expected http:// or https://, a machine and perhaps a port and a path, in at most {_MOST_LETTERS} letters"
 
 
-def page_url_of(settings: ServerSettings) -> str | None:
-    """Return what the page's address begins with, a slash at its end; None when its port is not known beforehand."""
-    if settings.web_url:
-        return settings.web_url.rstrip("/") + "/"
-    if settings.web_port == 0:
+def page_url(told: str, *, listen: str, port: int, is_https: bool) -> str | None:
+    """Return what the page's address begins with, a slash at its end: as `told`, else of where the page is served.
+
+    None when its port is not known beforehand.
+    """
+    if told:
+        return told.rstrip("/") + "/"
+    if port == 0:
         return None
-    host = socket.gethostname() if settings.web_listen in _EVERYWHERE else settings.web_listen
-    scheme = "https" if settings.web_is_https else "http"
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.web_port}/"
+    host = socket.gethostname() if listen in _EVERYWHERE else listen
+    return f"{'https' if is_https else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/"

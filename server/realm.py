@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from core.runtime.counters import Counters
     from core.wire.collector import Collector
     from server.feed.publisher import FeedPublisher
-    from server.health import Refusals
     from server.intake.desk import Desk
     from server.intake.presence import PresenceBook
     from server.intake.reception import Reception
     from server.inventory.keep import Retention
     from server.picture import Picture
+    from server.refusals import Refusals
     from server.store.database import DatabaseOptions
 
 

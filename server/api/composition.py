@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from server.api.exchange import Transfers
-from server.api.health import FactsKeeper
+from server.api.facts import FactsKeeper
 from server.api.latest_values import LatestValues
 from server.api.live import LiveFeed
 from server.api.login import Login
 from server.api.passwords import Passwords
 from server.api.refusals import RefusalLedger
-from server.api.services import Services, WebTerms
+from server.api.services import Services
 from server.api.token_door import TokenDoor
+from server.api.transfers import Transfers
+from server.api.web_terms import WebTerms
 from server.store.accounts import Accounts
 from server.store.tokens import Tokens
 from server.store.users import Users
@@ -55,7 +56,7 @@ def make_services(  # noqa: PLR0913 - what the composing command opens, by name
         latest=LatestValues(database, clock),
         live=LiveFeed(database, clock),
         transfers=Transfers(),
-        facts=FactsKeeper(),
+        facts=FactsKeeper(database, clock),
         health=health,
         refusals=refusals,
         clock=clock,

@@ -1,11 +1,9 @@
 """History as files: an export is streamed as it is read, an import is taken in whole before anything is stored."""
 
 import asyncio
-import contextlib
 import logging
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated, BinaryIO, Final, Literal, cast
 
@@ -26,7 +24,6 @@ from server.store.instants import to_datetime
 
 log = logging.getLogger(__name__)
 
-MAX_TRANSFERS: Final = 4
 MAX_IMPORT_BYTES: Final = 1 << 30
 CHECK_SECONDS: Final = 10.0  # how soon an export ends after its session, token or right
 _PIECE_SECONDS: Final = 30.0  # whoever neither takes nor sends anything for so long loses the connection
@@ -66,30 +63,6 @@ class ImportView(Answer):
     ahead: int
     hosts_made: int
     items_made: int
-
-
-@dataclass(slots=True)
-class Transfers:
-    """How many exports and imports run: each holds some ten megabytes and a thread."""
-
-    running: int = 0
-
-    @contextlib.contextmanager
-    def one_more(self) -> Iterator[None]:
-        """Count one while it runs. Raises ApiError 503 when there are too many."""
-        if self.running >= MAX_TRANSFERS:
-            raise ApiError(
-                503,
-                "too_many_transfers",
-                f"{MAX_TRANSFERS} exports and imports are running already.",
-                remedy="Wait until one of them has ended.",
-                headers={"Retry-After": "30"},
-            )
-        self.running += 1
-        try:
-            yield
-        finally:
-            self.running -= 1
 
 
 @endpoint("GET", "/history/export", role=Role.VIEWER, media=tuple(MEDIA.values()), timeout_seconds=None)

@@ -1,6 +1,5 @@
 """How Watchkeep itself is: its parts, what was refused, the store by figures."""
 
-import asyncio
 from datetime import datetime
 from typing import Literal
 
@@ -8,9 +7,6 @@ from server.api.endpoint import Answer, Call, Role, endpoint
 from server.api.scope import require_unrestricted
 from server.api.services import PartHealth
 from server.store.errors import StoreAway
-from server.store.overview import StoreFacts, read_store_facts
-
-_FACTS_SECONDS = 10.0
 
 
 class PartView(Answer):
@@ -54,25 +50,6 @@ class Health(Answer):
     store: StoreView
 
 
-class FactsKeeper:
-    """Asks the store for its figures at most every ten seconds, however many pages look."""
-
-    def __init__(self) -> None:
-        self._facts: StoreFacts | None = None
-        self._read_at = float("-inf")
-        self._lock = asyncio.Lock()
-
-    async def read(self, call: Call) -> StoreFacts:
-        """Return figures not older than ten seconds. Raises StoreAway."""
-        async with self._lock:
-            now = call.services.clock.monotonic()
-            if self._facts is None or now - self._read_at >= _FACTS_SECONDS:
-                async with call.services.database.connection() as connection:
-                    self._facts = await read_store_facts(connection)
-                self._read_at = now
-            return self._facts
-
-
 @endpoint("GET", "/health", role=Role.OPERATOR)
 async def show_health(call: Call) -> Health:
     """Show how Watchkeep's own parts are: to operators, since it names every agent, and who was refused from where."""
@@ -81,7 +58,7 @@ async def show_health(call: Call) -> Health:
     parts = list(source.parts())
     store = StoreView()
     try:
-        facts = await call.services.facts.read(call)
+        facts = await call.services.facts.read()
     except StoreAway as error:
         parts.append(PartHealth(kind="database", name="database", state="silent", notes=[str(error)]))
     else:

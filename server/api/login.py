@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from core.runtime.clock import Clock
     from server.api.passwords import Passwords
     from server.api.refusals import RefusalLedger
-    from server.api.services import WebTerms
+    from server.api.web_terms import WebTerms
     from server.store.accounts import Account, Accounts, Visitor
 
 ADMINISTRATOR = "admin"

@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from aiohttp import web
 
-from server.api.login_limit import LoginTerms
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from core.runtime.clock import Clock
-    from server.api.exchange import Transfers
-    from server.api.health import FactsKeeper
+    from server.api.facts import FactsKeeper
     from server.api.latest_values import LatestValues
     from server.api.live import LiveFeed
     from server.api.login import Login
     from server.api.passwords import Passwords
     from server.api.refusals import RefusalCount, RefusalLedger
     from server.api.token_door import TokenDoor
+    from server.api.transfers import Transfers
+    from server.api.web_terms import WebTerms
     from server.restoring.station import RestoreStation
     from server.store.accounts import Accounts
     from server.store.database import Database
@@ -79,18 +78,6 @@ class HealthSource(Protocol):
 
     def refusals(self) -> Sequence[RefusalCount]:
         """What links, intake and ingest refused."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebTerms:
-    """How the web port behaves."""
-
-    is_https: bool = False  # served under TLS, or by a proxy that ends it: cookies become Secure, HSTS is sent
-    max_body_bytes: int = 4 << 20
-    max_streams: int = 64
-    session_idle_seconds: int = 12 * 3600
-    session_seconds: int = 7 * 24 * 3600
-    login: LoginTerms = field(default_factory=LoginTerms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

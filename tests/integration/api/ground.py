@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from core.runtime.clock import SystemClock
 from server.api.login_limit import LoginTerms
-from server.api.services import PartHealth, WebTerms
+from server.api.services import PartHealth
+from server.api.web_terms import WebTerms
 from tests.integration.api.data import define_hosts, store_host, store_problem, store_values
 from tests.integration.api.people import add_user, make_token
 from tests.integration.api.site import USER, open_site

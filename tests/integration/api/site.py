@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from core.runtime.clock import Clock
     from server.api.refusals import RefusalCount
-    from server.api.services import AgentFacts, Pages, PartHealth, Services, WebTerms
+    from server.api.services import AgentFacts, Pages, PartHealth, Services
+    from server.api.web_terms import WebTerms
     from server.restoring.station import RestoreStation
     from server.store.database import Database
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from server.api import exchange
+from server.api import exchange, transfers
 from server.exchange.exporting import select_items
 from server.store.audit import AuditFilter, read_audit
 from server.store.inventory import ItemDeclaration
@@ -180,6 +180,6 @@ async def test_what_is_too_large_and_what_is_too_many_is_refused(
     monkeypatch.setattr(exchange, "MAX_IMPORT_BYTES", 1000)
     status, answer = await send(signed_in, b"host,item,at,value\n" + b"x" * 2000)
     assert (status, answer["error"]["code"]) == (413, "too_large")
-    monkeypatch.setattr(exchange, "MAX_TRANSFERS", 0)
+    monkeypatch.setattr(transfers, "MAX_TRANSFERS", 0)
     for status, answer in (await send(signed_in, b""), (503, json.loads((await fetch(signed_in))[1]))):
         assert (status, answer["error"]["code"]) == (503, "too_many_transfers")

@@ -13,7 +13,7 @@ from core.runtime.clock import SystemClock
 from server.api.application import ENDPOINTS
 from server.api.endpoint import PREFIX, Role
 from server.api.security import CONTENT_SECURITY_POLICY
-from server.api.services import WebTerms
+from server.api.web_terms import WebTerms
 from server.store.database import Database
 from tests.integration.api.site import open_site
 

@@ -12,7 +12,7 @@ from core.runtime.clock import ManualClock
 from server.api.login import ensure_administrator, set_password
 from server.api.passwords import Passwords, WeakPassword
 from server.api.security import COOKIE
-from server.api.services import WebTerms
+from server.api.web_terms import WebTerms
 from server.store.accounts import Accounts
 from tests.integration.api.site import USER, open_site
 

@@ -13,7 +13,7 @@ import pytest
 
 from core.runtime.clock import SystemClock
 from server.api import stream as stream_module
-from server.api.services import WebTerms
+from server.api.web_terms import WebTerms
 from server.store.inventory import ItemDeclaration
 from tests.integration.api.data import resolve_problem, store_host, store_problem, store_text, store_values
 from tests.integration.api.site import open_site

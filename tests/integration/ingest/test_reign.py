@@ -17,7 +17,6 @@ from core.security.authority import KeyRing, Peer
 from core.wire.collector import Collector
 from core.wire.curve import load_or_create
 from core.wire.link import Link
-from server.health import Refusals
 from server.intake.desk import Desk
 from server.intake.ledger import Ledger
 from server.intake.presence import PresenceBook
@@ -26,6 +25,7 @@ from server.inventory.keep import Keep, Retention
 from server.lease.pulse import Pulse
 from server.picture import Picture
 from server.realm import Realm
+from server.refusals import Refusals
 from server.reign import Reign
 from server.store.inventory import ensure_hosts
 from server.store.lease import take

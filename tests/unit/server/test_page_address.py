@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import socket
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from server.escalation.payload import with_link
-from server.page_address import check_page_url, page_url_of
-from server.settings import ServerSettings
-
-
-def settings(**more: Any) -> ServerSettings:
-    return ServerSettings(name="s", dsn="x", key_file=Path("k"), **more)
+from server.page_address import check_page_url, page_url
 
 
 @pytest.mark.parametrize(
-    ("more", "url"),
+    ("told", "listen", "port", "is_https", "url"),
     [
-        ({}, "http://127.0.0.1:8642/"),
-        ({"web_listen": "0.0.0.0", "web_port": 80}, f"http://{socket.gethostname()}:80/"),  # noqa: S104 - not bound
-        ({"web_listen": "fd00::1", "web_is_https": True}, "https://[fd00::1]:8642/"),
-        ({"web_url": "https://watchkeep.example.org/status/", "web_port": 0}, "https://watchkeep.example.org/status/"),
-        ({"web_url": "https://watchkeep.example.org"}, "https://watchkeep.example.org/"),
-        ({"web_port": 0}, None),
+        ("", "127.0.0.1", 8642, False, "http://127.0.0.1:8642/"),
+        ("", "0.0.0.0", 80, False, f"http://{socket.gethostname()}:80/"),  # noqa: S104 - not bound
+        ("", "fd00::1", 8642, True, "https://[fd00::1]:8642/"),
+        ("https://watchkeep.example.org/status/", "::1", 0, False, "https://watchkeep.example.org/status/"),
+        ("https://watchkeep.example.org", "::1", 8642, False, "https://watchkeep.example.org/"),
+        ("", "127.0.0.1", 0, False, None),
     ],
 )
-def test_the_page_is_where_its_operator_says_or_where_the_server_listens(more: dict[str, Any], url: str | None) -> None:
-    assert page_url_of(settings(**more)) == url
+def test_the_page_is_where_its_operator_says_or_where_the_server_listens(
+    told: str, listen: str, port: int, is_https: bool, url: str | None
+) -> None:
+    assert page_url(told, listen=listen, port=port, is_https=is_https) == url
 
 
 @pytest.mark.parametrize(
