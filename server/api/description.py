@@ -31,6 +31,11 @@ _REASONS = {
     502: "The restore station could not do it.",
     503: "The database is away or slow, or there are too many streams.",
 }
+_UNREAD = {
+    "text/plain": {
+        "schema": {"type": "string", "description": "What could not be read as HTTP, or a first line that is too long."}
+    }
+}
 _FAULT = {
     "type": "object",
     "required": ["error"],
@@ -148,4 +153,5 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
         statuses.add(404)
     for status in sorted(statuses):
         responses[str(status)] = {"description": _REASONS[status], "content": fault}
+    responses["400"]["content"] = fault | _UNREAD
     return responses

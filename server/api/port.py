@@ -6,13 +6,17 @@ import asyncio
 import errno
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable
+
+
+MAX_LINE_BYTES: Final = 64 << 10
+"""A request's first line: an export may name a hundred patterns of hosts and items in it."""
 
 
 class PortUnusable(Exception):
@@ -47,6 +51,7 @@ async def open_port(application: web.Application, terms: PortTerms) -> AsyncIter
         keepalive_timeout=terms.idle_seconds,
         shutdown_timeout=terms.stop_seconds,
         handler_cancellation=True,
+        max_line_size=MAX_LINE_BYTES,
     )
     await runner.setup()
     try:

@@ -19,6 +19,18 @@ async def test_a_taken_port_is_named_with_a_remedy() -> None:
 
 
 @pytest.mark.trial("S-10")
+@pytest.mark.parametrize(("letters", "status"), [(60_000, 404), (70_000, 400)])
+async def test_a_first_line_may_be_long_and_what_is_longer_is_refused_as_described(letters: int, status: int) -> None:
+    async with open_port(web.Application(), PortTerms(port=0)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /?a=" + b"a" * letters + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        head, _, _ = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+        writer.close()
+    assert head.split(b" ", 2)[1] == b"%d" % status
+    assert b"Content-Type: text/plain" in head
+
+
+@pytest.mark.trial("S-10")
 async def test_connections_that_send_no_whole_request_are_closed() -> None:
     async with open_port(web.Application(), PortTerms(port=0, idle_seconds=0.3)) as port:
         for sent in (b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "):
