@@ -53,7 +53,8 @@ echo "127.0.1.1 fresh" >>"$root/etc/hosts"
 apt-config dump | grep -E '^Acquire::(Check-|http|https|Retries)' >"$root/etc/apt/apt.conf.d/99machine" || true
 certificates=/etc/ssl/certs/ca-certificates.crt
 [ ! -e $certificates ] || cp -L $certificates "$root$certificates"
-pip_settings=$(python3 -m pip config list 2>/dev/null | grep -v "^:env:" || true)
+# Constraints are this machine's own choice of versions, in a file that is not there; ours are locked anyway.
+pip_settings=$(python3 -m pip config list 2>/dev/null | grep -vE "^(:env:|[a-z]+\.constraint=)" || true)
 printf '%s\n' "$pip_settings" |
     sed -n "s/^\([a-z]*\)\.\([a-z-]*\)='\(.*\)'\$/\1 \2 = \3/p" | sort |
     awk '$1 != section { section = $1; print "[" section "]" } { sub(/^[a-z]+ /, ""); gsub(/\\n/, "\n    "); print }' \
