@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,8 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.support.api import Api
 from tests.support.processes import family, living, signal_if_there
 from tests.support.waiting import wait_until
+from tests.system.ports import free_gate_port
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.support.processes import Living
 
 CHECKOUT: Final = Path(__file__).parents[2]
@@ -150,3 +156,17 @@ class LocalWatchkeep:
                 members |= family([pid])
         for one in members:
             signal_if_there(one, signal.SIGKILL)
+
+
+@contextmanager
+def gated_watchkeep(address: str = "127.0.0.1") -> Iterator[LocalWatchkeep]:
+    """A started installation of its own, which lets other hosts in at `address`; nothing of it is left afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="watchkeep-gated-"))
+    folder.chmod(0o755)  # where the checkout is reachable for an account, the data shall be too
+    made = LocalWatchkeep(folder, options=("--listen", f"{address}:{free_gate_port(address)}"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.clear()
+        shutil.rmtree(folder)

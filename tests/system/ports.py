@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 from contextlib import ExitStack
 
-GATE_PORTS = (0, 1, 3)
-"""Control, data, enrolment, from the gate's first port."""
+GATE_PORTS = (0, 1, 2, 3)
+"""Control, data, live feed, enrolment, from the gate's first port."""
 
 
 def free_gate_port(address: str = "127.0.0.1") -> int:

@@ -6,13 +6,10 @@ import asyncio
 import json
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,14 +19,16 @@ from tests.integration.media.receiver import open_receiver
 from tests.support.backup_site import bkp
 from tests.support.waiting import until
 from tests.system.browser import WAIT_MS, browsing
-from tests.system.installation import CHECKOUT, LocalWatchkeep
+from tests.system.installation import CHECKOUT, gated_watchkeep
 from tests.system.looking import assert_accessible, assert_fitting
-from tests.system.ports import free_gate_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from playwright.async_api import Locator, Page
+
+    from tests.system.installation import LocalWatchkeep
 
 ARRIVAL_MS = 60_000
 
@@ -37,15 +36,8 @@ ARRIVAL_MS = 60_000
 @pytest.fixture(scope="module")
 def fresh() -> Iterator[LocalWatchkeep]:
     """An installation nobody has logged in to yet, which lets other hosts in."""
-    folder = Path(tempfile.mkdtemp(prefix="watchkeep-first-"))
-    folder.chmod(0o755)
-    made = LocalWatchkeep(folder, options=("--listen", f"127.0.0.1:{free_gate_port()}"))
-    try:
-        made.start()
+    with gated_watchkeep() as made:
         yield made
-    finally:
-        made.clear()
-        shutil.rmtree(folder)
 
 
 @asynccontextmanager

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,17 +10,18 @@ from playwright.async_api import expect
 from tests.support.stranger import strangers_machine
 from tests.support.waiting import until
 from tests.system.browser import browsing
-from tests.system.installation import LocalWatchkeep
+from tests.system.installation import gated_watchkeep
 from tests.system.joining import typed
 from tests.system.looking import assert_accessible, assert_fitting
-from tests.system.ports import free_gate_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from playwright.async_api import Locator, Page
 
     from tests.support.stranger import StrangersMachine
+    from tests.system.installation import LocalWatchkeep
 
 ARRIVAL_MS = 60_000
 
@@ -37,15 +35,8 @@ def machine() -> Iterator[StrangersMachine]:
 @pytest.fixture
 def gated(machine: StrangersMachine) -> Iterator[LocalWatchkeep]:
     """An installation that the newcomer's machine can reach, and which keeps nothing of others' refusals."""
-    folder = Path(tempfile.mkdtemp(prefix="watchkeep-keys-"))
-    folder.chmod(0o755)
-    made = LocalWatchkeep(folder, options=("--listen", f"{machine.here}:{free_gate_port(machine.here)}"))
-    try:
-        made.start()
+    with gated_watchkeep(machine.here) as made:
         yield made
-    finally:
-        made.clear()
-        shutil.rmtree(folder)
 
 
 def rows(page: Page, table: str, name: str) -> Locator:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 
 from tests.support.waiting import wait_until
-from tests.system.installation import CHECKOUT, LocalWatchkeep, watchkeep
-from tests.system.ports import free_gate_port
+from tests.system.installation import CHECKOUT, gated_watchkeep, watchkeep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.system.installation import LocalWatchkeep
 
 LET_IN_SECONDS = 30.0
 
@@ -29,15 +28,8 @@ LET_IN_SECONDS = 30.0
 @pytest.fixture
 def gated() -> Iterator[LocalWatchkeep]:
     """An installation that takes in agents of other hosts."""
-    folder = Path(tempfile.mkdtemp(prefix="watchkeep-gate-"))
-    folder.chmod(0o755)
-    made = LocalWatchkeep(folder, options=("--listen", f"127.0.0.1:{free_gate_port()}"))
-    try:
-        made.start()
+    with gated_watchkeep() as made:
         yield made
-    finally:
-        made.clear()
-        shutil.rmtree(folder)
 
 
 def test_an_agent_by_hand_is_heard_once_its_key_is_allowed(gated: LocalWatchkeep, tmp_path: Path) -> None:

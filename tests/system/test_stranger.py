@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,16 +11,17 @@ from click.testing import CliRunner
 
 from tests.support.stranger import strangers_machine
 from tests.support.waiting import wait_until
-from tests.system.installation import LocalWatchkeep
+from tests.system.installation import gated_watchkeep
 from tests.system.joining import typed
-from tests.system.ports import free_gate_port
 from watchkeep.__main__ import cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.support.api import Api
     from tests.support.stranger import StrangersMachine
+    from tests.system.installation import LocalWatchkeep
 
 VALUES_SECONDS = 30.0
 """What issue 3 promises from the command to the first stored values."""
@@ -38,15 +36,8 @@ def machine() -> Iterator[StrangersMachine]:
 @pytest.fixture(scope="module")
 def gated(machine: StrangersMachine) -> Iterator[LocalWatchkeep]:
     """An installation that the stranger's machine can reach."""
-    folder = Path(tempfile.mkdtemp(prefix="watchkeep-stranger-"))
-    folder.chmod(0o755)
-    made = LocalWatchkeep(folder, options=("--listen", f"{machine.here}:{free_gate_port(machine.here)}"))
-    try:
-        made.start()
+    with gated_watchkeep(machine.here) as made:
         yield made
-    finally:
-        made.clear()
-        shutil.rmtree(folder)
 
 
 def keys_of(api: Api, name: str) -> list[dict[str, Any]]:
