@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from core.wire.feed_message import Told
 
-_QUIET_SECONDS: Final = 15.0
+_QUIET_SECONDS: Final = 30.0
 _WILD: Final = re.compile(r"[*?]")
 _EPILOG = """\b
 Examples:
