@@ -67,20 +67,20 @@ class FeedPublisher:
         while True:
             committed = await self._waiting.get()
             began = self._clock.monotonic()
-            try:
-                await self._tell(committed)
-            except StoreAway as error:
-                self._counters.add("feed.dropped_groups")
-                log.warning("the feed could not look up items and left a group out", error=error)
+            await self._tell(committed)
             await self._rest(began)
 
     async def _tell(self, committed: _Committed) -> None:
         self._topics.want(self._feed.prefixes)
         texts = np.array([text.item_id for text in committed.texts], np.int32)
         items = texts if committed.batches is None else np.concatenate([committed.batches.items, texts])
-        while unknown := self._topics.unknown(items):
-            async with self._database.connection() as connection:
-                await self._topics.learn(connection, unknown)
+        try:
+            while unknown := self._topics.unknown(items):
+                async with self._database.connection() as connection:
+                    await self._topics.learn(connection, unknown)
+        except StoreAway as error:  # what is known is told all the same
+            self._counters.add("feed.failed_lookups")
+            log.warning("the feed could not look up new items and leaves them out of a group", error=error)
         began = self._clock.monotonic()
         for number, (topic, count, body) in enumerate(self._messages(committed, texts), 1):
             self._feed.publish(topic, body)
