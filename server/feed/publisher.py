@@ -105,7 +105,7 @@ class FeedPublisher:
         places = places[np.argsort(batches.items[places], kind="stable")]
         items, instants, values = batches.items[places], batches.instants()[places], batches.values[places]
         begins = np.flatnonzero(np.diff(items, prepend=-1))
-        ends = np.append(begins[1:], len(items))
+        ends = np.append(begins, len(items))[1:]
         for first, end in zip(begins.tolist(), ends.tolist(), strict=True):
             topic = self._topics.topic(int(items[first]))
             for begin in range(first, end, MAX_FEED_VALUES):

@@ -35,6 +35,7 @@ def installation(figure: Callable[[str], None]) -> Iterator[LocalWatchkeep]:
             f"up: ready {made.starts[0]:.1f} s after the first start, values {made.first_values_seconds:.1f} s later"
         )
         yield made
+        assert not made.crashes(), "a part ended by a fault of its own, and nobody noticed but its log"
     finally:
         made.clear()
         shutil.rmtree(folder)

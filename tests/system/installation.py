@@ -141,6 +141,11 @@ class LocalWatchkeep:
     def log(self, part: str) -> str:
         return (self.data / "log" / f"{part}.log").read_text()
 
+    def crashes(self) -> list[str]:
+        """Return what `up` says of parts that ended by themselves: not by a signal, which a test may have sent."""
+        lines = [line for line in self.output.splitlines() if "a part ended and is started again" in line]
+        return [line for line in lines if "code=-" not in line]
+
     def clear(self) -> None:
         """End whatever is left of it, so that a failed test leaves nothing running."""
         members = self.members() if self.is_running else set()
@@ -167,6 +172,7 @@ def gated_watchkeep(address: str = "127.0.0.1") -> Iterator[LocalWatchkeep]:
     try:
         made.start()
         yield made
+        assert not made.crashes(), "a part ended by a fault of its own, and nobody noticed but its log"
     finally:
         made.clear()
         shutil.rmtree(folder)
