@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from backup.child import Program, run
 from backup.errors import BackupDamaged, DestinationInUse, NotInBackup
-from backup.settings import PostgresqlSettings
+from backup.source_settings import PostgresqlSettings
 from backup.sources.postgresql import DUMP_FOLDER, count_rows
 from backup.sources.psql import client_environment, client_program, session
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from backup.catalogue import Catalogue
     from backup.model import Manifest, Place, RunRecord
-    from backup.settings import TargetSettings
+    from backup.target_settings import TargetSettings
     from backup.targets.contract import Target
 
 

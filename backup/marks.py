@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from backup.model import Manifest, Place
-    from backup.settings import TargetSettings
     from backup.station import Station
+    from backup.target_settings import TargetSettings
     from backup.targets.contract import DeletingTarget, Target
 
 log = Log("bkp")

@@ -22,7 +22,7 @@ from backup.keys.trying import demand_public_only
 from backup.marks import clear_marks, read_marks
 from backup.model import Place, instant_name
 from backup.retention import judge_chains
-from backup.settings import check_name
+from backup.setting_checks import check_name
 from backup.station import ring_of
 from backup.stock import ChainFiles, Claims, take_stock
 from backup.strays import judge_strays
@@ -35,9 +35,10 @@ if TYPE_CHECKING:
 
     from backup.keys.ring import KeyRing
     from backup.retention import Rules, Verdict
-    from backup.settings import BackupSettings, SetSettings, TargetSettings
+    from backup.settings import BackupSettings, SetSettings
     from backup.stock import Stock
     from backup.strays import StrayVerdict
+    from backup.target_settings import TargetSettings
     from backup.targets.contract import DeletingTarget
 
 _NOWHERE: Final = "watchkeep-doctor/nothing-is-called-so"

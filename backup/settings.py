@@ -1,33 +1,17 @@
 """What backup.toml says: whose machine this is, its keys, its targets, its sets."""
 
-import re
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any
 
 from backup.errors import ConfigInvalid
 from backup.pruner_settings import PrunerSettings, RetentionSettings
 from backup.schedule import check_schedule
+from backup.setting_checks import check_fingerprints, check_name
+from backup.source_settings import PathsSettings, PostgresqlSettings
+from backup.target_settings import TargetSettings
 from core.config.reader import ByteSize, ConfigError, read_config, setting
-
-_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
-_FINGERPRINT: Final = re.compile(r"[0-9A-F]{40}")
-
-
-def check_name(text: str) -> str | None:
-    """Return what is wrong with a name that becomes a folder at the target; None when it is one."""
-    return (
-        None
-        if _NAME.fullmatch(text)
-        else "expected 1 to 128 letters, digits, '.', '_' or '-', a letter or digit first and last"
-    )
-
-
-def check_fingerprints(texts: tuple[str, ...]) -> str | None:
-    """Return what is wrong with a list of key fingerprints; None when each is one."""
-    wrong = [text for text in texts if not _FINGERPRINT.fullmatch(text)]
-    return f"expected fingerprints of 40 capital hex digits, found {wrong[0]!r}" if wrong else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,66 +42,6 @@ class KeySettings:
             check=check_fingerprints,
         ),
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TargetSettings:
-    """A place backups are kept at: a folder, or a container of a Swift that speaks auth version 1."""
-
-    name: str = field(metadata=setting("what sets call it", example='"store"', check=check_name))
-    kind: Literal["folder", "swift"] = field(metadata=setting("what it is", example='"folder"'))
-    folder: Path | None = field(default=None, metadata=setting("folder: where", example='"/srv/backup"'))
-    auth_url: str | None = field(
-        default=None, metadata=setting("swift: where to log in", example='"https://swift.example/auth/v1.0"')
-    )
-    user: str | None = field(default=None, metadata=setting("swift: ACCOUNT:USER", example='"backup:web1"'))
-    key_file: Path | None = field(default=None, metadata=setting("swift: file whose first line is the user's key"))
-    container: str | None = field(
-        default=None, metadata=setting("swift: the container", example='"watchkeep"', check=check_name)
-    )
-    timeout: timedelta = field(
-        default=timedelta(seconds=30), metadata=setting("how long a request may stay without answer", minimum=1)
-    )
-
-    def __post_init__(self) -> None:
-        needed = {"folder": ("folder",), "swift": ("auth_url", "user", "key_file", "container")}[self.kind]
-        missing = [name for name in needed if getattr(self, name) is None]
-        if missing:
-            raise ValueError(f"a target of kind {self.kind!r} needs {', '.join(missing)}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PathsSettings:
-    """A set of files and folders."""
-
-    roots: tuple[Path, ...] = field(metadata=setting("files and folders to save", example='["/etc", "/home"]'))
-    exclude: tuple[str, ...] = field(
-        default=(),
-        metadata=setting("what to leave out, below any root (* in a name, ** across names)", example='["**/.cache"]'),
-    )
-    one_file_system: bool = field(default=False, metadata=setting("stay on the file system of each root"))
-
-    def __post_init__(self) -> None:
-        if not self.roots:
-            raise ValueError("roots: expected at least one path")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PostgresqlSettings:
-    """A PostgreSQL database, saved with pg_dump and a record of the moment it is of."""
-
-    database: str = field(metadata=setting("name of the database", example='"watchkeep"'))
-    host: str = field(default="localhost", metadata=setting("where it answers: a name, an address, a socket's folder"))
-    port: int = field(default=5432, metadata=setting("port", minimum=1))
-    user: str = field(default="postgres", metadata=setting("role that may read everything"))
-    passfile: Path | None = field(
-        default=None, metadata=setting("password file as PGPASSFILE has it", example='"keys/pgpass"')
-    )
-    binaries: Path | None = field(
-        default=None,
-        metadata=setting("folder of psql and pg_dump (as new as the server); none: the embedded ones, then PATH"),
-    )
-    count_rows: bool = field(default=True, metadata=setting("count every table's rows in the dump's own snapshot"))
 
 
 @dataclass(frozen=True, kw_only=True)

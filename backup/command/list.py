@@ -11,7 +11,8 @@ from rich.table import Table
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import console, local, point_document, size, write_json
 from backup.errors import KeyMissing
-from backup.settings import SetSettings, check_name
+from backup.setting_checks import check_name
+from backup.settings import SetSettings
 from backup.station import open_station
 from backup.targets.registry import open_target
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 import click
 
 from backup.errors import BackupError, ConfigInvalid
-from backup.settings import BackupSettings, KeySettings, SetSettings, TargetSettings, check_name, read_settings
+from backup.setting_checks import check_name
+from backup.settings import BackupSettings, KeySettings, SetSettings, read_settings
 from backup.signals import cancelled_by_signals
+from backup.target_settings import TargetSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

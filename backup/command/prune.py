@@ -18,7 +18,8 @@ from backup.engine.progress import Progress
 from backup.errors import BackupError, Cancelled, ConfigInvalid
 from backup.journal import write_state
 from backup.prune import Pruned, open_pruned
-from backup.settings import SetSettings, check_name
+from backup.setting_checks import check_name
+from backup.settings import SetSettings
 from backup.signals import cancelled_by_signals
 from backup.targets.registry import open_target
 

@@ -14,7 +14,7 @@ from backup.sources.contract import Prepared
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from backup.settings import PathsSettings
+    from backup.source_settings import PathsSettings
 
 
 class PathsSource:

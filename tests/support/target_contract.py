@@ -14,7 +14,7 @@ from backup.targets.registry import open_target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from backup.settings import TargetSettings
+    from backup.target_settings import TargetSettings
     from backup.targets.contract import DeletingTarget, Target
 
 _LARGE = bytes(range(256)) * (5 << 12)  # 5 MiB: more than a piece

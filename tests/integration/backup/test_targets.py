@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backup.errors import ConfigInvalid, TargetAway, TargetRefused
-from backup.settings import TargetSettings
+from backup.target_settings import TargetSettings
 from backup.targets.registry import open_target
 from tests.support.target_contract import TargetContract
 

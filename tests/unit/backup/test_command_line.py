@@ -12,7 +12,8 @@ from backup.command.__main__ import COMMANDS, cli
 from backup.command.options import DATA_VARIABLE, VARIABLE, set_of
 from backup.command.telling import counted
 from backup.errors import ConfigInvalid
-from backup.settings import BackupSettings, SetSettings, TargetSettings
+from backup.settings import BackupSettings, SetSettings
+from backup.target_settings import TargetSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from backup.engine.process import Outcome, demand_success
 from backup.engine.progress import Listener, Told
 from backup.errors import EngineFailed, KeyWrong, PassphraseWrong, TargetAway, TargetDiffers, TimedOut
 from backup.model import Kind, Part
-from backup.settings import PathsSettings
+from backup.source_settings import PathsSettings
 from backup.sources.paths import selection
 
 if TYPE_CHECKING:

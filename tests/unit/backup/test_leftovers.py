@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backup.leftovers import withdraw
-from backup.settings import TargetSettings
+from backup.target_settings import TargetSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

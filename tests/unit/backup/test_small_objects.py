@@ -13,7 +13,7 @@ from backup.hold import HoldRegister, read_holds
 from backup.manifest import read_manifest
 from backup.marks import clear_marks, read_marks
 from backup.model import Place
-from backup.settings import TargetSettings
+from backup.target_settings import TargetSettings
 from backup.targets.deleting import open_for_deleting
 
 if TYPE_CHECKING:

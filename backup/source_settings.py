@@ -1,0 +1,40 @@
+"""What backup.toml says of a source: what of a machine is saved as one set."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.config.reader import setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathsSettings:
+    """A set of files and folders."""
+
+    roots: tuple[Path, ...] = field(metadata=setting("files and folders to save", example='["/etc", "/home"]'))
+    exclude: tuple[str, ...] = field(
+        default=(),
+        metadata=setting("what to leave out, below any root (* in a name, ** across names)", example='["**/.cache"]'),
+    )
+    one_file_system: bool = field(default=False, metadata=setting("stay on the file system of each root"))
+
+    def __post_init__(self) -> None:
+        if not self.roots:
+            raise ValueError("roots: expected at least one path")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostgresqlSettings:
+    """A PostgreSQL database, saved with pg_dump and a record of the moment it is of."""
+
+    database: str = field(metadata=setting("name of the database", example='"watchkeep"'))
+    host: str = field(default="localhost", metadata=setting("where it answers: a name, an address, a socket's folder"))
+    port: int = field(default=5432, metadata=setting("port", minimum=1))
+    user: str = field(default="postgres", metadata=setting("role that may read everything"))
+    passfile: Path | None = field(
+        default=None, metadata=setting("password file as PGPASSFILE has it", example='"keys/pgpass"')
+    )
+    binaries: Path | None = field(
+        default=None,
+        metadata=setting("folder of psql and pg_dump (as new as the server); none: the embedded ones, then PATH"),
+    )
+    count_rows: bool = field(default=True, metadata=setting("count every table's rows in the dump's own snapshot"))
