@@ -69,7 +69,10 @@ class SetSettings:
     )
     time_limit: timedelta = field(default=timedelta(hours=12), metadata=setting("how long a run may take", minimum=1))
     volume_size: ByteSize = field(
-        default=ByteSize(200 << 20), metadata=setting("size of a volume at the target", minimum=1 << 20)
+        default=ByteSize(50 << 20),
+        metadata=setting(
+            "size of a volume at the target; to restore one file, whole ones are fetched", minimum=1 << 20
+        ),
     )
     max_block_size: int | None = field(
         default=None,

@@ -11,8 +11,9 @@ from typing import Final
 
 BENCHMARKS: Final = (
     "agent", "evaluation", "store_layout", "storage", "ingest", "query", "latency", "polling", "exchange",
+    "backup",
 )  # fmt: skip
-WITH_LONG_FORM: Final = ("agent", "evaluation", "storage", "ingest", "query", "latency", "exchange")
+WITH_LONG_FORM: Final = ("agent", "evaluation", "storage", "ingest", "query", "latency", "exchange", "backup")
 
 
 def main() -> int:

@@ -1,0 +1,134 @@
+"""How fast sets are saved, restored, verified, beside bare duplicity, restic, borg: `python -m benchmarks.backup`.
+
+The same files, the same folder to save to, everything encrypted. Two fifths of the bytes do not compress, the rest is
+text. Each program saves all, saves again after 2 % have changed, brings all back (which is compared byte by byte),
+brings one file back, and verifies what lies there by reading it. Every round asks all of them in turn; the figures are
+medians. Beside the clock's seconds stand the processor's, of the program and all it started: what else runs on the
+machine disturbs them less. `--image` saves the image of a disk instead, with scattered pages changed. `--long`: sixteen
+times the data and five rounds; `--json`: one object.
+
+restic and borg have to be there: `apt-get install restic borgbackup`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import json
+import shutil
+import statistics
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.backup_data import CHANGED_SHARE, change, make_files, make_image
+from benchmarks.backup_programs import PROGRAMS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.backup_programs import Cost, Program
+
+SHORT_MIB, LONG_FACTOR, LONG_ROUNDS = 120, 16, 5
+STEPS: Final = ("full", "changed", "restore", "one file", "verify")
+
+
+def measure(program: Program, data: Path, folder: Path, wanted: Path) -> dict[str, Cost]:
+    """Take one program through all steps; `folder` is its own, empty, and `wanted` the one file. Changes the data."""
+    found: dict[str, Cost] = {}
+    found["full"] = program.save(data)
+    change(data)
+    found["changed"] = program.save(data)
+    back = folder / "back"
+    found["restore"] = program.restore(None, back)
+    demand_equal(data, program.restored(back, data))
+    shutil.rmtree(back)
+    found["one file"] = program.restore(wanted.relative_to(data), back)
+    found["verify"] = program.verify()
+    return found
+
+
+def demand_equal(left: Path, right: Path) -> None:
+    """Return when both trees hold the same files with the same bytes."""
+    names = sorted(path.relative_to(left) for path in left.rglob("*") if path.is_file())
+    others = sorted(path.relative_to(right) for path in right.rglob("*") if path.is_file())
+    _, unequal, unread = filecmp.cmpfiles(left, right, [str(name) for name in names], shallow=False)
+    if names != others or unequal or unread:
+        raise SystemExit(f"what came back to {right} is not what was saved: {(unequal + unread)[:3]}")
+
+
+def rounds(count: int, mib: int, names: Sequence[str], *, is_image: bool) -> dict[str, list[dict[str, Cost]]]:
+    """Measure each program `count` times, in turn, each time on the same data."""
+    found: defaultdict[str, list[dict[str, Cost]]] = defaultdict(list)
+    for _ in range(count):
+        for name in names:
+            with tempfile.TemporaryDirectory(prefix="bkp-bench-") as scratch:
+                folder = Path(scratch)
+                data = folder / "data"
+                wanted = make_image(data, mib) if is_image else make_files(data, mib)
+                with PROGRAMS[name](folder, is_image=is_image) as program:
+                    found[name].append(measure(program, data, folder, wanted))
+    return found
+
+
+def medians(found: dict[str, list[dict[str, Cost]]]) -> dict[str, dict[str, dict[str, float]]]:
+    """Return seconds, processor seconds and stored MiB by program and step."""
+    return {
+        name: {
+            step: {
+                "seconds": round(statistics.median(each[step].seconds for each in runs), 2),
+                "processor_seconds": round(statistics.median(each[step].processor_seconds for each in runs), 2),
+                "stored_mib": round(statistics.median(each[step].stored_bytes for each in runs) / (1 << 20), 1),
+            }
+            for step in STEPS
+        }
+        for name, runs in found.items()
+    }
+
+
+def show(table: dict[str, dict[str, dict[str, float]]], mib: int, count: int) -> None:
+    """Print a row a program: seconds (of the processor) by step, what lies at the target, and how it compares."""
+    print(f"{mib} MiB, {CHANGED_SHARE:.0%} changed, {count} round(s); seconds, the processor's in brackets; MiB stored")
+    print(f"{'':26}" + "".join(f"{step:>17}" for step in STEPS) + f"{'full MiB':>10}{'more MiB':>10}")
+    for name, steps in table.items():
+        cells = "".join(f"{c['seconds']:>9.1f} ({c['processor_seconds']:>5.1f})" for c in steps.values())
+        print(f"{name:26}{cells}{steps['full']['stored_mib']:>10.1f}{steps['changed']['stored_mib']:>10.1f}")
+    base, own = table.get("duplicity, its defaults"), table.get("bkp")
+    if base is None or own is None:
+        return
+    for step in STEPS:
+        ratio = base[step]["seconds"] / own[step]["seconds"]
+        busy = base[step]["processor_seconds"] / own[step]["processor_seconds"]
+        print(f"bkp, {step}: {ratio:.2f} times as fast as duplicity with its defaults, by the processor {busy:.2f}")
+    same = table.get("duplicity, our settings")
+    if same is not None:
+        more = own["full"]["processor_seconds"] / same["full"]["processor_seconds"] - 1
+        print(f"bkp over bare duplicity with the same settings, full: {more:+.1%} of the processor")
+    print(
+        f"bkp, full: {own['full']['stored_mib'] / base['full']['stored_mib'] - 1:+.1%} bytes stored over the defaults"
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("--image", action="store_true", help="one image with scattered changes instead of files")
+    parser.add_argument("--mib", type=int, default=SHORT_MIB, help=f"size of the data, {SHORT_MIB} unless told")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", action="append", choices=sorted(PROGRAMS), help="a program; may be said again")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    chosen = parser.parse_args()
+    mib = chosen.mib * (LONG_FACTOR if chosen.long else 1)
+    count = max(chosen.rounds, LONG_ROUNDS if chosen.long else 1)
+    table = medians(rounds(count, mib, chosen.only or list(PROGRAMS), is_image=chosen.image))
+    document: dict[str, Any] = {"mib": mib, "rounds": count, "programs": table}
+    if chosen.json:
+        print(json.dumps(document))
+    else:
+        show(table, mib, count)
+
+
+if __name__ == "__main__":
+    main()
