@@ -21,7 +21,10 @@ class ProblemQuery(Asked):
     host: Word | None = Field(None, description="Only this host's, by its exact name.")
     severity: list[Severity] = Field(default_factory=list, description="Only these; may be given several times.")
     limit: int = Field(100, ge=1, le=1000)
-    before: int | None = Field(None, ge=1, le=2**63 - 1, description="Only older ones: the last id of the page before.")
+    order: Literal["newest", "severity"] = Field("newest", description="Severity: worst first, newest among equals.")
+    before: int | None = Field(
+        None, ge=1, le=2**63 - 1, description="Only what comes after it in this order: the last id of the page before."
+    )
 
 
 class ToldView(Answer):
@@ -64,14 +67,14 @@ class ProblemView(Answer):
 
 
 class ProblemList(Answer):
-    """Problems, newest first."""
+    """Problems, in the order asked for."""
 
     problems: list[ProblemView]
 
 
 @endpoint("GET", "/problems", role=Role.VIEWER)
 async def list_problems(call: Call, query: ProblemQuery) -> ProblemList:
-    """List problems, newest first, with who was told."""
+    """List problems, newest or worst first, with who was told."""
     wanted = ProblemFilter(
         state=query.state,
         host=query.host,
@@ -79,6 +82,7 @@ async def list_problems(call: Call, query: ProblemQuery) -> ProblemList:
         severities=query.severity or None,
         before_id=query.before,
         limit=query.limit,
+        is_worst_first=query.order == "severity",
     )
     async with call.services.database.connection() as connection:
         problems = await read_problems(connection, wanted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from psycopg.rows import class_row
 
@@ -127,11 +127,24 @@ class Problem:
     description: str = ""
 
 
+SEVERITIES: Final = ("information", "warning", "average", "high", "disaster")
+"""As the schema has them, worst last."""
+NEWEST_FIRST = """
+              AND (%(before)s::int8 IS NULL OR p.id < %(before)s)
+            ORDER BY p.id DESC LIMIT %(limit)s
+"""
+WORST_FIRST = """
+              AND (%(before)s::int8 IS NULL OR (array_position(%(ranks)s::text[], p.severity), p.id) <
+                   (SELECT array_position(%(ranks)s::text[], b.severity), b.id FROM problem b WHERE b.id = %(before)s))
+            ORDER BY array_position(%(ranks)s::text[], p.severity) DESC, p.id DESC LIMIT %(limit)s
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemFilter:
-    """Which problems to read, newest first: `state` "open", "resolved" or "all"; `before_id` goes on from a page.
+    """Which problems to read: `state` "open", "resolved" or "all"; `before_id` goes on after that one of a page.
 
-    `only_hosts` leaves out those of all other hosts.
+    Newest first, or worst first and newest among equals. `only_hosts` leaves out those of all other hosts.
     """
 
     state: str = "open"
@@ -140,6 +153,7 @@ class ProblemFilter:
     severities: Collection[str] | None = None
     before_id: int | None = None
     limit: int = 100
+    is_worst_first: bool = False
 
 
 async def ensure_triggers(
@@ -184,7 +198,7 @@ async def resolve_problems(
 
 
 async def read_problems(connection: AsyncConnection[Any], wanted: ProblemFilter) -> list[Problem]:
-    """Return the problems the filter asks for, newest first."""
+    """Return the problems the filter asks for, in its order."""
     async with connection.cursor(row_factory=class_row(Problem)) as cursor:
         await cursor.execute(
             SELECT_PROBLEMS
@@ -193,8 +207,8 @@ async def read_problems(connection: AsyncConnection[Any], wanted: ProblemFilter)
               AND (%(host)s::text IS NULL OR h.name = %(host)s)
               AND (%(only_hosts)s::text[] IS NULL OR h.name = ANY (%(only_hosts)s::text[]))
               AND (%(severities)s::text[] IS NULL OR p.severity = ANY (%(severities)s::text[]))
-              AND (%(before)s::int8 IS NULL OR p.id < %(before)s)
-            ORDER BY p.id DESC LIMIT %(limit)s""",
+            """
+            + (WORST_FIRST if wanted.is_worst_first else NEWEST_FIRST),
             {
                 "state": wanted.state,
                 "host": wanted.host,
@@ -202,6 +216,7 @@ async def read_problems(connection: AsyncConnection[Any], wanted: ProblemFilter)
                 "severities": None if wanted.severities is None else list(wanted.severities),
                 "before": wanted.before_id,
                 "limit": wanted.limit,
+                "ranks": list(SEVERITIES),
             },
         )
         return await cursor.fetchall()

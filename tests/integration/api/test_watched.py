@@ -336,6 +336,22 @@ async def test_problems_come_newest_first_with_who_was_told(signed_in: Site, dat
     assert (await signed_in.get("/problems", state="all", host="db2"))["problems"] == []
 
 
+async def test_problems_come_worst_first_when_asked_so(signed_in: Site, database: Database) -> None:
+    host, now = await store_host(database, "db1"), datetime.now(UTC)
+    severities = ("high", "information", "disaster", "high", "average")
+    stored = [
+        await store_problem(database, host, f"Trigger {place}", now, severity=severity)
+        for place, severity in enumerate(severities)
+    ]
+    expected = [stored[place].problem_id for place in (2, 3, 0, 4, 1)]  # of equals the newer one first
+    found: list[int] = []
+    while page := (
+        await signed_in.get("/problems", order="severity", limit=2, **({"before": found[-1]} if found else {}))
+    )["problems"]:
+        found += [problem["id"] for problem in page]
+    assert found == expected
+
+
 async def test_hostile_text_comes_out_as_text_in_json(signed_in: Site, database: Database) -> None:
     hostile = "</script><script>alert(1)</script>"
     host = await store_host(database, "db1")

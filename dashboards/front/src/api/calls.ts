@@ -44,6 +44,7 @@ export interface ProblemQuery {
   state: "open" | "resolved" | "all";
   host?: string;
   severity?: string;
+  order?: "newest" | "severity";
   limit?: number;
   before?: string | number;
 }
