@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, Final
 
+from core.model.texts import split_texts
 from core.runtime.logging import Log
 from core.spool.faults import SpoolFault, SpoolFull
 from probes.agent import STATUS
@@ -12,7 +13,7 @@ from probes.declaration import Reading
 from probes.form import RefusedReadingError, describe_item, fit_reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from core.runtime.counters import Counters
     from core.spool.outbox import Outbox
@@ -22,8 +23,6 @@ log = Log("agent")
 
 MOST_ITEMS: Final = 5000
 _UNNUMBERED: Final = 0
-_PART_BYTES: Final = 512 * 1024  # of texts in a record, half of what one may hold
-_ROW_BYTES: Final = 16
 
 
 class Outlet:
@@ -97,7 +96,7 @@ class Outlet:
                 value_instants.append(instant)
                 values.append(reading.value)
         # Texts first: what counts them (a log's lines) shall not be known without them.
-        for part in _parts(texts):
+        for part in split_texts(texts):
             self._outbox.publish_texts(*zip(*part, strict=True))
         if items:
             self._outbox.publish(items, value_instants, values)
@@ -116,18 +115,3 @@ def _spread(at: int, numbers: list[int]) -> list[int]:
         seen[number] = seen.get(number, -1) + 1
         instants.append(at + seen[number])
     return instants
-
-
-def _parts(texts: list[tuple[int, int, str]]) -> Iterator[list[tuple[int, int, str]]]:
-    """Split texts so that each part fits into a record."""
-    part: list[tuple[int, int, str]] = []
-    size = 0
-    for row in texts:
-        wanted = _ROW_BYTES + 4 * len(row[2])
-        if part and size + wanted > _PART_BYTES:
-            yield part
-            part, size = [], 0
-        part.append(row)
-        size += wanted
-    if part:
-        yield part

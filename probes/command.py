@@ -1,4 +1,4 @@
-"""What a program of the administrator's prints: a number, a text, or a JSON object of them."""
+"""What a program of the administrator's prints: a number, a text, a JSON object of them, or a document."""
 
 import json
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from core.config.reader import setting
+from core.model.structured import StructuredError, canonical
 from probes.allowed import require_allowed
 from probes.child import run_program
 from probes.declaration import Failure, Item, ProbeFailedError, Reading, Visit, probe
@@ -35,8 +36,12 @@ class Parameters:
         )
     )
     name: str = field(metadata=setting("name of the command in its items"))
-    output: Literal["number", "text", "json"] = field(
-        default="number", metadata=setting("what it prints: one number, any text, or a JSON object")
+    output: Literal["number", "text", "json", "document"] = field(
+        default="number",
+        metadata=setting(
+            "what it prints: one number, any text, a JSON object of which each entry is an item, or a JSON document "
+            "kept whole"
+        ),
     )
     timeout: timedelta = field(
         default=timedelta(seconds=10), metadata=setting("time after which it is killed", check=check_timeout)
@@ -48,7 +53,11 @@ _ITEMS = (
     Item(key="command.seconds", unit="s", description="Time it took", parameter="command"),
     Item(key="command.value", unit="", description="A number it printed; of JSON command:key", parameter="command"),
     Item(key="command.text", unit="", description="A text it printed", parameter="command", type="text"),
-)
+    Item(
+        key="command.document", unit="", description="A JSON document it printed", parameter="command",
+        type="structured",
+    ),
+)  # fmt: skip
 
 
 @probe("command", items=_ITEMS, parameters=Parameters, may_block=True, timeout_seconds=LONGEST_SECONDS + 5)
@@ -68,6 +77,8 @@ def run_command(visit: Visit, parameters: Parameters) -> "Iterator[Reading | Fai
             yield Failure(f"{name} printed more than 64 KiB: the rest is left out")
     elif ended.is_cut:
         raise ProbeFailedError(f"{name} printed more than 64 KiB: nothing of it is used")
+    elif parameters.output == "document":
+        yield Reading("command.document", _document(name, ended.output), name)
     elif parameters.output == "number":
         yield Reading("command.value", _number(name, ended.output), name)
     else:
@@ -79,6 +90,13 @@ def _number(name: str, output: str) -> float:
         return float(output.strip())
     except ValueError:
         raise ProbeFailedError(f"{name} printed no number but {output.strip()[:60]!r}") from None
+
+
+def _document(name: str, output: str) -> str:
+    try:
+        return canonical(output)
+    except StructuredError as error:
+        raise ProbeFailedError(f"{name} printed no document: {error}") from None
 
 
 def _entries(name: str, output: str) -> "Iterator[Reading | Failure]":

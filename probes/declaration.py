@@ -31,7 +31,7 @@ class Item:
     """One thing a probe measures. Its `key` is the same on every host; "[parameter]" follows it in the dictionary.
 
     `parameter` says in one word what the parameter names ("mount point"); empty when the item has none. `type` is
-    "number" or "text". Units: "B", "B/s", "%", "1/s", "s", "d" for days, "" for a count.
+    "number", "text" or "structured". Units: "B", "B/s", "%", "1/s", "s", "d" for days, "" for a count.
     """
 
     key: str
@@ -43,6 +43,8 @@ class Item:
 
 class Reading(NamedTuple):
     """One value found. `value` is None when there is none this time (a rate needs two reads).
+
+    Of a structured item it is the JSON text of a document, in any form (core.model.structured).
 
     The same item may be read several times in one visit (lines of a log): the later ones come a microsecond later each.
     `unit` stands in for the item's own where what is measured is only known on the host (a plugin's figures).

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from core.model.item import ItemDescription
+from core.model.structured import StructuredError, canonical
 
 if TYPE_CHECKING:
     from probes.declaration import Item, Reading
@@ -25,9 +26,11 @@ def fit_reading(item: Item, reading: Reading) -> Reading:
         parameter = "".join(letter if letter.isprintable() else _escape(letter) for letter in parameter)
     if bool(parameter) != bool(item.parameter) or len(parameter) > LONGEST_PARAMETER:
         raise RefusedReadingError(f"{item.key}: {parameter:.40} is no usable {item.parameter or 'parameter'}")
-    if (item.type == "text") != isinstance(value, str) and value is not None:
+    if (item.type == "number") == isinstance(value, str) and value is not None:
         raise RefusedReadingError(f"{item.key}: {value!r:.40} is no {item.type}")
-    if isinstance(value, str):
+    if isinstance(value, str) and item.type == "structured":
+        value = _fit_document(item, value)
+    elif isinstance(value, str):
         value = "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in value)
         value = value[:LONGEST_TEXT]
     elif value is not None and not math.isfinite(value):
@@ -35,6 +38,13 @@ def fit_reading(item: Item, reading: Reading) -> Reading:
     if parameter is reading.parameter and value is reading.value:
         return reading
     return reading._replace(parameter=parameter, value=value)
+
+
+def _fit_document(item: Item, text: str) -> str:
+    try:
+        return canonical(text)
+    except StructuredError as error:
+        raise RefusedReadingError(f"{item.key}: {error}") from error
 
 
 def describe_item(item: Item, parameter: str, unit: str = "", host: str = "") -> ItemDescription:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from core.config.reader import setting
+from core.model.structured import canonical
 from probes.declaration import Item, Reading, Visit, probe
 from probes.encryption import explain, wrap
 from probes.patterns import check_pattern, is_found
@@ -62,6 +63,9 @@ class Parameters:
         default=None,
         metadata=setting("regular expression to be found in the first MiB of the body", check=check_pattern),
     )
+    document: bool = field(
+        default=False, metadata=setting("whether the body is a JSON document, of 64 KiB at most, to be kept")
+    )
     headers: tuple[str, ...] = field(
         default=(),
         metadata=setting("headers to send, but not to another machine after a redirect", check=_check_headers),
@@ -84,6 +88,9 @@ _ITEMS = (
     ),
     Item(key="http.size", unit="B", description="Size of the answer's body, 1 MiB at most", parameter="site"),
     Item(key="http.matched", unit="", description="1 when the body says what it should, else 0", parameter="site"),
+    Item(
+        key="http.document", unit="", description="The JSON document the body is", parameter="site", type="structured"
+    ),
     Item(key="http.state", unit="", description="ok, or what is wrong", parameter="site", type="text"),
 )
 
@@ -116,6 +123,11 @@ def get(visit: Visit, parameters: Parameters) -> "Iterator[Reading]":
         is_there = is_found(parameters.body, answer.body.decode(errors="replace"))
         yield Reading("http.matched", float(is_there), name)
         problem = problem or ("" if is_there else "the body does not say what it should")
+    if parameters.document and not problem:
+        try:
+            yield Reading("http.document", canonical(answer.body.decode()), name)
+        except ValueError as error:  # no document, or no UTF-8
+            problem = str(error)[:200]
     yield Reading("http.ok", float(not problem), name)
     yield from state_reading(visit, "http.state", name, problem or "ok")
 

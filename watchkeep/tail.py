@@ -136,16 +136,24 @@ async def _show(listener: Listener, patterns: Sequence[str], limits: Limits, *, 
 
 def _lines(told: Told, *, as_json: bool) -> list[str]:
     values: Sequence[float | str] = told.values
+    write = _json_text if as_json else _text
+    shown = values if told.is_structured else map(write, values)
     line = _json_line if as_json else _line
-    return [line(told.topic, at_us, value) for at_us, value in zip(told.instants, values, strict=True)]
+    return [line(told.topic, at_us, text) for at_us, text in zip(told.instants, shown, strict=True)]
 
 
-def _json_line(topic: str, at_us: int, value: float | str) -> str:
-    plain = value if isinstance(value, str) or math.isfinite(value) else None
-    return json.dumps({"topic": topic, "at_us": at_us, "value": plain}, ensure_ascii=False)
+def _json_text(value: float | str) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) or math.isfinite(value) else "null"
 
 
-def _line(topic: str, at_us: int, value: float | str) -> str:
+def _text(value: float | str) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+
+
+def _json_line(topic: str, at_us: int, text: object) -> str:
+    return f'{{"topic": {json.dumps(topic, ensure_ascii=False)}, "at_us": {at_us}, "value": {text}}}'
+
+
+def _line(topic: str, at_us: int, text: object) -> str:
     at = datetime.fromtimestamp(at_us / 1e6).astimezone().isoformat(timespec="milliseconds")[11:23]
-    shown = f"{value:.10g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
-    return f"{click.style(at, dim=True)}  {click.style(topic, fg='cyan')}  {shown}"
+    return f"{click.style(at, dim=True)}  {click.style(topic, fg='cyan')}  {text}"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemDescription:
-    """One thing measured: `key` is `name` or `name[parameter]`, `type` is "number" or "text".
+    """One thing measured: `key` is `name` or `name[parameter]`, `type` is "number", "text" or
+    "structured".
 
     `host` is empty for the source's own host. (host, key) identifies the item; the rest describes it.
     """

@@ -82,7 +82,8 @@ class Header(NamedTuple):
 class ItemEntry:
     """One line of a source's dictionary: what the source's item `number` means.
 
-    `host` is empty for the source's own host. `type` is "number" or "text". `key` is `name` or `name[parameter]`.
+    `host` is empty for the source's own host. `type` is "number", "text" or "structured". `key` is `name` or
+    `name[parameter]`.
     """
 
     number: int

@@ -12,6 +12,7 @@ _HEADER: Final = struct.Struct("<cQ")
 _INSTANT: Final = struct.Struct("<q")
 _VALUES: Final = b"V"
 _TEXT: Final = b"T"
+_STRUCTURED: Final = b"S"
 _VALUE_BYTES: Final = 16
 
 
@@ -21,7 +22,8 @@ class FeedMessageError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What one message told: instants in µs since 1970 UTC, and as many numbers, or one text.
+    """What one message told: instants in µs since 1970 UTC, and as many numbers, or one text,
+    which `is_structured` says is a JSON document in its canonical form.
 
     `before` is how many values this topic was told before: who counts along sees what was missed.
     """
@@ -30,6 +32,7 @@ class Told:
     before: int
     instants: array[int]
     values: array[float] | tuple[str, ...]
+    is_structured: bool = False
 
 
 def topic_of(host: str, key: str) -> str:
@@ -51,15 +54,21 @@ def pack_text(before: int, at_us: int, text: str) -> bytes:
     return _HEADER.pack(_TEXT, before) + _INSTANT.pack(at_us) + text.encode()
 
 
+def pack_structured(before: int, at_us: int, document: str) -> bytes:
+    """Return the body that tells one structured value, given in its canonical form."""
+    return _HEADER.pack(_STRUCTURED, before) + _INSTANT.pack(at_us) + document.encode()
+
+
 def unpack(topic: bytes, body: bytes) -> Told:
     """Return what a message told. Raises FeedMessageError."""
     try:
         kind, before = _HEADER.unpack_from(body)
         words = topic.decode()
         columns = body[_HEADER.size :]
-        if kind == _TEXT:
+        if kind in (_TEXT, _STRUCTURED):
             (at_us,) = _INSTANT.unpack_from(columns)
-            return Told(words, before, array("q", [at_us]), (columns[_INSTANT.size :].decode(),))
+            text = columns[_INSTANT.size :].decode()
+            return Told(words, before, array("q", [at_us]), (text,), is_structured=kind == _STRUCTURED)
     except (struct.error, UnicodeDecodeError) as error:
         raise FeedMessageError(f"a message of {len(body)} bytes is none of the feed's: {error}") from error
     if kind != _VALUES or len(columns) % _VALUE_BYTES:

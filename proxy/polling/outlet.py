@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from core.model.texts import split_texts
 from core.runtime.logging import Log
 from core.spool.faults import SpoolFault, SpoolFull
 from probes.form import describe_item
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 _log = Log("poller")
 _GATHER_SECONDS: Final = 0.2
 _MOST_VALUES: Final = 2000  # gathered at once; more are published without waiting
-_MOST_TEXTS: Final = 100
 _MOST_ITEMS: Final = 200_000
 
 Row = tuple[int, int, "float | str"]  # the item's number, the instant in µs, the value
@@ -67,17 +67,14 @@ class Outlet:
         """Publish what was gathered."""
         rows, self._rows = self._rows, []
         numbers = [row for row in rows if not isinstance(row[2], str)]
-        texts = [row for row in rows if isinstance(row[2], str)]
+        texts = [(number, at, value) for number, at, value in rows if isinstance(value, str)]
         try:
             if numbers:
                 items = array("I", [row[0] for row in numbers])
                 values = array("d", [float(row[2]) for row in numbers])
                 self._outbox.publish(items, [row[1] for row in numbers], values)
-            for first in range(0, len(texts), _MOST_TEXTS):
-                part = texts[first : first + _MOST_TEXTS]
-                self._outbox.publish_texts(
-                    [row[0] for row in part], [row[1] for row in part], [str(row[2]) for row in part]
-                )
+            for part in split_texts(texts):
+                self._outbox.publish_texts(*zip(*part, strict=True))
         except (SpoolFault, SpoolFull) as error:
             self._lose(len(rows), error)
             return

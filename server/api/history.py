@@ -55,7 +55,7 @@ class SeriesView(Answer):
 
 
 class History(Answer):
-    """One series an item, in the order asked for; items of text have empty ones."""
+    """One series an item, in the order asked for; items of texts and documents have empty ones."""
 
     series: list[SeriesView]
 

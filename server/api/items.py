@@ -1,5 +1,6 @@
 """Items with their newest values."""
 
+import json
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -28,7 +29,7 @@ class ItemQuery(Asked):
 
 
 class ItemView(Answer):
-    """An item with its newest value, which is null while there is none."""
+    """An item with its newest value: null while there is none, an object or a list of a structured item."""
 
     id: int
     host: str
@@ -38,7 +39,7 @@ class ItemView(Answer):
     type: str
     unit: str
     description: str
-    value: float | str | None
+    value: float | str | dict[str, Any] | list[Any] | None
     at: datetime | None
 
 
@@ -120,9 +121,14 @@ def _plain(item: Item, newest: Latest | None) -> dict[str, Any]:
         "type": item.type,
         "unit": item.unit,
         "description": item.description,
-        "value": None if newest is None else newest.value,
+        "value": None if newest is None else plain_value(item, newest.value),
         "at": None if newest is None else to_datetime(newest.at_us),
     }
+
+
+def plain_value(item: Item, value: float | str) -> Any:
+    """Return a value as the API shows it: a structured one as the document it is."""
+    return json.loads(value) if item.type == "structured" and isinstance(value, str) else value
 
 
 ENDPOINTS = (list_items, show_item)

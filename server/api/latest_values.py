@@ -33,8 +33,8 @@ class LatestValues:
 
     async def of_items(self, items: Sequence[Item]) -> dict[int, Latest]:
         """Return the newest sample of each item that has one."""
-        texts = [item.id for item in items if item.type == "text"]
-        found = await self.of_numbers([item.id for item in items if item.type != "text"])
+        texts = [item.id for item in items if item.type != "number"]
+        found = await self.of_numbers([item.id for item in items if item.type == "number"])
         if texts:
             async with self._database.connection() as connection:
                 found |= await read_latest_texts(connection, texts)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from server.store.errors import StoreAway
 from server.store.events import read_last_event, read_problems_since
@@ -30,8 +31,8 @@ _JUST_BEFORE: Final = timedelta(microseconds=1)
 
 log = logging.getLogger(__name__)
 
-Point = tuple[int, float | str]
-"""An instant in ms since 1970 UTC and the value."""
+Point = tuple[int, Any]
+"""An instant in ms since 1970 UTC and the value: a number, a text or a document."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,7 @@ class LiveFeed:
         self._has_ended = False
         self._sources: dict[int, set[int]] = {}  # by source, the watched items it declares
         self._texts: set[int] = set()
+        self._structured: set[int] = set()
         self._known_items: frozenset[int] = frozenset()
         self._sources_at = float("-inf")
         self._marks: dict[int, datetime] = {}
@@ -162,7 +164,8 @@ class LiveFeed:
         if items == self._known_items and now - self._sources_at < _SOURCES_SECONDS:
             return
         declared = await read_items(connection, items)
-        self._texts = {item.id for item in declared if item.type == "text"}
+        self._texts = {item.id for item in declared if item.type != "number"}
+        self._structured = {item.id for item in declared if item.type == "structured"}
         self._sources = await read_item_sources(connection, items - self._texts)
         # A mark just before the newest batch: its values are told at once, whatever the source's clock says.
         fresh = await read_newest_instants(connection, self._sources.keys() - self._marks.keys())
@@ -182,7 +185,8 @@ class LiveFeed:
                 found.setdefault(item, []).append((at_ms, value))
         if self._texts:
             for item, at_us, text in await read_texts_since(connection, self._texts_after_us, self._texts):
-                found.setdefault(item, []).append((at_us // 1000, text))
+                value = json.loads(text) if item in self._structured else text
+                found.setdefault(item, []).append((at_us // 1000, value))
                 self._texts_after_us = max(self._texts_after_us, at_us)
         return found
 

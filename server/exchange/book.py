@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from core.model.record import MAX_TEXT_BYTES
+from core.model.structured import canonical, canonical_of
 from server.exchange.form import shorten
 from server.intake.screening import AHEAD_US
 from server.inventory.vocabulary import check_line, check_name
@@ -133,7 +135,7 @@ class Book:
         line = rows.lines[row]
         type_ = columns["type"][row] if "type" in columns else None
         if type_ is None or type_ == "":
-            type_ = "text" if rows.kind == "samples" and _is_text_only(columns["value"][row]) else "number"
+            type_ = _type_of(columns["value"][row]) if rows.kind == "samples" else "number"
         unit = (columns["unit"][row] if "unit" in columns else None) or ""
         before = self.faults.count
         self._check(line, "host", host, check_name)
@@ -173,16 +175,15 @@ class Book:
     ) -> NDArray[np.float64]:
         """Return the numbers, fill `texts` by row, and take from `kept` what is neither."""
         values = rows.columns["value"]
-        are_texts = np.array([entry.type == "text" for entry in self.entries] or [False])[places] & kept
+        are_texts = np.array([entry.type != "number" for entry in self.entries] or [False])[places] & kept
         if not are_texts.any():
             return self._floats(rows, "value", kept)
         for row in np.flatnonzero(are_texts).tolist():
-            text = values[row]
-            if isinstance(text, str) and len(text) <= MAX_TEXT_BYTES and _fits_text(text):
-                texts[row] = text
-            else:
-                message = f"expected a text of at most {MAX_TEXT_BYTES} bytes of UTF-8, found {shorten(text)}"
-                self.faults.add(rows.lines[row], "value", message, "Cut it, or leave the sample out.")
+            fit = _fit_document if self.entries[places[row]].type == "structured" else _fit_text
+            try:
+                texts[row] = fit(values[row])
+            except ValueError as error:
+                self.faults.add(rows.lines[row], "value", str(error), "Correct it, or leave the sample out.")
                 kept[row] = False
         numbers = kept & ~are_texts
         floats = self._floats(rows, "value", numbers)
@@ -209,10 +210,10 @@ class Book:
     def _trends(self, rows: Rows, places: NDArray[np.int32], kept: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
         numbers = {name: self._floats(rows, name, kept) for name in TREND_FIGURES}
         at_us = np.array(rows.at, dtype=np.int64)
-        are_texts = np.array([entry.type == "text" for entry in self.entries] or [False])[places]
+        are_texts = np.array([entry.type != "number" for entry in self.entries] or [False])[places]
         count = numbers["count"]
         objections = (
-            (are_texts, "item", "a text has no trends", "Leave the item out."),
+            (are_texts, "item", "only a number has trends", "Leave the item out."),
             (at_us % HOUR_US != 0, "at", "expected the beginning of an hour", "Write it like 2026-11-21T06:00:00Z."),
             (~((count >= 1) & (count <= _MAX_COUNT) & (count % 1 == 0)), "count",
              "expected how many samples the hour had, 1 or more", "Leave hours without samples out."),
@@ -224,15 +225,17 @@ class Book:
         return numbers
 
 
-def _is_text_only(value: Any) -> bool:
-    """Tell whether a value can only be a text."""
+def _type_of(value: Any) -> str:
+    """Return the type of a new item by its first value; a text that could be a number is taken for one."""
+    if isinstance(value, dict | list):
+        return "structured"
     if not isinstance(value, str):
-        return False
+        return "number"
     try:
         float(value)
     except ValueError:
-        return True
-    return False
+        return "text"
+    return "number"
 
 
 def _bounded(text: str, most: int) -> str:
@@ -242,13 +245,19 @@ def _bounded(text: str, most: int) -> str:
 
 
 def _type(text: str) -> str:
-    if text not in ("number", "text"):
-        raise ValueError("expected number or text")
+    if text not in ("number", "text", "structured"):
+        raise ValueError("expected number, text or structured")
     return text
 
 
-def _fits_text(text: str) -> bool:
-    try:
-        return len(text.encode()) <= MAX_TEXT_BYTES
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return False
+def _fit_text(text: Any) -> str:
+    if isinstance(text, str) and len(text) <= MAX_TEXT_BYTES:
+        with suppress(UnicodeEncodeError):  # half of a surrogate pair
+            if len(text.encode()) <= MAX_TEXT_BYTES:
+                return text
+    raise ValueError(f"expected a text of at most {MAX_TEXT_BYTES} bytes of UTF-8, found {shorten(text)}")
+
+
+def _fit_document(value: Any) -> str:
+    """Return a document's canonical form, given as JSON text (CSV, Parquet) or as itself (JSON lines)."""
+    return canonical(value) if isinstance(value, str) else canonical_of(value)

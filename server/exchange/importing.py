@@ -127,7 +127,7 @@ async def import_history(
         if faults.count:
             return Imported(rows=imported.rows, faults=faults.found, fault_count=faults.count)
         ids = await _make_items(database, wanted, book, imported)
-        store = _Store(database, clock, ids, [entry.type == "text" for entry in book.entries])
+        store = _Store(database, clock, ids, [entry.type != "number" for entry in book.entries])
         try:
             kept = shelf.take()
             while (settled := await asyncio.to_thread(next, kept, None)) is not None:

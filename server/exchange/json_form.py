@@ -40,7 +40,9 @@ class JsonEncoder:
         """Return a line a sample."""
         item = rows.item
         prefix = _prefix(host=item.host, item=item.key, type=item.type, unit=item.unit)
-        if isinstance(rows.values, list):
+        if isinstance(rows.values, list) and item.type == "structured":
+            values = rows.values
+        elif isinstance(rows.values, list):
             values = [json.dumps(value, ensure_ascii=False) for value in rows.values]
         else:
             values = [_number(value) for value in rows.values.tolist()]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import numpy as np
 
 from core.runtime.logging import Log
-from core.wire.feed_message import pack_text, pack_values
+from core.wire.feed_message import pack_structured, pack_text, pack_values
 from core.wire.limits import MAX_FEED_VALUES
 from server.feed.topics import Topics
 from server.store.errors import StoreAway
@@ -98,7 +98,8 @@ class FeedPublisher:
         for place in np.flatnonzero(self._topics.wanted(texts)).tolist():
             text = committed.texts[place]
             topic = self._topics.topic(text.item_id)
-            yield topic, 1, pack_text(self._told[topic], text.at_us, text.value)
+            pack = pack_structured if text.is_structured else pack_text
+            yield topic, 1, pack(self._told[topic], text.at_us, text.value)
 
     def _values(self, batches: Batches) -> Iterator[tuple[bytes, int, bytes]]:
         places = np.flatnonzero(self._topics.wanted(batches.items))

@@ -74,6 +74,7 @@ async def declare(
                     else ensured.ids[hosts[row[5]] if row[5] else source.host_id or 0, row[1]]
                     for row in each.rows
                 ],
+                structured=[row[0] for row in each.rows if row[2] == "structured"],
             )
         )
         declared.stored.append(each.admitted)

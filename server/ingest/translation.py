@@ -9,6 +9,7 @@ import numpy as np
 
 from core.model.ranges import RangeSet
 from core.model.record import Kind, RecordError, unpack_rows
+from core.model.structured import canonical
 from server.intake.columns import join_columns
 from server.intake.dictionaries import FOREIGN_ITEM, NO_ITEM, UnknownItem
 from server.store.batches import Batches, TextSample
@@ -144,6 +145,7 @@ def _translate_texts(admitted: Admitted, lookup: Lookup) -> list[TextSample]:
     if any(offset > header.span for _, offset, _ in rows):
         raise RecordError("a sample lies outside the span its record's header gives")
     items = lookup.translate(np.array([row[0] for row in rows], np.uint32))
+    are_structured = [row[0] in lookup.structured for row in rows]
     return [
         TextSample(
             source_id=admitted.source.id,
@@ -151,7 +153,8 @@ def _translate_texts(admitted: Admitted, lookup: Lookup) -> list[TextSample]:
             number=header.number,
             item_id=int(item),
             at_us=header.base_at + offset,
-            value=text,
+            value=canonical(text) if is_structured else text,
+            is_structured=is_structured,
         )
-        for item, (_, offset, text) in zip(items, rows, strict=True)
+        for item, (_, offset, text), is_structured in zip(items, rows, are_structured, strict=True)
     ]

@@ -28,10 +28,14 @@ class UnknownItem(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lookup:
-    """The dictionary of one life at `version`: `items[n]` is the server's item for the source's number n, int32."""
+    """The dictionary of one life at `version`: `items[n]` is the server's item for the source's number n, int32.
+
+    `structured`: the source's numbers whose values are documents.
+    """
 
     version: int
     items: NDArray[np.int32]
+    structured: frozenset[int] = frozenset()
 
     def translate(self, numbers: NDArray[np.uint32]) -> NDArray[np.int32]:
         """Return the server's items, int32[n]; FOREIGN_ITEM where it may not speak of one. Raises UnknownItem."""
@@ -57,7 +61,7 @@ class Lookup:
         items[numbers] = np.asarray(entries.items, np.int32)
         known = self.items > NO_ITEM
         items[: len(self.items)][known] = self.items[known]
-        return Lookup(max(self.version, entries.version), items)
+        return Lookup(max(self.version, entries.version), items, self.structured.union(entries.structured))
 
 
 EMPTY = Lookup(0, np.zeros(1, np.int32))

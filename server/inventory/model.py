@@ -68,7 +68,7 @@ class ReceivedItem(Part):
     """An item that comes by itself, from a program that publishes it."""
 
     item: Annotated[str, AfterValidator(_check_item_name)]
-    type: Literal["number", "text"] = "number"
+    type: Literal["number", "text", "structured"] = "number"
     unit: Annotated[str, Field(max_length=32), AfterValidator(check_line)] = ""
     description: Text = ""
 

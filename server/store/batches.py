@@ -65,7 +65,7 @@ class BatchColumns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextSample:
-    """One text value of an item; `at_us` is µs since 1970 UTC."""
+    """One text of an item, or one document in its canonical form; `at_us` is µs since 1970 UTC."""
 
     source_id: int
     boot: int
@@ -74,6 +74,7 @@ class TextSample:
     at_us: int
     value: str
     is_late: bool = False
+    is_structured: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

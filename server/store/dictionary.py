@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
 RECORD = """
-INSERT INTO dictionary (source_id, boot, version, numbers, items) VALUES (%s, %s, %s, %s, %s)
-ON CONFLICT (source_id, boot, version) DO UPDATE SET numbers = excluded.numbers, items = excluded.items
+INSERT INTO dictionary (source_id, boot, version, numbers, items, structured) VALUES (%s, %s, %s, %s, %s, %s)
+ON CONFLICT (source_id, boot, version) DO UPDATE
+SET numbers = excluded.numbers, items = excluded.items, structured = excluded.structured
 """
 RECORD_ITEM_SOURCES = """
 INSERT INTO item_source (item_id, source_id)
@@ -20,7 +21,7 @@ SELECT item_id, source_id FROM unnest(%s::int4[], %s::int4[]) AS u (item_id, sou
 ON CONFLICT DO NOTHING
 """
 READ = """
-SELECT source_id, boot, version, numbers, items FROM dictionary
+SELECT source_id, boot, version, numbers, items, structured FROM dictionary
 JOIN unnest(%s::int4[], %s::int8[]) AS w (source_id, boot) USING (source_id, boot)
 ORDER BY source_id, boot, version
 """
@@ -30,7 +31,7 @@ ORDER BY source_id, boot, version
 class DictionaryEntries:
     """The entries of one dictionary record: `items[i]` is the server's item for the source's number `numbers[i]`.
 
-    A negative item: the source may not speak of it.
+    A negative item: the source may not speak of it. `structured`: those of the numbers whose values are documents.
     """
 
     source_id: int
@@ -38,13 +39,17 @@ class DictionaryEntries:
     version: int
     numbers: Sequence[int]
     items: Sequence[int]
+    structured: Sequence[int] = ()
 
 
 async def record_dictionaries(connection: AsyncConnection[Any], entries: Sequence[DictionaryEntries]) -> None:
     """Store dictionary records within the caller's transaction; the same (source, boot, version) again replaces it."""
     if not entries:
         return
-    columns = [(each.source_id, each.boot, each.version, list(each.numbers), list(each.items)) for each in entries]
+    columns = [
+        (each.source_id, each.boot, each.version, list(each.numbers), list(each.items), list(each.structured))
+        for each in entries
+    ]
     async with connection.cursor() as cursor:
         await cursor.executemany(RECORD, columns)
     pairs = sorted({(item, each.source_id) for each in entries for item in each.items if item > 0})
@@ -60,7 +65,7 @@ async def read_dictionaries(
     return [
         DictionaryEntries(
             source_id=source_id, boot=boot, version=version,
-            numbers=[int(number) for number in numbers], items=[int(item) for item in items],
+            numbers=[int(number) for number in numbers], items=[int(item) for item in items], structured=structured,
         )
-        for source_id, boot, version, numbers, items in await cursor.fetchall()
+        for source_id, boot, version, numbers, items, structured in await cursor.fetchall()
     ]  # fmt: skip

@@ -59,7 +59,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemDeclaration:
-    """An item as a source declares it; `type` is "number" or "text"."""
+    """An item as a source declares it; `type` is "number", "text" or "structured"."""
 
     host_id: int
     key: str

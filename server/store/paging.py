@@ -57,7 +57,7 @@ ORDER BY at, stored_at, source_id, boot, number, value LIMIT %s
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SampleRows:
-    """Some samples of one item by instant, columns of one length: numbers as float64, texts as they are."""
+    """Some samples of one item by instant, columns of one length: numbers as float64, texts and documents as text."""
 
     item: Item
     at_us: NDArray[np.int64]

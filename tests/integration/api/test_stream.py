@@ -105,6 +105,14 @@ async def test_texts_arrive_too(signed_in: Site, database: Database) -> None:
         assert await events.next("values") == {str(host.items["log"]): [[at_us // 1000, "event: fake\ndata: {}\n\n"]]}
 
 
+async def test_documents_arrive_as_documents(signed_in: Site, database: Database) -> None:
+    host = await store_host(database, "db1", ItemDeclaration(host_id=0, key="queue", type="structured"))
+    async with listen(signed_in, items=host.items["queue"]) as events:
+        at_us = time.time_ns() // 1000 + 10 * SECOND
+        await store_text(database, host, "queue", at_us, '{"jobs":[7]}')
+        assert await events.next("values") == {str(host.items["queue"]): [[at_us // 1000, {"jobs": [7]}]]}
+
+
 async def test_each_watcher_hears_only_what_it_watches(signed_in: Site, database: Database) -> None:
     host = await store_host(database, "db1", "cpu.busy", "cpu.user")
     busy, user = str(host.items["cpu.busy"]), str(host.items["cpu.user"])

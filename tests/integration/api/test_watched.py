@@ -70,6 +70,18 @@ async def test_items_come_with_their_newest_values(signed_in: Site, database: Da
     assert items["never.sampled"]["at"] is None
 
 
+async def test_a_structured_item_comes_as_the_document_it_is(signed_in: Site, database: Database) -> None:
+    now = _now_us()
+    host = await store_host(database, "db1", ItemDeclaration(host_id=0, key="command.document[q]", type="structured"))
+    await store_text(database, host, "command.document[q]", now - MINUTE, '{"jobs":[]}')
+    await store_text(database, host, "command.document[q]", now, '{"jobs":[{"id":7}],"late":null}')
+    (item,) = (await signed_in.get("/items", host="db1"))["items"]
+    assert (item["type"], item["value"]) == ("structured", {"jobs": [{"id": 7}], "late": None})
+    assert (await signed_in.get(f"/items/{item['id']}"))["value"] == item["value"]
+    (series,) = (await signed_in.get("/history", item=item["id"], **_span(now - MINUTE, now + 1)))["series"]
+    assert series["at"] == []
+
+
 async def test_a_late_batch_does_not_hide_the_newest_value(signed_in: Site, database: Database) -> None:
     now = _now_us()
     host = await store_host(database, "db1", "cpu.busy")

@@ -35,7 +35,7 @@ async def test_a_compressed_file_goes_out_and_comes_in(databases: tuple[Database
     total = sum(len(samples) for samples in expected.values())
     file = tmp_path / "all.jsonl.gz"
     out = await run(source, tmp_path, "export", str(file))
-    assert (out.exit_code, out.stderr) == (0, f"{total} samples of 6 items\n")
+    assert (out.exit_code, out.stderr) == (0, f"{total} samples of 8 items\n")
     assert not Path(f"{file}.part").exists()  # noqa: ASYNC240 - one look
     assert len(gzip.decompress(file.read_bytes()).splitlines()) == total
     told = await run(target, tmp_path, "import", str(file), "--json")

@@ -66,13 +66,14 @@ async def fill(database: Database, count: int) -> list[StoredHost]:
         await store_host(
             database, name, ItemDeclaration(host_id=0, key='net.bytes[eth0,"x"]', unit="B/s"), "cpu.busy",
             ItemDeclaration(host_id=0, key="log[/var/log/a]", type="text"),
+            ItemDeclaration(host_id=0, key="command.document[q]", type="structured"),
         )
         for name in ("db1", "web1")
     ]  # fmt: skip
     begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - 20 * HOUR
     async with database.connection(60.0) as connection:
         for host in hosts:
-            items = [id_ for key, id_ in host.items.items() if not key.startswith("log")]
+            items = [id_ for key, id_ in host.items.items() if not key.startswith(("log", "command"))]
             at_us = to_us(begin) + random.choice(20 * 3_600_000_000, count, replace=False)
             values = np.concatenate([EDGE, random.normal(size=count - len(EDGE))])
             chosen = random.choice(np.array(items, dtype=np.int32), count)
@@ -110,6 +111,21 @@ async def fill(database: Database, count: int) -> list[StoredHost]:
                     for n in range(1300)
                 ],
             )  # fmt: skip
+            documents = [
+                '{"a":"\\u0000 \\"q\\", x","b":[1,2.5,null]}',
+                '["ä\U0001f600",-0.0,9223372036854775807]',
+                "{}",
+            ]
+            await copy_texts(
+                connection,
+                [
+                    TextSample(
+                        source_id=host.source, boot=1, number=2, item_id=host.items["command.document[q]"],
+                        at_us=to_us(begin) + n * 1_000_000, value=documents[n % len(documents)], is_structured=True,
+                    )
+                    for n in range(30)
+                ],
+            )  # fmt: skip
     return hosts
 
 
@@ -124,7 +140,7 @@ async def test_what_is_exported_and_imported_is_the_same_and_twice_doubles_nothi
     total = sum(len(samples) for samples in expected.values())
     first = await import_all(target, content, form)
     assert (first.faults, first.rows, first.stored, first.known) == ([], total, total, 0)
-    assert (first.hosts_made, first.items_made) == (2, 6)
+    assert (first.hosts_made, first.items_made) == (2, 8)
     assert await everything(target) == expected
     again = await import_all(target, content, form)
     assert (again.rows, again.stored, again.known, again.items_made) == (total, 0, total, 0)
@@ -158,3 +174,28 @@ async def trends_of(database: Database) -> dict[str, list[Any]]:
                 trends.at_us.tolist(), trends.count.tolist(), *(column.view(np.int64).tolist() for column in columns)
             ]  # fmt: skip
     return {name: columns for name, columns in found.items() if columns[0]}
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "word"),
+    [
+        ('{"host":"h","item":"d","type":"structured","at":"AT","value":7}', "value", "expected a JSON object or list"),
+        ('{"host":"h","item":"d","type":"structured","at":"AT","value":"{"}', "value", "is no JSON document"),
+        ('{"host":"h","item":"d","type":"json","at":"AT","value":7}', "type", "expected number, text or structured"),
+    ],
+)
+async def test_what_is_no_document_is_a_fault_of_its_line(
+    databases: tuple[Database, Database], line: str, column: str, word: str
+) -> None:
+    content = line.replace("AT", datetime.now(UTC).isoformat()).encode() + b"\n"
+    (fault,) = (await import_all(databases[0], content, "jsonl")).faults
+    assert (fault.line, fault.column) == (1, column)
+    assert word in fault.message
+
+
+async def test_a_new_item_whose_value_is_an_object_is_structured(databases: tuple[Database, Database]) -> None:
+    at = datetime.now(UTC).isoformat()
+    line = f'{{"host":"h","item":"d","at":"{at}","value":{{"b":1, "a":[]}}}}\n'
+    assert (await import_all(databases[0], line.encode(), "jsonl")).stored == 1
+    assert b'"type":"structured"' in (content := await export_all(databases[0], "jsonl"))
+    assert b'"value":{"a":[],"b":1}' in content

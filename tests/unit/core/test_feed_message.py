@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.wire.feed_message import FeedMessageError, Told, pack_text, pack_values, topic_of, unpack
+from core.wire.feed_message import FeedMessageError, Told, pack_structured, pack_text, pack_values, topic_of, unpack
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,11 @@ def test_a_text_is_read_as_it_was_told(at_us: int, text: str) -> None:
     assert unpack(b"a/b", pack_text(7, at_us, text)) == Told("a/b", 7, array("q", [at_us]), (text,))
 
 
+def test_a_document_is_told_apart_from_a_text() -> None:
+    told = unpack(b"a/b", pack_structured(7, 5, '{"a":1}'))
+    assert told == Told("a/b", 7, array("q", [5]), ('{"a":1}',), is_structured=True)
+
+
 @pytest.mark.parametrize(
     ("topic", "body"),
     [
@@ -50,6 +55,7 @@ def test_a_text_is_read_as_it_was_told(at_us: int, text: str) -> None:
         (b"a", pack_values(0, b"", b"") + b"1234567"),
         (b"a", b"X" + bytes(8)),
         (b"a", b"T" + bytes(8) + b"1234"),
+        (b"a", b"S" + bytes(8) + b"1234"),
         (b"a", pack_text(0, 0, "")[:-1] + b"\xff\xff"),
         (b"\xff", pack_text(0, 0, "")),
     ],

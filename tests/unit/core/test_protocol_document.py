@@ -16,7 +16,7 @@ from core.model import record
 from core.model.record import Origin, iterate, verify
 from core.wire import limits
 from core.wire.codec import decode_from_collector, decode_from_source, encode
-from core.wire.feed_message import pack_text, pack_values
+from core.wire.feed_message import pack_structured, pack_text, pack_values
 from core.wire.frames import pack_envelope
 from core.wire.messages import FROM_COLLECTORS, FROM_SOURCES, REASONS, Configuration
 from server.balancing.orders import write_order
@@ -30,6 +30,7 @@ VECTORS = {
 }
 ORIGIN = Origin(UUID("00112233-4455-6677-8899-aabbccddeeff"), 0x0102030405060708)
 AT = 1_700_000_000_000_000
+DOCUMENT_VALUE = '{"queue":3,"state":"ready"}'
 
 RECORDS = {
     "record-dictionary": record.pack_dictionary(
@@ -39,6 +40,14 @@ RECORDS = {
         ORIGIN, 2, 1, array("I", [1, 2]), [AT, AT + 1_000_000], array("d", [12.5, -1.0])
     ),
     "record-texts": record.pack_texts(ORIGIN, 3, 1, [3], [AT], ["ok"]),
+    "record-structured-dictionary": record.pack_dictionary(
+        ORIGIN,
+        1,
+        1,
+        [record.ItemEntry(number=4, key="command.document[queue]", type="structured", description="a document")],
+        AT,
+    ),
+    "record-structured": record.pack_texts(ORIGIN, 3, 1, [4], [AT], [DOCUMENT_VALUE]),
     "record-lost": record.pack_lost(ORIGIN, 4, [(7, 1, 9)], AT),
     "record-closing": record.pack_closing(ORIGIN, 5, [(7, 9)], AT),
 }
@@ -60,6 +69,7 @@ EXPECTED = {
     "envelope": pack_envelope(0x1122334455667788, 3),
     "feed-values": pack_values(7, array("q", [AT, AT + 1_000_000]).tobytes(), array("d", [12.5, -1.0]).tobytes()),
     "feed-text": pack_text(0, AT, "ok"),
+    "feed-structured": pack_structured(0, AT, DOCUMENT_VALUE),
     **{name: encode(message) for name, message in MESSAGES.items()},
 }
 

@@ -39,6 +39,8 @@ class Site(BaseHTTPRequestHandler):
             self._answer(301, b"", Location="big")
         elif path == "/big":
             self._answer(200, b"x" * 3_000_000)
+        elif path == "/status.json":
+            self._answer(200, b'{"queue": 3, "state": "ready"}')
         elif path == "/chunks":
             self.send_response(200)
             self.send_header("Transfer-Encoding", "chunked")

@@ -47,11 +47,21 @@ def test_a_text_comes_as_it_is_and_json_entry_by_entry() -> None:
     }
 
 
+def test_a_document_is_kept_whole_in_its_canonical_form() -> None:
+    values = run("""echo '{"b": [1, {"c": null}], "a": 2.50}'""", output="document").read()
+    assert values["command.document[it]"] == '{"a":2.5,"b":[1,{"c":null}]}'
+
+
 @pytest.mark.parametrize(
     ("script", "parameters", "failure"),
     [
         ("echo words", {}, "it printed no number but 'words'"),
         ("echo 7", {"output": "json"}, "it printed no JSON object but '7'"),
+        (
+            "echo '{} {}'",
+            {"output": "document"},
+            "it printed no document: '{} {}' is no JSON document: Extra data: line 1 column 4 (char 3)",
+        ),
         ("echo 7; echo 'no such table' >&2; exit 4", {}, "it ended with status 4: no such table"),
         ("head -c 70000 /dev/zero", {"output": "json"}, "it printed more than 64 KiB: nothing of it is used"),
     ],

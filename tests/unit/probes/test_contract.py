@@ -56,7 +56,7 @@ def test_every_item_of_every_probe_has_its_own_key_a_known_unit_and_a_one_line_d
         assert item.unit in UNITS
         assert 8 < len(item.description) < 100
         assert item.description.isprintable()
-        assert item.type in ("number", "text")
+        assert item.type in ("number", "text", "structured")
 
 
 @pytest.mark.parametrize("name", probe_names())

@@ -99,6 +99,16 @@ def test_a_name_is_told_with_its_addresses_as_this_machine_resolves_it() -> None
     assert looked_up(host="no-such-host.invalid", timeout="2s").keys() == {"resolved", "state"}
 
 
+def test_a_body_that_is_a_document_is_kept(site: Served) -> None:
+    url = f"http://127.0.0.1:{site[0]}"
+    assert page(f"{url}/status.json", document=True)["document"] == '{"queue":3,"state":"ready"}'
+    assert "document" not in page(f"{url}/status.json")
+    wrong = page(f"{url}/", document=True)
+    assert "document" not in wrong
+    assert wrong["ok"] == 0.0
+    assert "is no JSON document" in str(wrong["state"])
+
+
 def test_a_page_is_told_with_status_size_and_time(site: Served) -> None:
     values = page(f"http://127.0.0.1:{site[0]}/200?a=b c".replace(" ", "%20"), body="Welcome .* café")
     assert 0 < float(values.pop("seconds")) < 10

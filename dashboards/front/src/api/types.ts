@@ -2,7 +2,9 @@
 
 export type Severity = "information" | "warning" | "average" | "high" | "disaster";
 export type HostState = "up" | "silent" | "unknown";
-export type Value = number | string;
+/** A structured item's value is the document itself. */
+export type Document = { [key: string]: unknown } | unknown[];
+export type Value = number | string | Document;
 
 export interface Session {
   user: string;
