@@ -40,7 +40,7 @@ class MetadataCache:
         """
         place = self.place(chain)
         wanted = {
-            _local_name(volume.name) for each in manifests for volume in each.volumes if volume.part is not Part.VOLUME
+            local_name(volume.name) for each in manifests for volume in each.volumes if volume.part is not Part.VOLUME
         }
         for path in self._entries(place):
             if path.name not in wanted:
@@ -95,7 +95,7 @@ class MetadataCache:
         return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
-def _local_name(remote: str) -> str:
+def local_name(remote: str) -> str:
     """Return what duplicity calls a file of metadata in its cache: it lies there decrypted, signatures compressed."""
     if remote.endswith(".sigtar.gpg"):
         return remote.removesuffix(".gpg") + ".gz"

@@ -45,7 +45,7 @@ def load_dump(manifest: Manifest, restored: Path, dsn: str, time_limit_seconds: 
             raise DestinationInUse(
                 f"the database {settings.database!r} has {tables} tables already: make an empty one (createdb)"
             )
-        _load(settings, dump, time_limit_seconds)
+        load(settings, dump, time_limit_seconds)
         with session(settings, time_limit_seconds) as psql:
             found = count_rows(psql)
     saved = manifest.consistency.get("rows")
@@ -60,7 +60,8 @@ def load_dump(manifest: Manifest, restored: Path, dsn: str, time_limit_seconds: 
     }
 
 
-def _load(settings: PostgresqlSettings, dump: Path, time_limit_seconds: float) -> None:
+def load(settings: PostgresqlSettings, dump: Path, time_limit_seconds: float) -> None:
+    """Load a dump into a database, all of it. Raises DestinationInUse with pg_restore's words, TimedOut."""
     arguments = [
         client_program(settings, "pg_restore"),
         "--exit-on-error",
@@ -87,10 +88,18 @@ def _quoted(database: str) -> str:
 
 def compare_rows(saved: Mapping[str, Any], found: Mapping[str, int]) -> None:
     """Return when every table has the rows that were saved. Raises BackupDamaged naming those that have not."""
-    wrong = [name for name in sorted({*saved, *found}) if saved.get(name) != found.get(name)]
+    wrong = differing_rows(saved, found)
     if wrong:
-        told = ", ".join(f"{name}: {found.get(name)} rows, saved {saved.get(name)}" for name in wrong[:_MOST_NAMED])
-        raise BackupDamaged(f"{len(wrong)} tables are not as they were saved: {told}")
+        raise BackupDamaged(f"{len(wrong)} tables are not as they were saved: {', '.join(wrong[:_MOST_NAMED])}")
+
+
+def differing_rows(saved: Mapping[str, Any], found: Mapping[str, int]) -> list[str]:
+    """Return which tables do not have the rows that were saved, and how."""
+    return [
+        f"{name}: {found.get(name)} rows, saved {saved.get(name)}"
+        for name in sorted({*saved, *found})
+        if saved.get(name) != found.get(name)
+    ]
 
 
 def read_dsn(dsn: str) -> tuple[PostgresqlSettings, str]:

@@ -184,6 +184,13 @@ class BackupDamaged(BackupError):
     meaning = "verification found damage"
 
 
+class DrillFailed(BackupError):
+    """A drill did not prove its restore point: it differs, does not come up, or could not be checked."""
+
+    exit_code = 54
+    meaning = "a drill did not prove the restore point; the text says why"
+
+
 class Cancelled(BackupError):
     """SIGINT, SIGTERM or SIGHUP came; what was half done counts for nothing."""
 

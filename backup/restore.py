@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from backup.engine.command import Workplace
     from backup.engine.progress import Progress
     from backup.model import RestorePoint
     from backup.station import Station
@@ -76,8 +77,13 @@ def restore(
     final = wanted.to if wanted.path is None else wanted.to / wanted.path.name
     if not wanted.is_overwriting:
         _demand_room(final)
-    with reading(station, [manifest], "restored"), _draft_beside(wanted.to) as draft:
-        _run(station, point, wanted.path, draft / "restored", on_progress)
+    with (
+        reading(station, [manifest], "restored"),
+        _draft_beside(wanted.to) as draft,
+        scratch_workplace(station.settings) as workplace,
+    ):
+        limit = station.chosen.time_limit.total_seconds()
+        fetch(Fetching(station, point, workplace, limit), wanted.path, draft / "restored", on_progress)
         made = draft / "restored"
         files, size = measure(made)
         _put(made, final, is_overwriting=wanted.is_overwriting)
@@ -96,42 +102,51 @@ def measure(top: Path) -> tuple[int, int]:
     return files, size
 
 
-def _run(
-    station: Station,
-    point: RestorePoint,
-    path: PurePosixPath | None,
-    to: Path,
-    on_progress: Callable[[Progress], None] | None,
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """What one call of duplicity restores from, where it may work, and how long it may take."""
+
+    station: Station
+    point: RestorePoint
+    workplace: Workplace
+    time_limit_seconds: float
+
+
+def fetch(
+    fetching: Fetching, path: PurePosixPath | None, to: Path, on_progress: Callable[[Progress], None] | None = None
 ) -> None:
-    manifest = point.manifest
-    with scratch_workplace(station.settings) as workplace:
-        timeout = station.settings.find_target(station.chosen.target).timeout.total_seconds()
-        options = [*common_arguments(workplace, signer=manifest.signer, timeout_seconds=timeout)]
-        options += ["--time", str(int(manifest.at.timestamp()))]
-        if path is not None:
-            options.append(f"--path-to-restore={path}")  # one word: a name may begin with a dash
-        if os.geteuid() != 0:
-            options.append("--no-restore-ownership")  # only root may give files away
-        action = ["restore", *options, station.target.url(station.place.chain(manifest.chain)), str(to)]
-        outcome = run_call(
-            call(action, station.ring.environment(), station.target.environment()),
-            doing="restoring",
-            time_limit_seconds=station.chosen.time_limit.total_seconds(),
-            on_progress=on_progress,
+    """Have duplicity restore a point, or `path` of it, to `to`, which must not be there. Its metadata stays cached.
+
+    Raises NotInBackup, and what keys, target and duplicity raise; something may lie at `to` then.
+    """
+    station, point, manifest = fetching.station, fetching.point, fetching.point.manifest
+    timeout = station.settings.find_target(station.chosen.target).timeout.total_seconds()
+    options = [*common_arguments(fetching.workplace, signer=manifest.signer, timeout_seconds=timeout)]
+    options += ["--time", str(int(manifest.at.timestamp()))]
+    if path is not None:
+        options.append(f"--path-to-restore={path}")  # one word: a name may begin with a dash
+    if os.geteuid() != 0:
+        options.append("--no-restore-ownership")  # only root may give files away
+    action = ["restore", *options, station.target.url(station.place.chain(manifest.chain)), str(to)]
+    outcome = run_call(
+        call(action, station.ring.environment(), station.target.environment()),
+        doing="restoring",
+        time_limit_seconds=fetching.time_limit_seconds,
+        on_progress=on_progress,
+    )
+    if path is not None and outcome.exit_code == _NOT_IN_BACKUP:
+        raise NotInBackup(f"{path} is not in the restore point of {manifest.at.isoformat()}: bkp ls shows what is")
+    if outcome.exit_code != 0:
+        _demand_files(station, point)
+    demand_success(outcome, "restoring")
+    if lost := outcome.told.unreadable:  # duplicity goes on without them, and ends as if all were well
+        names = ", ".join(name[-_MOST_NAME:] for name in outcome.told.unreadable_names[:_MOST_NAMES])
+        raise EngineFailed(
+            f"{lost} entries could not be restored here, so nothing was: {names}; try another --to, as root for"
+            " devices, or bring the rest with --path"
         )
-        if path is not None and outcome.exit_code == _NOT_IN_BACKUP:
-            raise NotInBackup(f"{path} is not in the restore point of {manifest.at.isoformat()}: bkp ls shows what is")
-        if outcome.exit_code != 0:
-            _demand_files(station, point)
-        demand_success(outcome, "restoring")
-        if lost := outcome.told.unreadable:  # duplicity goes on without them, and ends as if all were well
-            names = ", ".join(name[-_MOST_NAME:] for name in outcome.told.unreadable_names[:_MOST_NAMES])
-            raise EngineFailed(
-                f"{lost} entries could not be restored here, so nothing was: {names}; try another --to, as root for"
-                " devices, or bring the rest with --path"
-            )
-        if not os.path.lexists(to):
-            raise EngineFailed("duplicity said that all is well, but nothing was restored")
+    if not os.path.lexists(to):
+        raise EngineFailed("duplicity said that all is well, but nothing was restored")
 
 
 def _demand_files(station: Station, point: RestorePoint) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from backup.drill_settings import DrillSettings
 from backup.errors import ConfigInvalid
 from backup.pruner_settings import PrunerSettings, RetentionSettings
 from backup.schedule import check_schedule
@@ -84,6 +85,30 @@ class SetSettings:
         default=None, metadata=setting("at a pruner: what to keep of this set, instead of the pruner's own rules")
     )
 
+    drill: str | None = field(
+        default=None,
+        metadata=setting(
+            "at a restore station: when it is restored into a scratch place and checked; none: as [drills] says",
+            example='"weekly sunday 05:00"',
+            check=check_schedule,
+        ),
+    )
+    drill_questions: tuple[str, ...] = field(
+        default=(),
+        metadata=setting(
+            "at a restore station: statements of SQL that a restored database has to answer with true",
+            example='["SELECT count(*) > 0 FROM customer"]',
+        ),
+    )
+    restore_within: timedelta | None = field(
+        default=None,
+        metadata=setting("at a restore station: how long restoring it may take, by what drills took", minimum=1),
+    )
+    lose_at_most: timedelta | None = field(
+        default=None,
+        metadata=setting("at its host: how much work may be lost, by its schedule and its last good run", minimum=1),
+    )
+
     def __post_init__(self) -> None:
         if self.paths is not None and self.postgresql is not None:
             raise ValueError("a set has one source: paths or postgresql")
@@ -104,6 +129,9 @@ class BackupSettings:
     targets: tuple[TargetSettings, ...] = field(default=(), metadata=setting("places backups are kept at"))
     sets: tuple[SetSettings, ...] = field(default=(), metadata=setting("what is saved"))
     pruner: PrunerSettings | None = field(default=None, metadata=setting("this machine deletes what is out of date"))
+    drills: DrillSettings = field(
+        default_factory=DrillSettings, metadata=setting("at a restore station: how restore points are proven")
+    )
     marks: TargetSettings | None = field(
         default=None,
         metadata=setting("at a restore station and a pruner: where readers say what they read, so that it stays"),

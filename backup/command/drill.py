@@ -1,0 +1,104 @@
+"""`bkp drill`: proves restore points by restoring them into a scratch place and checking what came back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from backup.command.list import find_sets
+from backup.command.ls import when
+from backup.command.options import json_option, reading_options, set_of
+from backup.command.run import due_instant
+from backup.command.telling import age, counted, local, progress, size, write_json
+from backup.drill import drill
+from backup.drill_record import DrillBook
+from backup.errors import BackupError, Cancelled
+from backup.model import Place
+from backup.station import open_station
+
+if TYPE_CHECKING:
+    from backup.drill_record import DrillRecord
+    from backup.settings import BackupSettings, SetSettings
+
+_EPILOG = """\b
+Examples:
+  bkp drill                             the newest restore point of every set
+  bkp drill web1/files                  of one
+  bkp drill shop --at 2026-11-20        as it was then
+\b
+Files are compared block by block with what the host saw; a PostgreSQL dump is loaded into a server started for it, its
+rows counted. Needs the restore station's key, and room for the set (drills.scratch). Nothing of it stays.
+Exit code 0: every one is proven. 54: one is not, or differs. Others: what stood in the way of the first.
+"""
+
+
+@click.command("drill", epilog=_EPILOG)
+@click.argument("names", metavar="[SET]...", nargs=-1)
+@click.option("--at", metavar="WHEN", callback=when, help="The newest restore point not after this; else the newest.")
+@click.option("--due", metavar="INSTANT", callback=due_instant, help="The instant this drill was due, for schedules.")
+@json_option
+@reading_options
+def drill_command(
+    *,
+    settings: BackupSettings,
+    names: tuple[str, ...],
+    at: datetime | None,
+    due: datetime | None,
+    as_json: bool,
+) -> None:
+    """Restore SETs (or HOST/SET; all, when none is named) into a scratch place, check them, throw them away."""
+    chosen = [set_of(settings, name) for name in names] or find_sets(settings)
+    rows: list[dict[str, Any]] = []
+    failures: list[BackupError] = []
+    for each in chosen:
+        label = f"{settings.host_of(each)}/{each.name}"
+        before = _proven_at(settings, each)
+        row: dict[str, Any] = {"set": label, "proven_before": None if before is None else before.isoformat()}
+        try:
+            with (
+                open_station(settings, each) as station,
+                progress(f"drilling {label}", is_shown=not as_json) as tell,
+            ):
+                record = drill(station, at=at, due_at=due, on_progress=tell)
+        except Cancelled:
+            raise
+        except BackupError as error:
+            failures.append(error)
+            row |= {"is_proven": False, "error": str(error), "exit_code": error.exit_code}
+            if not as_json:
+                click.echo(f"{label}: NOT proven: {error}", err=True)
+                click.echo(f"  Last proven: {age(before, datetime.now(UTC))}.", err=True)
+        else:
+            row |= {"is_proven": True, "error": None, "exit_code": 0, "drill": record.table()}
+            if not as_json:
+                _tell(label, record, before)
+        rows.append(row)
+    if as_json:
+        write_json({"sets": rows})
+    elif not chosen:
+        click.echo("There is no backup set here to prove.")
+    if failures:
+        if not as_json:
+            click.echo(f"bkp: {len(failures)} of {counted(len(chosen), 'drill')} failed", err=True)
+        raise SystemExit(failures[0].exit_code)
+
+
+def _proven_at(settings: BackupSettings, chosen: SetSettings) -> datetime | None:
+    place = Place(host=settings.host_of(chosen), set=chosen.name)
+    proven = DrillBook(settings.state, place).read().get("last_proven")
+    return datetime.fromisoformat(proven["ended_at"]) if proven else None
+
+
+def _tell(label: str, record: DrillRecord, before: datetime | None) -> None:
+    table = record.table()
+    click.echo(f"{label}: proven, as of {local(record.point)}")
+    if record.evidence is not None:
+        click.echo(f"  {record.evidence.words()}")
+    click.echo(
+        f"  {counted(record.files or 0, 'file')}, {size(record.restored_bytes)} restored in"
+        f" {record.restore_seconds:.1f} s ({size(table['bytes_per_second'])}/s)"
+        + (f", usable after {record.ready_seconds:.1f} s more" if record.ready_seconds else "")
+        + f"; {table['duration_seconds']:.1f} s in all. Proven before: {age(before, datetime.now(UTC))}."
+    )

@@ -1,0 +1,208 @@
+"""A drill: a restore point is restored into a scratch place, proven by its kind of source's prover, thrown away.
+
+Invariants: only evidence makes a drill OK, and only after it was written down; whatever else happens, the last proof
+stays as old as it was. The scratch place is cleared before a drill and after it, so that one that was killed leaves
+nothing for longer than until the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from backup.cache import local_name
+from backup.drill_record import DrillBook, DrillRecord
+from backup.engine.command import Workplace
+from backup.errors import BackupError, DrillFailed, WorkFailed
+from backup.journal import hold_lock
+from backup.leftovers import chain_manifests
+from backup.marks import reading
+from backup.model import Part, Status
+from backup.proof.contract import Case, Limits
+from backup.proof.registry import prover_of
+from backup.restore import Fetching, fetch, measure
+from core.runtime.logging import Log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from backup.catalogue import Catalogue
+    from backup.engine.progress import Progress
+    from backup.model import Manifest, RestorePoint
+    from backup.proof.contract import Evidence, Prover
+    from backup.station import Station
+
+log = Log("bkp")
+
+_BLOCK_BYTES: Final = 4096  # what an entry takes at least
+_FOLDERS: Final = ("restored", "cache", "temporary", "proof")
+
+
+def drill(
+    station: Station,
+    *,
+    at: datetime | None = None,
+    due_at: datetime | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> DrillRecord:
+    """Prove the newest point not after `at`; return its record with status OK. Blocks; hours are possible.
+
+    A failure raises the BackupError that says why, after the state file has it: DrillFailed when the point differs or
+    does not come up, else what stood in the way.
+    """
+    place = station.place
+    book = DrillBook(station.settings.state, place)
+    started_at = datetime.now(UTC)
+    record = DrillRecord(due_at=due_at or started_at, status=Status.RUNNING, started_at=started_at, pid=os.getpid())
+    lock = station.settings.work / "drill-locks" / place.host / f"{place.set}.lock"
+    with hold_lock(lock, f"the drill of {place.host}/{place.set}"):
+        book.note(record)
+        try:
+            record = _prove(station, at, record, on_progress)
+        except BackupError as error:
+            _note_failure(book, record, str(error), error.exit_code)
+            raise
+        except OSError as error:
+            failure = WorkFailed(f"this machine's disk is in the way: {error}")
+            _note_failure(book, record, str(failure), failure.exit_code)
+            raise failure from error
+        except BaseException:
+            _note_failure(book, record, "a defect of Watchkeep: its output says where", BackupError.exit_code)
+            raise
+        if record.status is not Status.OK:
+            book.note(record)
+            raise DrillFailed(record.error or "it proved nothing")
+        book.note(record)
+        if record.point is not None and at is None:
+            book.predict(record.point, record.size_bytes or 0)
+    return record
+
+
+def _note_failure(book: DrillBook, record: DrillRecord, words: str, exit_code: int) -> None:
+    """Write down that it failed; a disk that cannot take even that leaves a record of a drill that never ended."""
+    with contextlib.suppress(BackupError):
+        book.note(record.with_failure(words, exit_code))
+
+
+def _prove(
+    station: Station, at: datetime | None, record: DrillRecord, on_progress: Callable[[Progress], None] | None
+) -> DrillRecord:
+    settings = station.settings.drills
+    limits = Limits(deadline=time.monotonic() + settings.time_limit.total_seconds(), memory_bytes=int(settings.memory))
+    catalogue = station.catalogue()
+    point = catalogue.newest(at)
+    manifest = point.manifest
+    record = replace(record, point=point.at, source=manifest.source, size_bytes=manifest.counts.bytes)
+    prover = prover_of(manifest.source)
+    station.demand_decryption(manifest)
+    scratch = _scratch_of(station)
+    clear(scratch)
+    try:
+        for name in _FOLDERS:
+            (scratch / name).mkdir(mode=0o700, parents=True)
+        scratch.chmod(0o700)
+        _demand_room(station, scratch, manifest, prover)
+        began = time.monotonic()
+        with reading(station, [manifest], "drilled"):
+            fetch(
+                Fetching(
+                    station,
+                    point,
+                    Workplace(cache=scratch / "cache", temporary=scratch / "temporary"),
+                    limits.left_seconds("it was restored"),
+                ),
+                None,
+                scratch / "restored" / "root",
+                on_progress,
+            )
+        restore_seconds = time.monotonic() - began
+        files, size = measure(scratch / "restored" / "root")
+        record = replace(record, files=files, restored_bytes=size, restore_seconds=round(restore_seconds, 3))
+        evidence = prover.prove(
+            Case(
+                manifest=manifest,
+                restored=scratch / "restored" / "root",
+                scratch=scratch / "proof",
+                signatures=_signatures(scratch / "cache", catalogue, point),
+                settings=settings,
+                chosen=station.chosen,
+                limits=limits,
+            )
+        )
+        return _judge(record, evidence)
+    finally:
+        _clear_quietly(scratch)
+
+
+def _judge(record: DrillRecord, evidence: Evidence) -> DrillRecord:
+    record = replace(record, evidence=evidence, ready_seconds=round(evidence.ready_seconds, 3))
+    if not evidence.is_good:
+        return record.with_failure(
+            f"the restore point is not what was saved: {evidence.words()}", DrillFailed.exit_code
+        )
+    return replace(record, status=Status.OK, ended_at=datetime.now(UTC))
+
+
+def _scratch_of(station: Station) -> Path:
+    top = station.settings.drills.scratch
+    folder = station.settings.work / "drills" if top is None else top / "watchkeep-drills"
+    return folder / station.place.host / station.place.set
+
+
+def _demand_room(station: Station, scratch: Path, manifest: Manifest, prover: Prover) -> None:
+    """Raise WorkFailed when the scratch folder's disk has not the room for all of it."""
+    volume = max((each.size_bytes for each in manifest.volumes), default=0)
+    needed = manifest.counts.bytes + _BLOCK_BYTES * manifest.counts.entries + 3 * volume + prover.room_bytes(manifest)
+    keep = int(station.settings.drills.keep_free)
+    free = shutil.disk_usage(scratch).free
+    if free < needed + keep:
+        raise WorkFailed(
+            f"the drill needs {needed >> 20} MiB and leaves {keep >> 20} MiB free (drills.keep_free), but {scratch} has"
+            f" {free >> 20} MiB: name a larger place as drills.scratch"
+        )
+
+
+def _signatures(cache: Path, catalogue: Catalogue, point: RestorePoint) -> tuple[Path, ...]:
+    """Return duplicity's signature files up to a point, the full's first. Raises DrillFailed when one is missing."""
+    files = [
+        cache / local_name(volume.name)
+        for manifest in chain_manifests(catalogue, point.manifest.chain)
+        if manifest.position <= point.manifest.position
+        for volume in manifest.volumes
+        if volume.part is Part.SIGNATURES
+    ]
+    gone = [file.name for file in files if not file.exists()]
+    if gone or not files:
+        raise DrillFailed(f"duplicity restored without its signatures {', '.join(gone)}: nothing to compare with")
+    return tuple(files)
+
+
+def clear(folder: Path) -> None:
+    """Remove a scratch folder, whatever modes were restored into it. Raises WorkFailed."""
+    try:
+        for parent, folders, _ in os.walk(folder):
+            for name in folders:
+                path = os.path.join(parent, name)  # noqa: PTH118 - a million entries
+                if not os.access(path, os.R_OK | os.W_OK | os.X_OK) and stat.S_ISDIR(os.lstat(path).st_mode):
+                    os.chmod(path, 0o700)  # noqa: PTH101 - as above
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        if folder.exists():
+            raise WorkFailed(f"{folder} cannot be cleared: somebody else removes files there") from None
+    except OSError as error:
+        raise WorkFailed(f"{folder} cannot be cleared: {error}; remove it") from error
+
+
+def _clear_quietly(folder: Path) -> None:
+    """Clear at the end: what cannot go now stops the next drill, and is told by then."""
+    try:
+        clear(folder)
+    except WorkFailed as error:
+        log.warning("The scratch folder of a drill could not be cleared", error=error)

@@ -1,0 +1,23 @@
+"""The provers there are, by the kind of source; each is imported only when it is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from backup.errors import DrillFailed
+
+if TYPE_CHECKING:
+    from backup.proof.contract import Prover
+
+
+def prover_of(source: str) -> Prover:
+    """Return the prover of a kind of source, as a manifest names it. Raises DrillFailed when there is none."""
+    if source == "paths":
+        from backup.proof.paths import PathsProver  # noqa: PLC0415 - only what is used is imported
+
+        return PathsProver()
+    if source == "postgresql":
+        from backup.proof.postgresql import PostgresqlProver  # noqa: PLC0415 - only what is used is imported
+
+        return PostgresqlProver()
+    raise DrillFailed(f"nothing here can prove a backup of {source!r}: is it of a newer Watchkeep?")

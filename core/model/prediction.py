@@ -1,0 +1,31 @@
+"""What the next disaster would cost: how long restoring takes, and how much work is lost. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LAST_PROOFS: Final = 3
+
+
+def restore_seconds(proofs: Sequence[tuple[int, float]], size_bytes: int) -> float | None:
+    """Return how long restoring `size_bytes` will take, by what drills took; None when none proved anything.
+
+    proofs: of each proven drill, oldest first, the bytes of its restore point and the seconds until it was usable. The
+    slowest of the last three counts, made longer as the set has grown since; what has shrunk promises nothing sooner.
+    """
+    newest = proofs[-_LAST_PROOFS:]
+    return max((seconds * max(1.0, size_bytes / max(1, size)) for size, seconds in newest), default=None)
+
+
+def lost_seconds(*, age: float | None, period: float | None, duration: float) -> float | None:
+    """Return how much work a disaster costs at worst, as things stand: None when nothing is saved and none is due.
+
+    All in seconds. age: of the data of the last good backup. period: of its schedule. duration: of its last good run,
+    since a disaster just before the end of the next run loses that run too.
+    """
+    if age is None:
+        return None
+    return max(age, (period or 0.0) + duration)

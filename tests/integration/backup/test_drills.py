@@ -1,0 +1,193 @@
+"""A drill restores a real backup aside and proves it, or says what differs; nothing of it stays (B9)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from backup.errors import DrillFailed
+from backup.proof.cluster import ScratchCluster, server_programs
+from backup.proof.contract import Limits
+from backup.proof.database_checks import check_structures
+from backup.proof.tree import compare_tree
+from backup.sources.psql import session
+from tests.support.backup_site import backup_site, bkp, bkp_ok
+from tests.support.backups import CHECKOUT, HOST, SET, change
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from tests.support.backups import Site
+    from tests.support.postgres import DatabaseServer
+
+pytestmark = pytest.mark.trial("B-6")
+_LIMITS = Limits(deadline=time.monotonic() + 3600, memory_bytes=1 << 30)
+
+
+def state_of(site: Site) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((site.folder / "station/state/drills" / HOST / f"{SET}.json").read_text())
+    return found
+
+
+def drilled(site: Site, *options: str, exit_code: int = 0) -> dict[str, Any]:
+    done = site.bkp("station", "drill", f"{HOST}/{SET}", "--json", *options)
+    assert done.returncode == exit_code, done.stdout + done.stderr
+    row: dict[str, Any] = json.loads(done.stdout)["sets"][0]
+    return row
+
+
+def remains(site: Site) -> list[Path]:
+    return [path for path in (site.folder / "station/work").rglob("*") if path.is_file() and path.suffix != ".lock"]
+
+
+def test_every_entry_and_block_of_a_chain_is_compared_and_nothing_stays(site: Site) -> None:
+    site.run()
+    change(site.data / "empty", "no more")
+    (site.data / "deep" / "er" / "words").unlink()
+    site.run()
+    row = drilled(site)
+    assert row["is_proven"]
+    checks = {check["what"]: check for check in row["drill"]["checks"]}
+    entries = sum(1 for _ in site.data.rglob("*")) + len(site.data.parts) - 1  # the folders down to it, without "/"
+    assert checks["entries"]["looked_at"] == entries
+    assert checks["blocks of files"]["looked_at"] > 1
+    assert remains(site) == []
+    state = state_of(site)
+    assert state["last_drill"] == state["last_proven"]
+    assert state["last_proven"]["bytes_per_second"] > 0
+
+
+def test_whatever_differs_from_what_the_host_saw_is_named(site: Site, tmp_path: Path) -> None:
+    (site.data / "link").symlink_to("deep")
+    site.run()
+    signatures = sorted((site.folder / "host/work").rglob("duplicity-full-signatures.*"))
+    top = tmp_path / "root"
+    top.mkdir()
+    subprocess.run(["cp", "-a", "--parents", str(site.data)[1:], str(top)], cwd="/", check=True, timeout=60)
+    assert not any(check.differing for check in compare_tree(top, signatures, _LIMITS))
+
+    kept = top / str(site.data)[1:]
+    words = kept / "deep" / "er" / "words"
+    before = words.stat()
+    words.write_text("FIRST\n")  # as long as it was, and of the same time
+    os.utime(words, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with (kept / "deep" / "noise").open("ab") as noise:
+        noise.write(bytes(1 << 16))
+    (kept / "empty").chmod(0o600)
+    (kept / "link").unlink()
+    (kept / "link").symlink_to("/elsewhere")
+    (kept / "more").touch()
+    entries, blocks = compare_tree(top, signatures, _LIMITS)
+    told = " ".join(entries.names)
+    assert f"{str(words)[len(str(top)) + 1 :]}: 1 blocks" in blocks.names
+    for said in ("has mode 600", "leads to /elsewhere", "was not saved", "were saved"):
+        assert said in told
+
+
+def test_a_drill_that_cannot_restore_fails_with_its_reason_and_the_last_proof_only_gets_older(site: Site) -> None:
+    site.run()
+    drilled(site)
+    proven = state_of(site)["last_proven"]
+    volume = next(site.chains.rglob("*.vol1.difftar.gpg"))
+    volume.rename(volume.with_name("aside"))
+    row = drilled(site, exit_code=23)
+    assert volume.name in row["error"]
+    assert datetime.fromisoformat(row["proven_before"]) == datetime.fromisoformat(proven["ended_at"])
+    state = state_of(site)
+    assert (state["last_drill"]["status"], state["last_drill"]["exit_code"]) == ("failed", 23)
+    assert state["last_proven"] == proven
+    assert remains(site) == []
+
+
+def test_a_drill_without_room_says_how_much_it_needs_before_it_restores_anything(site: Site) -> None:
+    site.run()
+    with site.file("station").open("a") as file:
+        file.write('[drills]\nkeep_free = "100000 GiB"\n')
+    row = drilled(site, exit_code=44)
+    assert "drills.scratch" in row["error"]
+
+
+def test_a_killed_drill_proves_nothing_and_the_next_one_clears_what_it_left(site: Site) -> None:
+    site.run()
+    scratch = site.folder / "station/work/drills" / HOST / SET
+    with subprocess.Popen(
+        site.command("station", "drill", f"{HOST}/{SET}"), cwd=CHECKOUT, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as killed:  # fmt: skip
+        wait_until((scratch / "cache").exists, 60, "a drill under way")
+        killed.kill()
+    state = state_of(site)
+    assert (state["last_drill"]["status"], state["last_proven"]) == ("running", None)
+    assert scratch.exists()
+    assert drilled(site)["is_proven"]
+    assert not scratch.exists()
+
+
+def test_a_database_is_started_from_its_dump_counted_and_asked(embedded: DatabaseServer) -> None:
+    with embedded.fresh_database() as shop, backup_site() as site:
+        with psycopg.connect(shop, autocommit=True) as connection:
+            connection.execute(
+                'CREATE TABLE customer (id int PRIMARY KEY, name text); CREATE TABLE "Odd Name" (id int);'
+                " INSERT INTO customer SELECT n, 'customer ' || n FROM generate_series(1, 500) n;"
+            )
+        login = conninfo_to_dict(shop)
+        passfile = site.folder / "pgpass"
+        passfile.write_text(f"*:*:*:*:{login['password']}\n")
+        passfile.chmod(0o600)
+        site.add_folder_target()
+        site.add_database_set("shop", "store", f'database = "{login["dbname"]}"\nhost = "{login["host"]}"\n'
+                              f'port = {login["port"]}\nuser = "{login["user"]}"\npassfile = "{passfile}"')  # fmt: skip
+        site.write()
+        bkp_ok("run", "shop", config=site.host)
+        told = bkp_ok("drill", "web1/shop", config=site.station)["sets"][0]["drill"]
+        assert "2 tables with 500 rows" in told["evidence"]
+        assert "amcheck" in told["evidence"]  # whether it is there or not, it is said
+        assert told["ready_seconds"] > 0
+
+        with site.station.open("a") as file:
+            file.write(
+                '[[sets]]\nname = "shop"\nhost = "web1"\ntarget = "store"\ndrill_questions = ["SELECT true",'
+                ' "SELECT count(*) > 0 FROM \\"Odd Name\\""]\n'
+            )
+        failed = bkp("drill", "shop", config=site.station)
+        assert failed.exit_code == 54, failed.errors
+        assert '2 questions answered, 1 of them wrong (SELECT count(*) > 0 FROM "Odd Name": f)' in failed.errors
+
+
+def test_amcheck_looks_through_tables_and_indexes_where_the_server_has_it(tmp_path: Path) -> None:
+    (programs,) = Path("/usr/lib/postgresql").glob("1[5-9]/bin")
+    cluster = ScratchCluster(tmp_path / "scratch", programs, _LIMITS)
+    cluster.make()
+    with cluster.running():
+        with session(cluster.login(), 30) as psql:
+            psql.ask("CREATE TABLE t AS SELECT n FROM generate_series(1, 20000) n; CREATE INDEX odd_one ON t (n);")
+            psql.ask("CHECKPOINT;")
+            (file,), *_ = psql.ask("SELECT pg_relation_filepath('odd_one');")
+        whole = check_structures(cluster.login(), _LIMITS)
+        assert whole is not None
+        assert (whole.looked_at > 50, whole.differing) == (True, 0)
+    page = tmp_path / "scratch" / "cluster" / file
+    with page.open("r+b") as index:
+        index.seek(8192 * 3 + 4000)
+        index.write(os.urandom(200))
+    with cluster.running():
+        found = check_structures(cluster.login(), _LIMITS)
+        assert found is not None
+        assert found.differing >= 1
+        assert "odd_one" in " ".join(found.names)
+
+
+def test_a_server_that_does_not_come_up_says_why(tmp_path: Path) -> None:
+    cluster = ScratchCluster(tmp_path / "scratch", server_programs(None), _LIMITS)
+    cluster.make()
+    (tmp_path / "scratch" / "cluster" / "global" / "pg_control").write_bytes(bytes(8192))
+    with pytest.raises(DrillFailed, match="did not start"), cluster.running():
+        pass
