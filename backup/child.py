@@ -36,12 +36,13 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What to run. doing: what it is for, as an error says it. pass_fds: descriptors it inherits."""
+    """What to run. doing: what it is for, as an error says it. pass_fds: descriptors it inherits. stdin: else empty."""
 
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(repr=False)
     doing: str
     pass_fds: Sequence[int] = ()
+    stdin: int | IO[bytes] = subprocess.DEVNULL
 
 
 class Drain:
@@ -75,7 +76,7 @@ class _Kept:
 
 
 @contextmanager
-def running(program: Program, stdin: int | IO[bytes] = subprocess.DEVNULL) -> Iterator[subprocess.Popen[bytes]]:
+def running(program: Program) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program with stdout and stderr as pipes; leaving the context ends its whole group, however it is left.
 
     When we are killed the kernel kills the program: what runs on would hold a half-made backup open. Call it from the
@@ -91,7 +92,7 @@ def running(program: Program, stdin: int | IO[bytes] = subprocess.DEVNULL) -> It
     child = subprocess.Popen(
         program.arguments,
         env=program.environment,
-        stdin=stdin,
+        stdin=program.stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         pass_fds=program.pass_fds,
@@ -147,12 +148,14 @@ def run(
     *,
     time_limit_seconds: float,
     output_limit_bytes: int = 1 << 20,
+    take_output: Callable[[bytes], None] | None = None,
     more: Mapping[int, Drain] | None = None,
     started: Callable[[], None] | None = None,
 ) -> Ended:
-    """Run a program to its end, its stdin closed. `more`: further pipes to read. `started`: called once it runs.
+    """Run a program to its end, its stdin empty unless it has one. `more`: further pipes to read.
 
-    Raises TimedOut (its group has ended then), OSError when it cannot be started.
+    take_output: gets all of its standard output in pieces; none of it is kept then. started: called once it runs.
+    Raises TimedOut (its group has ended then), OSError when it cannot be started, and what the callbacks raise.
     """
     deadline = time.monotonic() + time_limit_seconds
     output = _Kept(output_limit_bytes, keeps_end=False)
@@ -162,7 +165,11 @@ def run(
             started()
         assert child.stdout is not None  # noqa: S101 - for the type checker: both are pipes
         assert child.stderr is not None  # noqa: S101
-        pipes = {child.stdout.fileno(): Drain(output.take), child.stderr.fileno(): Drain(words.take), **(more or {})}
+        pipes = {
+            child.stdout.fileno(): Drain(take_output or output.take),
+            child.stderr.fileno(): Drain(words.take),
+            **(more or {}),
+        }
         drain(pipes, deadline, program.doing)
         try:
             exit_code = child.wait(max(0.1, deadline - time.monotonic()))

@@ -85,6 +85,7 @@ def save(attempt: Attempt) -> None:
         with _work_folders(attempt.journal.folder) as (scratch, temporary):
             attempt.phase("preparing")
             with attempt.source.prepare(scratch) as prepared:
+                attempt.reminders = [*(attempt.reminders or []), *prepared.remarks]
                 workplace = Workplace(cache=cache.place(chain), temporary=temporary)
                 sent = _send(attempt, target, prepared, decision, keys, workplace)
         attempt.phase("comparing")

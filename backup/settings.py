@@ -3,16 +3,18 @@
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from backup.drill_settings import DrillSettings
 from backup.errors import ConfigInvalid
 from backup.pruner_settings import PrunerSettings, RetentionSettings
 from backup.schedule import check_schedule
 from backup.setting_checks import check_fingerprints, check_name
-from backup.source_settings import PathsSettings, PostgresqlSettings
+from backup.source_settings import MariadbSettings, PathsSettings, PostgresqlSettings
 from backup.target_settings import TargetSettings
 from core.config.reader import ByteSize, ConfigError, read_config, setting
+
+SOURCE_KINDS: Final = ("paths", "postgresql", "mariadb")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,7 @@ class SetSettings:
     )
     paths: PathsSettings | None = field(default=None, metadata=setting("save files and folders"))
     postgresql: PostgresqlSettings | None = field(default=None, metadata=setting("save a PostgreSQL database"))
+    mariadb: MariadbSettings | None = field(default=None, metadata=setting("save a MariaDB database"))
     retention: RetentionSettings | None = field(
         default=None, metadata=setting("at a pruner: what to keep of this set, instead of the pruner's own rules")
     )
@@ -110,8 +113,13 @@ class SetSettings:
     )
 
     def __post_init__(self) -> None:
-        if self.paths is not None and self.postgresql is not None:
-            raise ValueError("a set has one source: paths or postgresql")
+        if len(self.sources) > 1:
+            raise ValueError(f"a set has one source, not both {' and '.join(self.sources)}")
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The kinds of source that are given: one at the host whose set it is, none at a restore station."""
+        return tuple(kind for kind in SOURCE_KINDS if getattr(self, kind) is not None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,3 +38,19 @@ class PostgresqlSettings:
         metadata=setting("folder of psql and pg_dump (as new as the server); none: the embedded ones, then PATH"),
     )
     count_rows: bool = field(default=True, metadata=setting("count every table's rows in the dump's own snapshot"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MariadbSettings:
+    """A MariaDB database, saved with mariadb-dump from one snapshot, without a lock that writers wait for."""
+
+    database: str = field(metadata=setting("name of the database", example='"shop"'))
+    host: str = field(default="localhost", metadata=setting("where it answers; localhost: by its socket"))
+    port: int = field(default=3306, metadata=setting("port", minimum=1))
+    socket: Path | None = field(default=None, metadata=setting("its socket; none: where the client looks for it"))
+    user: str = field(default="root", metadata=setting("account that may read everything"))
+    option_file: Path | None = field(
+        default=None, metadata=setting("option file with the password: [client] password=…", example='"keys/my.cnf"')
+    )
+    binaries: Path | None = field(default=None, metadata=setting("folder of mariadb and mariadb-dump; none: PATH"))
+    count_rows: bool = field(default=True, metadata=setting("count every table's rows in the dump"))

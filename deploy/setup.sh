@@ -67,6 +67,8 @@ if [ "$wanted" = dev ]; then
     command -v strace >/dev/null || missing="$missing strace"
     command -v iptables >/dev/null || missing="$missing iptables"
     command -v faketime >/dev/null || missing="$missing faketime"
+    [ -x /usr/sbin/mariadbd ] || missing="$missing mariadb-server-core" # the programs alone: no service is started
+    command -v mariadb-dump >/dev/null || missing="$missing mariadb-client"
     # shellcheck disable=SC2086 # a list of package names
     [ -z "$missing" ] || install_packages $missing
 fi

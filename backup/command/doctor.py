@@ -222,7 +222,7 @@ def _work(settings: BackupSettings) -> Iterator[Finding]:
     else:
         yield Finding(what="work folder", level="ok", text=f"{size(free)} free at {settings.work}")
     for chosen in settings.sets:
-        if chosen.paths is None and chosen.postgresql is None:
+        if not chosen.sources:
             continue
         cache = settings.work / chosen.name
         if not cache.exists():

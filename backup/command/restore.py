@@ -24,6 +24,7 @@ Examples:
   bkp restore files --path etc/hosts --to /tmp/back --at "yesterday 18:00"
   bkp restore web1/files --target /mnt/backup --key /media/usb/station --to /srv/back
   bkp restore shop --to /srv/dump --into-database postgresql://postgres@localhost/shop_back
+  bkp restore wiki --to /srv/dump --into-database "mariadb://root@localhost/wiki_back?socket=/run/mysqld/mysqld.sock"
 \b
 What is there already stays, unless --overwrite is given. As root, owners are restored too.
 A file becomes FOLDER/NAME, a folder FOLDER/NAME/..., everything lies below FOLDER with its whole path.
@@ -40,7 +41,8 @@ A file becomes FOLDER/NAME, a folder FOLDER/NAME/..., everything lies below FOLD
     "--into-database",
     "dsn",
     metavar="DSN",
-    help="Load the dump of a PostgreSQL set into this empty database and compare its rows with those saved.",
+    help="Load a dump and compare its rows with those saved: postgresql://… names an empty database, mariadb://… one"
+    " that is not there yet.",
 )
 @json_option
 @reading_options
@@ -65,7 +67,7 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
         with progress("restoring", is_shown=not as_json) as tell:
             made = restore(station, point, wanted, tell)
         if dsn is not None:
-            from backup.database import load_dump  # noqa: PLC0415 - only for databases
+            from backup.loading.registry import load_dump  # noqa: PLC0415 - only for databases
 
             loaded = load_dump(point.manifest, made.to, dsn, station.chosen.time_limit.total_seconds())
     if as_json:
@@ -74,6 +76,5 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
         return
     click.echo(f"Restored {counted(made.files, 'file')}, {size(made.bytes)}, as of {local(made.at)}: {made.to}")
     if loaded is not None:
-        click.echo(
-            f"Loaded into the database: {loaded['tables']} tables, {loaded['rows']} rows, as many as were saved."
-        )
+        judged = "as many as were saved" if loaded["is_compared"] else "not compared: none were counted when saving"
+        click.echo(f"Loaded into the database: {loaded['tables']} tables, {loaded['rows']} rows, {judged}.")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from backup.database import differing_rows
 from backup.errors import SourceFailed
+from backup.loading.rows import differing_rows
 from backup.proof.contract import MOST_NAMED, Check
 from backup.sources.postgresql import count_rows
 from backup.sources.psql import session

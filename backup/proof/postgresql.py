@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from backup.database import load
 from backup.errors import DestinationInUse, DrillFailed, SourceFailed
+from backup.loading.postgresql import load
 from backup.proof.cluster import ScratchCluster, server_programs
 from backup.proof.contract import Evidence
 from backup.proof.database_checks import check_questions, check_rows, check_structures

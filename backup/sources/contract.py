@@ -18,11 +18,13 @@ class Prepared:
     root: the folder duplicity reads. It is the same at every run, so that deltas are against the run before.
     selection: duplicity's include and exclude options, in order.
     consistency: what the source can say of the moment the data is of; plain JSON values.
+    remarks: what of the source is not saved, or not as of that moment; people are reminded of it.
     """
 
     root: Path
     selection: tuple[str, ...] = ()
     consistency: Mapping[str, Any] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 class Source(Protocol):

@@ -142,8 +142,13 @@ def session(settings: PostgresqlSettings, time_limit_seconds: float) -> Iterator
         "--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--field-separator=\t", "--no-password",
         "--set=ON_ERROR_STOP=1",
     ]  # fmt: skip
-    program = Program(arguments=arguments, environment=client_environment(settings), doing="asking the database")
-    with running(program, stdin=subprocess.PIPE) as child:
+    program = Program(
+        arguments=arguments,
+        environment=client_environment(settings),
+        doing="asking the database",
+        stdin=subprocess.PIPE,
+    )
+    with running(program) as child:
         yield Psql(child, time.monotonic() + time_limit_seconds)
 
 

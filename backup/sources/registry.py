@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backup.errors import ConfigInvalid
+from backup.settings import SOURCE_KINDS
 
 if TYPE_CHECKING:
     from backup.settings import SetSettings
@@ -21,4 +22,9 @@ def source_of(chosen: SetSettings) -> Source:
         from backup.sources.postgresql import PostgresqlSource  # noqa: PLC0415 - only what is used is imported
 
         return PostgresqlSource(chosen.postgresql, time_limit_seconds=chosen.time_limit.total_seconds())
-    raise ConfigInvalid(f"set {chosen.name!r} says not what to save; give it [sets.paths] or [sets.postgresql]")
+    if chosen.mariadb is not None:
+        from backup.sources.mariadb import MariadbSource  # noqa: PLC0415 - only what is used is imported
+
+        return MariadbSource(chosen.mariadb, time_limit_seconds=chosen.time_limit.total_seconds())
+    kinds = ", ".join(f"[sets.{kind}]" for kind in SOURCE_KINDS)
+    raise ConfigInvalid(f"set {chosen.name!r} says not what to save; give it one of {kinds}")

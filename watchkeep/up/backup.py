@@ -10,11 +10,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from backup.database import read_dsn
 from backup.errors import BackupError
 from backup.keys.making import make_folder, make_host_pair, make_passphrase_file, make_station_pair
 from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import confirmed
+from backup.loading.postgresql import read_dsn
 from core.runtime.logging import Log
 from watchkeep.installation import write_private
 from watchkeep.up.layout import toml

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from backup.database import compare_rows, read_dsn
 from backup.errors import BackupDamaged, DestinationInUse
+from backup.loading.postgresql import read_dsn
+from backup.loading.rows import compare_rows
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Loads a restored dump into a database, and holds what came back against what was counted when it was saved."""
+"""Loads a restored PostgreSQL dump into an empty database, and compares the rows."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from backup.child import Program, run
-from backup.errors import BackupDamaged, DestinationInUse, NotInBackup
+from backup.errors import DestinationInUse, NotInBackup
+from backup.loading.rows import judged
 from backup.source_settings import PostgresqlSettings
 from backup.sources.postgresql import DUMP_FOLDER, count_rows
 from backup.sources.psql import client_environment, client_program, session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from backup.model import Manifest
 
 _WORDS = 1000
-_MOST_NAMED = 5
 _HAS_TABLES = (
     "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r'"
     " AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_';"
@@ -30,14 +30,10 @@ _HAS_TABLES = (
 
 
 def load_dump(manifest: Manifest, restored: Path, dsn: str, time_limit_seconds: float) -> dict[str, Any]:
-    """Load the dump in `restored` into the empty database of `dsn`; return tables, rows and what was compared.
-
-    Raises NotInBackup (it is no dump), DestinationInUse (the database has tables, or cannot be reached), BackupDamaged
-    (the rows are not those that were saved).
-    """
+    """Load the dump in `restored` into the empty database of `dsn`. Raises as `registry.load_dump`."""
     dump = restored / DUMP_FOLDER
-    if manifest.source != "postgresql" or not dump.is_dir():
-        raise NotInBackup(f"{restored} holds no database dump: this set saves {manifest.source}")
+    if not dump.is_dir():
+        raise NotInBackup(f"{restored} holds no database dump")
     with _logged_in(dsn) as settings:
         with session(settings, time_limit_seconds) as psql:
             tables = int(psql.ask(_HAS_TABLES)[0][0])
@@ -48,16 +44,7 @@ def load_dump(manifest: Manifest, restored: Path, dsn: str, time_limit_seconds: 
         load(settings, dump, time_limit_seconds)
         with session(settings, time_limit_seconds) as psql:
             found = count_rows(psql)
-    saved = manifest.consistency.get("rows")
-    if isinstance(saved, dict):
-        compare_rows(saved, found)
-    return {
-        "database": settings.database,
-        "tables": len(found),
-        "rows": sum(found.values()),
-        "is_compared": isinstance(saved, dict),
-        "taken_at": manifest.consistency.get("taken_at"),
-    }
+    return judged(manifest, settings.database, found)
 
 
 def load(settings: PostgresqlSettings, dump: Path, time_limit_seconds: float) -> None:
@@ -84,22 +71,6 @@ def _quoted(database: str) -> str:
     """Return a connection string that names a database, whatever its name looks like."""
     escaped = database.replace("\\", "\\\\").replace("'", "\\'")
     return f"dbname='{escaped}'"
-
-
-def compare_rows(saved: Mapping[str, Any], found: Mapping[str, int]) -> None:
-    """Return when every table has the rows that were saved. Raises BackupDamaged naming those that have not."""
-    wrong = differing_rows(saved, found)
-    if wrong:
-        raise BackupDamaged(f"{len(wrong)} tables are not as they were saved: {', '.join(wrong[:_MOST_NAMED])}")
-
-
-def differing_rows(saved: Mapping[str, Any], found: Mapping[str, int]) -> list[str]:
-    """Return which tables do not have the rows that were saved, and how."""
-    return [
-        f"{name}: {found.get(name)} rows, saved {saved.get(name)}"
-        for name in sorted({*saved, *found})
-        if saved.get(name) != found.get(name)
-    ]
 
 
 def read_dsn(dsn: str) -> tuple[PostgresqlSettings, str]:

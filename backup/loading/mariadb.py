@@ -1,0 +1,162 @@
+"""Loads a restored MariaDB dump into a database it makes, and compares the rows."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from backup.child import Program, run
+from backup.errors import BackupDamaged, DestinationInUse, NotInBackup, SourceFailed
+from backup.loading.rows import judged
+from backup.source_settings import MariadbSettings
+from backup.sources.mariadb import DUMP_FOLDER
+from backup.sources.mariadb_client import (
+    ask,
+    client_program,
+    count_rows,
+    environment,
+    last_words,
+    login,
+    quoted,
+)
+from backup.sources.mariadb_dump import read_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from backup.model import Manifest
+
+_ASKING_SECONDS: Final = 60.0
+_PIECE_BYTES: Final = 1 << 20
+_EXPECTED: Final = (
+    "the connection string cannot be read: expected mariadb://USER:PASSWORD@HOST:PORT/DATABASE, with ?socket=PATH or"
+    " ?option_file=PATH if need be"
+)
+
+
+def load_dump(manifest: Manifest, restored: Path, dsn: str, time_limit_seconds: float) -> dict[str, Any]:
+    """Make the database of `dsn`, with the character set of the one that was saved, and load the dump into it.
+
+    What was made goes again when loading fails. Raises as `registry.load_dump`; DestinationInUse when it is there.
+    """
+    folder = restored / DUMP_FOLDER
+    try:
+        parts = read_parts(folder)
+    except (OSError, ValueError) as error:
+        raise NotInBackup(f"{folder} holds no whole database dump: {error}") from error
+    with _logged_in(dsn) as settings:
+        _make(settings, manifest)
+        try:
+            _load(settings, parts, time_limit_seconds)
+        except BaseException:
+            with suppress(SourceFailed):
+                ask(settings, f"DROP DATABASE {quoted(settings.database)};", _ASKING_SECONDS)
+            raise
+        return judged(manifest, settings.database, count_rows(settings, time_limit_seconds))
+
+
+def _make(settings: MariadbSettings, manifest: Manifest) -> None:
+    words = [str(manifest.consistency.get(each, "")) for each in ("character_set", "collation")]
+    if not all(word.replace("_", "").isalnum() for word in words):
+        raise BackupDamaged(f"the manifest names no character set and collation: {words}")
+    charset, collation = words
+    try:
+        ask(
+            settings,
+            f"CREATE DATABASE {quoted(settings.database)} CHARACTER SET {charset} COLLATE {collation};",
+            _ASKING_SECONDS,
+        )
+    except SourceFailed as error:
+        raise DestinationInUse(
+            f"the database {settings.database!r} cannot be made: {error}. It must not be there yet: name another one"
+        ) from error
+
+
+def _load(settings: MariadbSettings, parts: Sequence[Path], time_limit_seconds: float) -> None:
+    """Load the parts in one session. `--comments`: without it the client drops comments out of routines."""
+    arguments = [
+        client_program(settings, "mariadb"),
+        *login(settings),
+        "--batch", "--comments", "--binary-mode", "--default-character-set=utf8mb4", "--max-allowed-packet=1G",
+        f"--database={settings.database}",
+    ]  # fmt: skip
+    doing = f"loading into {settings.database!r}"
+    with _concatenated(parts) as stream:
+        ended = run(
+            Program(arguments=arguments, environment=environment(), doing=doing, stdin=stream),
+            time_limit_seconds=time_limit_seconds,
+        )
+    if ended.exit_code != 0:
+        raise DestinationInUse(f"mariadb ended with exit code {ended.exit_code}: {last_words(ended.words)}")
+
+
+@contextmanager
+def _concatenated(parts: Sequence[Path]) -> Iterator[IO[bytes]]:
+    """Yield a pipe that brings the files one after the other. Raises OSError when one could not be read to its end."""
+    reading, writing = os.pipe()
+    failures: list[OSError] = []
+
+    def feed() -> None:
+        try:
+            with os.fdopen(writing, "wb", buffering=0) as pipe:
+                for part in parts:
+                    with part.open("rb") as file:
+                        while piece := file.read(_PIECE_BYTES):
+                            pipe.write(piece)
+        except BrokenPipeError:
+            return  # the program has ended; its exit code says how
+        except OSError as error:
+            failures.append(error)
+
+    feeder = threading.Thread(target=feed, name="dump-feeder")
+    with os.fdopen(reading, "rb") as stream:
+        feeder.start()
+        yield stream
+    feeder.join()
+    if failures:
+        raise BackupDamaged(f"the restored dump cannot be read: {failures[0]}") from failures[0]
+
+
+def read_dsn(dsn: str) -> tuple[MariadbSettings, str]:
+    """Return settings and password of mariadb://USER:PASSWORD@HOST:PORT/DATABASE?socket=PATH. Raises DestinationInUse.
+
+    `option_file=PATH` names a file that has the password; without either the client's own (~/.my.cnf) counts.
+    """
+    try:
+        found = urlsplit(dsn)
+        port = found.port or 3306
+        more = {name: Path(value) for name, value in parse_qsl(found.query, strict_parsing=bool(found.query))}
+    except ValueError as error:
+        raise DestinationInUse(_EXPECTED) from error
+    database = unquote(found.path.removeprefix("/"))
+    if found.scheme not in ("mariadb", "mysql") or not database or not more.keys() <= {"socket", "option_file"}:
+        raise DestinationInUse(_EXPECTED)
+    settings = MariadbSettings(
+        database=database,
+        host=found.hostname or "localhost",
+        port=port,
+        user=unquote(found.username or "root"),
+        socket=more.get("socket"),
+        option_file=more.get("option_file"),
+    )
+    return settings, unquote(found.password or "")
+
+
+@contextmanager
+def _logged_in(dsn: str) -> Iterator[MariadbSettings]:
+    """Yield settings whose password, if there is one, lies in a private file for as long as this lasts."""
+    settings, password = read_dsn(dsn)
+    if not password:
+        yield settings
+        return
+    with tempfile.NamedTemporaryFile("w", prefix="bkp-", suffix=".cnf") as file:  # private: mode 600
+        escaped = password.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        file.write(f'[client]\npassword="{escaped}"\n')
+        file.flush()
+        yield replace(settings, option_file=Path(file.name))

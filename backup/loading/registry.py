@@ -1,0 +1,30 @@
+"""The kinds of dumps that can be loaded; each is imported only when it is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from backup.errors import NotInBackup
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from backup.model import Manifest
+
+
+def load_dump(manifest: Manifest, restored: Path, dsn: str, time_limit_seconds: float) -> dict[str, Any]:
+    """Load the dump in `restored` into the database of `dsn`; return tables, rows and what was compared.
+
+    A PostgreSQL dump goes into an empty database, a MariaDB dump into one that is not there yet. Raises NotInBackup (it
+    is no dump), DestinationInUse (the database is in use, or cannot be reached), BackupDamaged (the rows are not those
+    that were saved).
+    """
+    if manifest.source == "postgresql":
+        from backup.loading import postgresql  # noqa: PLC0415 - only what is used is imported
+
+        return postgresql.load_dump(manifest, restored, dsn, time_limit_seconds)
+    if manifest.source == "mariadb":
+        from backup.loading import mariadb  # noqa: PLC0415 - only what is used is imported
+
+        return mariadb.load_dump(manifest, restored, dsn, time_limit_seconds)
+    raise NotInBackup(f"{restored} holds no database dump: this set saves {manifest.source}")

@@ -1,0 +1,120 @@
+"""MariaDB's own client programs: where they are, how they log in, and what a question to the server returns."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from shutil import which
+from typing import TYPE_CHECKING, Final
+
+from backup.child import Program, run
+from backup.errors import SourceFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from backup.source_settings import MariadbSettings
+
+_WORDS: Final = 600
+_ANSWER_LIMIT_BYTES: Final = 16 << 20
+_PASSED_ON: Final = ("PATH", "HOME")
+
+
+def client_program(settings: MariadbSettings, name: str) -> str:
+    """Return the path of a program of MariaDB's. Raises SourceFailed."""
+    found = which(name, path=None if settings.binaries is None else str(settings.binaries))
+    if found is None:
+        where = settings.binaries or "PATH"
+        raise SourceFailed(f"{name} is not in {where}; install MariaDB's client programs, or set `binaries`")
+    return found
+
+
+def login(settings: MariadbSettings) -> list[str]:
+    """Return the options that lead to the server, which have to stand first. Raises SourceFailed.
+
+    The password is in no argument, where every user of the machine could read it: it stands in the option file. With
+    one, no other is read; without, the client reads its usual ones (~/.my.cnf).
+    """
+    found = []
+    if settings.option_file is not None:
+        try:
+            mode = settings.option_file.stat().st_mode
+        except OSError as error:
+            raise SourceFailed(f"the option file {settings.option_file} cannot be read: {error.strerror}") from error
+        if mode & 0o077:
+            raise SourceFailed(
+                f"others may read the option file {settings.option_file}: chmod 600 {settings.option_file}"
+            )
+        found.append(f"--defaults-file={settings.option_file}")
+    found += [f"--host={settings.host}", f"--port={settings.port}", f"--user={settings.user}"]
+    return found if settings.socket is None else [*found, f"--socket={settings.socket}"]
+
+
+def environment() -> Mapping[str, str]:
+    """Return the environment of a client program: nothing in it says where to log in."""
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+
+def ask(
+    settings: MariadbSettings, statements: str, time_limit_seconds: float, *, database: str | None = None
+) -> list[list[str]]:
+    """Return the rows of `statements`; text that may hold a tab or a line break has to be asked for as HEX().
+
+    Raises SourceFailed with the server's words, TimedOut.
+    """
+    arguments = [
+        client_program(settings, "mariadb"),
+        *login(settings),
+        "--batch", "--skip-column-names", "--raw", "--default-character-set=utf8mb4", "--connect-timeout=10",
+        *([] if database is None else [f"--database={database}"]),
+    ]  # fmt: skip
+    with tempfile.TemporaryFile() as question:
+        question.write(statements.encode())
+        question.seek(0)
+        ended = run(
+            Program(arguments=arguments, environment=environment(), doing="asking the database", stdin=question),
+            time_limit_seconds=time_limit_seconds,
+            output_limit_bytes=_ANSWER_LIMIT_BYTES,
+        )
+    if ended.exit_code != 0:
+        raise SourceFailed(f"the database does not answer: {last_words(ended.words)}")
+    if ended.output_was_cut:
+        raise SourceFailed("the database's answer is larger than 16 MiB; are there that many tables?")
+    return [line.split("\t") for line in ended.output.splitlines()]
+
+
+def last_words(words: str) -> str:
+    """Return the end of what a program said, on one line."""
+    return " ".join(words.split())[-_WORDS:] or "without a word"
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL has it."""
+    return "`" + name.replace("`", "``") + "`"
+
+
+def text_of(hexadecimal: str) -> str:
+    """Return the text of a HEX(…). Raises SourceFailed when it is none."""
+    try:
+        return bytes.fromhex(hexadecimal).decode("utf-8")
+    except ValueError as error:
+        raise SourceFailed("the database's answer cannot be understood") from error
+
+
+def count_rows(settings: MariadbSettings, time_limit_seconds: float) -> dict[str, int]:
+    """Return how many rows each table has now, by its name. Raises SourceFailed, TimedOut."""
+    listed = ask(
+        settings,
+        "SELECT HEX(table_name) FROM information_schema.tables WHERE table_schema = DATABASE()"
+        " AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY table_name;",
+        time_limit_seconds,
+        database=settings.database,
+    )
+    names = [text_of(row[0]) for row in listed]
+    if not names:
+        return {}
+    question = "\n".join(f"SELECT COUNT(*) FROM {quoted(name)};" for name in names)  # noqa: S608 - quoted names
+    counts = ask(settings, question, time_limit_seconds, database=settings.database)
+    if len(counts) != len(names):
+        raise SourceFailed("the database's answer about its rows cannot be understood")
+    return {name: int(count) for name, (count,) in zip(names, counts, strict=True)}

@@ -1,0 +1,104 @@
+"""A real MariaDB server for tests, with a binary log, on a socket and a loopback port of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+_READY_SECONDS = 60.0
+_LIMIT_SECONDS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class MariadbServer:
+    """A running server; root may do everything through its socket, without a password."""
+
+    folder: Path
+    port: int
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "socket"
+
+    @property
+    def statements(self) -> str:
+        """Every statement the server was given, as its general log has them."""
+        return (self.folder / "statements.log").read_text(errors="replace")
+
+    def sql(self, statements: str, database: str = "") -> str:
+        """Run statements as root; return what they print. Fail when one fails."""
+        return subprocess.run(
+            self.client(database), input=statements, check=True, capture_output=True, text=True, timeout=_LIMIT_SECONDS
+        ).stdout
+
+    def client(self, database: str = "") -> list[str]:
+        """Return the call of the client as root."""
+        base = ["mariadb", "--no-defaults", f"--socket={self.socket}", "--user=root", "--batch", "--skip-column-names"]
+        return [*base, "--comments", *([database] if database else [])]
+
+
+@contextmanager
+def mariadb_server(data: Path | None = None) -> Iterator[MariadbServer]:
+    """Run a server on a fresh data folder, or on `data`."""
+    folder = Path(tempfile.mkdtemp(prefix="wk-mariadb-"))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = MariadbServer(folder=folder, port=listener.getsockname()[1])
+    as_root = ["--user=root"] if os.geteuid() == 0 else []
+    environment = dict(os.environ) | {"PATH": _PATH}
+    if data is None:
+        data = folder / "data"
+        subprocess.run(
+            ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal",
+             "--skip-test-db", *as_root],
+            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=_LIMIT_SECONDS, env=environment,
+        )  # fmt: skip
+    program = shutil.which("mariadbd", path=_PATH)
+    assert program is not None, "mariadbd is not installed: sh deploy/setup.sh dev"
+    options = [
+        f"--datadir={data}", f"--socket={server.socket}", f"--port={server.port}", "--bind-address=127.0.0.1",
+        f"--pid-file={folder}/pid", f"--log-bin={folder}/binary", "--server-id=1", "--innodb-buffer-pool-size=32M",
+        "--innodb-flush-log-at-trx-commit=0", "--skip-name-resolve", "--general-log",
+        f"--general-log-file={folder}/statements.log", "--event-scheduler=OFF",
+    ]  # fmt: skip
+    with (folder / "log").open("wb") as log:
+        child = subprocess.Popen([program, "--no-defaults", *as_root, *options], stdin=subprocess.DEVNULL, stdout=log,
+                                 stderr=log, cwd="/", start_new_session=True)  # fmt: skip
+    try:
+        wait_until(lambda: _answers(server, child), _READY_SECONDS, f"MariaDB ({folder / 'log'})")
+        yield server
+    finally:
+        child.terminate()
+        try:
+            child.wait(timeout=30)
+        finally:
+            child.kill()
+            child.wait()
+            shutil.rmtree(folder)
+
+
+def _answers(server: MariadbServer, child: subprocess.Popen[bytes]) -> bool:
+    assert child.poll() is None, (server.folder / "log").read_text(errors="replace")[-2000:]
+    asked = subprocess.run([*server.client(), "--execute=SELECT 1"], check=False, capture_output=True, timeout=10)
+    return asked.returncode == 0
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariadbServer]:
+    with mariadb_server() as server:
+        yield server

@@ -1,0 +1,108 @@
+"""A stream of mariadb-dump becomes files, one a table, that are the stream again when they are put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backup.errors import SourceFailed
+from backup.sources.mariadb_dump import DumpParts, read_parts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LONG = "x" * 5000
+_STREAM = f"""-- MariaDB dump
+/*!40101 SET NAMES utf8mb4 */;
+-- CHANGE MASTER TO MASTER_LOG_FILE='binary.000001', MASTER_LOG_POS=3591;
+
+--
+-- Table structure for table `a`
+--
+
+CREATE TABLE `a` (
+  `id` int
+);
+
+--
+-- Dumping data for table `a`
+--
+-- ORDER BY:  `id`
+
+INSERT INTO `a` VALUES
+(1,'{_LONG}'),
+(2,'INSERT INTO `a` VALUES');
+INSERT INTO `a` VALUES
+(3,'-- Table structure for table `b`');
+DELIMITER ;;
+/*!50003 CREATE*/ trigger t after insert on a for each row begin
+insert into b values
+(7);
+--
+-- Table structure for table `a`
+--
+end */;;
+
+--
+-- Table structure for table `../odd ``/% name`
+--
+
+--
+-- Dumping data for table `../odd ``/% name`
+--
+
+INSERT INTO `../odd ``/% name` VALUES
+(1);
+
+--
+-- Table structure for table `empty`
+--
+
+--
+-- Dumping data for table `empty`
+--
+
+
+--
+-- Final view structure for view `v`
+--
+
+--
+-- Dumping routines for database 'shop'
+--
+-- SET GLOBAL gtid_slave_pos='0-1-17';
+-- Dump completed
+--
+""".encode()  # noqa: S608 - a dump, run by nobody
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000, 1024, 100_000])
+def test_parts_in_their_order_are_the_stream_whatever_the_pieces(tmp_path: Path, size: int) -> None:
+    with DumpParts(tmp_path, counts=True) as parts:
+        for start in range(0, len(_STREAM), size):
+            parts.take(_STREAM[start : start + size])
+    files = read_parts(tmp_path)
+    assert b"".join(file.read_bytes() for file in files) == _STREAM
+    assert [str(file.relative_to(tmp_path)) for file in files] == [
+        "head.sql", "tables/a.sql", "tables/..%2Fodd `%2F%25 name.sql", "tables/empty.sql", "rest-1.sql"
+    ]  # fmt: skip
+    assert parts.rows == {"a": 3, "../odd `/% name": 1, "empty": 0}
+    assert parts.binlog == ("binary.000001", 3591)
+    assert parts.gtid == "0-1-17"
+
+
+def test_rows_that_cannot_be_told_apart_are_refused_not_guessed(tmp_path: Path) -> None:
+    stream = b"--\n-- Dumping data for table `a`\n--\n\nINSERT INTO `a` VALUES (1),(2);\n"
+    with pytest.raises(SourceFailed, match="cannot be counted"), DumpParts(tmp_path, counts=True) as parts:
+        parts.take(stream)
+    (tmp_path / "again").mkdir()
+    with DumpParts(tmp_path / "again", counts=False) as parts:
+        parts.take(stream)
+    assert parts.rows == {}
+
+
+def test_a_list_of_parts_leads_nowhere_else(tmp_path: Path) -> None:
+    (tmp_path / "parts.json").write_text('["../../etc/passwd"]')
+    with pytest.raises(ValueError, match="no part"):
+        read_parts(tmp_path)
