@@ -184,6 +184,13 @@ class BackupDamaged(BackupError):
     meaning = "verification found damage"
 
 
+class PointAmbiguous(BackupError):
+    """What was said of a restore point fits several."""
+
+    exit_code = 56
+    meaning = "the time given fits several restore points, which are named"
+
+
 class Cancelled(BackupError):
     """SIGINT, SIGTERM or SIGHUP came; what was half done counts for nothing."""
 

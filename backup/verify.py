@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from backup.marks import Marking
     from backup.model import Manifest, RestorePoint
     from backup.station import Station
+    from backup.when import When
 
 
 class Depth(StrEnum):
@@ -72,7 +73,7 @@ def verify(
     station: Station,
     depth: Depth,
     *,
-    at: datetime | None = None,
+    at: When | None = None,
     on_file: Callable[[str, int], None] = lambda name, size: None,  # noqa: ARG005 - nobody looks
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Report:
