@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from backup.choice import choose_point
+from backup.browse.choice import choose_point
 from backup.errors import KeyMissing, NoRestorePoint, ObjectMissing, SignatureBad
 from backup.manifest import read_manifest
 from backup.model import Kind, RestorePoint

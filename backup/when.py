@@ -1,7 +1,7 @@
 """Instants as people say them: "yesterday 18:00", "3 hours ago", "2026-11-20", "friday 08:00". Pure.
 
 A few forms of our own rather than a library that guesses: what may mean two things is refused, or settled by the
-restore points there are (`backup/choice.py`).
+restore points there are (`backup/browse/choice.py`).
 """
 
 from __future__ import annotations

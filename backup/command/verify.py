@@ -67,9 +67,7 @@ def verify_command(
     if damaged:
         if as_json:
             raise SystemExit(BackupDamaged.exit_code)
-        raise BackupDamaged(
-            f"damage was found in {', '.join(damaged)}: start a new chain now, on the host, with `bkp run SET --full`"
-        )
+        raise BackupDamaged(f"damage was found in {', '.join(damaged)}")
 
 
 def _document(label: str, report: Report) -> dict[str, object]:
@@ -85,6 +83,7 @@ def _document(label: str, report: Report) -> dict[str, object]:
             for each in report.damages
         ],
         "strays": list(report.strays),
+        "fresh_full": report.fresh_full,
     }
 
 
@@ -96,6 +95,8 @@ def _tell(label: str, report: Report) -> None:
         click.echo(f"  {damage.name}: {damage.what}" + (f"; costs {cost}" if cost else ""))
     if report.damages:
         click.echo(f"  {_say_whole(whole)}, {lost} {'is' if lost == 1 else 'are'} lost")
+        if report.fresh_full is not None:
+            click.echo(f"  {report.fresh_full}")
     else:
         click.echo(f"  {_say_whole(whole)}: {_SAID[report.depth]}")
     if report.strays:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from backup.choice import choose_point
+from backup.browse.choice import choose_point
 from backup.errors import NoRestorePoint, PointAmbiguous
 from backup.model import Counts, Kind, Manifest, RestorePoint
 from backup.when import read_when, understand, understand_past
