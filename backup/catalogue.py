@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from backup.browse.choice import choose_point
 from backup.errors import KeyMissing, NoRestorePoint, ObjectMissing, SignatureBad
 from backup.manifest import read_manifest
 from backup.model import Kind, RestorePoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
     from backup.keys.ring import KeyRing
     from backup.model import Manifest, Place
     from backup.targets.contract import Target
+    from backup.when import When
 
 MANIFEST_ENDING: Final = ".json.asc"
 _MANIFEST_LIMIT_BYTES: Final = 64 << 20
@@ -36,14 +37,19 @@ class Catalogue:
     points: tuple[RestorePoint, ...]
     refused: tuple[Refused, ...]
 
-    def newest(self, at: datetime | None = None) -> RestorePoint:
-        """Return the newest point that can be restored, at or before `at`. Raises NoRestorePoint naming those near."""
-        whole = [point for point in self.points if point.broken is None]
-        fitting = [point for point in whole if at is None or point.at <= at]
-        if fitting:
-            return fitting[-1]
+    @property
+    def whole(self) -> tuple[RestorePoint, ...]:
+        """The points whose chain is whole as far as manifests tell, oldest first."""
+        return tuple(point for point in self.points if point.broken is None)
+
+    def newest(self, when: When | None = None) -> RestorePoint:
+        """Return the newest point that can be restored, or the one that `when` means.
+
+        Raises NoRestorePoint, PointAmbiguous: both name those near.
+        """
+        whole = self.whole
         if whole:
-            raise NoRestorePoint(f"there is no restore point at or before {at}; the first is of {whole[0].at}")
+            return whole[-1] if when is None else choose_point(whole, when)
         refused = f"; {len(self.refused)} manifests do not count: {self.refused[0].why}" if self.refused else ""
         raise NoRestorePoint(f"there is no restore point{refused}")
 

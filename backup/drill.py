@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from backup.model import Manifest, RestorePoint
     from backup.proof.contract import Evidence, Prover
     from backup.station import Station
+    from backup.when import When
 
 log = Log("bkp")
 
@@ -48,7 +49,7 @@ _FOLDERS: Final = ("restored", "cache", "temporary", "proof")
 def drill(
     station: Station,
     *,
-    at: datetime | None = None,
+    at: When | None = None,
     due_at: datetime | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> DrillRecord:
@@ -92,7 +93,7 @@ def _note_failure(book: DrillBook, record: DrillRecord, words: str, exit_code: i
 
 
 def _prove(
-    station: Station, at: datetime | None, record: DrillRecord, on_progress: Callable[[Progress], None] | None
+    station: Station, at: When | None, record: DrillRecord, on_progress: Callable[[Progress], None] | None
 ) -> DrillRecord:
     settings = station.settings.drills
     limits = Limits(deadline=time.monotonic() + settings.time_limit.total_seconds(), memory_bytes=int(settings.memory))

@@ -191,6 +191,13 @@ class DrillFailed(BackupError):
     meaning = "a drill did not prove the restore point; the text says why"
 
 
+class PointAmbiguous(BackupError):
+    """What was said of a restore point fits several."""
+
+    exit_code = 56
+    meaning = "the time given fits several restore points, which are named"
+
+
 class Cancelled(BackupError):
     """SIGINT, SIGTERM or SIGHUP came; what was half done counts for nothing."""
 

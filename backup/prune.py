@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from backup.catalogue import read_catalogue
+from backup.damage import clear_damage
 from backup.errors import KeyForbidden, ObjectMissing
 from backup.hold import HoldRegister, read_holds
 from backup.journal import hold_lock
@@ -162,6 +163,7 @@ class PrunedSet:
                 for name, size in each.stray.files.items():
                     self._remove(f"{self.place.chain(each.stray.chain)}/{name}", size, done, on_file)
                     done.strays += 1
+        clear_damage(self._target, self.place)
         if self._marks is not None:
             clear_marks(self._marks, self.place, datetime.now(UTC))
         return done

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from backup.cache import MetadataCache
 from backup.catalogue import read_catalogue
 from backup.comparison import compare, volume_sums
+from backup.damage import doubt_of_damage
 from backup.engine.command import Saving, Workplace, call, saving_arguments
 from backup.engine.decision import Policy, Situation, decide
 from backup.engine.process import demand_success, run_call
@@ -120,6 +121,7 @@ def _decide(
         doubt = (
             _changed(newest.manifest, attempt, keys)
             or doubt_of(target, attempt.place, manifests)
+            or doubt_of_damage(target, attempt.place, newest.manifest.chain)
             or cache.settle(newest.manifest.chain, manifests)
         )
     policy = Policy(full_after_links=attempt.chosen.full_after_links, full_after=attempt.chosen.full_after)

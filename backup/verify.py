@@ -9,8 +9,19 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backup.errors import EngineFailed, KeyWrong, NotInBackup, ObjectMissing, SignatureBad, TargetDiffers
+from backup.damage import write_damage
+from backup.errors import (
+    BackupError,
+    Cancelled,
+    EngineFailed,
+    KeyWrong,
+    NotInBackup,
+    ObjectMissing,
+    SignatureBad,
+    TargetDiffers,
+)
 from backup.marks import reading
+from backup.model import read_instant
 from backup.restore import Wanted, restore
 from backup.station import scratch_workplace
 
@@ -18,10 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from backup.catalogue import Catalogue
     from backup.engine.progress import Progress
     from backup.marks import Marking
     from backup.model import Manifest, RestorePoint
     from backup.station import Station
+    from backup.when import When
 
 
 class Depth(StrEnum):
@@ -47,7 +60,11 @@ class Damage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a verification found. `restorable` and `lost` are instants of restore points, oldest first."""
+    """What a verification found. `restorable` and `lost` are instants of restore points, oldest first.
+
+    fresh_full: what becomes of it when the newest chain is damaged, in words: the next run begins a new one by itself,
+    or why that could not be asked for. None when it is not.
+    """
 
     depth: Depth
     damages: tuple[Damage, ...]
@@ -56,6 +73,7 @@ class Report:
     files: int
     bytes: int
     strays: tuple[str, ...] = ()
+    fresh_full: str | None = None
 
 
 @dataclass(slots=True)
@@ -72,7 +90,7 @@ def verify(
     station: Station,
     depth: Depth,
     *,
-    at: datetime | None = None,
+    at: When | None = None,
     on_file: Callable[[str, int], None] = lambda name, size: None,  # noqa: ARG005 - nobody looks
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Report:
@@ -91,9 +109,8 @@ def verify(
         for chain in dict.fromkeys(point.manifest.chain for point in points):
             manifests = [point.manifest for point in points if point.manifest.chain == chain]
             _survey_chain(station, manifests, depth, survey, _both(marking, on_file))
-    damages = [] if at is not None else [
-        Damage(name=f"{station.place.points}/{each.name}", what=each.why, kills=()) for each in catalogue.refused
-    ]  # fmt: skip
+    damages = [] if at is not None else [*_refused(station, catalogue)]
+    damages += [*_missing_manifests(station, catalogue, points)]
     damages += [
         Damage(name=f"{station.place.points}/{point.manifest.name}", what=point.broken, kills=(point.at,))
         for point in points
@@ -107,15 +124,63 @@ def verify(
     if depth is Depth.DECRYPTED and whole:
         damages += _prove(station, whole[-1], on_progress)
         lost |= {at for damage in damages for at in damage.kills}
+    newest = catalogue.points[-1].manifest.chain if catalogue.points else None
+    hurt = [point for point in points if point.at in lost and point.manifest.chain == newest]
+    fresh_full = _ask_for_full(station, newest, damages) if newest is not None and hurt else None
     return Report(
         depth=depth,
         damages=tuple(damages),
         restorable=tuple(point.at for point in points if point.at not in lost),
-        lost=tuple(point.at for point in points if point.at in lost),
+        lost=tuple(sorted(lost)),
         files=survey.files,
         bytes=survey.bytes,
         strays=tuple(survey.strays),
+        fresh_full=fresh_full,
     )
+
+
+def _refused(station: Station, catalogue: Catalogue) -> Iterator[Damage]:
+    """Yield the manifests that do not count, each with the point that it was, by its name."""
+    for each in catalogue.refused:
+        try:
+            kills: tuple[datetime, ...] = (read_instant(each.name.partition(".")[0]),)
+        except ValueError:
+            kills = ()
+        yield Damage(name=f"{station.place.points}/{each.name}", what=each.why, kills=kills)
+
+
+def _missing_manifests(station: Station, catalogue: Catalogue, points: list[RestorePoint]) -> Iterator[Damage]:
+    """Yield the manifests that are gone but for their name in the one after them, with the points that they cost."""
+    there = {point.manifest.name for point in catalogue.points} | {each.name for each in catalogue.refused}
+    for point in points:
+        name = point.manifest.previous
+        if name is None or name in there:
+            continue
+        chain = point.manifest.chain
+        after = tuple(each.at for each in points if each.manifest.chain == chain and each.at >= point.at)
+        try:
+            yield Damage(
+                name=f"{station.place.points}/{name}", what="it is missing",
+                kills=(read_instant(name.partition(".")[0]), *after),
+            )  # fmt: skip
+        except ValueError:
+            continue
+
+
+def _ask_for_full(station: Station, chain: str, damages: list[Damage]) -> str:
+    """Note the damage at the target, where the set's host looks before its next run; return what becomes of it."""
+    host = station.place.host
+    try:
+        whats = [f"{damage.name.rpartition('/')[2]}: {damage.what}" for damage in damages if damage.kills]
+        write_damage(station.target, station.place, chain, whats, by=station.settings.host)
+    except Cancelled:
+        raise
+    except BackupError as error:
+        return (
+            f"the next run may go on from the damage, since no note of it can be left at the target ({error}): on"
+            f" {host}, run `bkp run {station.place.set} --full`"
+        )
+    return f"the next run on {host} makes a new full by itself; `bkp run {station.place.set}` there makes it now"
 
 
 def _both(marking: Marking, on_file: Callable[[str, int], None]) -> Callable[[str, int], None]:

@@ -1,8 +1,13 @@
-"""Instants as people say them: "yesterday 18:00", "3 hours ago", "2026-11-20", "friday 08:00". Pure."""
+"""Instants as people say them: "yesterday 18:00", "3 hours ago", "2026-11-20", "friday 08:00". Pure.
+
+A few forms of our own rather than a library that guesses: what may mean two things is refused, or settled by the
+restore points there are (`backup/browse/choice.py`).
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +19,7 @@ if TYPE_CHECKING:
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _AGO: Final = re.compile(r"(\d{1,6}|an?|one) (second|minute|hour|day|week)s? ago")
 _TIME: Final = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
+_TO_THE_MINUTE: Final = re.compile(r"(?:^|[ t])\d?\d:\d\d(?:z|[+-]\d\d:?\d\d)?$")
 _SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 EXPECTED: Final = (
     'expected an instant such as "2026-11-20 18:00", "2026-11-20T17:00:00Z", "yesterday 18:00", "friday", "3 hours ago"'
@@ -21,60 +27,102 @@ EXPECTED: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class When:
+    """What somebody said of an instant.
+
+    at: what it means (aware UTC); a day without a time means its last second. minute: whether it was said to the
+    minute, so that what is of that minute is meant too. also: the other instant it can mean, at the end of summer time.
+    """
+
+    said: str
+    at: datetime
+    minute: bool = False
+    also: datetime | None = None
+
+
 def read_when(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:
     """Return the aware instant (UTC) that `text` means at `now`. Raises ValueError saying what was expected.
 
     What names no zone is in `zone` (none: this machine's). A day without a time means its last second: what is asked
-    for is how things stood on that day. A weekday is the latest one before today.
+    for is how things stood on that day. A weekday is the latest one before today. Of two instants the first is meant.
     """
+    return understand(text, now, zone).at
+
+
+def understand(text: str, now: datetime, zone: tzinfo | None = None) -> When:
+    """Return what `text` means at `now`, as `read_when` does, with what it may mean beside that."""
     words = " ".join(text.lower().split())
     if words in ("now", "latest"):
-        return now.astimezone(UTC)
+        return When(said=text, at=now.astimezone(UTC))
     if match := _AGO.fullmatch(words):
         number = int(match[1]) if match[1].isdigit() else 1
-        return now.astimezone(UTC) - timedelta(seconds=number * _SECONDS[match[2]])
+        return When(said=text, at=now.astimezone(UTC) - timedelta(seconds=number * _SECONDS[match[2]]))
     try:
-        return read_instant(text.strip().upper())  # as restore points are named
+        return When(said=text, at=read_instant(text.strip().upper()))  # as restore points are named
     except ValueError:
         pass
-    return (_read_day(words, now, zone) or _read_iso(text.strip(), zone)).astimezone(UTC)
+    is_to_minute = _TO_THE_MINUTE.search(words) is not None
+    plain = _read_day(words, now, zone) or _read_iso(text.strip())
+    if plain.tzinfo is not None:
+        return When(said=text, at=plain.astimezone(UTC), minute=is_to_minute)
+    at, also = _settle(plain, zone, text)
+    return When(said=text, at=at, minute=is_to_minute, also=also)
+
+
+def understand_past(text: str, now: datetime, zone: tzinfo | None = None) -> When:
+    """Return what `text` means as `understand` does. Raises ValueError for a time of today that is still to come."""
+    found = understand(text, now, zone)
+    words = text.lower().removeprefix("today").strip().removeprefix("at ")
+    if found.at > now and _TIME.fullmatch(words):
+        raise ValueError(f'{text!r:.60} is still to come today: say "yesterday {words}"')
+    return found
+
+
+def _settle(plain: datetime, zone: tzinfo | None, text: str) -> tuple[datetime, datetime | None]:
+    """Return the instants a time of the wall clock means, two in the hour that is had twice. Raises ValueError."""
+    first, second = (_in_zone(plain.replace(fold=fold), zone) for fold in (0, 1))
+    back = first.astimezone(zone).replace(tzinfo=None, fold=0)
+    if back != plain:
+        raise ValueError(f"{text!r:.60} was never: the clocks went forward then; name a time before or after")
+    return first, second if second != first else None
+
+
+def _in_zone(plain: datetime, zone: tzinfo | None) -> datetime:
+    return (plain.replace(tzinfo=zone) if zone is not None else plain.astimezone()).astimezone(UTC)
 
 
 def _read_day(words: str, now: datetime, zone: tzinfo | None) -> datetime | None:
-    """Return a day said by its name, with or without a time; None when `words` name no day."""
+    """Return a day said by its name, with or without a time, by the wall clock; None when `words` name no day."""
     name, _, time = words.removeprefix("last ").partition(" ")
-    here = now.astimezone(zone)
+    here = now.astimezone(zone).replace(tzinfo=None, fold=0)
     if name in ("today", "yesterday"):
         days = 0 if name == "today" else 1
     elif name in _DAYS:
         days = (here.weekday() - _DAYS.index(name) - 1) % 7 + 1
     elif match := _TIME.fullmatch(words):
-        return _at(here, match, zone)
+        return _at(here, match)
     else:
         return None
     day = here - timedelta(days=days)
     time = time.removeprefix("at ")
     if not time:
-        plain = day.replace(hour=23, minute=59, second=59, microsecond=0, tzinfo=zone)
-        return plain if zone is not None else plain.astimezone()
+        return day.replace(hour=23, minute=59, second=59, microsecond=0)
     found = _TIME.fullmatch(time)
     if found is None:
         raise ValueError(f"{EXPECTED}; found {words!r:.60}")
-    return _at(day, found, zone)
+    return _at(day, found)
 
 
-def _at(day: datetime, time: re.Match[str], zone: tzinfo | None) -> datetime:
-    plain = day.replace(hour=int(time[1]), minute=int(time[2]), second=int(time[3] or 0), microsecond=0, tzinfo=zone)
-    return plain if zone is not None else plain.astimezone()
+def _at(day: datetime, time: re.Match[str]) -> datetime:
+    return day.replace(hour=int(time[1]), minute=int(time[2]), second=int(time[3] or 0), microsecond=0)
 
 
-def _read_iso(text: str, zone: tzinfo | None) -> datetime:
+def _read_iso(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:
         raise ValueError(f"{EXPECTED}; found {text!r:.60}") from error
     if len(text) == len("2026-11-20"):
-        found = found.replace(hour=23, minute=59, second=59)
-    if found.tzinfo is None:
-        return found.replace(tzinfo=zone) if zone is not None else found.astimezone()
+        return found.replace(hour=23, minute=59, second=59)
     return found

@@ -15,8 +15,10 @@ except ModuleNotFoundError:
 
 COMMANDS: Final[dict[str, Place]] = {
     "completion": Place("backup.command.completion:completion", "Print what makes your shell complete this command."),
+    "diff": Place("backup.command.diff:diff", "Say what changed between restore points, or since one in a folder."),
     "doctor": Place("backup.command.doctor:doctor", "Say what is wrong with backups here, and what to do."),
     "drill": Place("backup.command.drill:drill_command", "Prove restore points by restoring them aside."),
+    "find": Place("backup.command.find:find", "Say which restore points hold a file."),
     "hold": Place("backup.command.hold:hold_group", "Keep backups from being deleted, whatever retention says."),
     "key": Place("backup.command.key:key_group", "Make, keep safe and exchange keys."),
     "list": Place("backup.command.list:list_command", "List sets and their restore points."),
@@ -24,6 +26,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "prune": Place("backup.command.prune:prune_command", "Delete what retention lets go."),
     "restore": Place("backup.command.restore:restore_command", "Bring files or a database back."),
     "run": Place("backup.command.run:run_command", "Save a set now."),
+    "sets": Place("backup.command.sets:sets", "List what is saved: sets, sources, schedules, targets."),
     "status": Place("backup.command.status:status", "Say how the last run of each set went."),
     "verify": Place("backup.command.verify:verify_command", "Prove that backups are as they were sent."),
 }
@@ -33,6 +36,7 @@ _EPILOG: Final = """\b
 Examples:
   bkp run files                                    save a set now
   bkp list                                         what can be restored
+  bkp find nginx.conf                              which restore points hold it
   bkp restore files --path etc/hosts --at "yesterday 18:00" --to /tmp/back
   bkp verify files --depth read                    is it as it was sent?
   bkp prune --dry-run                              what would go, what stays, and why

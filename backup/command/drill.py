@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from backup.command.instants import SAID, at_option
 from backup.command.list import find_sets
-from backup.command.ls import when
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.run import due_instant
 from backup.command.telling import age, counted, local, progress, size, write_json
@@ -21,8 +21,9 @@ from backup.station import open_station
 if TYPE_CHECKING:
     from backup.drill_record import DrillRecord
     from backup.settings import BackupSettings, SetSettings
+    from backup.when import When
 
-_EPILOG = """\b
+_EPILOG = f"""\b
 Examples:
   bkp drill                             the newest restore point of every set
   bkp drill web1/files                  of one
@@ -31,12 +32,13 @@ Examples:
 Files are compared block by block with what the host saw; a PostgreSQL dump is loaded into a server started for it, its
 rows counted. Needs the restore station's key, and room for the set (drills.scratch). Nothing of it stays.
 Exit code 0: every one is proven. 54: one is not, or differs. Others: what stood in the way of the first.
-"""
+
+{SAID}"""
 
 
 @click.command("drill", epilog=_EPILOG)
 @click.argument("names", metavar="[SET]...", nargs=-1)
-@click.option("--at", metavar="WHEN", callback=when, help="The newest restore point not after this; else the newest.")
+@at_option("The newest restore point not after this; else the newest.")
 @click.option("--due", metavar="INSTANT", callback=due_instant, help="The instant this drill was due, for schedules.")
 @json_option
 @reading_options
@@ -44,7 +46,7 @@ def drill_command(
     *,
     settings: BackupSettings,
     names: tuple[str, ...],
-    at: datetime | None,
+    at: When | None,
     due: datetime | None,
     as_json: bool,
 ) -> None:

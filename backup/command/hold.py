@@ -10,8 +10,8 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from backup.command.instants import at_option, instant_said
 from backup.command.list import find_sets
-from backup.command.ls import when
 from backup.command.options import ending, json_option, pruner_config_option, set_of, settings_of
 from backup.command.telling import console, instant, local, write_json
 from backup.hold import Hold, HoldRegister, add_hold, demand_pruner, lift_hold, read_holds
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from backup.settings import BackupSettings
+    from backup.when import When
 
 _EPILOG = """\b
 Examples:
@@ -44,13 +45,13 @@ def hold_group() -> None:
 @click.argument("set_name", metavar="HOST/SET")
 @click.option("--reason", required=True, help="Why, for whoever finds it later.")
 @click.option("--name", help="What the hold is called; else the instant it is set.")
-@click.option("--at", metavar="WHEN", callback=when, help="Only the chain of the restore point this means; else all.")
-@click.option("--until", metavar="WHEN", callback=when, help="When it ends by itself; else when it is lifted.")
+@at_option("Only the chain of the restore point this means; else all.")
+@click.option("--until", metavar="WHEN", callback=instant_said, help="When it ends by itself; else when it is lifted.")
 @json_option
 @pruner_config_option
 @ending
 def add(  # noqa: PLR0913 - one parameter an option
-    *, config: Path | None, set_name: str, reason: str, name: str | None, at: datetime | None, until: datetime | None,
+    *, config: Path | None, set_name: str, reason: str, name: str | None, at: When | None, until: datetime | None,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Set a hold on HOST/SET: on all of it, or on the chain that --at is restored from."""

@@ -2,44 +2,38 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from backup.browse import children, list_files, shown
+from backup.browse.listing import children, list_files, shown
+from backup.command.instants import SAID, at_option
 from backup.command.options import json_option, reading_options, set_of
-from backup.command.telling import instant, local, write_json
+from backup.command.telling import about, instant, local, write_json
 from backup.restore import read_path
 from backup.station import open_station
-from backup.when import read_when
 
 if TYPE_CHECKING:
+    from backup.browse.signatures import Entry
     from backup.settings import BackupSettings
+    from backup.when import When
 
-_EPILOG = """\b
+_EPILOG = f"""\b
 Examples:
   bkp ls files                                  what lies at the top of the newest restore point
   bkp ls files etc/nginx --at yesterday         a folder as it was on that day
   bkp ls files home --recursive --json
-\b
-Paths are as they were saved, without the leading slash. Times without a zone are this machine's.
-"""
+
+Paths are as they were saved, without the leading slash. Sizes are known to a block: 512 bytes or more.
+
+{SAID}"""
 _MARKS = {"folder": "/", "link": "@"}
-
-
-def when(context: click.Context, parameter: click.Parameter, text: str | None) -> datetime | None:
-    """Read --at; the newest restore point when it is left out."""
-    try:
-        return None if text is None else read_when(text, datetime.now(UTC))
-    except ValueError as error:
-        raise click.BadParameter(str(error), context, parameter) from error
 
 
 @click.command("ls", epilog=_EPILOG)
 @click.argument("name", metavar="SET")
 @click.argument("path", default="")
-@click.option("--at", metavar="WHEN", callback=when, help="The newest restore point not after this; else the newest.")
+@at_option("The newest restore point not after this; else the newest.")
 @click.option("-r", "--recursive", is_flag=True, help="Everything below, not only what lies directly there.")
 @json_option
 @reading_options
@@ -48,23 +42,36 @@ def ls(
     settings: BackupSettings,
     name: str,
     path: str,
-    at: datetime | None,
+    at: When | None,
     recursive: bool,
     as_json: bool,
 ) -> None:
     """List what a restore point of SET (or HOST/SET) holds at PATH."""
     below = read_path(path)
     with open_station(settings, set_of(settings, name)) as station:
-        point = station.catalogue().newest(at)
-        entries = list_files(station, point, below)
+        catalogue = station.catalogue()
+        point = catalogue.newest(at)
+        entries = list_files(station, catalogue.points, point, below)
     if not recursive:
         entries = children(entries, below)
     if as_json:
-        files = [
-            {"path": shown(each.path), "kind": each.kind, "changed_at": instant(each.changed_at)} for each in entries
-        ]
+        files = [entry_document(each) for each in entries]
         write_json({"at": instant(point.at), "path": "" if below is None else str(below), "files": files})
         return
     click.echo(f"as of {local(point.at)}", err=True)
     for each in entries:
-        click.echo(f"{local(each.changed_at)}  {shown(each.path)}{_MARKS.get(each.kind, '')}")
+        click.echo(
+            f"{local(each.changed_at)}  {about(each.content):>11}  {shown(each.path)}{_MARKS.get(each.kind, '')}"
+        )
+
+
+def entry_document(entry: Entry) -> dict[str, Any]:
+    """Return something in a backup for programs; its size is between two numbers, null where it has none."""
+    content = entry.content
+    return {
+        "path": shown(entry.path),
+        "kind": entry.kind,
+        "changed_at": instant(entry.changed_at),
+        "least_bytes": None if content is None else content.least_bytes,
+        "most_bytes": None if content is None else content.most_bytes,
+    }

@@ -7,35 +7,35 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backup.command.ls import when
+from backup.command.instants import SAID, at_option
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import counted, instant, local, progress, size, write_json
 from backup.restore import Wanted, read_path, restore
 from backup.station import open_station
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from backup.settings import BackupSettings
+    from backup.when import When
 
-_EPILOG = """\b
+_EPILOG = f"""\b
 Examples:
   bkp restore files --to /srv/back                                    everything, newest
   bkp restore files --path etc/hosts --to /tmp/back --at "yesterday 18:00"
   bkp restore web1/files --target /mnt/backup --key /media/usb/station --to /srv/back
   bkp restore shop --to /srv/dump --into-database postgresql://postgres@localhost/shop_back
   bkp restore wiki --to /srv/dump --into-database "mariadb://root@localhost/wiki_back?socket=/run/mysqld/mysqld.sock"
-\b
+
 What is there already stays, unless --overwrite is given. As root, owners are restored too.
 A file becomes FOLDER/NAME, a folder FOLDER/NAME/..., everything lies below FOLDER with its whole path.
-"""
+
+{SAID}"""
 
 
 @click.command("restore", epilog=_EPILOG)
 @click.argument("name", metavar="SET")
 @click.option("--to", "to", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Where to put it.")
 @click.option("--path", default="", help="Only this file or folder, as `bkp ls` shows it.")
-@click.option("--at", metavar="WHEN", callback=when, help="The newest restore point not after this; else the newest.")
+@at_option("The newest restore point not after this; else the newest.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there; others in the folder stay.")
 @click.option(
     "--into-database",
@@ -52,7 +52,7 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     name: str,
     to: Path,
     path: str,
-    at: datetime | None,
+    at: When | None,
     dsn: str | None,
     overwrite: bool,
     as_json: bool,

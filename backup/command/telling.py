@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from backup.browse.signatures import Content
     from backup.engine.progress import Progress as Told
     from backup.model import RestorePoint
 
@@ -52,9 +53,29 @@ def size(number: float | None) -> str:
     return f"{number:.0f} B"
 
 
+def about(content: Content | None) -> str:
+    """Return for people how large a file is that was saved: known to a block, so mostly "about"."""
+    if content is None:
+        return "-"
+    if content.least_bytes == content.most_bytes:
+        return size(content.most_bytes)
+    if content.least_bytes <= 1:
+        return f"up to {size(content.most_bytes)}"
+    return f"~{size((content.least_bytes + content.most_bytes) / 2)}"
+
+
 def counted(number: int, noun: str) -> str:
-    """Return a number of things for people: "1 file", "3 files"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """Return a number of things for people: "1 file", "3 files", "2 entries"."""
+    if number == 1:
+        return f"{number} {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
+
+
+@contextmanager
+def working(doing: str, *, is_shown: bool) -> Iterator[None]:
+    """Show on standard error that something goes on whose end nobody can tell; nothing where nobody looks."""
+    with progress(doing, is_shown=is_shown):
+        yield
 
 
 def age(at: datetime | None, now: datetime) -> str:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from backup.command.instants import at_option
 from backup.command.list import find_sets
-from backup.command.ls import when
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import counted, instant, local, progress, size, write_json
 from backup.errors import BackupDamaged
@@ -15,10 +15,9 @@ from backup.station import open_station
 from backup.verify import Depth, verify
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from backup.settings import BackupSettings
     from backup.verify import Report
+    from backup.when import When
 
 _EPILOG = """\b
 Examples:
@@ -41,7 +40,7 @@ _SAID = {
     "--depth", type=click.Choice([each.value for each in Depth]), default=Depth.STORED.value, show_default=True,
     help="How deep to look.",
 )  # fmt: skip
-@click.option("--at", metavar="WHEN", callback=when, help="Only the chain that this instant is restored from.")
+@at_option("Only the chain that this instant is restored from.")
 @json_option
 @reading_options
 def verify_command(
@@ -49,7 +48,7 @@ def verify_command(
     settings: BackupSettings,
     name: str | None,
     depth: str,
-    at: datetime | None,
+    at: When | None,
     as_json: bool,
 ) -> None:
     """Verify SET (or HOST/SET), or every set, at its target."""
@@ -68,9 +67,7 @@ def verify_command(
     if damaged:
         if as_json:
             raise SystemExit(BackupDamaged.exit_code)
-        raise BackupDamaged(
-            f"damage was found in {', '.join(damaged)}: start a new chain now, on the host, with `bkp run SET --full`"
-        )
+        raise BackupDamaged(f"damage was found in {', '.join(damaged)}")
 
 
 def _document(label: str, report: Report) -> dict[str, object]:
@@ -86,6 +83,7 @@ def _document(label: str, report: Report) -> dict[str, object]:
             for each in report.damages
         ],
         "strays": list(report.strays),
+        "fresh_full": report.fresh_full,
     }
 
 
@@ -97,6 +95,8 @@ def _tell(label: str, report: Report) -> None:
         click.echo(f"  {damage.name}: {damage.what}" + (f"; costs {cost}" if cost else ""))
     if report.damages:
         click.echo(f"  {_say_whole(whole)}, {lost} {'is' if lost == 1 else 'are'} lost")
+        if report.fresh_full is not None:
+            click.echo(f"  {report.fresh_full}")
     else:
         click.echo(f"  {_say_whole(whole)}: {_SAID[report.depth]}")
     if report.strays:

@@ -68,8 +68,8 @@ class Gpg(gnupg.GPG):  # type: ignore[misc] # its base has no types
         super()._collect_output(process, result, writer, stdin)
         self.last_words = str(getattr(result, "stderr", ""))
 
-    def ask(self, question: Callable[[], Result]) -> Result:
-        """Return what `question` (a call of ours) returns. Raises TimedOut after 10 s, gpg having been ended."""
+    def ask(self, question: Callable[[], Result], limit_seconds: float = TIME_LIMIT_SECONDS) -> Result:
+        """Return what `question` (a call of ours) returns. Raises TimedOut after the limit, gpg having been ended."""
         late = threading.Event()
 
         def end() -> None:
@@ -77,7 +77,7 @@ class Gpg(gnupg.GPG):  # type: ignore[misc] # its base has no types
             if self._running is not None:
                 self._running.kill()
 
-        watchdog = threading.Timer(TIME_LIMIT_SECONDS, end)
+        watchdog = threading.Timer(limit_seconds, end)
         watchdog.daemon = True
         watchdog.start()
         try:
@@ -85,7 +85,7 @@ class Gpg(gnupg.GPG):  # type: ignore[misc] # its base has no types
         finally:
             watchdog.cancel()
         if late.is_set():
-            raise TimedOut(f"gpg did not answer within {TIME_LIMIT_SECONDS:g} s; is its agent in the way?")
+            raise TimedOut(f"gpg did not answer within {limit_seconds:g} s; is its agent in the way?")
         return answer
 
 

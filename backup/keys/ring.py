@@ -251,6 +251,14 @@ class KeyRing:
             raise trouble(str(opened.stderr), "decrypting")
         return bytes(opened.data).decode("utf-8")
 
+    def decrypt_file(self, sealed: Path, to: Path, limit_seconds: float) -> None:
+        """Decrypt a file into another, which may be large. Raises as `decrypt` does."""
+        passphrase = self.passphrase()
+        gpg = self._gpg
+        opened = gpg.ask(lambda: gpg.decrypt_file(str(sealed), passphrase=passphrase, output=str(to)), limit_seconds)
+        if not opened.ok:
+            raise trouble(str(opened.stderr), f"decrypting {sealed.name}")
+
     def make(self, parameters: str, name: str) -> Key:
         """Make a key pair from gpg's batch `parameters`; return it. Raises EngineFailed.
 

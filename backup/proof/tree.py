@@ -12,7 +12,7 @@ import stat
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from backup.browse import shown
+from backup.browse.listing import shown
 from backup.proof.contract import MOST_NAMED, Check
 from backup.proof.md4 import CHUNK_BYTES, digests, padded
 from backup.proof.signatures import read_saved

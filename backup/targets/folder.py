@@ -104,7 +104,8 @@ class FolderTarget:
             half.replace(path)
             _sync_folder(path.parent)
         except OSError as error:
-            half.unlink(missing_ok=True)
+            with suppress(OSError):  # it may be no place where anything could lie
+                half.unlink()
             raise _fault(error, path) from error
 
     def url(self, folder: str) -> str:

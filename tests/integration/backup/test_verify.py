@@ -1,4 +1,4 @@
-"""Damage at the target is found, named, and its cost told (B-3)."""
+"""Damage at the target is found, named, its cost told, and a new full follows by itself (B-3)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backup.model import Kind, instant_name
+from backup.station import open_station
+from backup.verify import Depth
+from backup.verify import verify as verify_set
 from tests.support.backup_site import bkp
+from tests.support.backups import SET, change, demand_same
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from backup.verify import Report
+    from tests.support.backups import Site
     from tests.support.grown_backups import Grown
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.trial("B-3")]
@@ -92,3 +99,47 @@ def test_a_manifest_that_was_changed_or_is_missing_costs_its_point_and_those_aft
     assert len(report["restorable"]) == 1
     manifests[1].unlink()
     assert len(verify(grown, copy, "stored")["restorable"]) == 1
+
+
+def look(site: Site) -> Report:
+    """Read everything back at the station."""
+    settings = site.settings("station")
+    with open_station(settings, settings.find_set(SET)) as station:
+        return verify_set(station, Depth.READ)
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [flip, lambda file: file.unlink()], ids=["flipped", "deleted"])
+def test_whatever_is_harmed_is_named_with_its_cost_and_the_next_run_makes_a_new_full(site: Site, harm: Any) -> None:
+    site.run()
+    for pattern in ("*.vol1.difftar.gpg", "*.sigtar.gpg", "*.manifest.gpg", "*.json.asc"):
+        full = site.manifest()["at"]
+        change(site.data / "deep" / "er" / "words", f"before {pattern}\n")
+        assert site.run().kind is Kind.INCREMENTAL
+        newest = site.manifest()
+        folder = site.points if pattern == "*.json.asc" else site.chains / newest["chain"]
+        harmed = next(file for file in sorted(folder.glob(pattern)) if full in file.name)
+        harm(harmed)
+        report = look(site)
+        assert any(damage.name.endswith(harmed.name) for damage in report.damages), report
+        assert {full, newest["at"]} <= {instant_name(at) for at in report.lost}
+        change(site.data / "deep" / "er" / "words", f"after {pattern}\n")
+        record = site.run()
+        assert record.kind is Kind.FULL
+        assert record.reason not in (None, "the first of this set", "a full was asked for")
+    assert look(site).fresh_full is None  # what is newest is whole
+    demand_same(site.restore_plainly(site.folder / "back"), site.data)
+
+
+def test_a_station_that_may_only_read_says_what_to_run_on_the_host(site: Site) -> None:
+    site.run()
+    flip(next(site.chains.rglob("*.vol2.*")))
+    (site.store / "web1" / SET / "damage").write_text("a file where the notes would be")
+    report = look(site)
+    assert report.fresh_full is not None
+    assert f"bkp run {SET} --full" in report.fresh_full

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from backup.when import read_when
+from backup.browse.choice import choose_point
+from backup.errors import NoRestorePoint, PointAmbiguous
+from backup.model import Counts, Kind, Manifest, RestorePoint
+from backup.when import read_when, understand, understand_past
 
 NOW = datetime(2026, 11, 21, 9, 30, 15, tzinfo=UTC)  # a Saturday
 BERLIN = timezone(timedelta(hours=1))
@@ -49,3 +53,55 @@ def test_without_a_zone_this_machines_is_meant() -> None:
     here = datetime(2026, 11, 20, 18, 0).astimezone()
     assert read_when("2026-11-20 18:00", NOW) == here
     assert read_when("yesterday 18:00", datetime(2026, 11, 21, 12, 0).astimezone()) == here
+
+
+def _points(*times: str) -> list[RestorePoint]:
+    return [
+        RestorePoint(
+            manifest=Manifest(
+                host="web1", set="files", due_at=NOW, at=datetime.fromisoformat(time), finished_at=NOW, kind=Kind.FULL,
+                reason="", chain="20261101T000000Z", position=0, previous=None, source="paths", volumes=(),
+                recipients=(), signer="", counts=Counts(entries=1, bytes=1, changed_bytes=1),
+            )
+        )
+        for time in times
+    ]  # fmt: skip
+
+
+def _chosen(text: str, *times: str, zone: ZoneInfo | timezone = BERLIN) -> str:
+    return choose_point(_points(*times), understand(text, NOW, zone)).at.isoformat()
+
+
+def test_a_time_to_the_minute_means_the_point_of_that_minute_and_else_the_one_before() -> None:
+    times = ("2026-11-20T17:00:30+00:00", "2026-11-20T18:00:30+00:00")
+    for text in ("2026-11-20 19:00", "yesterday 19:00", "2026-11-20T18:00Z"):
+        assert _chosen(text, *times) == times[1]
+    for text in ("2026-11-20 19:00:00", "2026-11-20T18:00:00Z", "2026-11-20 18:59"):
+        assert _chosen(text, *times) == times[0]
+
+
+def test_a_minute_that_has_two_points_is_refused_naming_both() -> None:
+    with pytest.raises(PointAmbiguous, match=r"20261120T180001Z.*20261120T180059Z"):
+        _chosen("yesterday 19:00", "2026-11-20T18:00:01+00:00", "2026-11-20T18:00:59+00:00")
+
+
+def test_an_hour_that_is_had_twice_is_refused_only_when_it_makes_a_difference() -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    with pytest.raises(PointAmbiguous, match="twice"):
+        _chosen("2026-10-25 02:30", "2026-10-25T00:00:00+00:00", "2026-10-25T01:00:00+00:00", zone=zone)
+    assert _chosen("2026-10-25 02:30", "2026-10-25T00:00:00+00:00", zone=zone) == "2026-10-25T00:00:00+00:00"
+    with pytest.raises(ValueError, match="never"):
+        understand("2026-03-29 02:30", NOW, zone)
+
+
+def test_when_every_point_is_later_the_nearest_are_named() -> None:
+    with pytest.raises(NoRestorePoint, match="20261120T180000Z"):
+        _chosen("2026-11-01", "2026-11-20T18:00:00+00:00")
+
+
+def test_a_time_of_today_that_is_still_to_come_is_no_time_of_a_restore_point() -> None:
+    for text in ("18:00", "today 18:00"):
+        with pytest.raises(ValueError, match="yesterday 18:00"):
+            understand_past(text, NOW, BERLIN)
+    assert understand_past("today", NOW, BERLIN).at > NOW
+    assert read_when("today 18:00", NOW, BERLIN) > NOW

@@ -1,0 +1,100 @@
+"""Which entries a restore point holds."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from backup.browse.signatures import fetch_signatures, read_changes
+from backup.errors import NotInBackup
+from backup.marks import reading
+from backup.station import scratch_workplace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path, PurePosixPath
+
+    from backup.browse.signatures import Change, Entry
+    from backup.model import Manifest, RestorePoint
+    from backup.station import Station
+
+
+class Lists:
+    """The lists of files of some runs, fetched when they are first asked for; nothing of them stays afterwards."""
+
+    def __init__(self, station: Station, folder: Path) -> None:
+        self._station, self._folder = station, folder
+        self._files: dict[str, Path] = {}
+
+    def changes(self, manifest: Manifest) -> Iterator[Change]:
+        """Yield what a run found new, changed or gone. Raises ObjectMissing, TargetDiffers, what keys raise."""
+        if manifest.name not in self._files:
+            self._files[manifest.name] = fetch_signatures(self._station, manifest, self._folder)
+        yield from read_changes(self._files[manifest.name])
+
+    def tree(self, manifests: Sequence[Manifest]) -> dict[str, Entry]:
+        """Return what there is after these runs, a chain from its full on, by path."""
+        found: dict[str, Entry] = {}
+        for manifest in manifests:
+            for change in self.changes(manifest):
+                if change.entry is None:
+                    found.pop(change.path, None)
+                else:
+                    found[change.path] = change.entry
+        return found
+
+
+@contextmanager
+def open_lists(station: Station, manifests: Sequence[Manifest]) -> Iterator[Lists]:
+    """Open the lists of these runs (at least one), which are marked as being read for as long as this lasts.
+
+    Raises NoRestorePoint, and at once what stands in the way of decrypting.
+    """
+    station.demand_decryption(manifests[-1])
+    with reading(station, manifests, "listed"), scratch_workplace(station.settings) as workplace:
+        yield Lists(station, workplace.temporary)
+
+
+def runs_up_to(points: Sequence[RestorePoint], point: RestorePoint) -> list[Manifest]:
+    """Return the runs that `point` is made of, its full first."""
+    last = point.manifest
+    return [
+        each.manifest
+        for each in points
+        if each.manifest.chain == last.chain and each.manifest.position <= last.position and each.broken is None
+    ]
+
+
+def list_files(
+    station: Station, points: Sequence[RestorePoint], point: RestorePoint, below: PurePosixPath | None = None
+) -> list[Entry]:
+    """Return everything in a restore point, or at and below a path: a folder before its content.
+
+    points: all of the set's, `point` among them. Raises NotInBackup, and what keys and target raise.
+    """
+    manifests = runs_up_to(points, point)
+    with open_lists(station, manifests) as lists:
+        tree = lists.tree(manifests)
+    found = [entry for entry in tree.values() if below is None or is_below(entry.path, str(below))]
+    if below is not None and not found:
+        raise NotInBackup(f"{below} is not in the restore point of {point.at.isoformat()}: bkp find looks in all")
+    return sorted(found, key=lambda entry: entry.path.split("/"))
+
+
+def children(entries: list[Entry], folder: PurePosixPath | None) -> list[Entry]:
+    """Return what lies directly in a folder: of everything below it, the next level only; a file is itself."""
+    prefix = "" if folder is None else f"{folder}/"
+    direct = [entry for entry in entries if entry.path.startswith(prefix) and "/" not in entry.path[len(prefix) :]]
+    return direct or [entry for entry in entries if entry.path == str(folder) and entry.kind != "folder"]
+
+
+def is_below(path: str, top: str) -> bool:
+    """Whether a path is `top` or lies below it."""
+    return path == top or path.startswith(f"{top}/")
+
+
+def shown(path: str) -> str:
+    """Return a path as it can be shown anywhere: what is no UTF-8 and what controls terminals is escaped."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

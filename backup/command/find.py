@@ -1,0 +1,154 @@
+"""`bkp find`: which restore points hold a file, and how it looked there."""
+
+from __future__ import annotations
+
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from backup.browse.finding import find_paths, pattern_of
+from backup.browse.listing import shown
+from backup.command.instants import SAID, at_option
+from backup.command.list import find_sets
+from backup.command.ls import entry_document
+from backup.command.options import json_option, reading_options, set_of
+from backup.command.telling import about, counted, instant, local, working, write_json
+from backup.errors import BackupError, Cancelled, NoRestorePoint, NotInBackup
+from backup.model import instant_name
+from backup.station import open_station
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backup.browse.finding import Found, Version
+    from backup.settings import BackupSettings, SetSettings
+    from backup.when import When
+
+_EPILOG = f"""\b
+Examples:
+  bkp find nginx.conf                          every restore point of every set
+  bkp find "etc/nginx/*" --set web1/files      a path: there is a slash in it
+  bkp find "*.sql" --at yesterday              only the restore point of each set that WHEN means
+
+A name may have *, ? and [...]; * goes across slashes. Sizes are known to a block. No data is fetched, only lists of
+files. Exit code 51: it is in none of the restore points that were looked into.
+
+{SAID}"""
+_MOST_PATHS = 200
+
+
+@click.command("find", epilog=_EPILOG)
+@click.argument("pattern")
+@click.option("--set", "names", metavar="SET", multiple=True, help="Only this set (or HOST/SET); may be repeated.")
+@at_option("Only the restore point of each set that this means; else all of them.")
+@click.option("-i", "--ignore-case", is_flag=True, help="Capital and small letters are the same.")
+@json_option
+@reading_options
+def find(
+    *,
+    settings: BackupSettings,
+    pattern: str,
+    names: tuple[str, ...],
+    at: When | None,
+    ignore_case: bool,
+    as_json: bool,
+) -> None:
+    """Say which restore points hold PATTERN, with its times and sizes there."""
+    is_meant = pattern_of(pattern, ignores_case=ignore_case)
+    chosen = [set_of(settings, name) for name in names] or find_sets(settings)
+    looked = [_look_through(settings, each, is_meant, at, as_json=as_json) for each in chosen]
+    if len(chosen) == 1 and looked[0][2] is not None:
+        raise looked[0][2]
+    troubles = [(label, trouble) for label, _, trouble in looked if trouble is not None]
+    for label, found, _ in looked:
+        if found is not None:
+            troubles += [(f"{label}, chain {chain}", trouble) for chain, trouble in found.unread.items()]
+    if as_json:
+        write_json(
+            {
+                "sets": [_document(label, found) for label, found, _ in looked],
+                "unread": [{"set": label, "error": str(trouble)} for label, trouble in troubles],
+            }
+        )
+    else:
+        _tell(looked)
+        for label, trouble in troubles:
+            click.echo(f"bkp: {label} could not be looked into: {trouble}", err=True)
+    if not any(found and found.versions for _, found, _ in looked):
+        if troubles:
+            raise SystemExit(troubles[0][1].exit_code)
+        if as_json:
+            raise SystemExit(NotInBackup.exit_code)
+        raise NotInBackup(f"{pattern!r} is in no restore point that was looked into")
+    if troubles:
+        raise SystemExit(troubles[0][1].exit_code)
+
+
+def _look_through(
+    settings: BackupSettings, chosen: SetSettings, is_meant: Callable[[str], bool], at: When | None, *, as_json: bool
+) -> tuple[str, Found | None, BackupError | None]:
+    """Return a set's name, and what was found or what stood in the way; a set without restore points has nothing."""
+    label = f"{settings.host_of(chosen)}/{chosen.name}"
+    try:
+        with working(f"looking through {label}", is_shown=not as_json):
+            return label, _look(settings, chosen, is_meant, at), None
+    except NoRestorePoint:
+        return label, None, None
+    except Cancelled:
+        raise
+    except BackupError as error:
+        return label, None, error
+
+
+def _look(settings: BackupSettings, chosen: SetSettings, is_meant: Callable[[str], bool], at: When | None) -> Found:
+    with open_station(settings, chosen) as station:
+        catalogue = station.catalogue()
+        newest = catalogue.newest(at)
+        points = [newest] if at is not None else catalogue.whole
+        return find_paths(station, catalogue.points, points, is_meant)
+
+
+def _tell(looked: list[tuple[str, Found | None, BackupError | None]]) -> None:
+    paths = [(label, path, versions) for label, found, _ in looked if found
+             for path, versions in sorted(found.versions.items(), key=lambda item: item[0].split("/"))]  # fmt: skip
+    for label, path, versions in paths[:_MOST_PATHS]:
+        click.echo(f"{label}: {shown(path)}")
+        for version in versions:
+            click.echo(f"    changed {local(version.entry.changed_at)}  {_what(version):>11}  in {_points(version)}")
+    if len(paths) > _MOST_PATHS:
+        click.echo(f"bkp: {len(paths) - _MOST_PATHS} more paths; --json shows all", err=True)
+    if len(paths) == 1:
+        label, path, versions = paths[0]
+        click.echo(
+            f"Bring it back: bkp restore {label} --path {quote(shown(path))}"
+            f" --at {instant_name(versions[-1].points[-1])} --to FOLDER",
+            err=True,
+        )
+
+
+def _what(version: Version) -> str:
+    return about(version.entry.content) if version.entry.kind == "file" else version.entry.kind
+
+
+def _points(version: Version) -> str:
+    first, last = version.points[0], version.points[-1]
+    if len(version.points) == 1:
+        return local(first)
+    return f"{counted(len(version.points), 'restore point')}, {local(first)} to {local(last)}"
+
+
+def _document(label: str, found: Found | None) -> dict[str, Any]:
+    versions = {} if found is None else found.versions
+    return {
+        "set": label,
+        "found": [
+            {
+                "path": shown(path),
+                "versions": [
+                    {**entry_document(each.entry), "points": [instant(at) for at in each.points]} for each in seen
+                ],
+            }
+            for path, seen in sorted(versions.items())
+        ],
+    }

@@ -1,0 +1,65 @@
+"""`bkp sets`: which sets there are, what they save, when and where to."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from backup.command.list import find_sets
+from backup.command.options import json_option, reading_options
+from backup.command.telling import console, write_json
+from backup.pruner_settings import RetentionSettings
+
+if TYPE_CHECKING:
+    from backup.settings import BackupSettings, SetSettings
+
+_EPILOG = """\b
+Examples:
+  bkp sets                                        those of the configuration, and others at its targets
+  bkp sets --target /mnt/backup --key /media/usb/station
+\b
+Reads no manifest: `bkp list` says what can be restored, `bkp status` how the last runs went.
+"""
+
+
+@click.command("sets", epilog=_EPILOG)
+@json_option
+@reading_options
+def sets(*, settings: BackupSettings, as_json: bool) -> None:
+    """List the sets of the configuration, and those of any host at its targets."""
+    rows = [_row(settings, each) for each in find_sets(settings)]
+    if as_json:
+        write_json({"sets": rows})
+        return
+    table = Table("Set", "Saves", "Schedule", "Target", box=None, pad_edge=False)
+    for row in rows:
+        saves = row["source"] or "-"
+        if row["roots"]:
+            saves = ", ".join(row["roots"])
+        table.add_row(f"{row['host']}/{row['set']}", saves, row["schedule"] or "-", row["target"])
+    console().print(table if rows else "There is no backup set here: docs/backup.md shows the first one.")
+
+
+def _row(settings: BackupSettings, chosen: SetSettings) -> dict[str, Any]:
+    source = source_named(chosen)
+    return {
+        "host": settings.host_of(chosen),
+        "set": chosen.name,
+        "target": chosen.target,
+        "source": source,
+        "roots": [] if chosen.paths is None else [str(root) for root in chosen.paths.roots],
+        "schedule": chosen.schedule if source is not None else None,
+        "is_configured": chosen in settings.sets,
+    }
+
+
+def source_named(chosen: SetSettings) -> str | None:
+    """Return what a set saves, as backup.toml calls it; None when it is only restored here."""
+    for each in fields(chosen):
+        value = getattr(chosen, each.name)
+        if is_dataclass(value) and not isinstance(value, RetentionSettings):
+            return each.name
+    return None

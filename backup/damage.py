@@ -1,0 +1,93 @@
+"""Damage that a verification found, said at the target, where the host looks before its next run of the set.
+
+A host sees by itself when a file is missing or has another size. A flipped bit is seen by whoever reads: the restore
+station, mostly. Its note `HOST/SET/damage/CHAIN.json` makes the next run begin a new chain. It is not signed: whoever
+may write at the target could make runs longer by it, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from backup.errors import ObjectMissing
+from backup.model import instant_name, read_instant
+from backup.targets.small import parse_instant, parse_table, plain_text, read_start
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backup.model import Place
+    from backup.targets.contract import DeletingTarget, Target
+
+_FORM: Final = "watchkeep-damage-1"
+_ENDING: Final = ".json"
+_MOST_NAMED: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DamageNote:
+    """What was found wrong with a chain, by whom (a host's name) and when."""
+
+    chain: str
+    what: str
+    by: str
+    found_at: datetime
+
+
+def write_damage(target: Target, place: Place, chain: str, whats: Sequence[str], by: str) -> None:
+    """Leave a note that a chain is damaged. Raises what the target raises: a station's rights may be to read only."""
+    more = f" and {len(whats) - _MOST_NAMED} more" if len(whats) > _MOST_NAMED else ""
+    table = {
+        "form": _FORM,
+        "chain": chain,
+        "what": "; ".join(whats[:_MOST_NAMED]) + more,
+        "by": by,
+        "found_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    target.write(f"{_folder(place)}/{chain}{_ENDING}", (json.dumps(table, indent=1) + "\n").encode())
+
+
+def read_damage(target: Target, place: Place, chain: str) -> DamageNote | None:
+    """Return the note on a chain, None when there is none; one that cannot be understood says so."""
+    name = f"{_folder(place)}/{chain}{_ENDING}"
+    try:
+        content = read_start(target, name)
+    except ObjectMissing:
+        return None
+    try:
+        table = parse_table(content, _FORM)
+        return DamageNote(
+            chain=chain,
+            what=plain_text(table["what"]),
+            by=plain_text(table["by"]),
+            found_at=parse_instant(table["found_at"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        return DamageNote(chain=chain, what=f"{name} cannot be understood ({error})", by="", found_at=datetime.now(UTC))
+
+
+def doubt_of_damage(target: Target, place: Place, chain: str) -> str | None:
+    """Return why a chain must not be gone on from, when somebody found it damaged."""
+    note = read_damage(target, place, chain)
+    if note is None:
+        return None
+    return f"a verification by {note.by or 'somebody'} found damage on {note.found_at:%Y-%m-%d %H:%M} UTC: {note.what}"
+
+
+def clear_damage(target: DeletingTarget, place: Place) -> None:
+    """Remove the notes on chains that are not there any more."""
+    there = set(target.folders(place.chains))
+    for name in target.files(_folder(place)):
+        try:
+            chain = instant_name(read_instant(name.removesuffix(_ENDING)))
+        except ValueError:
+            continue
+        if chain not in there:
+            target.delete(f"{_folder(place)}/{name}")
+
+
+def _folder(place: Place) -> str:
+    return f"{place.host}/{place.set}/damage"

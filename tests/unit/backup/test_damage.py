@@ -1,0 +1,49 @@
+"""Notes of damage at a target."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backup.damage import clear_damage, doubt_of_damage, write_damage
+from backup.model import Place
+from backup.target_settings import TargetSettings
+from backup.targets.folder import DeletingFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLACE = Place(host="web1", set="files")
+GONE, THERE = "20261101T000000Z", "20261102T000000Z"
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> DeletingFolder:
+    """A target at which one of two damaged chains still lies."""
+    made = DeletingFolder(TargetSettings(name="store", kind="folder", folder=tmp_path))
+    made.write(f"{PLACE.chain(THERE)}/duplicity-full.x", b"x")
+    for chain in (GONE, THERE):
+        write_damage(made, PLACE, chain, [f"volume {number}: flipped\x1b[2J" for number in range(9)], by="safe")
+    return made
+
+
+def test_a_note_says_who_found_what_and_nothing_that_a_terminal_obeys(target: DeletingFolder) -> None:
+    said = doubt_of_damage(target, PLACE, THERE)
+    assert said is not None
+    assert "safe" in said
+    assert "volume 0" in said
+    assert "\x1b" not in said
+    assert doubt_of_damage(target, PLACE, "20261103T000000Z") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"[" * 100_000, b"\xff"])
+def test_a_note_that_cannot_be_understood_still_counts(target: DeletingFolder, content: bytes) -> None:
+    target.write(f"web1/files/damage/{THERE}.json", content)
+    assert "cannot be understood" in str(doubt_of_damage(target, PLACE, THERE))
+
+
+def test_notes_go_with_their_chains_and_what_is_no_note_stays(target: DeletingFolder) -> None:
+    target.write("web1/files/damage/mine.txt", b"x")
+    clear_damage(target, PLACE)
+    assert sorted(target.files("web1/files/damage")) == [f"{THERE}.json", "mine.txt"]
