@@ -15,6 +15,7 @@ from server.balancing.plan import Terms
 from server.escalation.dispatcher import Dispatcher, DispatchTerms
 from server.escalation.escalator import Escalator
 from server.evaluation.binder import Binder
+from server.evaluation.healing import Healer
 from server.evaluation.watch import Watch
 from server.ingest.group import GroupWriter
 from server.ingest.loop import Ingest, IngestParts
@@ -69,7 +70,8 @@ class Reign:
         self._dictionaries = Dictionaries()
         self._watch = Watch()
         self._binder = Binder(self._writer, self._watch, realm.clock)
-        self._next_bind = 0.0
+        self._healer = Healer(self._writer, self._watch, self._ledger)
+        self._next_bind = self._next_heal = 0.0
         self._ingesting: Ingest | None = None
         self._dispatcher = Dispatcher(
             writer=self._writer,
@@ -164,6 +166,7 @@ class Reign:
             self._ledger = Ledger(await read_received(connection), await read_gaps(connection))
             self._watch = Watch(await read_open_problems(connection))
         self._binder = Binder(self._writer, self._watch, realm.clock)
+        self._healer = Healer(self._writer, self._watch, self._ledger)
         self._binder.see(realm.picture.inventory)
         await self._bind()
         while not self._binder.is_done:
@@ -211,11 +214,25 @@ class Reign:
         )
 
     async def _prepare(self) -> None:
-        """Bind some triggers anew when definitions or items have changed; called between groups."""
+        """Bind some triggers anew when definitions or items have changed, heal some windows; called between groups."""
         clock = self._realm.clock
         self._binder.see(self._realm.picture.inventory)
-        if self._binder.is_done or clock.monotonic() < self._next_bind:
-            return
+        if not self._binder.is_done and clock.monotonic() >= self._next_bind:
+            await self._bind_some()
+        if not self._healer.is_done and clock.monotonic() >= self._next_heal:
+            await self._heal_some()
+
+    async def _heal_some(self) -> None:
+        clock = self._realm.clock
+        began = clock.monotonic()
+        try:
+            await self._healer.heal(clock.now_us())
+        except StoreAway as error:
+            log.warning("windows that were filled late wait for the database", error=error)
+        self._next_heal = clock.monotonic() + BIND_SHARE * (clock.monotonic() - began)
+
+    async def _bind_some(self) -> None:
+        clock = self._realm.clock
         began = clock.monotonic()
         try:
             await self._bind()

@@ -8,6 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Gapped:
+    """Items whose windows reach back over missing samples: columns of one length.
+
+    `items` int32; `until` int64, before which samples are missing; `since` int64, from when on their windows
+    reach (both µs, samples' clock).
+    """
+
+    items: NDArray[np.int32]
+    until: NDArray[np.int64]
+    since: NDArray[np.int64]
+
+
 Judge = Callable[[NDArray[np.int32]], NDArray[np.bool_]]
 """Given item ids int32[k], says bool[k]: is the silence of that item its own, and not the way's to us?"""
 

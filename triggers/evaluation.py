@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from triggers.bundle import Bundle
-from triggers.columns import Columns, Instances, Judge, Needs, nothing_is_judgeable
+from triggers.columns import Columns, Gapped, Instances, Judge, Needs, nothing_is_judgeable
 from triggers.edges import Edges
 from triggers.group import Group
 from triggers.judgement.problem import order_events
 from triggers.keys import Keys
-from triggers.slots import SERVED, Slots
+from triggers.slots import NEVER, SERVED, Slots
 from triggers.table import Journal
 from triggers.windows import Windows
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from triggers.judgement.problem import Events
     from triggers.table import Rows
     from triggers.windows import Series
-__all__ = ["Columns", "Evaluator", "Instances", "Judge", "Needs", "Staged", "nothing_is_judgeable"]
+__all__ = ["NEVER", "Columns", "Evaluator", "Gapped", "Instances", "Judge", "Needs", "Staged", "nothing_is_judgeable"]
 
 
 class Staged:
@@ -174,6 +174,26 @@ class Evaluator:
         np.maximum.at(self._slots.lost_until, found[known], until[known])
         self._slots.has_losses = self._slots.has_losses or bool(len(known))
         self._windows.missed(np.unique(found[known].astype(np.int64)))
+
+    def gapped(self) -> Gapped:
+        """Return the items whose windows reach back over samples that are missing."""
+        rows = self._slots.all_rows()
+        rows = rows[(self._slots.tracks[rows] > 0) & (self._slots.lost_until[rows] != NEVER)]
+        since = self._slots.last_at[rows] - self._windows.longest(rows)
+        reaching = self._slots.lost_until[rows] > since
+        rows, since = rows[reaching], since[reaching]
+        return Gapped(items=self._slots.item[rows], until=self._slots.lost_until[rows].copy(), since=since)
+
+    def heal(self, items: NDArray[np.int32], until: NDArray[np.int64], history: Columns) -> None:
+        """Say that samples of items are missing before `until` only (NEVER: nowhere), since they came late.
+
+        `history` holds all stored samples of their windows, in any order. Nothing is evaluated before the next sample
+        or tick, and then from what is known now.
+        """
+        self._require_no_stage()
+        found = self._slots.find(items)
+        self._slots.lost_until[found[found >= 0]] = until[found >= 0]
+        self.refill(history)
 
     def evaluate(self, columns: Columns, now_us: int) -> Staged:
         """Take in a group of samples that arrived at `now_us` (server clock, µs) and judge what they touch.

@@ -143,6 +143,14 @@ class Windows:
                 is_missing = self._slots.lost_until[own] > self._slots.last_at[own] - track.window_us
                 track.value[rows[is_missing]] = np.nan
 
+    def longest(self, slots: Rows) -> Rows:
+        """Return the length of each slot's longest window in µs, 0 without any."""
+        longest = np.zeros(len(slots), np.int64)
+        for track in self.tracks.values():
+            if track.has_ring:
+                longest = np.maximum(longest, np.where(track.of_slot[slots] >= 0, track.window_us, 0))
+        return longest
+
     def refill(self, slots: Rows, instants: Rows, values: Floats) -> None:
         """Put stored samples (any order) below what the rings of their slots hold already.
 
@@ -162,11 +170,7 @@ class Windows:
         values = np.concatenate((held_values, values[is_kept]))
         order = np.lexsort((instants, slots))  # stable: of two samples for one instant, the held one comes first
         slots, instants, values = slots[order], instants[order], values[order]
-        longest = np.zeros(len(ringed), np.int64)
-        for track in self.tracks.values():
-            if track.has_ring:
-                longest = np.maximum(longest, np.where(track.of_slot[ringed] >= 0, track.window_us, 0))
-        begins = self._slots.last_at[ringed] - longest
+        begins = self._slots.last_at[ringed] - self.longest(ringed)
         is_kept = _is_first(slots, instants) & (instants > begins[np.searchsorted(ringed, slots)])
         slots, instants, values = slots[is_kept], instants[is_kept], values[is_kept]
         begin = np.searchsorted(slots, ringed, side="left")

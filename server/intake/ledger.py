@@ -57,9 +57,12 @@ class Ledger:
         self, received: Mapping[Life, Received] | None = None, gaps: Mapping[Life, Sequence[Gap]] | None = None
     ) -> None:
         self._accounts: dict[Life, Account] = {}
+        self._boots: dict[int, list[int]] = {}
+        self._filled: set[int] = set()
         for life, row in (received or {}).items():
             known = Gaps.of(row.ranges, (gaps or {}).get(life, ()), row.newest_us)
             self._accounts[life] = Account(row.ranges, row.lost, row.refused, row.last_number, known)
+            self._boots.setdefault(life[0], []).append(life[1])
 
     def account(self, life: Life) -> Account:
         """Return a life's account; one of a life never heard of is empty."""
@@ -67,12 +70,19 @@ class Ledger:
 
     def missed_until(self) -> dict[int, int]:
         """Return, by source id, the instant (µs) of the record behind the newest gap of any of its lives."""
-        newest: dict[int, int] = {}
-        for (source_id, _), account in self._accounts.items():
-            for gap in account.gaps.gaps:
-                if gap.before_us is not None:
-                    newest[source_id] = max(gap.before_us, newest.get(source_id, 0))
-        return newest
+        newest = {source_id: self.missed_until_of(source_id) for source_id in self._boots}
+        return {source_id: until_us for source_id, until_us in newest.items() if until_us is not None}
+
+    def missed_until_of(self, source_id: int) -> int | None:
+        """Return the same of one source; None when it is not known to miss anything."""
+        accounts = [self._accounts[source_id, boot] for boot in self._boots.get(source_id, ())]
+        instants = [gap.before_us for account in accounts for gap in account.gaps.gaps if gap.before_us is not None]
+        return max(instants, default=None)
+
+    def take_filled(self) -> set[int]:
+        """Return the sources of which the newest gap of a life was filled since this was asked last."""
+        filled, self._filled = self._filled, set()
+        return filled
 
     def gap_changes(self, deltas: Iterable[ReceivedDelta]) -> tuple[list[tuple[Life, Gap]], list[tuple[Life, Gap]]]:
         """Return which kept gaps (life, gap) go and which come when these deltas are committed; changes nothing."""
@@ -98,8 +108,12 @@ class Ledger:
             account = self._accounts.get(life)
             if account is None:
                 account = self._accounts[life] = Account()
+                self._boots.setdefault(life[0], []).append(life[1])
             if delta.ranges:
+                newest = account.gaps.gaps[-1:]
                 account.gaps = _gaps_after(account.gaps, delta)
+                if newest and account.gaps.gaps[-1:] != newest:
+                    self._filled.add(delta.source_id)
                 account.stored.update(delta.ranges)
             account.refused.update(delta.refused)
             account.lost.update(delta.lost)

@@ -13,6 +13,7 @@ from core.model.ranges import RangeSet
 from core.model.record import ItemEntry, Origin, new_boot, pack_dictionary, pack_values
 from core.runtime.clock import SystemClock
 from core.runtime.counters import Counters
+from server.evaluation.healing import Healer
 from server.evaluation.refresh import Expressions, rebind, watched_triggers
 from server.evaluation.watch import Watch
 from server.ingest.group import GroupWriter
@@ -129,7 +130,7 @@ async def ingesting(writer: Writer, database: Database, *, waiting: WaitingRoom 
     picture = Picture(database, clock)
     await picture.look()
     reception, dictionaries, watch = Reception(clock, counters), Dictionaries(), Watch()
-    is_bound = False
+    healer, is_bound = Healer(writer, watch, ledger), False
 
     async def prepare() -> None:
         nonlocal is_bound
@@ -137,6 +138,8 @@ async def ingesting(writer: Writer, database: Database, *, waiting: WaitingRoom 
             triggers = watched_triggers(picture.inventory, Expressions()).triggers
             await rebind(writer, watch, triggers, clock.now_us())
             is_bound = bool(len(watch)) or not any(triggers.values())
+        if not healer.is_done:
+            await healer.heal(clock.now_us())
 
     ingest = Ingest(
         IngestParts(

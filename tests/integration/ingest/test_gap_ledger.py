@@ -5,6 +5,8 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from core.model.gaps import Gap
 from core.model.ranges import RangeSet
 from core.model.record import pack_closing, pack_lost, pack_values
@@ -15,6 +17,7 @@ from server.store.gaps import read_gaps
 from server.store.problems import ProblemFilter, read_problems
 from server.store.received import read_received
 from tests.integration.ingest.reigning import ingesting
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from server.store.database import Database
@@ -132,3 +135,36 @@ async def test_what_triggers_look_back_on_is_unknown_while_records_are_missing_t
         await feed.put(sample(feed, begin + 61 * SECOND, 12))
         await feed.settled(12)
         assert await problems() == 1, "a minute later all that it looks back on is known"
+
+
+async def test_what_triggers_look_back_on_is_known_again_when_the_missing_records_were_stored_late(
+    writer: Writer, database: Database
+) -> None:
+    windowed = {**TEMPLATE, "triggers": [{"name": "Busy", "expression": "count(load, 5m) >= 8", "severity": "high"}]}
+    checked = check_documents(documents_from_plain([windowed, HOST]))
+    await apply(database, await propose(database, checked, via="file"), Author(name="test", via="file"))
+
+    async def problems() -> int:
+        async with database.connection() as connection:
+            return len(await read_problems(connection, ProblemFilter(state="all")))
+
+    async with ingesting(writer, database) as feed:
+        await feed.put(feed.dictionary("load"))
+        await feed.settled(1)
+        await feed.bound()
+        item = np.array([1], np.int32)
+        feed.watch.evaluator.watched_since(item, np.array([0]))
+        begin = feed.clock.now_us() - 100 * SECOND
+        await feed.put(sample(feed, begin, 2), sample(feed, begin + 50 * SECOND, 9))
+        await feed.settled(2, 9)
+        assert feed.watch.evaluator.gapped().items.tolist() == [1]
+        backlog = [sample(feed, begin + number * SECOND, number) for number in range(3, 9)]
+        await feed.put(*backlog[:3])
+        await feed.settled(3, 4, 5)
+        assert feed.watch.evaluator.gapped().items.tolist() == [1], "some are missing still"
+        await feed.put(*backlog[3:])
+        await feed.settled(6, 7, 8)
+        await until(lambda: not len(feed.watch.evaluator.gapped().items), what="the healing")
+        await feed.put(sample(feed, begin + 60 * SECOND, 10))
+        await feed.settled(10)
+        assert await problems() == 1, "all nine of them are counted"

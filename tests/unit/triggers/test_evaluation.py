@@ -10,7 +10,7 @@ import pytest
 from tests.unit.triggers.reference import Sample
 from tests.unit.triggers.samples import SECOND, columns, instances, memory
 from triggers.compile import compile_expression
-from triggers.evaluation import Evaluator, Staged, nothing_is_judgeable
+from triggers.evaluation import NEVER, Evaluator, Staged, nothing_is_judgeable
 from triggers.rings import MAX_SAMPLES
 
 
@@ -144,6 +144,36 @@ def test_missing_samples_are_not_counted_as_too_few_and_the_newest_value_stays_k
     newest = Watch("last(a) > 5")
     newest.evaluator.missed(np.array([0], np.int32), np.array([200]) * SECOND)
     assert newest.receive((0, 200, 9.0)) == [(OPENED, 200, 9.0)]
+
+
+def test_a_window_is_known_again_when_what_was_missing_has_come() -> None:
+    watch = Watch("max(a, 60s) < 90")
+    watch.receive((0, 100, 99.0))
+    watch.evaluator.missed(np.array([0], np.int32), np.array([150]) * SECOND)
+    assert watch.receive((0, 150, 1.0), (0, 161, 1.0)) == [], "what lies between may have been over 90"
+    gapped = watch.evaluator.gapped()
+    assert (gapped.items.tolist(), gapped.until.tolist(), gapped.since.tolist()) == (
+        [0], [150 * SECOND], [101 * SECOND],
+    )  # fmt: skip
+    came = columns([(0, at * SECOND, value) for at, value in ((120, 95.0), (130, 2.0), (150, 1.0), (161, 1.0))])
+    watch.evaluator.heal(gapped.items, np.array([NEVER]), came)
+    assert len(watch.evaluator.gapped().items) == 0
+    assert watch.receive((0, 170, 1.0)) == [], "it was: 95 at 120"
+    assert watch.state == 0
+    assert watch.receive((0, 181, 1.0)) == [(OPENED, 181, 2.0)], "a minute after the last one over 90"
+
+
+def test_what_is_missing_still_stays_unknown() -> None:
+    watch = Watch("count(a, 60s) < 3")
+    watch.evaluator.watched_since(np.array([0], np.int32), np.array([0]))
+    watch.receive((0, 100, 1.0), (0, 110, 1.0), (0, 120, 1.0))
+    watch.evaluator.missed(np.array([0], np.int32), np.array([150]) * SECOND)
+    watch.receive((0, 150, 1.0))
+    item = np.array([0], np.int32)
+    watch.evaluator.heal(item, np.array([120 * SECOND]), columns([(0, 140 * SECOND, 1.0)]))
+    assert watch.receive((0, 160, 1.0)) == []
+    assert watch.state == 2, "of the window's first twenty seconds samples are missing"
+    assert watch.evaluator.gapped().until.tolist() == [120 * SECOND]
 
 
 def test_an_event_never_lies_before_the_one_before_it() -> None:
