@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Life = tuple[bytes, int]
 _RETRY_SECONDS: Final = 1.0
-_FULL_SECONDS: Final = 30.0  # for so long after it had no room a proxy says that it is full
+_FULL_SECONDS: Final = 30.0  # for so long after it had no room, or its disk failed, a proxy says so
 _STORED_LIVES: Final = 20_000  # of so many boots it is remembered what the server stored
 
 _NOTHING: Final = RangeSet()
@@ -43,8 +43,10 @@ class Custody:
         self._clock = clock
         self._counters = counters
         self._full_at = -_FULL_SECONDS
+        self._failed_at = -_FULL_SECONDS
         # Room comes and goes on a full disk: what is reported every ten seconds has to show it.
         counters.watch("custody.is_full", lambda: float(clock.monotonic() - self._full_at < _FULL_SECONDS))
+        counters.watch("custody.is_failing", lambda: float(clock.monotonic() - self._failed_at < _FULL_SECONDS))
         self._held: dict[Life, RangeSet] = {life: ranges.copy() for life, ranges in spool.unstored().items()}
         self._known_damages = len(spool.damages)
         self._stored: dict[Life, RangeSet] = {}
@@ -146,6 +148,7 @@ class Custody:
             except SpoolFault as error:
                 _log.warning("What was taken cannot be made safe; it is not acknowledged", error=error)
                 self._counters.add("custody.failed_syncs")
+                self._failed_at = self._clock.monotonic()
                 for life, ranges in pending.items():
                     self._unsynced.setdefault(life, RangeSet()).update(ranges)
                 self._has_unsynced.set()

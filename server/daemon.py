@@ -152,6 +152,7 @@ async def run_server(
             page_url=page_url(
                 settings.web_url, listen=settings.web_listen, port=settings.web_port, is_https=settings.web_is_https
             ),
+            parts=health.parts,
             clock_skew_seconds=lambda: clock.skew_seconds,
         )
         candidacy = Candidacy(realm, settings)

@@ -30,6 +30,11 @@ _REFUSED = "link.refused."
 
 SKEW_SECONDS: Final = 5.0
 """A clock further off than this is told; heartbeats under way make a link's skew uncertain by less."""
+_TOLD_BY_PROXIES: Final = {
+    "custody.is_full": "it takes nothing more, its disk or its spool is full: its log names folder and remedy",
+    "custody.is_failing": "its disk fails, so it promises nothing of what it takes: its log names folder and remedy",
+    "poll.is_failing": "what it polls is lost, its spool cannot take it: its log names folder and remedy",
+}
 REFUSED: Final = "values more than 10 minutes ahead are refused"
 
 
@@ -82,16 +87,16 @@ class Health:
     def parts(self) -> Sequence[PartHealth]:
         """Return this server, then every link, then the sources proxies speak of."""
         directory = self._picture.directory
-        notes = ["the database is away"] if self._picture.is_store_away else []
-        notes += [note for note in (self._desk.doubt, self._roll().reach.note) if note]
-        notes += _skew_notes(self._skew_seconds(), "the database's, which is used instead")
+        faults = ["the database is away"] if self._picture.is_store_away else []
+        faults += [note for note in (self._desk.doubt, self._roll().reach.note) if note]
+        faults += _skew_notes(self._skew_seconds(), "the database's, which is used instead")
         own = PartHealth(
             kind="server",
             name=self._server,
             state="up",
             since=self._began,
             counters={**self._counters.snapshot(), "clock_skew_seconds": self._skew_seconds()},
-            notes=notes,
+            faults=faults,
         )
         links = [self._link(upstream) for upstream in self._presence.upstreams.values()]
         linked = {upstream.peer.source for upstream in self._presence.upstreams.values()}
@@ -151,11 +156,10 @@ class Health:
         now = self._clock.monotonic()
         fault = self._desk.fault(upstream.peer.key)
         report = self._desk.report(upstream.peer.key)
-        notes = [f"configuration: {fault}"] if fault else []
-        if report.get("custody.is_full"):
-            notes.append("it takes nothing more, its disk or its spool is full: its log names folder and remedy")
+        faults = [f"configuration: {fault}"] if fault else []
+        faults += [told for counter, told in _TOLD_BY_PROXIES.items() if report.get(counter)]
         skew = upstream.skew_us / 1_000_000
-        notes += _skew_notes(skew, "this server's", REFUSED)
+        faults += _skew_notes(skew, "this server's", REFUSED)
         counters: dict[str, float] = {
             "held_records": upstream.held_records,
             "held_bytes": upstream.held_bytes,
@@ -171,7 +175,7 @@ class Health:
             state="up" if upstream.is_fresh(now) else "silent",
             since=to_datetime(self._clock.now_us()) - timedelta(seconds=now - upstream.since_seconds),
             counters={**counters, **report},
-            notes=notes,
+            faults=faults,
         )
 
     def _other(self, server: ServerView) -> PartHealth:
@@ -199,11 +203,11 @@ class Health:
             notes.append(f"at home at {at} since {placed.since:%Y-%m-%d %H:%M:%S} UTC: {placed.reason}")
         if is_shut_out:
             notes = ["its key was revoked: nothing of it is taken any more, until it is enrolled anew"]
+        faults = _skew_notes(newest.row.skew_us / 1_000_000, "its proxy's", REFUSED)
         if self._presence.clones.is_barred(newest.row.key):
-            notes.append(
+            faults.append(
                 "its key is alive in more than one place, the later one is shut out: enrol a copied machine anew"
             )
-        notes += _skew_notes(newest.row.skew_us / 1_000_000, "its proxy's", REFUSED)
         return PartHealth(
             kind="agent",
             name=directory.sources[source].name,
@@ -215,6 +219,7 @@ class Health:
                 "clock_skew_seconds": newest.row.skew_us / 1_000_000,
             },
             notes=notes,
+            faults=faults,
         )
 
 

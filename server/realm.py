@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from server.balancing.placements import Placements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
     from core.wire.collector import Collector
+    from server.api.services import PartHealth
     from server.feed.publisher import FeedPublisher
     from server.intake.desk import Desk
     from server.intake.presence import PresenceBook
@@ -46,4 +47,6 @@ class Realm:
     feed: FeedPublisher | None = None
     placements: Placements = field(default_factory=Placements)
     balance_every: timedelta = timedelta(seconds=60)
+    parts: Callable[[], Sequence[PartHealth]] = lambda: ()
+    """How every part is, this server among them."""
     clock_skew_seconds: Callable[[], float] = lambda: 0.0

@@ -27,6 +27,7 @@ from server.intake.ledger import Ledger
 from server.intake.screening import numbers_of
 from server.lease.pulse import Pulse
 from server.maintenance import maintain
+from server.parts import PartReporter
 from server.store.database import Database
 from server.store.errors import StoreAway
 from server.store.gaps import read_gaps
@@ -123,6 +124,7 @@ class Reign:
                 tasks.create_task(self._dispatcher.run(), name="dispatcher")
                 tasks.create_task(self._escalator.run(), name="escalator")
                 tasks.create_task(self._balancer.run(), name="balancer")
+                tasks.create_task(self._report_parts(), name="parts")
                 tasks.create_task(
                     maintain(self._writer, realm.clock, realm.counters, realm.retention, realm.clock_skew_seconds),
                     name="maintenance",
@@ -138,6 +140,17 @@ class Reign:
             # In a task of its own: this one may look cancelled after its group has failed (core/runtime/cancellation).
             await asyncio.create_task(self._release(), name="release")
             self._step_aside()
+
+    async def _report_parts(self) -> None:
+        realm = self._realm
+        async with Database(replace(realm.options, max_connections=1), purpose="parts") as database:
+            await PartReporter(
+                database=database,
+                reception=realm.reception,
+                picture=realm.picture,
+                parts=realm.parts,
+                clock=realm.clock,
+            ).run()
 
     def _step_aside(self) -> None:
         self._realm.desk.duty = None

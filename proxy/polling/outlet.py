@@ -37,6 +37,7 @@ class Outlet:
         self._numbers: dict[str, dict[tuple[str, str, str], int]] = {}
         self._rows: list[Row] = []
         self._is_failing = False
+        counters.watch("poll.is_failing", lambda: float(self._is_failing))
 
     def put(self, host: str, at: int, readings: Iterable[tuple[Item, Reading]]) -> None:
         """Take what was read of `host` at `at` (µs, UTC). Never raises; what cannot be kept is counted and logged."""

@@ -60,7 +60,7 @@ async def show_health(call: Call) -> Health:
     try:
         facts = await call.services.facts.read()
     except StoreAway as error:
-        parts.append(PartHealth(kind="database", name="database", state="silent", notes=[str(error)]))
+        parts.append(PartHealth(kind="database", name="database", state="silent", faults=[str(error)]))
     else:
         store = StoreView(
             size_bytes=facts.size_bytes,
@@ -80,7 +80,7 @@ async def show_health(call: Call) -> Health:
                 state=part.state,
                 since=part.since,
                 counters=dict(part.counters),
-                notes=list(part.notes),
+                notes=[*part.faults, *part.notes],
             )
             for part in parts
         ],

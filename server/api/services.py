@@ -35,7 +35,7 @@ Pages = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartHealth:
-    """How one part is: a server, proxy, agent, the database, a daemon's task."""
+    """How one part is: a server, proxy, agent, the database, a daemon's task. `faults` are what has to be mended."""
 
     kind: str
     name: str
@@ -43,6 +43,7 @@ class PartHealth:
     since: datetime | None = None
     counters: Mapping[str, float] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    faults: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

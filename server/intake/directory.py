@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.security.authority import Peer
 from core.security.poller import poller_source
+from server.intake.own_source import OWN_KEY, OWN_SOURCE
 from server.store.instants import to_us
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Directory:
         """Say why a record of `source` with samples of `at_us` may not come under `key`; None when it may."""
         peer = self.peers.get(key)
         known = self.sources.get(source)
+        if key == OWN_KEY and known is not None and known.uuid == OWN_SOURCE:
+            return None
         if peer is None or peer.revoked:
             return "the key it came under is unknown or revoked"
         if known is None:
@@ -68,6 +71,8 @@ class Directory:
         """
         peer = self.peers.get(key)
         known = self.sources.get(source)
+        if key == OWN_KEY:
+            return known is not None and known.uuid == OWN_SOURCE
         if peer is None or peer.revoked or known is None:
             return False
         group = self.groups.get(key)

@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from core.model.record import Kind, iterate
+from server.intake.own_source import OWN_KEY
 from server.intake.screening import Arrival
 
 if TYPE_CHECKING:
@@ -60,7 +61,11 @@ class Reception:
             is_live = header.kind not in SAMPLES or header.base_at + header.span >= live_from
             lane = self._live if is_live else self._backlog
             lane.append(arrival)
-            if is_live and (header.source in self._live_bytes or len(self._live_bytes) < MOST_COUNTED):
+            if (
+                is_live
+                and key != OWN_KEY
+                and (header.source in self._live_bytes or len(self._live_bytes) < MOST_COUNTED)
+            ):
                 self._live_bytes[header.source] = self._live_bytes.get(header.source, 0) + header.record_bytes
         self._held_bytes += len(records)
         self._filled.set()
@@ -102,6 +107,7 @@ class Reception:
         """Forget what waits, when a reign is over: whoever sent it holds it still."""
         self._live.clear()
         self._backlog.clear()
+        self._live_bytes.clear()
         self._held_bytes = 0
         self._filled.clear()
         self._room.set()

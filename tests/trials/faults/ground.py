@@ -123,6 +123,27 @@ class Ground:
 
         await until_true(look, timeout_seconds, f"{name} of {part} on the health page")
 
+    async def open_problems(self) -> set[str]:
+        """Return the names of the open problems."""
+        found = await asyncio.to_thread(self.api.get, "/problems", state="open")
+        return {problem["name"] for problem in found["problems"]}
+
+    async def raised(self, problem: str, timeout_seconds: float = 60.0) -> None:
+        """Wait until a problem is open."""
+
+        async def look() -> bool:
+            return problem in await self.open_problems()
+
+        await until_true(look, timeout_seconds, f"the problem {problem!r}")
+
+    async def ended(self, problem: str, timeout_seconds: float = 90.0) -> None:
+        """Wait until a problem is over."""
+
+        async def look() -> bool:
+            return problem not in await self.open_problems()
+
+        await until_true(look, timeout_seconds, f"the end of {problem!r}")
+
     async def refused(self, kind: str) -> int:
         """Return how often the server refused something of a kind, by the health page."""
         return sum(each["count"] for each in (await self.health())["refusals"] if each["kind"] == kind)

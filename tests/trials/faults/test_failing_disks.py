@@ -59,6 +59,7 @@ async def test_a_proxy_whose_fsync_fails_promises_nothing_and_nothing_is_lost(gr
         assert REMEDY in ground.log(proxy)[since[proxy] :]
         assert ground.all_live()
     await ground.counted(proxy, "custody.failed_syncs")
+    await ground.raised(f"Watchkeep: proxy {proxy} is not in order")
     await ground.nothing_lost()
     assert ground.all_live()
 

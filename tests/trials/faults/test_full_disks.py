@@ -43,11 +43,13 @@ async def test_full_disks_of_the_proxies_hold_the_sources_back_until_there_is_ro
         await ground.counted(full, "custody.is_full")
         notes = [note for part in (await ground.health())["parts"] if part["name"] == full for note in part["notes"]]
         assert any("takes nothing more" in note for note in notes)
+        await ground.raised(f"Watchkeep: proxy {full} is not in order")
         assert ground.all_live()
     finally:
         for proxy in PROXIES:
             ground.disks[proxy].empty()
     await ground.says(full, "There is room again", since[full])
+    await ground.ended(f"Watchkeep: proxy {full} is not in order")
     await ground.nothing_lost()
     assert ground.all_live()
 
