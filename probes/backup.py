@@ -38,6 +38,7 @@ _ITEMS = (
     _item("status", "", "How the last run ended: 0 ok, 1 running, 2 failed, 3 never ran"),
     _item("run_age_seconds", "s", "How long ago the last run began, good or not"),
     _item("age_seconds", "s", "Age of the data of the last good backup"),
+    _item("period_seconds", "s", "Every how long the set is due by its schedule; 0: by hand only"),
     _item("overdue_seconds", "s", "How much older the last good backup is than its schedule wants"),
     _item("size_bytes", "B", "What the last good backup saved, as it lay at its source"),
     _item("shrunk_percent", "%", "How much less the last good backup saved than the most of the seven before it"),
@@ -167,6 +168,8 @@ def _ages(each: _Set, saved_at: datetime | None, now: datetime) -> "Iterator[Rea
     """Yield ages as of `now`; a clock that was set back makes none negative."""
     if saved_at is not None:
         yield Reading("backup.age_seconds", max(0.0, (now - saved_at).total_seconds()), each.name)
+    if each.since is not None:
+        yield Reading("backup.period_seconds", 0.0 if each.period is None else each.period.total_seconds(), each.name)
     newest = saved_at or each.since
     if each.period is not None and newest is not None:
         late = (now - newest - each.period).total_seconds()

@@ -12,6 +12,7 @@ import numpy as np
 from core.runtime.logging import Log
 from server.balancing.balancer import Balancer, BalancerParts
 from server.balancing.plan import Terms
+from server.coverage.watcher import CoverageWatcher
 from server.escalation.dispatcher import Dispatcher, DispatchTerms
 from server.escalation.escalator import Escalator
 from server.evaluation.binder import Binder
@@ -26,6 +27,7 @@ from server.intake.ledger import Ledger
 from server.intake.screening import numbers_of
 from server.lease.pulse import Pulse
 from server.maintenance import maintain
+from server.own.source import OwnSource
 from server.store.database import Database
 from server.store.errors import StoreAway
 from server.store.gaps import read_gaps
@@ -91,6 +93,9 @@ class Reign:
                 terms=Terms(every_seconds=realm.balance_every.total_seconds()),
             )
         )
+        self._coverage = CoverageWatcher(
+            self._writer, realm.picture, OwnSource(realm.reception, realm.clock), realm.clock
+        )
         self._escalator = Escalator(
             writer=self._writer,
             audience=realm.picture.audience,
@@ -121,6 +126,7 @@ class Reign:
                 tasks.create_task(self._dispatcher.run(), name="dispatcher")
                 tasks.create_task(self._escalator.run(), name="escalator")
                 tasks.create_task(self._balancer.run(), name="balancer")
+                tasks.create_task(self._coverage.run(), name="coverage")
                 tasks.create_task(
                     maintain(self._writer, realm.clock, realm.counters, realm.retention, realm.clock_skew_seconds),
                     name="maintenance",
@@ -158,6 +164,8 @@ class Reign:
 
     async def _open(self) -> None:
         realm = self._realm
+        async with self._writer.transaction() as transaction:
+            await OwnSource.enrol(transaction)
         await realm.picture.look()
         async with self._writer.database.connection(timeout_seconds=60) as connection:
             await ensure_open_slices(connection, to_datetime(realm.clock.now_us()))

@@ -52,6 +52,7 @@ def test_a_good_backup_is_told_with_its_figures_and_its_age_as_of_now(agents: Re
     assert {key: found[key] for key in found if key.endswith("[files]")} == {
         "backup.status[files]": 0.0,
         "backup.age_seconds[files]": pytest.approx(3 * 3600, abs=60),
+        "backup.period_seconds[files]": 86_400.0,
         "backup.run_age_seconds[files]": pytest.approx(3 * 3600, abs=60),
         "backup.reminder[files]": "print the sheet",
         "backup.overdue_seconds[files]": 0.0,
