@@ -1,4 +1,4 @@
-"""Runs this host's backups when they are due: one at a time, as programs of their own, with or without a server.
+"""Runs this host's backups when they are due, as programs of their own, with or without a server.
 
 What to do is decided by backup/schedule.py from what `bkp run` wrote down; this file only waits, starts and ends.
 """
@@ -6,32 +6,20 @@ What to do is decided by backup/schedule.py from what `bkp run` wrote down; this
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
-import shutil
-import signal
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from backup.errors import (
-    BackupError,
-    ConfigInvalid,
-    EngineFailed,
-    ObjectMissing,
-    RunKilled,
-    SetBusy,
-    SourceFailed,
-    TargetAway,
-    TargetDiffers,
-    TargetFull,
-)
-from backup.schedule import Attempts, decide, parse_schedule
+from agent.backup_attempts import AttemptBook, read_json
+from agent.backup_child import run_child
+from backup.errors import BackupError, ConfigInvalid
+from backup.schedule import Terms, decide, parse_schedule
 from backup.settings import read_settings
 from core.runtime.logging import Log
-from probes.backup import SETS_FILE
+from core.runtime.window import parse_window
+from probes.backup import RUNS_FILE, SETS_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,67 +35,90 @@ LOOK_SECONDS: Final = 30.0
 SHORTEST_LOOK_SECONDS: Final = 0.2
 OVERTIME_SECONDS: Final = 300.0
 """A run ends itself at its own time limit; one that hangs even then is ended from here after so long."""
-END_SECONDS: Final = 8.0
-"""What a run may take to end in order when the agent stops; `watchkeep up` waits 15 s for the agent."""
-_TAIL_BYTES: Final = 4000
-_MOST_STATE_BYTES: Final = 1 << 20
-_PASSING: Final = (
-    BackupError,
-    EngineFailed,
-    ObjectMissing,
-    RunKilled,
-    SetBusy,
-    SourceFailed,
-    TargetAway,
-    TargetDiffers,
-    TargetFull,
-)
-_MAY_HELP: Final = frozenset(kind.exit_code for kind in _PASSING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Due:
-    """A run to start."""
+    """A run to start under the id (set, due_at)."""
 
     chosen: SetSettings
-    decision: Decision
+    due_at: datetime
+    reason: str
 
 
 class BackupKeeper:
     """Keeps the schedule of the sets in one backup.toml."""
 
     def __init__(self, file: Path, folder: Path, clock: Clock) -> None:
-        """`folder` is where the probe `backup` looks for the list of sets."""
+        """`folder` is where the probe `backup` looks for the list of sets, and for which of them wait."""
         self._file = file
         self._folder = folder
         self._clock = clock
         self._started_at = self._now()
         self._settings: BackupSettings | None = None
         self._stamp: tuple[int, int] | None = (0, 0)
-        self._own: dict[str, Attempts] = {}
-        self._attempts: dict[str, tuple[datetime | None, int]] = {}
+        self._attempts = AttemptBook()
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._waiting: dict[str, datetime] = {}
+        self._told: dict[str, Any] | None = None
+        self._changed = asyncio.Event()
 
     async def run(self) -> NoReturn:
-        """Start what is due until cancelled; a run that is under way then is ended in order first."""
-        while True:
-            self._read_settings()
-            looks: list[datetime] = []
-            due: list[_Due] = []
-            if self._settings is not None:
-                for chosen in self._settings.sets:
-                    decision = self._decide(self._settings, chosen)
-                    if decision.due_at is not None:
-                        due.append(_Due(chosen=chosen, decision=decision))
-                    elif decision.look_at is not None:
-                        looks.append(decision.look_at)
-            if due and self._settings is not None:
-                await self._start(self._settings, min(due, key=lambda each: each.decision.due_at or self._now()))
-                continue
-            seconds = min([LOOK_SECONDS, *((at - self._now()).total_seconds() for at in looks)])
-            await self._clock.sleep(max(SHORTEST_LOOK_SECONDS, seconds))
+        """Start what is due until cancelled; runs that are under way then are ended in order first."""
+        try:
+            while True:
+                self._changed.clear()
+                self._read_settings()
+                await self._sleep(self._start_due())
+        finally:
+            for task in self._running.values():
+                task.cancel()
+            await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.now_us() / 1e6, tz=UTC)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Return after so long, or as soon as a run has ended; raise what a run ended with that is a defect of ours."""
+        tasks: list[asyncio.Task[Any]] = [
+            asyncio.create_task(self._clock.sleep(seconds)),
+            asyncio.create_task(self._changed.wait()),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+        for name, task in list(self._running.items()):
+            if task.done():
+                del self._running[name]
+                task.result()
+
+    def _start_due(self) -> float:
+        """Start what is due and has room; return in how many seconds to look again."""
+        settings, now = self._settings, self._now()
+        if settings is None:
+            return LOOK_SECONDS
+        looks: list[datetime] = []
+        due: list[_Due] = []
+        for chosen in settings.sets:
+            if chosen.name in self._running:
+                continue
+            decision = self._decide(settings, chosen)
+            if decision.due_at is not None:
+                due.append(_Due(chosen=chosen, due_at=decision.due_at, reason=decision.reason))
+            elif decision.look_at is not None:
+                looks.append(decision.look_at)
+        due.sort(key=lambda each: each.due_at)
+        room = max(0, settings.at_once - len(self._running))
+        for each in due[:room]:
+            self._running[each.chosen.name] = asyncio.create_task(
+                self._save(settings, each), name=f"backup {each.chosen.name}"
+            )
+        names = [each.chosen.name for each in due[room:]]
+        self._waiting = {name: self._waiting.get(name, now) for name in names}
+        self._tell()
+        return max(SHORTEST_LOOK_SECONDS, min([LOOK_SECONDS, *((at - now).total_seconds() for at in looks)]))
 
     def _read_settings(self) -> None:
         """Read backup.toml when it has changed; a broken one leaves what was read before in force and is told once."""
@@ -127,7 +138,7 @@ class BackupKeeper:
     def _list_sets(self, settings: BackupSettings) -> None:
         """Tell the probe which sets there are, and what their schedules want. `since` stays for a set that is known."""
         file = self._folder / SETS_FILE
-        known = {str(entry["name"]): str(entry["since"]) for entry in _read_table(file).get("sets", [])}
+        known = {str(entry["name"]): str(entry["since"]) for entry in read_json(file).get("sets", [])}
         entries = []
         for each in settings.sets:
             period = parse_schedule(each.schedule).period
@@ -136,123 +147,63 @@ class BackupKeeper:
                     "name": each.name,
                     "period_seconds": None if period is None else period.total_seconds(),
                     "since": known.get(each.name, self._now().isoformat()),
+                    "window": each.window,
                 }
             )
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = file.with_suffix(".new")
-        draft.write_text(json.dumps({"state": str(settings.state), "sets": entries}, indent=1) + "\n")
-        draft.replace(file)
+        _replace(file, {"state": str(settings.state), "sets": entries})
+
+    def _tell(self) -> None:
+        """Tell the probe which sets wait; a disk that cannot take it is told of once a look."""
+        told = {"waiting": {name: since.isoformat() for name, since in self._waiting.items()}}
+        if told == self._told:
+            return
+        try:
+            _replace(self._folder / RUNS_FILE, told)
+        except OSError as error:
+            log.error("What waits cannot be written down", folder=self._folder, error=error)
+        else:
+            self._told = told
 
     def _decide(self, settings: BackupSettings, chosen: SetSettings) -> Decision:
-        schedule = parse_schedule(chosen.schedule)
-        base, count = self._attempts.get(chosen.name, (None, 0))
-        known = self._own.get(chosen.name)
-        written = _attempts_of(_read_table(settings.state / f"{chosen.name}.json").get("last_run"))
-        if written is not None and (known is None or written.due_at >= known.due_at):
-            known = written
-        if known is not None and base == schedule.last_due(self._now()):
-            known = replace(known, count=max(known.count, count))
+        schedule, now = parse_schedule(chosen.schedule), self._now()
         return decide(
             schedule,
             name=f"{settings.host}/{chosen.name}",
-            known=known,
+            known=self._attempts.known(chosen.name, settings.state / f"{chosen.name}.json", schedule.last_due(now)),
             started_at=self._started_at,
-            now=self._now(),
+            now=now,
+            terms=Terms(
+                window=None if chosen.window is None else parse_window(chosen.window), catch_up=chosen.catch_up
+            ),
         )
 
-    async def _start(self, settings: BackupSettings, due: _Due) -> None:
+    async def _save(self, settings: BackupSettings, due: _Due) -> None:
         """Run a set to its end. Cancelled, or late beyond its limit, it is ended first."""
-        name, due_at = due.chosen.name, due.decision.due_at
-        if due_at is None:
-            return
-        base = parse_schedule(due.chosen.schedule).last_due(self._now())
-        before = self._attempts.get(name, (None, 0))
-        self._attempts[name] = (base, before[1] + 1 if before[0] == base else 1)
+        name = due.chosen.name
+        self._attempts.begin(name, parse_schedule(due.chosen.schedule).last_due(self._now()))
         command = [
-            *_end_with_us(), sys.executable, "-m", "backup.command", "run", name, "--due", due_at.isoformat(),
+            sys.executable, "-m", "backup.command", "run", name, "--due", due.due_at.isoformat(),
             "--json", "--config", str(self._file),
         ]  # fmt: skip
-        log.info("A backup starts", host=settings.host, set=name, due_at=due_at, reason=due.decision.reason)
+        log.info("A backup starts", host=settings.host, set=name, due_at=due.due_at, reason=due.reason)
         limit = due.chosen.time_limit.total_seconds() + OVERTIME_SECONDS
         try:
-            code, words = await _run_child(command, limit)
+            code, words = await run_child(command, limit, lambda _line: None)
         except OSError as error:
             code, words = BackupError.exit_code, f"bkp cannot be started: {error}"
         if code == 0:
             log.info("A backup is done", set=name)
         else:
             log.error("A backup failed", set=name, exit_code=code, error=words)
-        self._own[name] = Attempts(
-            due_at=due_at,
-            is_ok=code == 0,
-            may_help=code in _MAY_HELP or code < 0,
-            count=self._attempts[name][1],
-            ended_at=self._now(),
-        )
+        self._attempts.end(name, due.due_at, code, self._now())
+        self._changed.set()
 
 
-async def _run_child(command: list[str], limit_seconds: float) -> tuple[int, str]:
-    """Return exit code and last words on standard error. The child has ended when this returns or raises."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    tail = b""
-    try:
-        async with asyncio.timeout(limit_seconds):
-            while process.stderr is not None and (part := await process.stderr.read(_TAIL_BYTES)):
-                tail = (tail + part)[-_TAIL_BYTES:]
-            code = await process.wait()
-    except TimeoutError:
-        code = await _end(process)
-        return code, f"it was ended after {limit_seconds:g} s"
-    except asyncio.CancelledError:
-        await _end(process)
-        raise
-    lines = tail.decode(errors="replace").strip().splitlines()
-    return code, lines[-1][:500] if lines else ""
-
-
-async def _end(process: asyncio.subprocess.Process) -> int:
-    """SIGTERM; SIGKILL to the whole session when that does not help."""
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGTERM)
-    try:
-        async with asyncio.timeout(END_SECONDS):
-            return await process.wait()
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        return await process.wait()
-
-
-def _end_with_us() -> list[str]:
-    """Return what makes the child get SIGTERM when the agent is killed: nobody would end it at its limit then."""
-    setpriv = shutil.which("setpriv")
-    return [] if setpriv is None else [setpriv, "--pdeathsig", "TERM", "--"]
-
-
-def _attempts_of(run: Any) -> Attempts | None:
-    """Return what the state file says of the last run; None when it says nothing that can be used."""
-    try:
-        status, due_at = run["status"], datetime.fromisoformat(run["due_at"])
-        ended_at = datetime.fromisoformat(run["ended_at"]) if run.get("ended_at") else None
-        started_at = datetime.fromisoformat(run["started_at"])
-        is_lost = status == "killed" or (status == "running" and not _is_alive(int(run["pid"])))
-        if is_lost:
-            ended_at = ended_at or started_at
-        return Attempts(
-            due_at=due_at,
-            is_ok=status == "ok",
-            may_help=is_lost or run.get("exit_code") in _MAY_HELP,
-            count=1,
-            ended_at=ended_at if status != "running" or is_lost else None,
-        )
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return None
+def _replace(file: Path, table: dict[str, Any]) -> None:
+    draft = file.with_suffix(".new")
+    draft.write_text(json.dumps(table, indent=1) + "\n")
+    draft.replace(file)
 
 
 def _stamp_of(file: Path) -> tuple[int, int] | None:
@@ -261,23 +212,3 @@ def _stamp_of(file: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass
-    return True
-
-
-def _read_table(file: Path) -> dict[str, Any]:
-    """Return a JSON file's table; empty when there is none that can be read: the next run writes it anew."""
-    try:
-        with file.open("rb") as opened:
-            found = json.loads(opened.read(_MOST_STATE_BYTES))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -3,8 +3,9 @@
 A schedule is written as people say it: "daily 02:30", "weekly sunday 03:00", "hourly", "every 6h", "never". Times of
 day are UTC, so that no night has an hour twice. "every" counts from the epoch: all machines agree on the instants.
 
-Invariants of `decide`: at most one run a set is asked for, however many due instants were missed; a run that is under
-way is never doubled; a due instant that was run, or that trying again would not help, is not asked for again.
+Invariants of `decide`: nothing begins outside the set's window; at most one run a set is asked for, however many due
+instants were missed; a run that is under way is never doubled; a due instant that was run, or that trying again would
+not help, is not asked for again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ import re
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from core.runtime.window import Window
 
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _EVERY: Final = re.compile(r"every (\d{1,5}) ?(s|m|h|d)")
@@ -96,6 +100,14 @@ class Attempts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """When in the day a run may begin, None for always; and whether what was missed is made up for."""
+
+    window: Window | None = None
+    catch_up: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """Whether to start a run now. `due_at`: the run's due instant, None when nothing is to be started.
 
@@ -116,7 +128,15 @@ def spread_of(name: str, period: timedelta) -> timedelta:
     return min(period / 20, LONGEST_SPREAD) * share
 
 
-def decide(schedule: Schedule, *, name: str, known: Attempts | None, started_at: datetime, now: datetime) -> Decision:
+def decide(
+    schedule: Schedule,
+    *,
+    name: str,
+    known: Attempts | None,
+    started_at: datetime,
+    now: datetime,
+    terms: Terms = Terms(),
+) -> Decision:
     """Decide whether the set `name` ("HOST/SET") is to be run now.
 
     `started_at` is when this agent started: what was missed while it was away waits a little, so that a starting
@@ -130,20 +150,39 @@ def decide(schedule: Schedule, *, name: str, known: Attempts | None, started_at:
         return Decision(due_at=None, look_at=None, reason="a run is under way")
     if known is None or known.due_at < due_at:
         start_at, reason = due_at + spread_of(name, period), "it is due"
+        if not terms.catch_up and (start_at < started_at or _is_closed_for(start_at, terms.window, now)):
+            return Decision(due_at=None, look_at=following, reason="it was missed, and is not made up for")
         if start_at < started_at:
             start_at = started_at + min(period / 20, LONGEST_SETTLING)
             reason = "it was missed while nobody was there, or never ran"
         if start_at > now:
             return Decision(due_at=None, look_at=start_at, reason=f"{reason}; it waits its turn")
-        return Decision(due_at=due_at, look_at=None, reason=reason)
+        return _within(terms.window, now, Decision(due_at=due_at, look_at=None, reason=reason))
     if known.is_ok:
         return Decision(due_at=None, look_at=following, reason="the last one due is done")
     retry_at = _retry_at(known, period)
-    if retry_at is None or retry_at >= following:
-        return Decision(due_at=None, look_at=following, reason="the last one due failed; the next one is waited for")
-    if retry_at > now:
-        return Decision(due_at=None, look_at=retry_at, reason="the last one due failed; it is tried again")
-    return Decision(due_at=now, look_at=None, reason="the last one due failed; it is tried again")
+    if retry_at is None or retry_at >= following or retry_at > now:
+        look_at = following if retry_at is None else min(retry_at, following)
+        what = "the next one is waited for" if look_at == following else "it is tried again"
+        return Decision(due_at=None, look_at=look_at, reason=f"the last one due failed; {what}")
+    again = Decision(due_at=now, look_at=None, reason="the last one due failed; it is tried again")
+    return _within(terms.window, now, again)
+
+
+def _within(window: Window | None, now: datetime, decision: Decision) -> Decision:
+    """Return the decision to start while the window is open, else one to look when it opens."""
+    opens_at = now if window is None else window.opens_at(now)
+    if opens_at <= now:
+        return decision
+    return Decision(due_at=None, look_at=opens_at, reason=f"{decision.reason}; it waits for its window")
+
+
+def _is_closed_for(start_at: datetime, window: Window | None, now: datetime) -> bool:
+    """Tell whether the stretch of the window in which a run was to begin is over."""
+    if window is None:
+        return False
+    closes_at = window.closes_at(window.opens_at(start_at))
+    return closes_at is not None and now >= closes_at
 
 
 def _retry_at(known: Attempts, period: timedelta) -> datetime | None:

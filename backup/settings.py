@@ -13,6 +13,7 @@ from backup.setting_checks import check_fingerprints, check_name
 from backup.source_settings import MariadbSettings, PathsSettings, PostgresqlSettings
 from backup.target_settings import TargetSettings
 from core.config.reader import ByteSize, ConfigError, read_config, setting
+from core.runtime.window import check_window
 
 SOURCE_KINDS: Final = ("paths", "postgresql", "mariadb")
 
@@ -63,6 +64,18 @@ class SetSettings:
             'when it is due: "daily 02:30" (UTC), "weekly sunday 03:00", "hourly", "every 6h" or "never"',
             check=check_schedule,
         ),
+    )
+    window: str | None = field(
+        default=None,
+        metadata=setting(
+            "the agent begins a run only within these times of day (UTC); one that goes on after them is a problem",
+            check=check_window,
+            example='"22:00-06:00"',
+        ),
+    )
+    catch_up: bool = field(
+        default=True,
+        metadata=setting("make up for what was missed while the machine was off, by one run; false: wait for the next"),
     )
     full_after_links: int = field(
         default=30, metadata=setting("a new full when the chain has this many incrementals", minimum=0)
@@ -132,6 +145,7 @@ class BackupSettings:
     work: Path = field(
         default=Path("work"), metadata=setting("caches, scratch space, locks and the journal; private to its owner")
     )
+    at_once: int = field(default=1, metadata=setting("how many sets the agent may save side by side", minimum=1))
     state: Path = field(default=Path("state"), metadata=setting("where SET.json says how the last run went"))
     keys: KeySettings = field(default_factory=KeySettings, metadata=setting("the keys"))
     targets: tuple[TargetSettings, ...] = field(default=(), metadata=setting("places backups are kept at"))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from backup.journal import record_table
-from backup.model import Status
+from backup.model import Kind, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 FORM: Final = "watchkeep-backup-state-1"
 _USUAL_RUNS: Final = 7
+_FEWEST_RUNS: Final = 3
 
 
 def state_table(
@@ -27,7 +29,8 @@ def state_table(
     """Return the state of a set from its records, newest first (at least one).
 
     last_run: the newest, however it went. last_good: the newest that is ok, or null. usual_bytes: the most that one of
-    the seven good runs before it saved, or null. restore_points: null while nobody has counted them.
+    the seven good runs before it saved, or null. usual_seconds: by kind, how long the seven good runs of that kind
+    before the last one took in the middle, where there are three. restore_points: null while nobody has counted them.
     """
     good = [record for record in records if record.status is Status.OK]
     before = [record.source_bytes for record in good[1 : 1 + _USUAL_RUNS] if record.source_bytes is not None]
@@ -39,6 +42,18 @@ def state_table(
         "last_run": record_table(records[0]),
         "last_good": record_table(good[0]) if good else None,
         "usual_bytes": max(before, default=None),
+        "usual_seconds": _usual_seconds(records),
         "restore_points": restore_points,
         "reminders": list(reminders),
     }
+
+
+def _usual_seconds(records: Sequence[RunRecord]) -> dict[str, float]:
+    """Return by kind how long runs take, the last one left out: it is what is compared."""
+    good = [record for record in records[1:] if record.status is Status.OK]
+    found: dict[str, float] = {}
+    for kind in Kind:
+        took = [each.duration_seconds for each in good if each.kind is kind and each.duration_seconds is not None]
+        if len(took) >= _FEWEST_RUNS:
+            found[kind.value] = median(took[:_USUAL_RUNS])
+    return found

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core.config.reader import setting
+from core.runtime.window import parse_window
 from probes.declaration import Failure, Item, ProbeFailedError, Reading, Visit, probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SETS_FILE: Final = "backup-sets.json"
+RUNS_FILE: Final = "backup-runs.json"
+"""What the agent that runs the backups knows beyond their states: which wait, beside SETS_FILE."""
 MOST_SETS: Final = 200
 _MOST_BYTES: Final = 1 << 20
 OK, RUNNING, FAILED, NEVER = 0.0, 1.0, 2.0, 3.0
@@ -38,8 +41,18 @@ _ITEMS = (
     _item("status", "", "How the last run ended: 0 ok, 1 running, 2 failed, 3 never ran"),
     _item("run_age_seconds", "s", "How long ago the last run began, good or not"),
     _item("age_seconds", "s", "Age of the data of the last good backup"),
+    _item("period_seconds", "s", "Every how long the set is due by its schedule; 0: by hand only"),
     _item("overdue_seconds", "s", "How much older the last good backup is than its schedule wants"),
     _item("size_bytes", "B", "What the last good backup saved, as it lay at its source"),
+    _item(
+        "waiting_seconds", "s", "How long the set has been due and waits for others on this host to end; 0: it does not"
+    ),
+    _item("run_seconds", "s", "How long the run under way has taken so far, or the last one took"),
+    _item(
+        "duration_ratio", "", "How many times its usual time that is; unknown until three runs of the kind were good"
+    ),
+    _item("overrun_seconds", "s", "How long that run went on after the window it began in had closed"),
+    _item("grown_percent", "%", "How much more the last good backup saved than the most of the seven before it"),
     _item("shrunk_percent", "%", "How much less the last good backup saved than the most of the seven before it"),
     _item("unreadable", "", "Entries the last good backup could not read, and so has not saved"),
     _item("stored_bytes", "B", "What the last good backup added to its target"),
@@ -58,6 +71,8 @@ class _Set:
     name: str
     period: timedelta | None = None
     since: datetime | None = None
+    window: str | None = None
+    waiting_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +103,8 @@ def _has_news(visit: Visit, _parameters: Parameters) -> bool:
 def read_backups(visit: Visit, parameters: Parameters) -> "Iterator[Reading | Failure]":
     """Yield each set's figures; a broken state file is a failure that names it and hurts no other set."""
     folder, sets = _known_sets(visit, parameters)
-    visit.kept["seen"] = _look(tuple(str(folder / f"{each.name}.json") for each in sets))
+    own = () if visit.folder is None else (str(visit.folder / RUNS_FILE),)
+    visit.kept["seen"] = _look((*own, *(str(folder / f"{each.name}.json") for each in sets)))
     now = datetime.now(UTC)
     for each in sets:
         try:
@@ -112,12 +128,16 @@ def _known_sets(visit: Visit, parameters: Parameters) -> tuple[Path, list[_Set]]
             " the parameter folder"
         )
     table = read_table(listed)
+    runs = listed.with_name(RUNS_FILE)
+    waiting = read_table(runs).get("waiting", {}) if runs.exists() else {}
     try:
         sets = [
             _Set(
                 name=str(entry["name"]),
                 period=None if entry["period_seconds"] is None else timedelta(seconds=entry["period_seconds"]),
                 since=datetime.fromisoformat(entry["since"]),
+                window=entry.get("window"),
+                waiting_since=None if entry["name"] not in waiting else _instant(waiting[entry["name"]]),
             )
             for entry in table["sets"]
         ]
@@ -134,6 +154,10 @@ def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
         if last is not None:
             begun = max(0.0, (now - _instant(last["started_at"])).total_seconds())
             yield Reading("backup.run_age_seconds", begun, each.name)
+            yield from _course(each, last, state.get("usual_seconds") or {}, now)
+        if each.since is not None:
+            waits = 0.0 if each.waiting_since is None else max(0.0, (now - each.waiting_since).total_seconds())
+            yield Reading("backup.waiting_seconds", waits, each.name)
         saved_at = None if good is None else _instant(good.get("at") or good["started_at"])
         yield from _ages(each, saved_at, now)
         if good is not None:
@@ -149,6 +173,7 @@ def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
             if usual and good.get("source_bytes") is not None:
                 shrunk = 100.0 * (1.0 - good["source_bytes"] / usual)
                 yield Reading("backup.shrunk_percent", max(0.0, shrunk), each.name)
+                yield Reading("backup.grown_percent", max(0.0, -shrunk), each.name)
             if good.get("kind"):
                 yield Reading("backup.kind", str(good["kind"]), each.name)
         points = state.get("restore_points")
@@ -163,10 +188,28 @@ def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
         raise ProbeFailedError(f"{file}: cannot be understood ({error!r})") from error
 
 
+def _course(each: _Set, run: Mapping[str, Any], usual: Mapping[str, Any], now: datetime) -> "Iterator[Reading]":
+    """Yield how long a run takes or took, beside its usual time and its window; nothing of one that failed at once."""
+    begun_at = _instant(run["started_at"])
+    ended_at = _instant(run["ended_at"]) if run.get("ended_at") else now
+    took = max(0.0, (ended_at - begun_at).total_seconds())
+    yield Reading("backup.run_seconds", took, each.name)
+    # What kind a run under way will be is not told yet: a full takes longest.
+    expected = usual.get(str(run.get("kind"))) if run["status"] == "ok" else max(usual.values(), default=None)
+    if expected:
+        yield Reading("backup.duration_ratio", took / max(1.0, float(expected)), each.name)
+    closes_at = None if each.window is None else parse_window(each.window).closes_at(begun_at)
+    beyond = 0.0 if closes_at is None else max(0.0, (ended_at - closes_at).total_seconds())
+    if each.window is not None:
+        yield Reading("backup.overrun_seconds", beyond, each.name)
+
+
 def _ages(each: _Set, saved_at: datetime | None, now: datetime) -> "Iterator[Reading]":
     """Yield ages as of `now`; a clock that was set back makes none negative."""
     if saved_at is not None:
         yield Reading("backup.age_seconds", max(0.0, (now - saved_at).total_seconds()), each.name)
+    if each.since is not None:
+        yield Reading("backup.period_seconds", 0.0 if each.period is None else each.period.total_seconds(), each.name)
     newest = saved_at or each.since
     if each.period is not None and newest is not None:
         late = (now - newest - each.period).total_seconds()

@@ -8,6 +8,7 @@ from core.runtime.logging import Log
 from server.escalation.audience import Audience
 from server.intake.directory import Directory, draw_directory
 from server.inventory.effective import Inventory
+from server.own.identity import OWN_SOURCE
 from server.store.definitions import read_definitions, read_revision
 from server.store.errors import StoreAway
 from server.store.lease import read_lease
@@ -50,8 +51,11 @@ class Picture:
     def may_name(self, source: Source, host: str) -> bool:
         """Tell whether a source may speak of the host of this name.
 
-        An agent speaks of its own host only, a poller of the hosts that its proxy's group is to poll.
+        An agent speaks of its own host only, a poller of the hosts that its proxy's group is to poll, the server of
+        all that are defined.
         """
+        if source.uuid == OWN_SOURCE:
+            return host in self.inventory.hosts
         if source.host_id is not None:
             return host == source.name
         found = self.inventory.hosts.get(host)

@@ -12,6 +12,7 @@ import numpy as np
 from core.runtime.logging import Log
 from server.balancing.balancer import Balancer, BalancerParts
 from server.balancing.plan import Terms
+from server.coverage.watcher import CoverageWatcher
 from server.escalation.dispatcher import Dispatcher, DispatchTerms
 from server.escalation.escalator import Escalator
 from server.evaluation.binder import Binder
@@ -27,7 +28,8 @@ from server.intake.ledger import Ledger
 from server.intake.screening import numbers_of
 from server.lease.pulse import Pulse
 from server.maintenance import maintain
-from server.parts import PartReporter
+from server.own.parts import PartReporter
+from server.own.source import OwnSource
 from server.store.database import Database
 from server.store.errors import StoreAway
 from server.store.gaps import read_gaps
@@ -94,6 +96,8 @@ class Reign:
                 terms=Terms(every_seconds=realm.balance_every.total_seconds()),
             )
         )
+        self._own = OwnSource(realm.reception, realm.clock)
+        self._coverage = CoverageWatcher(self._writer, realm.picture, self._own, realm.clock)
         self._escalator = Escalator(
             writer=self._writer,
             audience=realm.picture.audience,
@@ -125,6 +129,7 @@ class Reign:
                 tasks.create_task(self._escalator.run(), name="escalator")
                 tasks.create_task(self._balancer.run(), name="balancer")
                 tasks.create_task(self._report_parts(), name="parts")
+                tasks.create_task(self._coverage.run(), name="coverage")
                 tasks.create_task(
                     maintain(self._writer, realm.clock, realm.counters, realm.retention, realm.clock_skew_seconds),
                     name="maintenance",
@@ -146,7 +151,7 @@ class Reign:
         async with Database(replace(realm.options, max_connections=1), purpose="parts") as database:
             await PartReporter(
                 database=database,
-                reception=realm.reception,
+                own=self._own,
                 picture=realm.picture,
                 parts=realm.parts,
                 clock=realm.clock,
@@ -173,6 +178,8 @@ class Reign:
 
     async def _open(self) -> None:
         realm = self._realm
+        async with self._writer.transaction() as transaction:
+            await OwnSource.enrol(transaction)
         await realm.picture.look()
         async with self._writer.database.connection(timeout_seconds=60) as connection:
             await ensure_open_slices(connection, to_datetime(realm.clock.now_us()))

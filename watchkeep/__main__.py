@@ -17,6 +17,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "agent": Place("watchkeep.agent:agent_command", "Run the agent of this host."),
     "audit": Place("watchkeep.audit:audit_command", "Show who did what; verify the log."),
     "balance": Place("watchkeep.balance:balance_command", "Show which proxy serves which source, and why."),
+    "coverage": Place("watchkeep.coverage:coverage_group", "Show which hosts are not backed up; waive them."),
     "doctor": Place("watchkeep.doctor:doctor", "Say what is wrong with an installation."),
     "enrol": Place("watchkeep.enrol:enrol_group", "Let machines in that nobody knows yet."),
     "history": Place("watchkeep.history:history_group", "Export and import samples and trends."),

@@ -14,11 +14,10 @@ from server.api.endpoint import Answer, Asked, Call, Role, endpoint
 from server.api.errors import ApiError, not_found
 from server.api.history import Instant
 from server.api.scope import require_host
+from server.coverage.judge import OWN_SETS
 from server.restoring.program import TooBusy
 from server.restoring.station import Restoration
 
-OWN_SETS = "watchkeep-"
-"""What the names of sets begin with that hold Watchkeep's own keys, secrets and accounts (`watchkeep up` makes two)."""
 _PIECE = 1 << 18
 _WRITE_SECONDS = 60.0
 

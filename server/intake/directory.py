@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.security.authority import Peer
 from core.security.poller import poller_source
-from server.intake.own_source import OWN_KEY, OWN_SOURCE
+from server.own.identity import OWN_KEY, OWN_SOURCE
 from server.store.instants import to_us
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ class Directory:
 
     def objection(self, key: bytes, source: bytes, at_us: int) -> str | None:
         """Say why a record of `source` with samples of `at_us` may not come under `key`; None when it may."""
+        if self._is_own(key, source):
+            return None
         peer = self.peers.get(key)
         known = self.sources.get(source)
-        if key == OWN_KEY and known is not None and known.uuid == OWN_SOURCE:
-            return None
         if peer is None or peer.revoked:
             return "the key it came under is unknown or revoked"
         if known is None:
@@ -69,10 +69,10 @@ class Directory:
 
         False where `objection` has to be asked for each.
         """
+        if self._is_own(key, source):
+            return True
         peer = self.peers.get(key)
         known = self.sources.get(source)
-        if key == OWN_KEY:
-            return known is not None and known.uuid == OWN_SOURCE
         if peer is None or peer.revoked or known is None:
             return False
         group = self.groups.get(key)
@@ -80,6 +80,10 @@ class Directory:
             tenure.group_id == group and tenure.covers(begin_us) and tenure.covers(end_us)
             for tenure in self.tenures.get(known.id, ())
         )
+
+    def _is_own(self, key: bytes, source: bytes) -> bool:
+        """Tell whether the server itself says this, under a key that no link can have."""
+        return key == OWN_KEY and source == OWN_SOURCE.bytes and source in self.sources
 
     def may_carry(self, source_id: int, group: str) -> bool:
         """Tell whether a source is relayed by the proxy group of this name now."""

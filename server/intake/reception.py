@@ -7,8 +7,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from core.model.record import Kind, iterate
-from server.intake.own_source import OWN_KEY
 from server.intake.screening import Arrival
+from server.own.identity import OWN_KEY
 
 if TYPE_CHECKING:
     from core.runtime.clock import Clock

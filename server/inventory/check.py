@@ -100,6 +100,9 @@ def _references(kind: Kind, body: Mapping[str, Any]) -> Iterator[tuple[Path, Kin
         for number, step in enumerate(body["steps"]):
             for place, name in enumerate(step["tell"]):
                 yield ("steps", number, "tell", place), "receiver", name
+    elif kind == "waiver":
+        for place, name in enumerate(body.get("hosts", ())):
+            yield ("hosts", place), "host", name
 
 
 def documents_from_plain(plain: Sequence[Any], origin: str = "request") -> list[Document]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
@@ -15,6 +15,7 @@ from server.inventory.model import (
     ReceiverDefinition,
     SampledItems,
     Template,
+    WaiverDefinition,
 )
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from server.inventory.model import Definition, TriggerDefinition
     from server.inventory.plan import StoredDefinition
     from server.inventory.retention import RetentionRule
+
+
+EVERYWHERE: Final = ("backup-coverage",)
+"""Templates whose triggers watch every defined host, named by it or not: they are for what nobody thought of."""
 
 
 class StoredDefinitionBroken(Exception):
@@ -63,6 +68,7 @@ class Inventory:
     receivers: dict[str, ReceiverDefinition]
     revisions: dict[tuple[str, str], int]
     escalations: dict[str, EscalationDefinition] = field(default_factory=dict)
+    waivers: dict[str, WaiverDefinition] = field(default_factory=dict)
 
     @classmethod
     def from_stored(cls, revision: int, stored: Iterable[StoredDefinition]) -> Self:
@@ -79,6 +85,8 @@ class Inventory:
                 inventory.receivers[each.name] = definition
             elif isinstance(definition, EscalationDefinition):
                 inventory.escalations[each.name] = definition
+            elif isinstance(definition, WaiverDefinition):
+                inventory.waivers[each.name] = definition
         return inventory
 
     def templates_of(self, host: str) -> list[Template]:
@@ -129,10 +137,13 @@ class Inventory:
         return [*own, *(rule for template in self.templates_of(host) for rule in template.retention)]
 
     def triggers(self, host: str) -> list[HostTrigger]:
-        """Return the triggers that watch a host."""
+        """Return the triggers that watch a host: those of its templates, and those that watch every one."""
+        templates = {template.name: template for template in self.templates_of(host)}
+        if host in self.hosts:
+            templates |= {name: self.templates[name] for name in EVERYWHERE if name in self.templates}
         return [
             HostTrigger(template=template.name, definition=trigger)
-            for template in self.templates_of(host)
+            for template in templates.values()
             for trigger in template.triggers
         ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from server.inventory.fault import Fault, join_path, suggest
-from server.inventory.model import HostDefinition, SampledItems, Template
+from server.inventory.model import HostDefinition, SampledItems, Template, WaiverDefinition
 from server.inventory.remains import entries_of
 from server.inventory.shape import fault
 from triggers.expression import ExpressionError, parse
@@ -24,7 +24,7 @@ def judge(definition: Definition, document: Document, catalogue: Catalogue) -> l
     """Return everything that is wrong with what one definition says by itself."""
     if isinstance(definition, Template):
         return judge_entries(entries_of(definition), document, catalogue)
-    if isinstance(definition, HostDefinition):
+    if isinstance(definition, HostDefinition | WaiverDefinition):
         return list(_judge_repeats(definition, document))
     return []
 
@@ -38,8 +38,10 @@ def judge_entries(entries: Entries, document: Document, catalogue: Catalogue) ->
     ]
 
 
-def _judge_repeats(host: HostDefinition, document: Document) -> Iterator[Fault]:
-    for field, what, names in (("templates", "template", host.templates), ("groups", "group", host.groups)):
+def _judge_repeats(definition: HostDefinition | WaiverDefinition, document: Document) -> Iterator[Fault]:
+    listed = ("templates", "template") if isinstance(definition, HostDefinition) else ("hosts", "host")
+    for field, what in (listed, ("groups", "group")):
+        names = getattr(definition, field)
         for place, name in enumerate(names):
             if name in names[:place]:
                 yield fault(document, (field, place), f"{what} {name!r} is named twice", "Remove one of them.")

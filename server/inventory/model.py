@@ -1,4 +1,4 @@
-"""What people define: templates, hosts, receivers, escalations. Checks and docs derive from these models."""
+"""What people define: templates, hosts, receivers, escalations, waivers. Checks and docs derive from these models."""
 
 import re
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, creat
 
 from server.inventory.access import Polling
 from server.inventory.escalations import EscalationDefinition, ReceiverHours
+from server.inventory.protection import HostBackup, WaiverDefinition
 from server.inventory.retention import RetentionRule
 from server.inventory.vocabulary import (
     KINDS,
@@ -42,6 +43,7 @@ __all__ = [
     "Severity",
     "SeverityName",
     "Text",
+    "WaiverDefinition",
     "write_interval",
 ]
 
@@ -118,6 +120,7 @@ class HostDefinition(Definition):
     templates: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
     groups: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
     polling: Polling | None = None
+    backup: HostBackup | None = None
     retention: Annotated[tuple[RetentionRule, ...], Field(max_length=100)] = ()
     tags: Annotated[dict[Name, Line], Field(max_length=100, default_factory=dict)]
 
@@ -156,4 +159,5 @@ MODELS: Final[dict[Kind, type[Definition]]] = {
     "host": HostDefinition,
     "receiver": Receiver,
     "escalation": EscalationDefinition,
+    "waiver": WaiverDefinition,
 }

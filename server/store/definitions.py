@@ -108,6 +108,13 @@ async def read_keeping(connection: AsyncConnection[Any], host: str | None = None
         return await (await cursor.execute(SELECT + wanted, (host,))).fetchall()
 
 
+async def read_protection(connection: AsyncConnection[Any]) -> list[StoredDefinition]:
+    """Return every host and every waiver."""
+    wanted = " WHERE kind IN ('host', 'waiver') ORDER BY kind, name"
+    async with connection.cursor(row_factory=class_row(StoredDefinition)) as cursor:
+        return await (await cursor.execute(SELECT + wanted)).fetchall()
+
+
 async def find_definition(connection: AsyncConnection[Any], kind: str, name: str) -> StoredDefinition | None:
     """Return one definition, or None."""
     async with connection.cursor(row_factory=class_row(StoredDefinition)) as cursor:

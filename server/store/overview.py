@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import class_row
 
+from server.own.identity import OWN_SOURCE
+
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
@@ -38,7 +40,7 @@ ORDER BY h.name LIMIT %(limit)s
 """
 _HEARD = """
 SELECT extract(epoch FROM now() - max(b.last_at))::float8
-FROM (SELECT id FROM source) s CROSS JOIN LATERAL (
+FROM (SELECT id FROM source WHERE uuid <> %(own)s) s CROSS JOIN LATERAL (
     SELECT last_at FROM history_batch
     WHERE source_id = s.id AND stored_at > now() - interval '1 hour' ORDER BY last_at DESC LIMIT 1) b
 """
@@ -47,13 +49,15 @@ SELECT id, host_id, key FROM item
 WHERE type = 'number' AND host_id = ANY (%(hosts)s::int4[])
   AND (key IN ('cpu.busy', 'memory.used_percent') OR key LIKE 'filesystem.used\_percent[%%')
 """
-# What the proxy says of its own polling (poll.available = 0) is no sign of life.
+# What the proxy says of its own polling (poll.available = 0), and the server of a host, is no sign of life; but what
+# it says of Watchkeep's own parts is one of theirs.
 _POLLED = """
 SELECT i.host_id, array_agg(DISTINCT i.id ORDER BY i.id DESC) AS items,
        extract(epoch FROM now() - max(r.heard_at))::float8 AS heard_seconds_ago
 FROM item i JOIN item_source s ON s.item_id = i.id
 JOIN (SELECT source_id, max(heard_at) AS heard_at FROM received GROUP BY source_id) r ON r.source_id = s.source_id
-WHERE i.type = 'number' AND i.host_id = ANY (%s::int4[]) AND i.key NOT LIKE 'poll.%%'
+WHERE i.type = 'number' AND i.host_id = ANY (%(hosts)s::int4[]) AND i.key NOT LIKE 'poll.%%'
+  AND (s.source_id <> ALL (ARRAY(SELECT id FROM source WHERE uuid = %(own)s)) OR i.key LIKE 'watchkeep.part%%')
 GROUP BY i.host_id
 """
 _BOOT = """
@@ -127,8 +131,8 @@ async def read_host_rows(
 
 
 async def read_seconds_since_heard(connection: AsyncConnection[Any]) -> float | None:
-    """Return the age of the newest sample of any source; None when nothing came within the hour."""
-    row = await (await connection.execute(_HEARD)).fetchone()
+    """Return the age of the newest sample of any source but the server itself; None when none came within the hour."""
+    row = await (await connection.execute(_HEARD, {"own": OWN_SOURCE})).fetchone()
     return None if row is None else row[0]
 
 
@@ -142,7 +146,7 @@ async def read_polled_hosts(connection: AsyncConnection[Any], host_ids: list[int
     if not host_ids:
         return []
     async with connection.cursor(row_factory=class_row(PolledHost)) as cursor:
-        return await (await cursor.execute(_POLLED, (host_ids,))).fetchall()
+        return await (await cursor.execute(_POLLED, {"hosts": host_ids, "own": OWN_SOURCE})).fetchall()
 
 
 async def read_current_boot(connection: AsyncConnection[Any], host_id: int) -> int | None:

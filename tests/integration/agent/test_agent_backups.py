@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -94,6 +95,38 @@ async def test_a_run_that_is_under_way_ends_in_order_with_its_agent_and_leaves_n
         assert [one.command for one in members if one.is_there] == []
     ended = state_of(site, "stuck")["last_run"]
     assert (ended["status"], ended["exit_code"]) == ("failed", 130)
+
+
+async def test_sets_wait_for_each_other_and_say_so_unless_more_may_run_at_once_and_none_begins_outside_its_window(
+    site: BackupSite, tmp_path: Path
+) -> None:
+    keys = make_keys_of(tmp_path)
+    closed = f"{datetime.now(UTC) + timedelta(hours=2):%H:%M}-{datetime.now(UTC) + timedelta(hours=3):%H:%M}"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        site.sets.clear()
+        site.add_database_set("stuck", "store", f'database = "x"\nhost = "127.0.0.1"\nport = {silent.getsockname()[1]}')
+        site.sets[0] = site.sets[0].replace('"never"', '"every 2s"')
+        site.add_paths_set("second", "store", [site.folder / "data"], schedule="every 2s")
+        site.add_paths_set("closed", "store", [site.folder / "data"], schedule="every 2s")
+        site.sets[2] = site.sets[2].replace("schedule", f'window = "{closed}"\nschedule')
+        site.write()
+        desk = Desk()
+        desk.document = {"probes": [{"probe": "backup", "interval_seconds": 1.0}]}
+        async with (
+            collecting(desk, source=SOURCE, agent=keys) as (collector, server),
+            agent_process(with_backups(tmp_path, site, collector.control_port, server.public)) as agent,
+        ):
+            await until(
+                lambda: any(desk.items().get(f"backup.waiting_seconds[{name}]", 0) > 0 for name in ("second", "stuck")),
+                120,
+                "the set that waits",
+            )
+            site.host.write_text("at_once = 2\n" + site.host.read_text())
+            await until(lambda: state_of(site, "second").get("last_good") is not None, 120, "the second set beside it")
+            await until(lambda: desk.items().get("backup.run_seconds[stuck]", 0) > 0, 60, "the run beside it")
+            assert state_of(site, "stuck")["last_run"]["status"] == "running"
+            assert await agent.end() == 0
+    assert state_of(site, "closed") == {}
 
 
 async def test_an_agent_whose_backup_toml_is_broken_says_so_and_samples_on(site: BackupSite, tmp_path: Path) -> None:

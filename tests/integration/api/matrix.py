@@ -105,6 +105,7 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("POST", "/keys/{key}/rotation"): administrators("/keys/" + "ab" * 32 + "/rotation", status=404),
     # backups; this server has no restore station
     ("GET", "/backups"): everybody("/backups"),
+    ("GET", "/backups/coverage"): everybody("/backups/coverage"),
     ("GET", "/backups/{host}/{set}/points"): everybody("/backups/db1/files/points", restricted=404, status=409),
     ("GET", "/backups/{host}/{set}/files"): everybody("/backups/db1/files/files", restricted=404, status=409),
     ("POST", "/backups/{host}/{set}/restoration"): operators(

@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from server import parts as parts_of
 from server.api.services import PartHealth
 from server.inventory.apply import install_shipped
-from server.parts import PARTS_HOST
+from server.own import parts as parts_of
+from server.own.identity import PARTS_HOST
 from server.reign import Reign
 from server.store.inventory import read_hosts
 from server.store.problems import ProblemFilter, read_problems

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backup.schedule import MOST_ATTEMPTS, Attempts, check_schedule, decide, parse_schedule, spread_of
+from backup.schedule import MOST_ATTEMPTS, Attempts, Terms, check_schedule, decide, parse_schedule, spread_of
+from core.runtime.window import check_window, parse_window
+
+if TYPE_CHECKING:
+    from backup.schedule import Decision
 
 NIGHT = datetime(2026, 11, 21, 2, 30, tzinfo=UTC)  # a Saturday
 LONG_AGO = NIGHT - timedelta(days=30)
@@ -122,3 +127,73 @@ def test_a_decision_starts_something_or_says_when_to_look_again_always_later_tha
         assert decision.look_at > now
     else:
         assert decision.due_at <= now
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(f"{text}Z")
+
+
+def decide_with(now: str, known: Attempts | None, *, window: str | None = None, catch_up: bool = True,
+                started: datetime = LONG_AGO) -> Decision:  # fmt: skip
+    terms = Terms(window=None if window is None else parse_window(window), catch_up=catch_up)
+    return decide(DAILY, name="web1/files", known=known, started_at=started, now=at(now), terms=terms)
+
+
+BEFORE = done(NIGHT - timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    ("now", "window", "look_at"),
+    [
+        ("2026-11-21T03:00", "22:00-06:00", None),
+        ("2026-11-21T05:59", "22:00-06:00", None),
+        ("2026-11-21T06:00", "22:00-06:00", "2026-11-21T22:00"),
+        ("2026-11-21T22:00", "22:00-06:00", None),
+        ("2026-11-21T03:00", "04:00-05:00", "2026-11-21T04:00"),
+        ("2026-11-21T05:00", "04:00-05:00", "2026-11-22T04:00"),
+    ],
+)
+def test_a_run_begins_only_within_its_window(now: str, window: str, look_at: str | None) -> None:
+    decision = decide_with(now, BEFORE, window=window)
+    assert decision.due_at == (NIGHT if look_at is None else None)
+    assert decision.look_at == (None if look_at is None else at(look_at))
+
+
+def test_what_failed_is_tried_again_within_its_window_only() -> None:
+    inside = decide_with("2026-11-21T04:00", failed(), window="02:00-05:00")
+    assert inside.due_at == at("2026-11-21T04:00")
+    outside = decide_with("2026-11-21T05:00", failed(), window="02:00-05:00")
+    assert (outside.due_at, outside.look_at) == (None, at("2026-11-22T02:00"))
+
+
+def test_without_catching_up_what_was_missed_waits_for_the_next_due_instant() -> None:
+    following = NIGHT + timedelta(days=1) + SPREAD
+    started = at("2026-11-21T09:00")
+    missed = decide_with("2026-11-21T12:00", BEFORE, catch_up=False, started=started)
+    assert (missed.due_at, missed.look_at) == (None, following)
+    new = decide_with("2026-11-21T12:00", None, catch_up=False, started=started)
+    assert (new.due_at, new.look_at) == (None, following)
+    late = decide_with("2026-11-21T23:00", BEFORE, catch_up=False, window="22:00-06:00")  # its window closed at six
+    assert (late.due_at, late.look_at) == (None, following)
+    busy = decide_with("2026-11-21T05:00", BEFORE, catch_up=False, window="22:00-06:00")  # others were before it
+    assert busy.due_at == NIGHT
+
+
+@pytest.mark.parametrize("text", ["", "22:00", "22:00-22:00", "24:00-06:00", "22:00-6:00", "22:00-06:00 x"])
+def test_what_is_no_window_is_refused_with_what_was_expected(text: str) -> None:
+    assert "22:00-06:00" in (check_window(text) or "")
+
+
+@given(st.integers(0, 1439), st.integers(1, 1439), st.integers(0, 3 * 86_400))
+def test_a_window_is_open_from_its_opening_to_its_closing(opens: int, length: int, seconds: int) -> None:
+    closes = (opens + length) % 1440
+    window = parse_window(f"{opens // 60:02}:{opens % 60:02}-{closes // 60:02}:{closes % 60:02}")
+    now = NIGHT + timedelta(seconds=seconds)
+    since_opening = (now.hour * 3600 + now.minute * 60 + now.second - opens * 60) % 86_400
+    closes_at = window.closes_at(now)
+    if since_opening < length * 60:
+        assert closes_at == now + timedelta(seconds=length * 60 - since_opening)
+        assert window.opens_at(now) == now
+    else:
+        assert closes_at is None
+        assert window.opens_at(now) == now + timedelta(seconds=86_400 - since_opening)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from probes.backup import SETS_FILE, Parameters, read_backups
+from probes.backup import RUNS_FILE, SETS_FILE, Parameters, read_backups
 from probes.visit import Visit
 from tests.unit.probes.visiting import Reader
 
@@ -52,9 +52,13 @@ def test_a_good_backup_is_told_with_its_figures_and_its_age_as_of_now(agents: Re
     assert {key: found[key] for key in found if key.endswith("[files]")} == {
         "backup.status[files]": 0.0,
         "backup.age_seconds[files]": pytest.approx(3 * 3600, abs=60),
+        "backup.period_seconds[files]": 86_400.0,
         "backup.run_age_seconds[files]": pytest.approx(3 * 3600, abs=60),
         "backup.reminder[files]": "print the sheet",
         "backup.overdue_seconds[files]": 0.0,
+        "backup.waiting_seconds[files]": 0.0,
+        "backup.run_seconds[files]": pytest.approx(360, abs=5),
+        "backup.grown_percent[files]": 0.0,
         "backup.size_bytes[files]": 5000.0,
         "backup.shrunk_percent[files]": 75.0,
         "backup.unreadable[files]": 2.0,
@@ -128,3 +132,30 @@ def test_an_agent_without_backups_says_how_to_have_some(tmp_path: Path) -> None:
     reader = Reader(read_backups, visit=Visit(folder=tmp_path))
     assert reader.read() == {}
     assert "`backup` in the agent's configuration" in reader.failures[0]
+
+
+def test_a_run_is_told_beside_its_usual_time_and_the_window_it_began_in(agents: Reader, tmp_path: Path) -> None:
+    table = json.loads((tmp_path / SETS_FILE).read_text())
+    begun = datetime.now(UTC) - timedelta(hours=3)
+    table["sets"][0]["window"] = f"{begun - timedelta(minutes=5):%H:%M}-{begun + timedelta(hours=1):%H:%M}"
+    (tmp_path / SETS_FILE).write_text(json.dumps(table))
+    state(tmp_path, "files", run("running", ended_at=None, kind=None), run())
+    known = json.loads((tmp_path / "files.json").read_text())
+    (tmp_path / "files.json").write_text(json.dumps(known | {"usual_seconds": {"full": 3600.0, "incremental": 60.0}}))
+    found = agents.read()
+    assert found["backup.run_seconds[files]"] == pytest.approx(3 * 3600, abs=60)
+    assert found["backup.duration_ratio[files]"] == pytest.approx(3.0, abs=0.1)  # of the kind that takes longest
+    assert found["backup.overrun_seconds[files]"] == pytest.approx(2 * 3600, abs=120)
+    state(tmp_path, "files", run(), run())
+    known = json.loads((tmp_path / "files.json").read_text())
+    (tmp_path / "files.json").write_text(json.dumps(known | {"usual_seconds": {"full": 180.0}}))
+    found = agents.read()
+    assert found["backup.duration_ratio[files]"] == pytest.approx(2.0, abs=0.1)
+    assert found["backup.overrun_seconds[files]"] == 0.0
+
+
+def test_a_set_that_waits_for_others_says_since_when(agents: Reader, tmp_path: Path) -> None:
+    (tmp_path / RUNS_FILE).write_text(json.dumps({"waiting": {"mail": instant(hours=2)}}))
+    found = agents.read()
+    assert found["backup.waiting_seconds[mail]"] == pytest.approx(7200, abs=60)
+    assert found["backup.waiting_seconds[files]"] == 0.0

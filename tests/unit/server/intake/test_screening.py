@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,9 @@ from core.model.ranges import RangeSet
 from core.model.record import ItemEntry, Origin, pack_dictionary, pack_values
 from server.intake.ledger import Ledger
 from server.intake.screening import AHEAD_US, believable, screen
+from server.own.identity import OWN_KEY, OWN_SOURCE
 from server.store.instants import to_us
+from server.store.peers import Source
 from server.store.received import ReceivedDelta
 from tests.unit.server.intake.arrivals import (
     AGENT_KEY,
@@ -117,3 +120,17 @@ def test_runs_that_cross_each_other_stay_in_their_order() -> None:
     result = screened(*records, (made(2), OTHER_PROXY_KEY))
     assert [admitted.arrival.header.number for admitted in result.admitted] == [1, 2, 3]
     assert [duplicate.header.number for duplicate in result.duplicates] == [2]
+
+
+def test_what_the_server_says_itself_comes_under_its_own_key_only_and_that_key_speaks_for_nobody_else() -> None:
+    known = directory()
+    known = replace(
+        known, sources={**known.sources, OWN_SOURCE.bytes: Source(id=9, uuid=OWN_SOURCE, name="own", host_id=None)}
+    )
+    assert known.objection(OWN_KEY, OWN_SOURCE.bytes, 0) is None
+    assert known.may_relay(OWN_KEY, OWN_SOURCE.bytes, 0, 1)
+    for key in (AGENT_KEY, PROXY_KEY):
+        assert known.objection(key, OWN_SOURCE.bytes, 0)
+        assert not known.may_relay(key, OWN_SOURCE.bytes, 0, 1)
+    assert known.objection(OWN_KEY, MINE.bytes, 0)
+    assert not known.may_relay(OWN_KEY, MINE.bytes, 0, 1)

@@ -1,0 +1,136 @@
+"""Whether a host is protected: a decision with its reason; pure.
+
+A host is covered while one of its sets has a good backup that is not older than it may be. Else a waiver in force, else
+the time that a new host has, keeps it from being unprotected. Watchkeep's own sets (`watchkeep-…`) save Watchkeep,
+not the host they lie on: they count only where the host names them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+State = Literal["covered", "waived", "new", "unprotected"]
+
+OWN_SETS: Final = "watchkeep-"
+"""What the names of sets begin with that hold Watchkeep's own data, keys and secrets (`watchkeep up` makes two)."""
+GRACE: Final = timedelta(days=1)
+"""How much later than its schedule says a set's backup may be; and what a host without a set has at first."""
+UNSCHEDULED: Final = timedelta(days=8)
+"""How old the newest backup of a set may be that nobody gave a schedule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetFacts:
+    """A set as its host reports it: as of when its last good backup is, and every how long it is due; None: unknown."""
+
+    host: str
+    name: str
+    good_at: datetime | None
+    period: timedelta | None
+
+    @property
+    def title(self) -> str:
+        """HOST/SET."""
+        return f"{self.host}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """A host, since when it is known, what it asks for, and the sets that may save it."""
+
+    name: str
+    known_since: datetime
+    within: timedelta | None
+    sets: Sequence[SetFacts]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waived:
+    """A waiver that names a host, in force or over; `ends_at` is the first instant it does not count any more."""
+
+    name: str
+    ends_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How a host stands. `by` is the set that saves it, or would if it were not too old; `reason` in words.
+
+    unprotected_seconds: for how long it has been without what it has to have; 0 while it is not unprotected.
+    """
+
+    host: str
+    state: State
+    reason: str
+    by: str | None = None
+    good_at: datetime | None = None
+    waiver: Waived | None = None
+    unprotected_seconds: float = 0.0
+
+
+def judge_host(host: HostFacts, waivers: Sequence[Waived], now: datetime) -> Verdict:
+    """Judge one host; `waivers` are those that name it."""
+    saved = [(each, each.good_at + _bound(host, each) - now) for each in host.sets if each.good_at is not None]
+    best, left = max(saved, key=lambda pair: pair[1], default=(None, timedelta(0)))
+    by, good_at = (None, None) if best is None else (best.title, best.good_at)
+    if best is not None and left >= timedelta(0):
+        return Verdict(host=host.name, state="covered", reason=f"saved by {by}", by=by, good_at=good_at)
+    in_force = [each for each in waivers if each.ends_at > now]
+    if in_force:
+        longest = max(in_force, key=lambda each: each.ends_at)
+        reason = f"waived until {last_day(longest)} by {longest.name}: {longest.reason}"
+        return Verdict(host=host.name, state="waived", reason=reason, by=by, good_at=good_at, waiver=longest)
+    if best is None:
+        left = host.known_since + (host.within or GRACE) - now
+        if left > timedelta(0):
+            reason = f"new; it has to be backed up before {_at(now + left)}"
+            return Verdict(host=host.name, state="new", reason=reason)
+    return Verdict(
+        host=host.name,
+        state="unprotected",
+        reason=_why(host, best, waivers),
+        by=by,
+        good_at=good_at,
+        unprotected_seconds=max(1.0, -left.total_seconds()),
+    )
+
+
+def last_day(waiver: Waived) -> str:
+    """Return the last day a waiver counts, as it was written."""
+    return f"{waiver.ends_at - timedelta(days=1):%Y-%m-%d}"
+
+
+def _bound(host: HostFacts, each: SetFacts) -> timedelta:
+    """Return how old a set's newest good backup may be."""
+    if host.within is not None:
+        return host.within
+    return UNSCHEDULED if each.period is None else each.period + GRACE
+
+
+def _why(host: HostFacts, best: SetFacts | None, waivers: Sequence[Waived]) -> str:
+    if best is not None and best.good_at is not None:
+        text = f"the last good backup, {best.title} of {_at(best.good_at)}, may be {_words(_bound(host, best))} old"
+    elif host.sets:
+        text = f"no good backup of {', '.join(each.title for each in host.sets[:3])} is known"
+    else:
+        text = "no backup set saves it"
+    over = max(waivers, key=lambda each: each.ends_at, default=None)
+    return text if over is None else f"{text}; the waiver {over.name} ended with {last_day(over)}"
+
+
+def _at(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M} UTC"
+
+
+def _words(span: timedelta) -> str:
+    hours = span.total_seconds() / 3600
+    if hours >= 48:
+        return f"{hours / 24:.0f} days"
+    return f"{hours:.0f} hours" if hours >= 2 else f"{hours * 60:.0f} minutes"

@@ -1,0 +1,1 @@
+"""What the active server says itself, as a source like any other."""
