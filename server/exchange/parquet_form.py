@@ -140,6 +140,11 @@ def decode_parquet(stream: BinaryIO, faults: Faults) -> Iterator[Rows]:
         kind = judge_columns(names, faults)
         if kind is None:
             return
+        nested = [each for each in file.schema_arrow if pyarrow.types.is_nested(each.type)]
+        for each in nested:
+            faults.add(0, each.name, f"expected plain values, found {each.type}", "Write a document as JSON text.")
+        if nested:
+            return
         line = 1
         texts = [each.name for each in file.schema_arrow if pyarrow.types.is_string(each.type)]
         # A text that is there once in the file and stands in every row is not multiplied.

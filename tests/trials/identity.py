@@ -130,7 +130,7 @@ async def _resume_from_snapshot(stack: Stack) -> Found:
     for proxy in PROXIES:
         stack.parts[proxy].send(signal.SIGCONT)
     await stack.flowing()
-    await until(lambda: stack.status()["sources"][RESUMED]["renumbered"] > 0, 30, "a new life")
+    await until(lambda: stack.status()["sources"][RESUMED]["renumbered"] > 0, 120, "a new life")
     facts = stack.status()["sources"][RESUMED]
     found = Found(text=f"new lives begun: {facts['renumbered']}")
     if facts["renumbered"] != 1 or facts["boot"] == boot:
