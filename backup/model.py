@@ -4,6 +4,7 @@ At a target everything of a set lies below `HOST/SET/`:
 
     points/20261121T041600Z.json.asc         our manifest, clear-signed by the host; written last
     chains/20261121T041600Z/duplicity-…      one folder a chain: a full and its incrementals, as duplicity names them
+    wal/7300000000000000000/…                a PostgreSQL cluster's WAL, as backup/wal/names.py has it
 
 A chain's folder is complete in itself: plain duplicity restores from it. No manifest, no restore point.
 """
@@ -82,6 +83,11 @@ class Place:
     def chains(self) -> str:
         """The folder of the chains' folders."""
         return f"{self.host}/{self.set}/chains"
+
+    @property
+    def wal(self) -> str:
+        """The folder of the archived WAL, with a folder for each cluster (by its system identifier)."""
+        return f"{self.host}/{self.set}/wal"
 
     def chain(self, chain: str) -> str:
         """The folder of one chain: what duplicity is given as its target."""

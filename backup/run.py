@@ -16,6 +16,7 @@ from backup.saving import save
 from backup.signals import cancelled_by_signals
 from backup.sources.registry import source_of
 from backup.state import state_table
+from backup.wal.state import read_archiving, state_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +99,9 @@ def _tell(attempt: Attempt) -> None:
         restore_points=points,
         reminders=reminders,
     )
-    write_state(attempt.settings.state, attempt.chosen.name, table)
+    work, name = attempt.settings.work, attempt.chosen.name
+    with state_lock(work, name):
+        write_state(attempt.settings.state, name, table | {"wal": read_archiving(work, name)})
 
 
 def _last_state(attempt: Attempt) -> dict[str, Any]:

@@ -41,6 +41,22 @@ class PostgresqlSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PostgresqlBaseSettings:
+    """A whole PostgreSQL cluster, saved by pg_basebackup; with `bkp wal put` as archive_command, for any moment."""
+
+    host: str = field(default="localhost", metadata=setting("where it answers: a name, an address, a socket's folder"))
+    port: int = field(default=5432, metadata=setting("port", minimum=1))
+    user: str = field(default="postgres", metadata=setting("role with REPLICATION and pg_read_all_settings"))
+    passfile: Path | None = field(
+        default=None, metadata=setting("password file as PGPASSFILE has it", example='"keys/pgpass"')
+    )
+    binaries: Path | None = field(
+        default=None,
+        metadata=setting("folder of psql and pg_basebackup (as new as the server); none: the embedded ones, then PATH"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class MariadbSettings:
     """A MariaDB database, saved with mariadb-dump from one snapshot, without a lock that writers wait for."""
 

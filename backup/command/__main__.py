@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "sets": Place("backup.command.sets:sets", "List what is saved: sets, sources, schedules, targets."),
     "status": Place("backup.command.status:status", "Say how the last run of each set went."),
     "verify": Place("backup.command.verify:verify_command", "Prove that backups are as they were sent."),
+    "wal": Place("backup.command.wal:wal_group", "Archive a PostgreSQL cluster's WAL, fetch it, look at it."),
 }
 
 

@@ -10,11 +10,17 @@ import click
 from backup.command.instants import SAID, at_option
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import counted, instant, local, progress, size, write_json
+from backup.command.wal_telling import ready_document, tell_ready
 from backup.restore import Wanted, read_path, restore
 from backup.station import open_station
+from backup.wal.choice import Until
+from backup.wal.names import read_lsn
+from backup.wal.recovery import KIND as BASE_KIND
+from backup.wal.recovery import make_ready, point_for
 
 if TYPE_CHECKING:
     from backup.settings import BackupSettings
+    from backup.wal.recovery import Ready
     from backup.when import When
 
 _EPILOG = f"""\b
@@ -22,6 +28,7 @@ Examples:
   bkp restore files --to /srv/back                                    everything, newest
   bkp restore files --path etc/hosts --to /tmp/back --at "yesterday 18:00"
   bkp restore web1/files --target /mnt/backup --key /media/usb/station --to /srv/back
+  bkp restore cluster --at "today 14:05" --to /srv/pg              a whole PostgreSQL cluster as of then
   bkp restore shop --to /srv/dump --into-database postgresql://postgres@localhost/shop_back
   bkp restore wiki --to /srv/dump --into-database "mariadb://root@localhost/wiki_back?socket=/run/mysqld/mysqld.sock"
 
@@ -31,11 +38,19 @@ A file becomes FOLDER/NAME, a folder FOLDER/NAME/..., everything lies below FOLD
 {SAID}"""
 
 
+def _position(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    try:
+        return None if text is None else read_lsn(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, parameter) from error
+
+
 @click.command("restore", epilog=_EPILOG)
 @click.argument("name", metavar="SET")
 @click.option("--to", "to", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Where to put it.")
 @click.option("--path", default="", help="Only this file or folder, as `bkp ls` shows it.")
-@at_option("The newest restore point not after this; else the newest.")
+@at_option("The newest restore point not after this, a cluster as of this moment; else the newest.")
+@click.option("--lsn", metavar="LSN", callback=_position, help="A cluster's state at this position of its WAL.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there; others in the folder stay.")
 @click.option(
     "--into-database",
@@ -53,6 +68,7 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     to: Path,
     path: str,
     at: When | None,
+    lsn: int | None,
     dsn: str | None,
     overwrite: bool,
     as_json: bool,
@@ -61,20 +77,32 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     wanted = Wanted(path=read_path(path), to=to.absolute(), is_overwriting=overwrite)
     if dsn is not None and wanted.path is not None:
         raise click.UsageError("--into-database takes the whole dump: leave --path out")
+    if dsn is not None and lsn is not None:
+        raise click.UsageError("--lsn is for a whole cluster, --into-database for the dump of one database")
     loaded: dict[str, Any] | None = None
+    ready: Ready | None = None
     with open_station(settings, set_of(settings, name)) as station:
-        point = station.catalogue().newest(at)
+        until = Until(at=None if at is None else at.at, lsn=lsn)
+        point = point_for(station.catalogue(), at, until)
+        is_cluster = point.manifest.source == BASE_KIND and wanted.path is None
+        if is_cluster and overwrite:
+            raise click.UsageError("a cluster is not restored over another one: give --to an empty folder")
         with progress("restoring", is_shown=not as_json) as tell:
             made = restore(station, point, wanted, tell)
+            if is_cluster:
+                ready = make_ready(station, point.manifest, made.to, until)
         if dsn is not None:
             from backup.loading.registry import load_dump  # noqa: PLC0415 - only for databases
 
             loaded = load_dump(point.manifest, made.to, dsn, station.chosen.time_limit.total_seconds())
     if as_json:
         document = {"at": instant(made.at), "to": str(made.to), "files": made.files, "bytes": made.bytes}
-        write_json({**document, "database": loaded})
+        cluster = None if ready is None else ready_document(ready)
+        write_json({**document, "database": loaded, "cluster": cluster})
         return
     click.echo(f"Restored {counted(made.files, 'file')}, {size(made.bytes)}, as of {local(made.at)}: {made.to}")
+    if ready is not None:
+        tell_ready(ready, until)
     if loaded is not None:
         judged = "as many as were saved" if loaded["is_compared"] else "not compared: none were counted when saving"
         click.echo(f"Loaded into the database: {loaded['tables']} tables, {loaded['rows']} rows, {judged}.")

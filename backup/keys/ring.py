@@ -92,6 +92,11 @@ class KeyRing:
         os.close(self._lock)
         self._lock = None
 
+    @property
+    def gpg(self) -> Gpg:
+        """The gpg of this folder, for the rest of this room."""
+        return self._gpg
+
     def keys(self) -> list[Key]:
         """Return every key, in the order of their making; as they were when this object first looked or last wrote."""
         if self._known is None:

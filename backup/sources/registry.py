@@ -22,6 +22,10 @@ def source_of(chosen: SetSettings) -> Source:
         from backup.sources.postgresql import PostgresqlSource  # noqa: PLC0415 - only what is used is imported
 
         return PostgresqlSource(chosen.postgresql, time_limit_seconds=chosen.time_limit.total_seconds())
+    if chosen.postgresql_base is not None:
+        from backup.sources.postgresql_base import PostgresqlBaseSource  # noqa: PLC0415 - only what is used is imported
+
+        return PostgresqlBaseSource(chosen.postgresql_base, time_limit_seconds=chosen.time_limit.total_seconds())
     if chosen.mariadb is not None:
         from backup.sources.mariadb import MariadbSource  # noqa: PLC0415 - only what is used is imported
 

@@ -1,0 +1,158 @@
+"""A PostgreSQL cluster comes back as of any moment after a base backup, and no WAL is lost on the way (B-6)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from core.runtime.account import hand_over
+from tests.support.backup_site import bkp, bkp_ok
+from tests.support.postgres_cluster import SET, archived_cluster, ask, started
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.postgres_cluster import ArchivedCluster
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.trial("B-6")]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[ArchivedCluster]:
+    """A cluster with a base backup, and words told before and after."""
+    with archived_cluster() as made:
+        made.sql("INSERT INTO told VALUES ('in the base backup')")
+        done = made.as_owner("run", SET, "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield made
+
+
+def test_rows_committed_before_the_moment_are_there_and_those_after_are_not(
+    cluster: ArchivedCluster, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o711)
+    cluster.sql("INSERT INTO told VALUES ('before')")
+    lsn = cluster.sql("SELECT pg_current_wal_lsn()")
+    moment = cluster.sql("SELECT clock_timestamp()")
+    cluster.sql("INSERT INTO told VALUES ('after')")
+    cluster.archive()
+
+    timed = _restored(cluster, tmp_path / "timed", "--at", moment.isoformat())
+    assert timed["stops_at_target"]
+    assert _words(cluster, tmp_path / "timed") == {"in the base backup", "before"}
+    placed = _restored(cluster, tmp_path / "placed", "--lsn", lsn)
+    assert placed["stops_at_target"]
+    assert _words(cluster, tmp_path / "placed") == {"in the base backup", "before"}
+    newest = _restored(cluster, tmp_path / "newest")
+    assert newest["wal_segments"] >= 1
+    assert not newest["stops_at_target"]
+    assert _words(cluster, tmp_path / "newest") == {"in the base backup", "before", "after"}
+
+
+def test_a_target_that_is_away_loses_no_wal_and_is_seen_in_the_state(cluster: ArchivedCluster) -> None:
+    away = cluster.store.with_name("away")
+    cluster.store.rename(away)
+    try:
+        segment = cluster.end_segment()
+        wait_until(lambda: _wal_state(cluster)["failing_since"] is not None, 60, "the failure in the state")
+        assert "disk mounted" in _wal_state(cluster)["error"]
+        assert (cluster.folder / "pg_wal" / segment).exists()
+    finally:
+        away.rename(cluster.store)
+    cluster.sql("INSERT INTO told VALUES ('and on')")
+    later = cluster.archive()
+    assert later > segment
+    state = _wal_state(cluster)
+    assert (state["archived"], state["failing_since"], state["error"]) == (later, None, None)
+    (reach,) = bkp_ok("wal", "list", f"web1/{SET}", config=cluster.site.station)
+    assert reach["missing"] == []
+    assert reach["last"] == later
+
+
+def test_the_same_file_may_come_again_and_another_of_its_name_is_refused(
+    cluster: ArchivedCluster, tmp_path: Path
+) -> None:
+    segment = cluster.archive()
+    before = sorted(cluster.wal.rglob("*"))
+    copy = tmp_path / "copy"
+    (copy / "global").mkdir(parents=True)
+    (copy / "pg_wal").mkdir()
+    shutil.copy(cluster.folder / "global/pg_control", copy / "global")
+    path = copy / "pg_wal" / segment
+    got = bkp("wal", "get", f"web1/{SET}", segment, str(path), config=cluster.site.station)
+    assert got.exit_code == 0, got.errors
+    again = bkp("wal", "put", SET, str(path), config=cluster.site.host)
+    assert again.exit_code == 0, again.errors
+    assert sorted(cluster.wal.rglob("*")) == before
+
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"x")
+    other = bkp("wal", "put", SET, str(path), config=cluster.site.host)
+    assert (other.exit_code, "a copy of this cluster" in other.errors) == (30, True), other.errors
+    path.rename(path.with_name(f"{segment[:-2]}FF"))
+    strange = bkp("wal", "put", SET, f"{path.parent}/{segment[:-2]}FF", config=cluster.site.host)
+    assert (strange.exit_code, "not the segment its name says" in strange.errors) == (30, True), strange.errors
+    unknown = bkp("wal", "get", f"web1/{SET}", "0000000900000000000000AA", str(tmp_path / "x"),
+                  config=cluster.site.station)  # fmt: skip
+    assert unknown.exit_code == 23
+    hand_over(cluster.site.folder, cluster.postgres.account)  # what these calls made as ourselves
+
+
+def test_wal_that_is_missing_or_of_another_is_named_and_no_cluster_is_left_that_would_come_up(
+    cluster: ArchivedCluster, tmp_path: Path
+) -> None:
+    cluster.archive()
+    cluster.sql("INSERT INTO told VALUES ('then')")
+    cluster.archive()
+    cluster.sql("INSERT INTO told VALUES ('later')")
+    cluster.archive()
+    segments = sorted(path for path in cluster.wal.rglob("*.gpg") if len(path.name.split("-")[0]) == 24)
+    victim = segments[-2]
+    kept = victim.read_bytes()
+    for is_gone in (True, False):
+        if is_gone:
+            victim.unlink()
+        else:
+            victim.write_bytes(segments[-1].read_bytes())
+        ended = bkp("restore", f"web1/{SET}", "--to", str(tmp_path / f"gone-{is_gone}"), config=cluster.site.station)
+        assert ended.exit_code == (23 if is_gone else 53), ended.errors
+        assert victim.name.split("-")[0] in ended.errors
+        assert not (tmp_path / f"gone-{is_gone}" / "cluster").exists()
+    victim.write_bytes(kept)
+
+
+def test_a_later_base_backup_is_a_small_increment(cluster: ArchivedCluster) -> None:
+    full = cluster.site.state(SET)["last_good"]
+    done = cluster.as_owner("run", SET, "--json")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout.splitlines()[-1])
+    assert made["kind"] == "incremental", made["reason"]
+    assert made["stored_bytes"] < full["stored_bytes"] / 3
+    assert cluster.site.state(SET)["wal"]["archived"]
+
+
+def _restored(cluster: ArchivedCluster, to: Path, *options: str) -> dict[str, Any]:
+    document = bkp_ok("restore", f"web1/{SET}", "--to", str(to), *options, config=cluster.site.station)
+    found: dict[str, Any] = document["cluster"]
+    return found
+
+
+def _words(cluster: ArchivedCluster, restored: Path) -> set[str]:
+    """Start what was restored; return every word told in it."""
+    password = str(conninfo_to_dict(cluster.postgres.superuser_dsn)["password"])
+    with started(restored / "cluster", cluster.postgres.account, password) as dsn:
+        assert ask(dsn, "SHOW archive_mode") == "off"
+        return set(ask(dsn, "SELECT array_agg(word) FROM told"))
+
+
+def _wal_state(cluster: ArchivedCluster) -> dict[str, Any]:
+    found: dict[str, Any] = cluster.site.state(SET)["wal"]
+    return found
