@@ -10,12 +10,18 @@ from backup.errors import ConfigInvalid
 from backup.pruner_settings import PrunerSettings, RetentionSettings
 from backup.schedule import check_schedule
 from backup.setting_checks import check_fingerprints, check_name
-from backup.source_settings import MariadbSettings, PathsSettings, PostgresqlBaseSettings, PostgresqlSettings
+from backup.source_settings import (
+    CommandSettings,
+    MariadbSettings,
+    PathsSettings,
+    PostgresqlBaseSettings,
+    PostgresqlSettings,
+)
 from backup.target_settings import TargetSettings
 from core.config.reader import ByteSize, ConfigError, read_config, setting
 from core.runtime.window import check_window
 
-SOURCE_KINDS: Final = ("paths", "postgresql", "postgresql_base", "mariadb")
+SOURCE_KINDS: Final = ("paths", "postgresql", "postgresql_base", "mariadb", "command")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +106,7 @@ class SetSettings:
         default=None, metadata=setting("save a whole PostgreSQL cluster, to which archived WAL can be added")
     )
     mariadb: MariadbSettings | None = field(default=None, metadata=setting("save a MariaDB database"))
+    command: CommandSettings | None = field(default=None, metadata=setting("save what a program writes"))
     retention: RetentionSettings | None = field(
         default=None, metadata=setting("at a pruner: what to keep of this set, instead of the pruner's own rules")
     )

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.config.reader import setting
+from backup.setting_checks import check_name
+from core.config.reader import ByteSize, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,3 +71,26 @@ class MariadbSettings:
     )
     binaries: Path | None = field(default=None, metadata=setting("folder of mariadb and mariadb-dump; none: PATH"))
     count_rows: bool = field(default=True, metadata=setting("count every table's rows in the dump"))
+
+
+def _check_file_name(text: str) -> str | None:
+    return "it is the record's own name" if text == "consistency.json" else check_name(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandSettings:
+    """What a program writes to its standard output, saved as one file."""
+
+    arguments: tuple[str, ...] = field(
+        metadata=setting(
+            "the program and its arguments; no shell reads them", example='["/usr/sbin/slapcat", "-n", "1"]'
+        )
+    )
+    file_name: str = field(default="output", metadata=setting("what the file is called", check=_check_file_name))
+    largest: ByteSize = field(
+        default=ByteSize(100 << 30), metadata=setting("a program that writes more than this is ended", minimum=1)
+    )
+
+    def __post_init__(self) -> None:
+        if not self.arguments or not self.arguments[0]:
+            raise ValueError("arguments: expected a program and its arguments")

@@ -30,5 +30,9 @@ def source_of(chosen: SetSettings) -> Source:
         from backup.sources.mariadb import MariadbSource  # noqa: PLC0415 - only what is used is imported
 
         return MariadbSource(chosen.mariadb, time_limit_seconds=chosen.time_limit.total_seconds())
+    if chosen.command is not None:
+        from backup.sources.command import CommandSource  # noqa: PLC0415 - only what is used is imported
+
+        return CommandSource(chosen.command, time_limit_seconds=chosen.time_limit.total_seconds())
     kinds = ", ".join(f"[sets.{kind}]" for kind in SOURCE_KINDS)
     raise ConfigInvalid(f"set {chosen.name!r} says not what to save; give it one of {kinds}")
