@@ -29,11 +29,13 @@ from backup.stock import ChainFiles, Claims, take_stock
 from backup.strays import judge_strays
 from backup.targets.deleting import open_for_deleting
 from backup.unfinished import UnfinishedNotes
+from backup.wal.outdated import outdated_wal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from backup.catalogue import Catalogue
     from backup.keys.ring import KeyRing
     from backup.retention import Rules, Verdict
     from backup.settings import BackupSettings, SetSettings
@@ -57,8 +59,8 @@ class Unfinished:
 class Plan:
     """What there is of a set and what goes.
 
-    unfinished: what earlier runs began to delete. notes: what a person has to know: manifests that do not count, holds
-    that vanished.
+    unfinished: what earlier runs began to delete. wal: archived WAL that goes, by its whole name with its bytes.
+    notes: what a person has to know: manifests that do not count, holds that vanished.
     """
 
     place: Place
@@ -68,19 +70,21 @@ class Plan:
     unfinished: tuple[Unfinished, ...]
     stock: Stock
     notes: tuple[str, ...]
+    wal: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def bytes_going(self) -> int:
         """What would be free afterwards."""
         found = sum(each.chain.size_bytes for each in self.verdicts if each.goes)
         found += sum(each.stray.size_bytes for each in self.strays if each.goes)
+        found += sum(self.wal.values())
         return found + sum(each.left.size_bytes for each in self.unfinished if each.waits is None)
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing goes."""
         goes = any(each.goes for each in self.verdicts) or any(each.goes for each in self.strays)
-        return not goes and all(each.waits is not None for each in self.unfinished)
+        return not goes and not self.wal and all(each.waits is not None for each in self.unfinished)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,6 +93,7 @@ class Pruned:
 
     chains: list[str] = field(default_factory=list)
     strays: int = 0
+    wal: int = 0
     freed_bytes: int = 0
     kept_back: list[str] = field(default_factory=list)
 
@@ -125,17 +130,20 @@ class PrunedSet:
         unfinished = self._unfinished(stock, claims)
         begun = {each.left.chain: each.left.files.keys() for each in unfinished}
         strays = [each for each in stock.strays if each.files.keys() - begun.get(each.chain, set())]
+        verdicts = tuple(
+            each
+            for each in judge_chains(stock.chains, self.rules, self._pruner.grace, now)
+            if each.chain.name not in begun
+        )
+        going = {each.chain.name for each in verdicts if each.goes}
         return Plan(
             place=self.place,
             target=self._chosen.target,
-            verdicts=tuple(
-                each
-                for each in judge_chains(stock.chains, self.rules, self._pruner.grace, now)
-                if each.chain.name not in begun
-            ),
+            verdicts=verdicts,
             strays=tuple(judge_strays(strays, stock.chains, self._pruner.strays_after, now)),
             unfinished=unfinished,
             stock=stock,
+            wal=self._outdated_wal(catalogue, going, now),
             notes=(
                 *(each.why for each in catalogue.refused),
                 *(f"hold {each.name}: {each.trouble}" for each in claims.holds if each.trouble),
@@ -164,6 +172,7 @@ class PrunedSet:
                     self._remove(f"{self.place.chain(each.stray.chain)}/{name}", size, done, on_file)
                     done.strays += 1
         clear_damage(self._target, self.place)
+        self._remove_wal(plan, done, on_file)
         if self._marks is not None:
             clear_marks(self._marks, self.place, datetime.now(UTC))
         return done
@@ -177,6 +186,23 @@ class PrunedSet:
             self._remove(f"{self.place.chain(going.chain)}/{name}", size, done, on_file)
         self._notes.remove(going.chain)
         done.chains.append(going.chain)
+
+    def _outdated_wal(self, catalogue: Catalogue, going: set[str], now: datetime) -> Mapping[str, int]:
+        """Return the WAL that nothing needs once these chains are gone; none while a manifest is in doubt."""
+        if catalogue.refused:
+            return {}
+        staying = [point.manifest for point in catalogue.points if point.manifest.chain not in going]
+        return outdated_wal(self._target, self.place, self._ring, staying, now - self._pruner.strays_after)
+
+    def _remove_wal(self, plan: Plan, done: Pruned, on_file: Callable[[int], None]) -> None:
+        """Delete the plan's WAL, as far as nothing that is there now needs it: a chain may have been kept back."""
+        if not plan.wal:
+            return
+        still = self._outdated_wal(read_catalogue(self._target, self.place, self._ring), set(), datetime.now(UTC))
+        for name, size in plan.wal.items():
+            if name in still:
+                self._remove(name, size, done, on_file)
+                done.wal += 1
 
     def _remove(self, name: str, size: int, done: Pruned, on_file: Callable[[int], None]) -> None:
         self._target.delete(name)

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from backup.command.options import end_with, ending, json_option, pruner_config_option, settings_of
-from backup.command.telling import console, instant, local, progress, size
+from backup.command.telling import console, counted, instant, local, progress, size
 from backup.engine.progress import Progress
 from backup.errors import BackupError, Cancelled, ConfigInvalid
 from backup.journal import write_state
@@ -42,6 +42,7 @@ key. Killed at any point it leaves no restore point that cannot be restored; run
 Exit codes: 0 done (also when nothing had to go, or you said no), 17 a secret key is here that must not be, 42 another
 prune is at work; when a set fails the others are done, and the code is that of the first that failed.
 """
+_WAL_GOES = "written before the oldest base backup that stays"
 
 
 @click.command("prune", epilog=_EPILOG)
@@ -161,11 +162,12 @@ class _Pruning:
             return
         self._done.chains += done.chains
         self._done.strays += done.strays
+        self._done.wal += done.wal
         self._done.freed_bytes += done.freed_bytes
         self._done.kept_back += done.kept_back
         if self._as_json:
-            self._line("pruned", label, deleted=done.chains, strays=done.strays, freed_bytes=done.freed_bytes,
-                       kept_back=done.kept_back)  # fmt: skip
+            self._line("pruned", label, deleted=done.chains, strays=done.strays, wal=done.wal,
+                       freed_bytes=done.freed_bytes, kept_back=done.kept_back)  # fmt: skip
             return
         click.echo(f"{label}: {len(done.chains)} chains deleted, {size(done.freed_bytes)} freed")
         for each in done.kept_back:
@@ -193,6 +195,7 @@ class _Pruning:
             "bytes_going": self._going_bytes,
             "chains_deleted": len(self._done.chains),
             "strays_deleted": self._done.strays,
+            "wal_deleted": self._done.wal,
             "freed_bytes": self._done.freed_bytes,
             "failed": sorted(self._failed),
             "error": None if failure is None else str(failure),
@@ -227,6 +230,9 @@ class _Pruning:
                 files=sorted(stray.stray.files), bytes=stray.stray.size_bytes,
                 verdict="goes" if stray.goes else "stays", reason=stray.reason,
             )  # fmt: skip
+        if plan.wal:
+            self._line("wal", label, target=plan.target, files=len(plan.wal), bytes=sum(plan.wal.values()),
+                       verdict="goes", reason=_WAL_GOES)  # fmt: skip
         for note in plan.notes:
             self._line("note", label, target=plan.target, text=note)
 
@@ -250,6 +256,7 @@ def _both(shown: Plan, fresh: Plan) -> Plan:
         fresh,
         verdicts=tuple(each for each in fresh.verdicts if each.chain.name in chains),
         strays=tuple(each for each in fresh.strays if (each.stray.chain, each.stray.at) in runs),
+        wal={name: size_bytes for name, size_bytes in fresh.wal.items() if name in shown.wal},
     )
 
 
@@ -272,5 +279,7 @@ def _show_plan(label: str, plan: Plan) -> None:
         files = f"{len(stray.stray.files)} files of no point"
         table.add_row(stray.stray.chain, files, "-", size(stray.stray.size_bytes), verdict, escape(stray.reason))
     console().print(table)
+    if plan.wal:
+        click.echo(f"  {counted(len(plan.wal), 'WAL file')}, {size(sum(plan.wal.values()))}, go: {_WAL_GOES}")
     for note in plan.notes:
         click.echo(f"bkp: {label}: {note}", err=True)

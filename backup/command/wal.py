@@ -30,7 +30,15 @@ Exit code 23: there is no such file, which PostgreSQL expects at the end of the 
 """
 
 
-@click.group("wal")
+_GROUP_EPILOG = """\b
+Examples:
+  bkp wal put cluster %p                        what archive_command is (bkp wal put --help)
+  bkp wal list web1/cluster                     from when to when it reaches, and what is missing
+  bkp restore web1/cluster --at "today 14:05" --to /srv/pg
+"""
+
+
+@click.group("wal", epilog=_GROUP_EPILOG)
 def wal_group() -> None:
     """Archive a PostgreSQL cluster's WAL, fetch it, look at it."""
 

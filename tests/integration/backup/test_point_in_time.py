@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from backup.keys.making import make_folder
+from backup.keys.ring import KeyRing
+from backup.wal.choice import read_base
 from core.runtime.account import hand_over
 from tests.support.backup_site import bkp, bkp_ok
 from tests.support.postgres_cluster import SET, archived_cluster, ask, started
@@ -137,6 +140,54 @@ def test_a_later_base_backup_is_a_small_increment(cluster: ArchivedCluster) -> N
     assert made["kind"] == "incremental", made["reason"]
     assert made["stored_bytes"] < full["stored_bytes"] / 3
     assert cluster.site.state(SET)["wal"]["archived"]
+
+
+def test_the_pruner_deletes_wal_before_the_oldest_base_backup_that_stays_and_nothing_else(
+    cluster: ArchivedCluster, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o711)
+    cluster.archive()
+    done = cluster.as_owner("run", SET, "--full", "--json")
+    assert done.returncode == 0, done.stderr
+    cluster.sql("INSERT INTO told VALUES ('newest of all')")
+    cluster.archive()
+    before = {path.name for path in cluster.wal.rglob("*.gpg")}
+    for rule in ("keep_chains = 2", "keep_chains = 1"):
+        pruner = _pruner(cluster, rule)
+        shown = bkp("prune", "--dry-run", config=pruner)
+        pruned = bkp("prune", "--yes", "--json", config=pruner)
+        assert pruned.exit_code == 0, pruned.errors
+        first = min(_first_segments(cluster))
+        left = {name for name in before if name[:24] >= first}
+        assert {path.name for path in cluster.wal.rglob("*.gpg")} == left
+        assert (pruned.document["wal_deleted"] > 0) == (left != before) == ("written before" in shown.output)
+        before = left
+    assert pruned.document["wal_deleted"] > 0
+    _restored(cluster, tmp_path / "newest")
+    assert "newest of all" in _words(cluster, tmp_path / "newest")
+
+
+def _pruner(cluster: ArchivedCluster, rule: str) -> Path:
+    """Write a pruner's configuration."""
+    site = cluster.site
+    keys, file = site.folder / "pruner" / "keys", site.folder / "pruner.toml"
+    if not keys.exists():
+        make_folder(keys)
+        exported = bkp("key", "export", "host", "--config", str(site.host)).output
+        with KeyRing(keys, keys) as ring:
+            ring.bring(exported, may_be_secret=False)
+    file.write_text(
+        f'host = "pruner1"\nkeys.host = "none"\n{"".join(site.targets)}[pruner]\nkeys = "pruner/keys"\n'
+        f'grace = "0s"\nretention.{rule}\n'
+    )
+    return file
+
+
+def _first_segments(cluster: ArchivedCluster) -> list[str]:
+    """Return the first segment each restore point at the target needs."""
+    texts = [path.read_text() for path in (cluster.store / "web1" / SET / "points").iterdir()]
+    found = [json.loads(text[text.index("{") : text.index("-----BEGIN PGP SIGNATURE")]) for text in texts]
+    return [read_base(manifest["consistency"]).first for manifest in found]
 
 
 def _restored(cluster: ArchivedCluster, to: Path, *options: str) -> dict[str, Any]:
