@@ -62,7 +62,7 @@ _PASSING: Final = (
     TargetDiffers,
     TargetFull,
 )
-_MAY_HELP: Final = frozenset(kind.exit_code for kind in _PASSING)
+MAY_HELP: Final = frozenset(kind.exit_code for kind in _PASSING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +111,7 @@ class BackupKeeper:
 
     def _read_settings(self) -> None:
         """Read backup.toml when it has changed; a broken one leaves what was read before in force and is told once."""
-        stamp = _stamp_of(self._file)
+        stamp = stamp_of(self._file)
         if stamp == self._stamp:
             return
         self._stamp = stamp
@@ -127,7 +127,7 @@ class BackupKeeper:
     def _list_sets(self, settings: BackupSettings) -> None:
         """Tell the probe which sets there are, and what their schedules want. `since` stays for a set that is known."""
         file = self._folder / SETS_FILE
-        known = {str(entry["name"]): str(entry["since"]) for entry in _read_table(file).get("sets", [])}
+        known = {str(entry["name"]): str(entry["since"]) for entry in read_table(file).get("sets", [])}
         entries = []
         for each in settings.sets:
             period = parse_schedule(each.schedule).period
@@ -136,6 +136,7 @@ class BackupKeeper:
                     "name": each.name,
                     "period_seconds": None if period is None else period.total_seconds(),
                     "since": known.get(each.name, self._now().isoformat()),
+                    "lose_at_most_seconds": None if each.lose_at_most is None else each.lose_at_most.total_seconds(),
                 }
             )
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -147,7 +148,7 @@ class BackupKeeper:
         schedule = parse_schedule(chosen.schedule)
         base, count = self._attempts.get(chosen.name, (None, 0))
         known = self._own.get(chosen.name)
-        written = _attempts_of(_read_table(settings.state / f"{chosen.name}.json").get("last_run"))
+        written = attempts_of(read_table(settings.state / f"{chosen.name}.json").get("last_run"))
         if written is not None and (known is None or written.due_at >= known.due_at):
             known = written
         if known is not None and base == schedule.last_due(self._now()):
@@ -169,13 +170,13 @@ class BackupKeeper:
         before = self._attempts.get(name, (None, 0))
         self._attempts[name] = (base, before[1] + 1 if before[0] == base else 1)
         command = [
-            *_end_with_us(), sys.executable, "-m", "backup.command", "run", name, "--due", due_at.isoformat(),
+            *end_with_us(), sys.executable, "-m", "backup.command", "run", name, "--due", due_at.isoformat(),
             "--json", "--config", str(self._file),
         ]  # fmt: skip
         log.info("A backup starts", host=settings.host, set=name, due_at=due_at, reason=due.decision.reason)
         limit = due.chosen.time_limit.total_seconds() + OVERTIME_SECONDS
         try:
-            code, words = await _run_child(command, limit)
+            code, words = await run_child(command, limit)
         except OSError as error:
             code, words = BackupError.exit_code, f"bkp cannot be started: {error}"
         if code == 0:
@@ -185,13 +186,13 @@ class BackupKeeper:
         self._own[name] = Attempts(
             due_at=due_at,
             is_ok=code == 0,
-            may_help=code in _MAY_HELP or code < 0,
+            may_help=code in MAY_HELP or code < 0,
             count=self._attempts[name][1],
             ended_at=self._now(),
         )
 
 
-async def _run_child(command: list[str], limit_seconds: float) -> tuple[int, str]:
+async def run_child(command: list[str], limit_seconds: float) -> tuple[int, str]:
     """Return exit code and last words on standard error. The child has ended when this returns or raises."""
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -229,13 +230,13 @@ async def _end(process: asyncio.subprocess.Process) -> int:
         return await process.wait()
 
 
-def _end_with_us() -> list[str]:
+def end_with_us() -> list[str]:
     """Return what makes the child get SIGTERM when the agent is killed: nobody would end it at its limit then."""
     setpriv = shutil.which("setpriv")
     return [] if setpriv is None else [setpriv, "--pdeathsig", "TERM", "--"]
 
 
-def _attempts_of(run: Any) -> Attempts | None:
+def attempts_of(run: Any) -> Attempts | None:
     """Return what the state file says of the last run; None when it says nothing that can be used."""
     try:
         status, due_at = run["status"], datetime.fromisoformat(run["due_at"])
@@ -247,7 +248,7 @@ def _attempts_of(run: Any) -> Attempts | None:
         return Attempts(
             due_at=due_at,
             is_ok=status == "ok",
-            may_help=is_lost or run.get("exit_code") in _MAY_HELP,
+            may_help=is_lost or run.get("exit_code") in MAY_HELP,
             count=1,
             ended_at=ended_at if status != "running" or is_lost else None,
         )
@@ -255,7 +256,8 @@ def _attempts_of(run: Any) -> Attempts | None:
         return None
 
 
-def _stamp_of(file: Path) -> tuple[int, int] | None:
+def stamp_of(file: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is written; None when it is not there."""
     try:
         status = file.stat()
     except OSError:
@@ -273,7 +275,7 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _read_table(file: Path) -> dict[str, Any]:
+def read_table(file: Path) -> dict[str, Any]:
     """Return a JSON file's table; empty when there is none that can be read: the next run writes it anew."""
     try:
         with file.open("rb") as opened:
