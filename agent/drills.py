@@ -10,10 +10,10 @@ import json
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from agent.backups import MAY_HELP, attempts_of, end_with_us, read_table, run_child, stamp_of
-from backup.errors import BackupError, ConfigInvalid
+from backup.errors import BackupError, Cancelled, ConfigInvalid
 from backup.schedule import Attempts, decide, parse_schedule
 from backup.settings import read_settings
 from core.runtime.logging import Log
@@ -22,7 +22,7 @@ from probes.drill import DRILLS_FILE
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from backup.schedule import Decision
+    from backup.schedule import Decision, Schedule
     from backup.settings import BackupSettings, SetSettings
     from core.runtime.clock import Clock
 
@@ -48,6 +48,7 @@ class DrillKeeper:
         self._stamp: tuple[int, int] | None = (0, 0)
         self._own: dict[str, Attempts] = {}
         self._tries: dict[str, tuple[datetime | None, int]] = {}
+        self._since: dict[str, datetime] = {}
         self._predicted_at: datetime | None = None
 
     async def run(self) -> NoReturn:
@@ -93,11 +94,13 @@ class DrillKeeper:
         for each in settings.sets:
             label, period = _label(settings, each), parse_schedule(_schedule(settings, each)).period
             within = each.restore_within
+            since = known.get(label, self._now().isoformat())
+            self._since[label] = datetime.fromisoformat(since)
             entries.append(
                 {
                     "label": label,
                     "period_seconds": None if period is None else period.total_seconds(),
-                    "since": known.get(label, self._now().isoformat()),
+                    "since": since,
                     "within_seconds": None if within is None else within.total_seconds(),
                 }
             )
@@ -108,14 +111,25 @@ class DrillKeeper:
 
     def _decide(self, settings: BackupSettings, chosen: SetSettings) -> Decision:
         label, schedule = _label(settings, chosen), parse_schedule(_schedule(settings, chosen))
-        known = self._own.get(label)
-        written = attempts_of(read_table(settings.state / "drills" / f"{label}.json").get("last_drill"))
+        known = self._own.get(label) or self._first(label, schedule)
+        last: Any = read_table(settings.state / "drills" / f"{label}.json").get("last_drill")
+        written = attempts_of(last)
         if written is not None and (known is None or written.due_at >= known.due_at):
             known = written
+            if last.get("exit_code") == Cancelled.exit_code:  # its agent stopped: a week without a proof is too long
+                known = replace(known, may_help=True)
         base, count = self._tries.get(label, (None, 0))
         if known is not None and base == schedule.last_due(self._now()):
             known = replace(known, count=max(known.count, count))
         return decide(schedule, name=f"drill {label}", known=known, started_at=self._started_at, now=self._now())
+
+    def _first(self, label: str, schedule: Schedule) -> Attempts | None:
+        """Return what stands for a drill of a new set: it has nothing to prove before its schedule's next instant."""
+        since = self._since.get(label)
+        before = None if since is None else schedule.last_due(since)
+        if before is None:
+            return None
+        return Attempts(due_at=before, is_ok=True, may_help=False, count=1, ended_at=since)
 
     async def _drill(self, settings: BackupSettings, chosen: SetSettings, decision: Decision) -> None:
         """Run a drill to its end. Cancelled, or late beyond its limit, it is ended first."""
