@@ -36,7 +36,8 @@ _PASSING: Final = (
     TargetDiffers,
     TargetFull,
 )
-_MAY_HELP: Final = frozenset(kind.exit_code for kind in _PASSING)
+MAY_HELP: Final = frozenset(kind.exit_code for kind in _PASSING)
+"""Exit codes after which another try may help."""
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ class AttemptBook:
         """Return how the last run of a set went; `base` is the due instant its tries count for now."""
         counted_for, count = self._counts.get(name, (None, 0))
         known = self._own.get(name)
-        written = _attempts_of(read_json(state).get("last_run"))
+        written = attempts_of(read_json(state).get("last_run"))
         if written is not None and (known is None or written.due_at >= known.due_at):
             known = written
         if known is not None and counted_for == base:
@@ -67,7 +68,7 @@ class AttemptBook:
         self._own[name] = Attempts(
             due_at=due_at,
             is_ok=code == 0,
-            may_help=code in _MAY_HELP or code < 0,
+            may_help=code in MAY_HELP or code < 0,
             count=self._counts[name][1],
             ended_at=ended_at,
         )
@@ -83,7 +84,16 @@ def read_json(file: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _attempts_of(run: Any) -> Attempts | None:
+def stamp_of(file: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is written; None when it is not there."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def attempts_of(run: Any) -> Attempts | None:
     """Return what the state file says of the last run; None when it says nothing that can be used."""
     try:
         status, due_at = run["status"], datetime.fromisoformat(run["due_at"])
@@ -95,7 +105,7 @@ def _attempts_of(run: Any) -> Attempts | None:
         return Attempts(
             due_at=due_at,
             is_ok=status == "ok",
-            may_help=is_lost or run.get("exit_code") in _MAY_HELP,
+            may_help=is_lost or run.get("exit_code") in MAY_HELP,
             count=1,
             ended_at=ended_at if status != "running" or is_lost else None,
         )

@@ -18,7 +18,11 @@ _TAIL_BYTES: Final = 4000
 _LONGEST_LINE: Final = 1 << 16
 
 
-async def run_child(command: list[str], limit_seconds: float, heard: Callable[[str], None]) -> tuple[int, str]:
+async def run_child(
+    command: list[str],
+    limit_seconds: float,
+    heard: Callable[[str], None] = lambda line: None,  # noqa: ARG005 - nobody listens
+) -> tuple[int, str]:
     """Return exit code and last words on standard error. The child has ended when this returns or raises.
 
     `heard` is told each line of its standard output. Cancelled, the child is ended first.

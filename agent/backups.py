@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from agent.backup_attempts import AttemptBook, read_json
+from agent.backup_attempts import AttemptBook, read_json, stamp_of
 from agent.backup_child import run_child
 from backup.errors import BackupError, ConfigInvalid
 from backup.schedule import Terms, decide, parse_schedule
@@ -122,7 +122,7 @@ class BackupKeeper:
 
     def _read_settings(self) -> None:
         """Read backup.toml when it has changed; a broken one leaves what was read before in force and is told once."""
-        stamp = _stamp_of(self._file)
+        stamp = stamp_of(self._file)
         if stamp == self._stamp:
             return
         self._stamp = stamp
@@ -148,6 +148,7 @@ class BackupKeeper:
                     "period_seconds": None if period is None else period.total_seconds(),
                     "since": known.get(each.name, self._now().isoformat()),
                     "window": each.window,
+                    "lose_at_most_seconds": None if each.lose_at_most is None else each.lose_at_most.total_seconds(),
                 }
             )
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -189,7 +190,7 @@ class BackupKeeper:
         log.info("A backup starts", host=settings.host, set=name, due_at=due.due_at, reason=due.reason)
         limit = due.chosen.time_limit.total_seconds() + OVERTIME_SECONDS
         try:
-            code, words = await run_child(command, limit, lambda _line: None)
+            code, words = await run_child(command, limit)
         except OSError as error:
             code, words = BackupError.exit_code, f"bkp cannot be started: {error}"
         if code == 0:
@@ -204,11 +205,3 @@ def _replace(file: Path, table: dict[str, Any]) -> None:
     draft = file.with_suffix(".new")
     draft.write_text(json.dumps(table, indent=1) + "\n")
     draft.replace(file)
-
-
-def _stamp_of(file: Path) -> tuple[int, int] | None:
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size

@@ -98,6 +98,11 @@ async def run_agent(
 
                 keeper = BackupKeeper(settings.backup, settings.data / "probes", clock)
                 tasks.create_task(keeper.run(), name="backups")
+            if settings.drills is not None:
+                from agent.drills import DrillKeeper  # noqa: PLC0415 - as above
+
+                drills = DrillKeeper(settings.drills, settings.data / "probes", clock)
+                tasks.create_task(drills.run(), name="drills")
     finally:
         outbox.close()
         log.info("The agent has ended its boot", boot=outbox.boot, last=outbox.last_number)

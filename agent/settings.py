@@ -38,6 +38,13 @@ class AgentSettings:
             "backup.toml of this host: its sets are saved when they are due", example='"/etc/watchkeep/backup.toml"'
         ),
     )
+    drills: Path | None = field(
+        default=None,
+        metadata=setting(
+            "backup.toml of this restore station: its sets are restored and checked when a drill is due",
+            example='"/etc/watchkeep/restore-station.toml"',
+        ),
+    )
     logs: tuple[Path, ...] = field(
         default=(Path("/var/log"),), metadata=setting("logs, and folders of logs, that probes may read")
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core.config.reader import setting
+from core.model.prediction import lost_seconds
 from core.runtime.window import parse_window
 from probes.declaration import Failure, Item, ProbeFailedError, Reading, Visit, probe
 
@@ -57,6 +58,8 @@ _ITEMS = (
     _item("unreadable", "", "Entries the last good backup could not read, and so has not saved"),
     _item("stored_bytes", "B", "What the last good backup added to its target"),
     _item("duration_seconds", "s", "How long the last good backup took"),
+    _item("loss_seconds", "s", "How much work a disaster would cost at worst, by schedule, duration and age"),
+    _item("loss_over_seconds", "s", "How much more that is than the set's lose_at_most allows"),
     _item("restore_points", "", "Instants that can be restored"),
     _item("kind", "", "What the last good backup was: full or incremental", "text"),
     _item("error", "", "Why the last run failed; empty when it did not", "text"),
@@ -66,13 +69,14 @@ _ITEMS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Set:
-    """A set to report; `period` and `since` are None where no schedule is known."""
+    """A set to report; `period` and `since` are None where no schedule is known, `lose_at_most` where none is set."""
 
     name: str
     period: timedelta | None = None
     since: datetime | None = None
     window: str | None = None
     waiting_since: datetime | None = None
+    lose_at_most: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +142,7 @@ def _known_sets(visit: Visit, parameters: Parameters) -> tuple[Path, list[_Set]]
                 since=datetime.fromisoformat(entry["since"]),
                 window=entry.get("window"),
                 waiting_since=None if entry["name"] not in waiting else _instant(waiting[entry["name"]]),
+                lose_at_most=_duration(entry.get("lose_at_most_seconds")),
             )
             for entry in table["sets"]
         ]
@@ -160,6 +165,7 @@ def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
             yield Reading("backup.waiting_seconds", waits, each.name)
         saved_at = None if good is None else _instant(good.get("at") or good["started_at"])
         yield from _ages(each, saved_at, now)
+        yield from _losses(each, saved_at, good, now)
         if good is not None:
             for item, name in (
                 ("size_bytes", "source_bytes"),
@@ -214,6 +220,27 @@ def _ages(each: _Set, saved_at: datetime | None, now: datetime) -> "Iterator[Rea
     if each.period is not None and newest is not None:
         late = (now - newest - each.period).total_seconds()
         yield Reading("backup.overdue_seconds", max(0.0, late), each.name)
+
+
+def _losses(
+    each: _Set, saved_at: datetime | None, good: Mapping[str, Any] | None, now: datetime
+) -> "Iterator[Reading]":
+    """Yield the predicted loss; while nothing was ever saved, all the work since the set is known is lost."""
+    since = saved_at or (each.since if each.period is not None else None)
+    lost = lost_seconds(
+        age=None if since is None else max(0.0, (now - since).total_seconds()),
+        period=None if each.period is None else each.period.total_seconds(),
+        duration=0.0 if good is None else float(good.get("duration_seconds") or 0.0),
+    )
+    if lost is not None:
+        yield Reading("backup.loss_seconds", lost, each.name)
+        if each.lose_at_most is not None:
+            over = lost - each.lose_at_most.total_seconds()
+            yield Reading("backup.loss_over_seconds", max(0.0, over), each.name)
+
+
+def _duration(seconds: Any) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 def _run(state: Mapping[str, Any], name: str, file: Path) -> Mapping[str, Any] | None:

@@ -19,6 +19,7 @@ _PLACES: Final = {
     "cpu": ("probes.cpu", "read_cpu"),
     "disks": ("probes.disks", "read_disks"),
     "dns.lookup": ("probes.dns_lookup", "look_up"),
+    "drill": ("probes.drill", "read_drills"),
     "filesystems": ("probes.filesystems", "read_filesystems"),
     "http.get": ("probes.http_get", "get"),
     "icmp.ping": ("probes.icmp_ping", "ping"),

@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "key": Place("watchkeep.key:key_group", "Say which keys may speak."),
     "password": Place("watchkeep.password:password_command", "Set a user's password anew."),
     "proxy": Place("watchkeep.proxy:proxy_command", "Run a proxy."),
+    "rebuild": Place("watchkeep.up.rebuild:rebuild_command", "Make the database anew from a restored backup."),
     "tail": Place("watchkeep.tail:tail_command", "Show values as they are stored."),
     "server": Place("watchkeep.server:server_command", "Run a server, active or standby."),
     "token": Place("watchkeep.token:token_group", "Let programs use the REST API."),

@@ -96,14 +96,23 @@ def fetch_signatures(station: Station, manifest: Manifest, folder: Path) -> Path
 
 def read_changes(file: Path) -> Iterator[Change]:
     """Yield what a signature file says, in its order: a folder before its content. Raises EngineFailed."""
+    for how, path, member, tar in read_members(file):
+        if path:
+            yield Change(path=path, entry=None if how == "deleted" else _entry(tar, member, path))
+
+
+def read_members(file: Path) -> Iterator[tuple[str, str, tarfile.TarInfo, tarfile.TarFile]]:
+    """Yield each member: "signature", "snapshot" or "deleted", its path ("" is the root), itself, and the tar.
+
+    Raises EngineFailed.
+    """
     try:
         with tarfile.open(file, "r|*", errors="surrogateescape", encoding="utf-8") as tar:
             for member in tar:
                 how, _, path = member.name.partition("/")
                 if how not in ("signature", "snapshot", "deleted"):
                     raise EngineFailed(f"{file.name} has an entry {member.name!r:.80}; is it of a newer duplicity?")
-                if path:
-                    yield Change(path=path, entry=None if how == "deleted" else _entry(tar, member, path))
+                yield how, path, member, tar
     except (tarfile.TarError, OSError, EOFError) as error:
         raise EngineFailed(f"{file.name} cannot be read as a list of files: {error}") from error
 

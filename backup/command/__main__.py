@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "key": Place("backup.command.key:key_group", "Make, keep safe and exchange keys."),
     "list": Place("backup.command.list:list_command", "List sets and their restore points."),
     "ls": Place("backup.command.ls:ls", "List the files of a restore point."),
+    "predict": Place("backup.command.predict:predict_command", "Say how long restores will take."),
     "prune": Place("backup.command.prune:prune_command", "Delete what retention lets go."),
     "restore": Place("backup.command.restore:restore_command", "Bring files or a database back."),
     "run": Place("backup.command.run:run_command", "Save a set now."),

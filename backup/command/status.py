@@ -1,4 +1,4 @@
-"""`bkp status`: how the last run of each set went, from what this machine wrote down; asks no target."""
+"""`bkp status`: how each set's last run went, or at a restore station its last drill; asks no target."""
 
 from __future__ import annotations
 
@@ -9,19 +9,25 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from backup.command.drill_status import show_drills
 from backup.command.options import config_option, ending, json_option, settings_of
-from backup.command.telling import age, console, instant, local, size, write_json
+from backup.command.telling import age, console, instant, local, seconds_text, size, write_json
 from backup.schedule import parse_schedule
+from core.model.prediction import lost_seconds
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from backup.settings import SetSettings
 
 _EPILOG = """\b
 Examples:
   bkp status
   bkp status --json
+  bkp status --config restore-station/backup.toml     its drills, and how long restores will take
 \b
-Exit code 0: the last run of every set is good or under way. 1: one failed, or a set never ran.
+Exit code 0: the last run (at a restore station: drill) of every set is good or under way, and nothing costs more than
+wanted. 1: one failed or never ran, or a set names restore_within or lose_at_most and will not keep it.
 """
 _MOST_BYTES = 1 << 20
 
@@ -31,13 +37,17 @@ _MOST_BYTES = 1 << 20
 @json_option
 @ending
 def status(config: Path | None, *, as_json: bool) -> None:
-    """Say how the last run of each set went, and when the next one is due."""
+    """Say how the last run (at a restore station: drill) of each set went, and when the next one is due."""
     settings = settings_of(config)
     now = datetime.now(UTC)
+    if settings.keys.station is not None:
+        show_drills(settings, now, as_json=as_json)
+        return
     rows: list[dict[str, Any]] = []
     for chosen in settings.sets:
         state = read_state(settings.state / f"{chosen.name}.json")
         last, good = state.get("last_run") or {}, state.get("last_good") or {}
+        lost = _predict_loss(chosen, good, now)
         rows.append(
             {
                 "set": chosen.name,
@@ -49,6 +59,11 @@ def status(config: Path | None, *, as_json: bool) -> None:
                 "last_run": last or None,
                 "last_good": good or None,
                 "restore_points": state.get("restore_points"),
+                "loss_seconds": lost,
+                "lose_at_most_seconds": None if chosen.lose_at_most is None else chosen.lose_at_most.total_seconds(),
+                "is_over": lost is not None
+                and chosen.lose_at_most is not None
+                and lost > chosen.lose_at_most.total_seconds(),
                 "reminders": state.get("reminders", []),
             }
         )
@@ -56,8 +71,19 @@ def status(config: Path | None, *, as_json: bool) -> None:
         write_json({"host": settings.host, "sets": rows})
     else:
         _tell(rows, now)
-    if any(row["status"] not in ("ok", "running") for row in rows):
+    if any(row["status"] not in ("ok", "running") or row["is_over"] for row in rows):
         raise SystemExit(1)
+
+
+def _predict_loss(chosen: SetSettings, good: dict[str, Any], now: datetime) -> float | None:
+    """Return how much work of a set a disaster would cost at worst; None while nothing of it is saved."""
+    saved_at = _read(good.get("at"))
+    period = parse_schedule(chosen.schedule).period
+    return lost_seconds(
+        age=None if saved_at is None else max(0.0, (now - saved_at).total_seconds()),
+        period=None if period is None else period.total_seconds(),
+        duration=float(good.get("duration_seconds") or 0.0),
+    )
 
 
 def read_state(file: Path) -> dict[str, Any]:
@@ -73,7 +99,9 @@ def read_state(file: Path) -> dict[str, Any]:
 
 
 def _tell(rows: list[dict[str, Any]], now: datetime) -> None:
-    table = Table("Set", "Last run", "Last good", "Kind", "Size", "Stored", "Next due", box=None, pad_edge=False)
+    table = Table(
+        "Set", "Last run", "Last good", "Kind", "Size", "Stored", "Next due", "At worst lost", box=None, pad_edge=False
+    )
     for row in rows:
         good = row["last_good"] or {}
         table.add_row(
@@ -84,6 +112,7 @@ def _tell(rows: list[dict[str, Any]], now: datetime) -> None:
             size(good.get("source_bytes")),
             size(good.get("stored_bytes")),
             local(_read(row["next_due"])),
+            seconds_text(row["loss_seconds"]) + (", too much" if row["is_over"] else ""),
         )
     console().print(table if rows else "No set is configured: docs/backup.md shows the first backup.")
     for row in rows:

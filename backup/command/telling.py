@@ -64,6 +64,23 @@ def about(content: Content | None) -> str:
     return f"~{size((content.least_bytes + content.most_bytes) / 2)}"
 
 
+def seconds_text(seconds: float | None) -> str:
+    """Return a duration for people: its two largest parts."""
+    if seconds is None:
+        return "-"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    parts = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+    left = round(seconds)
+    first = next(number for number, (_, step) in enumerate(parts) if left >= step)
+    words = []
+    for unit, step in parts[first : first + 2]:
+        count, left = divmod(left, step)
+        if count:
+            words.append(f"{count} {unit}")
+    return " ".join(words)
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number of things for people: "1 file", "3 files", "2 entries"."""
     if number == 1:

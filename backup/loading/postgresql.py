@@ -31,6 +31,15 @@ _HAS_TABLES = (
 
 def load_dump(manifest: Manifest, restored: Path, dsn: str, time_limit_seconds: float) -> dict[str, Any]:
     """Load the dump in `restored` into the empty database of `dsn`. Raises as `registry.load_dump`."""
+    found = load_restored(restored, dsn, time_limit_seconds)
+    return judged(manifest, read_dsn(dsn)[0].database, found)
+
+
+def load_restored(restored: Path, dsn: str, time_limit_seconds: float) -> dict[str, int]:
+    """Load the dump in `restored` into the empty database of `dsn`; return the rows of each table.
+
+    Raises NotInBackup, DestinationInUse, TimedOut.
+    """
     dump = restored / DUMP_FOLDER
     if not dump.is_dir():
         raise NotInBackup(f"{restored} holds no database dump")
@@ -43,8 +52,7 @@ def load_dump(manifest: Manifest, restored: Path, dsn: str, time_limit_seconds: 
             )
         load(settings, dump, time_limit_seconds)
         with session(settings, time_limit_seconds) as psql:
-            found = count_rows(psql)
-    return judged(manifest, settings.database, found)
+            return count_rows(psql)
 
 
 def load(settings: PostgresqlSettings, dump: Path, time_limit_seconds: float) -> None:

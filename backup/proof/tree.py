@@ -53,6 +53,7 @@ class _Comparison:
 
     def __init__(self, top: Path) -> None:
         self._top = os.fspath(top)
+        self._modes = _open_up(self._top)
         self._wrong: dict[str, str] = {}
         self._seen: set[str] = set()
         self._blocks = 0
@@ -69,7 +70,8 @@ class _Comparison:
         except FileNotFoundError:
             self._wrong[saved.path] = "is missing"
             return
-        if (what := _difference(saved, found, path)) is not None:
+        mode = self._modes.get(saved.path, stat.S_IMODE(found.st_mode))
+        if (what := _difference(saved, found, mode, path)) is not None:
             self._wrong[saved.path] = what
         if saved.is_file and stat.S_ISREG(found.st_mode):
             self._read(saved, path)
@@ -134,7 +136,23 @@ def _whole(descriptor: int, size: int) -> bytes:
     return piece
 
 
-def _difference(saved: Saved, found: os.stat_result, path: str) -> str | None:
+def _open_up(top: str) -> dict[str, int]:
+    """Let ourselves read everything, which only root may anyway; return the modes that were changed for that."""
+    modes: dict[str, int] = {}
+    if os.geteuid() == 0:
+        return modes
+    for parent, folders, names in os.walk(top):
+        for name in (*folders, *names):
+            path = os.path.join(parent, name)  # noqa: PTH118 - a million entries
+            status = os.lstat(path)
+            needed = 0o700 if stat.S_ISDIR(status.st_mode) else 0o400
+            if not stat.S_ISLNK(status.st_mode) and status.st_mode & needed != needed:
+                modes[path[len(top) + 1 :]] = stat.S_IMODE(status.st_mode)
+                os.chmod(path, stat.S_IMODE(status.st_mode) | needed)  # noqa: PTH101 - as above
+    return modes
+
+
+def _difference(saved: Saved, found: os.stat_result, mode: int, path: str) -> str | None:
     """Return how an entry differs from what was saved, but for its content; None when it does not."""
     kind = next((name for name, fits, _ in _KINDS if fits(found.st_mode)), "other")
     wanted = next((name for name, _, fits in _KINDS if getattr(saved.info, fits)()), "other")
@@ -143,8 +161,8 @@ def _difference(saved: Saved, found: os.stat_result, path: str) -> str | None:
     if kind == "link":
         target = os.readlink(path)  # noqa: PTH115 - a million entries
         return None if target == saved.info.linkname else f"leads to {shown(target)}"
-    if stat.S_IMODE(found.st_mode) != saved.info.mode & 0o7777:
-        return f"has mode {stat.S_IMODE(found.st_mode):o}, {saved.info.mode & 0o7777:o} was saved"
+    if mode != saved.info.mode & 0o7777:
+        return f"has mode {mode:o}, {saved.info.mode & 0o7777:o} was saved"
     if int(found.st_mtime) != int(saved.info.mtime):
         return "has another time of change than was saved"
     return None

@@ -1,10 +1,11 @@
 """Backup sets as their hosts report them, and what the restore station finds of them at the target."""
 
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from server.api.drills import DrillView, NewestValues, all_items, read_drills
 from server.api.endpoint import Answer, Asked, Call, Role, endpoint
 from server.api.errors import ApiError
 from server.api.history import Instant
@@ -12,12 +13,7 @@ from server.api.item_key import split_key
 from server.api.scope import require_host, visible_hosts
 from server.restoring.program import TooBusy
 from server.restoring.station import READ_SECONDS, RestoreStation
-from server.store.instants import to_datetime
-from server.store.inventory import search_items
 from server.store.latest import Latest
-
-if TYPE_CHECKING:
-    from server.store.inventory import Item
 
 SetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$")]
 HostName = SetName
@@ -33,8 +29,6 @@ BackupPath = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00
 RunStatus = Literal["ok", "running", "failed", "never"]
 
 _STATUS: tuple[RunStatus, ...] = ("ok", "running", "failed", "never")
-_PAGE = 2000
-_MOST_ITEMS = 20_000
 _NOT_FOUND_CODES = (3, 50, 51)  # bkp's own: no such set, restore point, path
 
 
@@ -74,7 +68,12 @@ class BackupSetView(Answer):
     overdue_seconds: float | None
     good_at: datetime | None
     restore_points: int | None
-    proven_at: datetime | None = Field(None, description="When a drill last restored it; drills are still to come.")
+    proven_at: datetime | None = Field(None, description="When a drill last proved it by restoring it.")
+    drill: DrillView | None = Field(None, description="What its restore station says of its drills.")
+    loss_seconds: float | None = Field(
+        None, description="How much work a disaster would cost at worst, by schedule, duration and age."
+    )
+    loss_over_seconds: float | None = Field(None, description="How much more that is than its lose_at_most allows.")
     reminder: str | None
 
 
@@ -131,25 +130,21 @@ class FileList(Answer):
 async def list_backups(call: Call) -> BackupSetList:
     """List the backup sets that hosts report, with how each stands."""
     visible = await visible_hosts(call)
-    items: list[Item] = []
-    after = 0
     async with call.services.database.connection() as connection:
-        while len(items) < _MOST_ITEMS:
-            page = await search_items(
-                connection, host=None, search="backup.", after_id=after, limit=_PAGE, only_hosts=visible
-            )
-            items += [item for item in page if item.key.startswith("backup.")]
-            if len(page) < _PAGE:
-                break
-            after = page[-1].id
+        items = await all_items(connection, "backup.", visible)
     latest = await call.services.latest.of_items(items)
+    drills = await read_drills(call)
     sets: dict[tuple[str, str], dict[str, Latest]] = {}
     for item in items:
         name, parameter = split_key(item.key)
         newest = latest.get(item.id)
         if parameter is not None and newest is not None:
             sets.setdefault((item.host, parameter), {})[name.removeprefix("backup.")] = newest
-    views = [view_set(host, name, found) for (host, name), found in sorted(sets.items()) if "status" in found]
+    views = [
+        view_set(host, name, found, drills.get((host, name)))
+        for (host, name), found in sorted(sets.items())
+        if "status" in found
+    ]
     station = call.services.restoring
     is_operator = call.visitor is not None and call.visitor.role in ("operator", "administrator")
     return BackupSetList(
@@ -160,21 +155,10 @@ async def list_backups(call: Call) -> BackupSetList:
     )
 
 
-def view_set(host: str, name: str, found: dict[str, Latest]) -> BackupSetView:
+def view_set(host: str, name: str, found: dict[str, Latest], drill: DrillView | None) -> BackupSetView:
     """Make a set's view from its items' newest values, which came at one instant or another."""
-
-    def number(key: str) -> float | None:
-        value = found[key].value if key in found else None
-        return value if isinstance(value, float) else None
-
-    def text(key: str) -> str | None:
-        value = found[key].value if key in found else None
-        return value if isinstance(value, str) and value else None
-
-    def instant(key: str) -> datetime | None:
-        seconds = number(key)
-        return None if seconds is None else to_datetime(found[key].at_us) - timedelta(seconds=seconds)
-
+    values = NewestValues(found)
+    number, text, instant = values.number, values.text, values.instant
     code = number("status")
     points = number("restore_points")
     return BackupSetView(
@@ -193,7 +177,10 @@ def view_set(host: str, name: str, found: dict[str, Latest]) -> BackupSetView:
         overdue_seconds=number("overdue_seconds"),
         good_at=instant("age_seconds"),
         restore_points=None if points is None else int(points),
-        proven_at=None,
+        proven_at=None if drill is None else drill.proven_at,
+        drill=drill,
+        loss_seconds=number("loss_seconds"),
+        loss_over_seconds=number("loss_over_seconds"),
         reminder=text("reminder"),
     )
 
@@ -205,6 +192,8 @@ async def list_points(call: Call, path: SetPath) -> PointList:
     """List what can be restored of a set, newest first, as the restore station finds it at the target."""
     await require_host(call, path.host)
     document = await ask_station(call, "list", [], path)
+    drill = (await read_drills(call)).get((path.host, path.set))
+    proven = None if drill is None else drill.proven_point
     return PointList(
         points=[
             PointView(
@@ -215,6 +204,7 @@ async def list_points(call: Call, path: SetPath) -> PointList:
                 stored_bytes=point["stored_bytes"],
                 entries=point["entries"],
                 broken=point["broken"],
+                proven_at=drill.proven_at if drill and datetime.fromisoformat(point["at"]) == proven else None,
             )
             for point in document["points"]
         ]

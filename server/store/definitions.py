@@ -51,6 +51,11 @@ WHERE (%(kind)s::text IS NULL OR kind = %(kind)s) AND (%(name)s::text IS NULL OR
   AND (%(before)s::int8 IS NULL OR id < %(before)s)
 ORDER BY id DESC LIMIT %(limit)s
 """
+_HOSTS_ASKED_FOR = """
+SELECT h.name FROM definition h WHERE h.kind = 'host' AND EXISTS (
+    SELECT FROM definition t CROSS JOIN jsonb_array_elements(coalesce(t.body -> 'items', '[]')) AS i (item)
+    WHERE t.kind = 'template' AND h.body -> 'templates' ? t.name AND i.item ->> 'probe' = %(probe)s)
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +118,12 @@ async def read_protection(connection: AsyncConnection[Any]) -> list[StoredDefini
     wanted = " WHERE kind IN ('host', 'waiver') ORDER BY kind, name"
     async with connection.cursor(row_factory=class_row(StoredDefinition)) as cursor:
         return await (await cursor.execute(SELECT + wanted)).fetchall()
+
+
+async def read_hosts_asked_for(connection: AsyncConnection[Any], probe: str) -> frozenset[str]:
+    """Return the hosts whose templates ask for a probe: what others say in its name nobody asked for."""
+    cursor = await connection.execute(_HOSTS_ASKED_FOR, {"probe": probe})
+    return frozenset(name for (name,) in await cursor.fetchall())
 
 
 async def find_definition(connection: AsyncConnection[Any], kind: str, name: str) -> StoredDefinition | None:

@@ -110,6 +110,32 @@ def test_a_file_of_it_is_found_over_the_api_and_no_key_that_decrypts_is_on_the_h
     assert not any("e" in each.lower() for each in capabilities)
 
 
+def test_watchkeep_is_rebuilt_from_its_own_sets_as_a_drill_and_shown_as_proven(running: LocalWatchkeep) -> None:
+    """B13: the database starts from the restored dump, with migrations this version knows and rows as counted."""
+    api = running.api()
+    assert "proven weekly sunday" in running.output
+    for name in SETS:
+        assert run(running, name) == 0
+    account = account_for(running.data, [Path(sys.executable)])
+    config = running.data / "restore-station" / "backup.toml"
+    done = subprocess.run(
+        [*account.prefix, sys.executable, "-m", "backup.command", "drill", "--json", "--config", str(config)],
+        cwd=CHECKOUT, check=False, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = {row["set"].partition("/")[2]: row["drill"] for row in json.loads(done.stdout)["sets"]}
+    checks = {check["what"].partition(" with")[0]: check for check in told[SETS[0]]["checks"]}
+    assert checks["questions answered"]["looked_at"] == 3
+    assert checks["tables"]["looked_at"] > 30
+    assert not any(check["differing"] for drill in told.values() for check in drill["checks"])
+    wait_until(lambda: all(sets_of(api)[name]["proven_at"] for name in SETS), 120, "both shown as proven")
+    drill = sets_of(api)[SETS[0]]["drill"]
+    assert (drill["status"], drill["station"]) == ("proven", running.host)
+    assert drill["restore_seconds"] > 0
+    points = api.get(f"/backups/{running.host}/{SETS[0]}/points")["points"]
+    assert next(iter(points))["proven_at"] is not None
+
+
 def test_its_pruner_is_a_role_of_its_own_that_keeps_what_was_saved(running: LocalWatchkeep) -> None:
     assert "kept for 7 days, 4 weeks and 6 months" in running.output
     assert run(running, SETS[1]) == 0

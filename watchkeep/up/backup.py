@@ -16,6 +16,7 @@ from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import confirmed
 from backup.loading.postgresql import read_dsn
 from core.runtime.logging import Log
+from server.store.migrate import read_migrations
 from watchkeep.installation import write_private
 from watchkeep.up.layout import toml
 from watchkeep.up.parts import Backups
@@ -34,6 +35,8 @@ DATABASE_SET: Final = "watchkeep-database"
 FILES_SET: Final = "watchkeep-files"
 PRUNER_NAME: Final = "pruner"
 RETENTION: Final = {"daily": 7, "weekly": 4, "monthly": 6}
+DRILLS: Final = "weekly sunday 05:00"
+RESTORE_WITHIN: Final = "1h"
 RETENTION_WORDS: Final = "7 days, 4 weeks and 6 months"
 _HEAD: Final = "# Written by `watchkeep up` at every start. To change it, copy it and run an agent of your own by it.\n"
 
@@ -45,7 +48,7 @@ def prepare_backups(layout: Layout, host: str, dsn: str) -> Backups:
     try:
         notes = _make_keys(layout, host)
         _write_host(layout, host, dsn)
-        _write_station(layout)
+        _write_station(layout, host)
         _write_pruner(layout)
     except (BackupError, OSError) as error:
         log.warning("backups are off", error=error)
@@ -101,7 +104,8 @@ def _make_keys(layout: Layout, host: str) -> tuple[str, ...]:
         _introduce(layout, own)
     notes = [f"daily at 02:30 UTC, the first in some minutes, into {_target(layout)}",
              "which is no second place: name another target before you rely on them (docs/backup.md)",
-             f"kept for {RETENTION_WORDS}; what else there is goes {SCHEDULE} UTC"]  # fmt: skip
+             f"kept for {RETENTION_WORDS}; what else there is goes {SCHEDULE} UTC",
+             f"proven {DRILLS} UTC: restored aside, checked, and Watchkeep's database started from it"]  # fmt: skip
     if any(key.fingerprint not in confirmed(home) for key in keys):
         command = f"bkp key escrow --config {_station(layout) / 'backup.toml'}"
         notes.append(f"Without its key no backup can be read. Print its sheet:  {command}")
@@ -156,10 +160,28 @@ def _write_host(layout: Layout, host: str, dsn: str) -> None:
     write_private(folder / "backup.toml", _HEAD + toml({"host": host}) + keys + _target_table(layout) + sets)
 
 
-def _write_station(layout: Layout) -> None:
+def _write_station(layout: Layout, host: str) -> None:
     keys = '\n[keys]\nhost = "none"\nstation = "keys"\nstation_passphrase_file = "keys.passphrase"\n'
     text = _HEAD + toml({"host": STATION_NAME}) + keys + _target_table(layout) + _marks_table(layout)
+    drilled = f"target = {_text(TARGET_NAME)}\nhost = {_text(host)}\nrestore_within = {_text(RESTORE_WITHIN)}\n"
+    text += f"\n[drills]\nschedule = {_text(DRILLS)}\n"
+    questions = ", ".join(_text(each) for each in rebuilding_questions())
+    text += f"\n[[sets]]\nname = {_text(DATABASE_SET)}\n{drilled}drill_questions = [{questions}]\n"
+    text += f"\n[[sets]]\nname = {_text(FILES_SET)}\n{drilled}"
     write_private(_station(layout) / "backup.toml", text)
+
+
+def rebuilding_questions() -> tuple[str, ...]:
+    """Return what a restored database of Watchkeep has to answer with true for this version to go on from it.
+
+    It has migrations, each is one this version knows by number and checksum; somebody may sign in.
+    """
+    known = ", ".join(f"({each.number}, '{each.checksum}')" for each in read_migrations())
+    return (
+        "SELECT count(*) > 0 FROM migration",
+        f"SELECT NOT EXISTS (SELECT number, checksum FROM migration EXCEPT VALUES {known})",  # noqa: S608 - ours
+        "SELECT count(*) > 0 FROM account",
+    )
 
 
 def _write_pruner(layout: Layout) -> None:

@@ -45,7 +45,9 @@ async def enrol(layout: Layout, agent: LocalAgent, dsn: str) -> Enrolled:
             await _let_in(connection, agent, keys[PROXY_NAME].public, keys["agent"].public, group)
             await _let_in_listener(connection, keys[TAIL].public)
         await install_shipped(database)
-        await define_host(database, agent.name, ["linux-host", "backup", "backup-pruner"], by="watchkeep up")
+        await define_host(
+            database, agent.name, ["linux-host", "backup", "backup-drills", "backup-pruner"], by="watchkeep up"
+        )
         await _ensure_administrator(database, layout)
     return Enrolled(server_key=keys[SERVER_NAME].public_text, proxy_key=keys[PROXY_NAME].public_text)
 

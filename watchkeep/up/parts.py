@@ -26,7 +26,7 @@ _SOMETIMES: Final = {
         "restore_station", "enrolment_listen", "enrolment_port", "enrolment_url", "enrolment_by_approval",
         "enrolment_upstreams",
     ),
-    "agent": ("backup",),
+    "agent": ("backup", "drills"),
 }  # fmt: skip
 """What is set in some starts only: left over from another start, it is not the user's."""
 
@@ -83,7 +83,7 @@ def write_configurations(
         },
     }
     if backups.host_file is not None and backups.station_file is not None:
-        settings["agent"]["backup"] = backups.host_file
+        settings["agent"] |= {"backup": backups.host_file, "drills": backups.station_file}
         settings["server"]["restore_station"] = backups.station_file
     if ports.is_gated:
         gate = ports.gate

@@ -62,7 +62,7 @@ async def run_up(wishes: Wishes) -> None:
         account = await asyncio.to_thread(account_for, layout.data, [Path(sys.executable), binaries() / "postgres"])
     except (OSError, NoAccountError, StoreError) as error:
         raise UpError(str(error)) from error
-    with _only_one(layout.data):
+    with only_one(layout.data):
         _forget(wishes)  # one that was killed could not
         hand_over(layout.data, account)
         async with running_database(layout) as postgres:
@@ -140,8 +140,8 @@ async def _run_children(
 
 
 @contextmanager
-def _only_one(data: Path) -> Iterator[None]:
-    """Hold the data folder's lock."""
+def only_one(data: Path) -> Iterator[None]:
+    """Hold the data folder's lock. Raises UpError when somebody else has it."""
     descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:

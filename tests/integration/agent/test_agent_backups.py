@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.integration.agent.process import SOURCE, agent_process, make_keys_of, write_settings
-from tests.support.backup_site import backup_site
+from tests.support.backup_site import backup_site, bkp_ok
 from tests.support.collecting import Desk, collecting
 from tests.support.processes import family
 from tests.support.waiting import until
@@ -70,6 +70,29 @@ async def test_a_set_is_saved_when_it_is_due_without_a_server_and_told_once_ther
         assert await agent.end() == 0
     assert desk.texts("backup.kind[often]")[0] == "full"
     assert {"backup.status[often]", "backup.overdue_seconds[often]", "backup.age_seconds[often]"} <= set(desk.items())
+
+
+async def test_a_drill_is_run_when_it_is_due_and_told_with_what_a_restore_will_take(
+    site: BackupSite, tmp_path: Path
+) -> None:
+    bkp_ok("run", "often", config=site.host)
+    with site.station.open("a") as file:
+        file.write(
+            '[[sets]]\nname = "often"\nhost = "web1"\ntarget = "store"\ndrill = "every 2s"\nrestore_within = "1s"\n'
+        )
+    keys = make_keys_of(tmp_path)
+    desk = Desk()
+    desk.document = {"probes": [{"probe": "drill", "interval_seconds": 60.0}]}
+    async with collecting(desk, source=SOURCE, agent=keys) as (collector, server):
+        told = write_settings(tmp_path, collector.control_port, server.public)
+        head, upstreams, rest = told.read_text().partition("[[upstreams]]")
+        told.write_text(f'{head}drills = "{site.station}"\n{upstreams}{rest}')
+        async with agent_process(told) as agent:
+            await until(lambda: "drill.restore_over_seconds[web1/often]" in desk.items(), 120, "a prediction")
+            assert await agent.end() == 0
+    assert "A drill starts" in agent.log
+    assert {"drill.proven_age_seconds[web1/often]", "drill.restored_per_second[web1/often]"} <= set(desk.items())
+    assert "entries" in desk.texts("drill.evidence[web1/often]")[0]
 
 
 async def test_a_run_that_is_under_way_ends_in_order_with_its_agent_and_leaves_no_process(

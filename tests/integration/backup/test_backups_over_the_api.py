@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from core.runtime.clock import SystemClock
+from server.inventory.apply import define_host, install_shipped
 from server.restoring.station import RestoreStation
 from server.store.inventory import ItemDeclaration
 from tests.integration.api.data import store_host, store_text, store_values
@@ -84,6 +86,31 @@ async def test_sets_stand_as_their_hosts_report_them(database: Database) -> None
     assert only["last_run"]["status"] == "failed"
     assert (only["last_run"]["error"], only["reminder"]) == ("the target is full", "print the sheet")
     assert "restore_station" in refused["error"]["remedy"]
+
+
+async def test_a_proof_is_shown_when_a_station_that_was_asked_tells_it_and_from_nobody_else(database: Database) -> None:
+    numbers = {"status": 0.0, "proven_age_seconds": 3600.0, "restore_seconds": 75.0, "restored_per_second": 1e6}
+    now_us = time.time_ns() // 1000
+    web1 = await store_host(database, "web1", "backup.status[files]", "backup.loss_seconds[files]")
+    for number, (key, value) in enumerate({"status": 0.0, "loss_seconds": 90_000.0}.items(), 1):
+        await store_values(database, web1, f"backup.{key}[files]", [now_us], [value], number)
+    for name in ("safe", "liar"):
+        text = ItemDeclaration(host_id=0, key="drill.evidence[web1/files]", type="text")
+        stored = await store_host(database, name, *(f"drill.{key}[web1/files]" for key in numbers), text)
+        for number, (key, value) in enumerate(numbers.items(), 1):
+            await store_values(database, stored, f"drill.{key}[web1/files]", [now_us], [value], number)
+        await store_text(database, stored, "drill.evidence[web1/files]", now_us, f"12 entries, says {name}")
+    async with open_site(database, SystemClock()) as site:
+        assert await site.sign_in() == 200
+        assert (await site.get("/backups"))["backups"][0]["drill"] is None
+        await install_shipped(database)
+        await define_host(database, "safe", ["backup-drills"], by="test")
+        (shown,) = (await site.get("/backups"))["backups"]
+    assert (shown["drill"]["station"], shown["drill"]["status"]) == ("safe", "proven")
+    assert (shown["drill"]["evidence"], shown["drill"]["restore_seconds"]) == ("12 entries, says safe", 75.0)
+    assert shown["proven_at"] == shown["drill"]["proven_at"]
+    assert time.time() - datetime.fromisoformat(shown["proven_at"]).timestamp() == pytest.approx(3600, abs=120)
+    assert shown["loss_seconds"] == 90_000.0
 
 
 async def test_a_file_is_found_and_brought_back_and_nothing_but_it_gets_out(

@@ -20,6 +20,7 @@ from backup.proof.contract import Limits
 from backup.proof.database_checks import check_structures
 from backup.proof.tree import compare_tree
 from backup.sources.psql import session
+from core.runtime.account import namespace_prefix
 from tests.support.backup_site import backup_site, bkp, bkp_ok
 from tests.support.backups import CHECKOUT, HOST, SET, change
 from tests.support.waiting import wait_until
@@ -49,20 +50,45 @@ def remains(site: Site) -> list[Path]:
 
 
 def test_every_entry_and_block_of_a_chain_is_compared_and_nothing_stays(site: Site) -> None:
+    (site.data / "ümlaut \\ name").write_bytes(os.urandom(700))
+    (site.data / os.fsdecode(b"not utf-8 \xff\n")).write_text("odd")
+    (site.data / "program").touch(mode=0o4755)
+    (site.data / "nowhere").symlink_to("../../nowhere")
+    os.mkfifo(site.data / "pipe")
+    with (site.data / "sparse").open("wb") as sparse:
+        sparse.truncate(3_000_001)
     site.run()
     change(site.data / "empty", "no more")
     (site.data / "deep" / "er" / "words").unlink()
+    (site.data / "program").chmod(0o644)
+    with (site.data / "deep" / "noise").open("r+b") as noise:
+        noise.truncate(1 << 20)
     site.run()
     row = drilled(site)
     assert row["is_proven"]
     checks = {check["what"]: check for check in row["drill"]["checks"]}
-    entries = sum(1 for _ in site.data.rglob("*")) + len(site.data.parts) - 1  # the folders down to it, without "/"
+    entries = sum(len(folders) + len(names) for _, folders, names in os.walk(site.data))
+    entries += len(site.data.parts) - 1  # the folders down to it, without "/"
     assert checks["entries"]["looked_at"] == entries
     assert checks["blocks of files"]["looked_at"] > 1
     assert remains(site) == []
     state = state_of(site)
     assert state["last_drill"] == state["last_proven"]
     assert state["last_proven"]["bytes_per_second"] > 0
+
+
+def test_a_station_that_is_not_root_proves_what_root_has_shut(site: Site) -> None:
+    (site.data / "shut").mkdir()
+    (site.data / "shut" / "secret").write_text("not for everybody")
+    (site.data / "shut" / "secret").chmod(0)
+    (site.data / "shut").chmod(0o050)
+    site.run()
+    done = subprocess.run(
+        [*namespace_prefix(65534, 65534), *site.command("station", "drill", f"{HOST}/{SET}")],
+        cwd=CHECKOUT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert remains(site) == []
 
 
 def test_whatever_differs_from_what_the_host_saw_is_named(site: Site, tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def test_a_good_backup_is_told_with_its_figures_and_its_age_as_of_now(agents: Re
         "backup.waiting_seconds[files]": 0.0,
         "backup.run_seconds[files]": pytest.approx(360, abs=5),
         "backup.grown_percent[files]": 0.0,
+        "backup.loss_seconds[files]": 86_412.5,
         "backup.size_bytes[files]": 5000.0,
         "backup.shrunk_percent[files]": 75.0,
         "backup.unreadable[files]": 2.0,
@@ -69,6 +70,17 @@ def test_a_good_backup_is_told_with_its_figures_and_its_age_as_of_now(agents: Re
         "backup.error[files]": "",
     }
     assert agents.failures == []
+
+
+def test_a_set_that_names_what_may_be_lost_tells_how_much_more_would_be(agents: Reader, tmp_path: Path) -> None:
+    listed = json.loads((tmp_path / SETS_FILE).read_text())
+    for each in listed["sets"]:
+        each["lose_at_most_seconds"] = 86_400.0
+    (tmp_path / SETS_FILE).write_text(json.dumps(listed))
+    state(tmp_path, "files", run(), run())
+    found = agents.read()
+    assert found["backup.loss_over_seconds[files]"] == pytest.approx(12.5)
+    assert found["backup.loss_over_seconds[mail]"] == pytest.approx(2 * 86_400, abs=60)  # it never ran, for three days
 
 
 def test_after_a_failure_the_figures_are_of_the_last_good_one_and_its_age_goes_on(

@@ -14,6 +14,21 @@ export interface LastRun {
   error: string | null;
 }
 
+/** How a set's drills stand at its restore station; figures are of the last that proved it. */
+export interface Drill {
+  station: string;
+  status: "proven" | "running" | "failed" | "never";
+  proven_at: string | null;
+  overdue_seconds: number | null;
+  duration_seconds: number | null;
+  restored_per_second: number | null;
+  /** How long restoring the newest restore point will take, and how much longer than wanted that is. */
+  restore_seconds: number | null;
+  restore_over_seconds: number | null;
+  evidence: string | null;
+  error: string | null;
+}
+
 export interface BackupSet {
   host: string;
   set: string;
@@ -23,6 +38,10 @@ export interface BackupSet {
   good_at: string | null;
   restore_points: number | null;
   proven_at: string | null;
+  drill: Drill | null;
+  /** How much work a disaster would cost at worst, and how much more than wanted that is. */
+  loss_seconds: number | null;
+  loss_over_seconds: number | null;
   reminder: string | null;
 }
 

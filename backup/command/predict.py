@@ -1,0 +1,90 @@
+"""`bkp predict`: how long restores will take, by what drills took and by how large the sets are now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.table import Table
+
+from backup.command.list import find_sets
+from backup.command.options import json_option, reading_options, set_of
+from backup.command.telling import console, instant, local, seconds_text, size, write_json
+from backup.drill_record import DrillBook
+from backup.errors import BackupError, Cancelled
+from backup.station import open_station
+
+if TYPE_CHECKING:
+    from backup.settings import BackupSettings, SetSettings
+
+_EPILOG = """\b
+Examples:
+  bkp predict                 every set
+  bkp predict web1/shop
+\b
+The slowest of a set's last three proven drills counts, made longer as the set has grown since. Without a drill nothing
+is predicted: bkp drill SET. Exit code 1: one will take longer than its restore_within.
+"""
+
+
+@click.command("predict", epilog=_EPILOG)
+@click.argument("names", metavar="[SET]...", nargs=-1)
+@json_option
+@reading_options
+def predict_command(*, settings: BackupSettings, names: tuple[str, ...], as_json: bool) -> None:
+    """Say how long restoring SETs (or HOST/SET; all, when none is named) will take."""
+    chosen = [set_of(settings, name) for name in names] or find_sets(settings)
+    rows: list[dict[str, Any]] = []
+    failures: list[BackupError] = []
+    for each in chosen:
+        row: dict[str, Any] = {"set": f"{settings.host_of(each)}/{each.name}", "error": None}
+        try:
+            row |= _predict(settings, each)
+        except Cancelled:
+            raise
+        except BackupError as error:
+            failures.append(error)
+            row["error"] = str(error)
+        rows.append(row)
+    if as_json:
+        write_json({"sets": rows})
+    else:
+        _tell(rows)
+    if failures:
+        raise SystemExit(failures[0].exit_code)
+    if any(row["is_over"] for row in rows):
+        raise SystemExit(1)
+
+
+def _predict(settings: BackupSettings, chosen: SetSettings) -> dict[str, Any]:
+    with open_station(settings, chosen) as station:
+        point = station.catalogue().newest()
+        size_bytes = point.manifest.counts.bytes
+        seconds = DrillBook(settings.state, station.place).predict(point.at, size_bytes)
+    within = None if chosen.restore_within is None else chosen.restore_within.total_seconds()
+    return {
+        "newest": instant(point.at),
+        "size_bytes": size_bytes,
+        "restore_seconds": seconds,
+        "restore_within_seconds": within,
+        "is_over": seconds is not None and within is not None and seconds > within,
+    }
+
+
+def _tell(rows: list[dict[str, Any]]) -> None:
+    table = Table("Set", "Newest", "Size", "Restore will take", "Wanted within", box=None, pad_edge=False)
+    for row in rows:
+        if row["error"] is not None:
+            click.echo(f"{row['set']}: {row['error']}", err=True)
+            continue
+        seconds = row["restore_seconds"]
+        predicted = "not known: no drill yet" if seconds is None else seconds_text(seconds)
+        table.add_row(
+            row["set"],
+            local(datetime.fromisoformat(row["newest"])),
+            size(row["size_bytes"]),
+            f"{predicted}, too long" if row["is_over"] else predicted,
+            seconds_text(row["restore_within_seconds"]),
+        )
+    console().print(table if rows else "There is no backup set here.")
