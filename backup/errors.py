@@ -79,6 +79,13 @@ class KeyForbidden(BackupError):
     meaning = "a secret key was offered to a machine that must never hold it"
 
 
+class KeyNeeded(BackupError):
+    """A key cannot go: restore points need it, or it is in use."""
+
+    exit_code = 18
+    meaning = "a key is still needed by restore points, or in use"
+
+
 class TargetAway(BackupError):
     """The target does not answer, or answers with a fault of its own: trying again later may help."""
 

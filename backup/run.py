@@ -92,11 +92,15 @@ def _tell(attempt: Attempt) -> None:
     before = _last_state(attempt)
     points = attempt.restore_points if attempt.restore_points is not None else before.get("restore_points")
     reminders = attempt.reminders if attempt.reminders is not None else before.get("reminders", [])
+    expires = before.get("key_expires_at")
+    if attempt.reminders is not None:  # the keys were looked at
+        expires = None if attempt.key_expires_at is None else attempt.key_expires_at.isoformat()
     table = state_table(
         attempt.settings.host_of(attempt.chosen),
         attempt.journal.newest(),
         restore_points=points,
         reminders=reminders,
+        key_expires_at=expires,
     )
     write_state(attempt.settings.state, attempt.chosen.name, table)
 

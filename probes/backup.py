@@ -58,6 +58,7 @@ _ITEMS = (
     _item("stored_bytes", "B", "What the last good backup added to its target"),
     _item("duration_seconds", "s", "How long the last good backup took"),
     _item("restore_points", "", "Instants that can be restored"),
+    _item("key_days_left", "d", "Days until the first key that the set's runs need expires; negative afterwards"),
     _item("kind", "", "What the last good backup was: full or incremental", "text"),
     _item("error", "", "Why the last run failed; empty when it did not", "text"),
     _item("reminder", "", "What has to be done about the keys; empty when nothing", "text"),
@@ -179,6 +180,9 @@ def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
         points = state.get("restore_points")
         if points is not None:
             yield Reading("backup.restore_points", float(points), each.name)
+        if state.get("key_expires_at"):
+            left = (_instant(state["key_expires_at"]) - now).total_seconds() / 86_400
+            yield Reading("backup.key_days_left", left, each.name)
         error = "" if last is None else last.get("error") or ""
         yield Reading("backup.error", str(error), each.name)
         if state:

@@ -20,7 +20,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "drill": Place("backup.command.drill:drill_command", "Prove restore points by restoring them aside."),
     "find": Place("backup.command.find:find", "Say which restore points hold a file."),
     "hold": Place("backup.command.hold:hold_group", "Keep backups from being deleted, whatever retention says."),
-    "key": Place("backup.command.key:key_group", "Make, keep safe and exchange keys."),
+    "key": Place("backup.command.key.group:key_group", "Make, keep safe, exchange and replace keys."),
     "list": Place("backup.command.list:list_command", "List sets and their restore points."),
     "ls": Place("backup.command.ls:ls", "List the files of a restore point."),
     "prune": Place("backup.command.prune:prune_command", "Delete what retention lets go."),
