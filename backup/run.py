@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from backup.attempt import Attempt
-from backup.errors import BackupError, WorkFailed
+from backup.errors import BackupError, Cancelled, WorkFailed
 from backup.journal import Journal, write_state
 from backup.model import RunRecord, Status
-from backup.saving import save
+from backup.saving import save, take_back
 from backup.signals import cancelled_by_signals
 from backup.sources.registry import source_of
 from backup.state import state_table
@@ -35,10 +36,10 @@ def run_set(
 ) -> RunRecord:
     """Save a set now; return the record with status OK.
 
-    A run id that was begun before does not run again: its record is returned (OK, FAILED, or KILLED), whatever it is.
-    Failures raise the BackupError that says why, after journal and state/<set>.json have it. Cancelled when the
-    process got SIGINT or SIGTERM. Blocks; several hours are normal. `on_progress` hears of phases; with `counts_ahead`
-    the source is read twice, so that it hears of shares too.
+    A run id that was begun before does not run again: its record is returned, whether it is OK, FAILED, CANCELLED or
+    KILLED. Failures raise the BackupError that says why, after journal and state/<set>.json have it. Cancelled when the
+    process got SIGINT or SIGTERM; what it left at the target is gone then. Blocks; several hours are normal.
+    `on_progress` hears of phases; with `counts_ahead` the source is read twice, so that it hears of shares too.
     """
     chosen = settings.find_set(run.set)
     source = source_of(chosen)
@@ -64,6 +65,13 @@ def run_set(
             with cancelled_by_signals():
                 save(attempt)
             attempt.note(status=Status.OK, ended_at=_now())
+        except Cancelled as error:
+            _fail(attempt, error, Status.CANCELLED if error.is_asked_for else Status.FAILED)
+            if attempt.record.chain is not None:
+                with suppress(BackupError, OSError):  # what cannot be taken back now the next run takes back
+                    take_back(attempt)
+                    _tell(attempt)
+            raise
         except BackupError as error:
             _fail(attempt, error)
             raise
@@ -75,10 +83,10 @@ def run_set(
         return attempt.record
 
 
-def _fail(attempt: Attempt, error: BackupError) -> None:
+def _fail(attempt: Attempt, error: BackupError, status: Status = Status.FAILED) -> None:
     """Write down that the run failed. A disk that cannot take even that leaves the record to be found as killed."""
     attempt.record = replace(
-        attempt.record, status=Status.FAILED, ended_at=_now(), error=str(error), exit_code=error.exit_code
+        attempt.record, status=status, ended_at=_now(), error=str(error), exit_code=error.exit_code
     )
     try:
         attempt.note()

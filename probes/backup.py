@@ -20,8 +20,8 @@ RUNS_FILE: Final = "backup-runs.json"
 """What the agent that runs the backups knows beyond their states: which wait, beside SETS_FILE."""
 MOST_SETS: Final = 200
 _MOST_BYTES: Final = 1 << 20
-OK, RUNNING, FAILED, NEVER = 0.0, 1.0, 2.0, 3.0
-_STATUS: Final = {"ok": OK, "running": RUNNING, "failed": FAILED, "killed": FAILED}
+OK, RUNNING, FAILED, NEVER, CANCELLED = 0.0, 1.0, 2.0, 3.0, 4.0
+_STATUS: Final = {"ok": OK, "running": RUNNING, "failed": FAILED, "killed": FAILED, "cancelled": CANCELLED}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ def _item(key: str, unit: str, description: str, kind: str = "number") -> Item:
 
 
 _ITEMS = (
-    _item("status", "", "How the last run ended: 0 ok, 1 running, 2 failed, 3 never ran"),
+    _item("status", "", "How the last run ended: 0 ok, 1 running, 2 failed, 3 never ran, 4 cancelled"),
     _item("run_age_seconds", "s", "How long ago the last run began, good or not"),
     _item("age_seconds", "s", "Age of the data of the last good backup"),
     _item("period_seconds", "s", "Every how long the set is due by its schedule; 0: by hand only"),

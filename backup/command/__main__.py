@@ -14,6 +14,7 @@ except ModuleNotFoundError:
 
 
 COMMANDS: Final[dict[str, Place]] = {
+    "cancel": Place("backup.command.cancel:cancel", "End a run that goes on; it leaves nothing."),
     "completion": Place("backup.command.completion:completion", "Print what makes your shell complete this command."),
     "diff": Place("backup.command.diff:diff", "Say what changed between restore points, or since one in a folder."),
     "doctor": Place("backup.command.doctor:doctor", "Say what is wrong with backups here, and what to do."),
