@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from backup.command.forecast import foretell
 from backup.command.instants import SAID, at_option
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import counted, instant, local, progress, size, write_json
@@ -21,6 +22,7 @@ _EPILOG = f"""\b
 Examples:
   bkp restore files --to /srv/back                                    everything, newest
   bkp restore files --path etc/hosts --to /tmp/back --at "yesterday 18:00"
+  bkp restore files --path etc --to /tmp --as etc.old --dry-run       what would come, is there room?
   bkp restore web1/files --target /mnt/backup --key /media/usb/station --to /srv/back
   bkp restore shop --to /srv/dump --into-database postgresql://postgres@localhost/shop_back
   bkp restore wiki --to /srv/dump --into-database "mariadb://root@localhost/wiki_back?socket=/run/mysqld/mysqld.sock"
@@ -31,11 +33,19 @@ A file becomes FOLDER/NAME, a folder FOLDER/NAME/..., everything lies below FOLD
 {SAID}"""
 
 
+def _name(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    if text is not None and (text in ("", ".", "..") or "/" in text or "\0" in text):
+        raise click.BadParameter("expected a plain name; --to says where")
+    return text
+
+
 @click.command("restore", epilog=_EPILOG)
 @click.argument("name", metavar="SET")
 @click.option("--to", "to", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Where to put it.")
 @click.option("--path", default="", help="Only this file or folder, as `bkp ls` shows it.")
 @at_option("The newest restore point not after this; else the newest.")
+@click.option("--as", "new_name", metavar="NAME", callback=_name, help="What it is called in FOLDER; else as it was.")
+@click.option("--dry-run", is_flag=True, help="Say what would come, from which files, and whether there is room.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there; others in the folder stay.")
 @click.option(
     "--into-database",
@@ -54,13 +64,18 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     path: str,
     at: When | None,
     dsn: str | None,
+    new_name: str | None,
+    dry_run: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
     """Restore SET (or HOST/SET), or one PATH of it, into FOLDER."""
-    wanted = Wanted(path=read_path(path), to=to.absolute(), is_overwriting=overwrite)
+    wanted = Wanted(path=read_path(path), to=to.absolute(), is_overwriting=overwrite, name=new_name)
     if dsn is not None and wanted.path is not None:
         raise click.UsageError("--into-database takes the whole dump: leave --path out")
+    if dry_run:
+        foretell(settings, name, at, wanted, as_json=as_json)
+        return
     loaded: dict[str, Any] | None = None
     with open_station(settings, set_of(settings, name)) as station:
         point = station.catalogue().newest(at)
