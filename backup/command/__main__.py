@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, Place]] = {
     "key": Place("backup.command.key.group:key_group", "Make, keep safe, exchange and replace keys."),
     "list": Place("backup.command.list:list_command", "List sets and their restore points."),
     "ls": Place("backup.command.ls:ls", "List the files of a restore point."),
+    "man": Place("backup.command.man:man", "Show the manual page."),
     "prune": Place("backup.command.prune:prune_command", "Delete what retention lets go."),
     "restore": Place("backup.command.restore:restore_command", "Bring files or a database back."),
     "run": Place("backup.command.run:run_command", "Save a set now."),

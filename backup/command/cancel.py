@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from backup.command.offers import sets_offered
 from backup.command.options import config_option, ending, json_option, settings_of
 from backup.command.telling import working, write_json
 from backup.errors import NoRun, SetBusy, WorkFailed
@@ -35,7 +36,7 @@ _LOOK_SECONDS = 0.1
 
 
 @click.command("cancel", epilog=_EPILOG)
-@click.argument("name", metavar="SET")
+@click.argument("name", metavar="SET", shell_complete=sets_offered)
 @click.option("--wait", type=click.IntRange(min=1), default=60, show_default=True, help="Seconds to wait for its end.")
 @json_option
 @config_option

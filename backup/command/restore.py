@@ -9,6 +9,7 @@ import click
 
 from backup.command.forecast import foretell
 from backup.command.instants import SAID, at_option
+from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import counted, instant, local, progress, size, write_json
 from backup.restore import Wanted, read_path, restore
@@ -40,7 +41,7 @@ def _name(_context: click.Context, _parameter: click.Parameter, text: str | None
 
 
 @click.command("restore", epilog=_EPILOG)
-@click.argument("name", metavar="SET")
+@click.argument("name", metavar="SET", shell_complete=sets_offered)
 @click.option("--to", "to", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Where to put it.")
 @click.option("--path", default="", help="Only this file or folder, as `bkp ls` shows it.")
 @at_option("The newest restore point not after this; else the newest.")
