@@ -99,18 +99,6 @@ def save(attempt: Attempt) -> None:
     attempt.record = with_figures(attempt.record, manifest)
 
 
-def take_back(attempt: Attempt) -> None:
-    """Remove what a run that was told to end left at the target; one whose manifest was there already is a good one.
-
-    Raises what the target raises; the next run does the same.
-    """
-    settings, at = attempt.settings, attempt.settings.find_target(attempt.chosen.target)
-    with KeyRing(settings.keys.host, settings.keys.host_passphrase_file) as ring, open_target(at) as target:
-        catalogue = read_catalogue(target, attempt.place, ring)
-        mend_records(attempt.journal, catalogue)
-        clear_leftovers(target, at, attempt.place, catalogue, attempt.journal.newest())
-
-
 def _try_keys(attempt: Attempt, ring: KeyRing, now: datetime) -> _Keys:
     """Return the keys after having tried them: what is wrong with them is known before hours of reading."""
     ring.demand_no_decryption_key()

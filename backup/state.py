@@ -25,7 +25,7 @@ def state_table(
     *,
     restore_points: int | None,
     reminders: Sequence[str],
-    key_expires_at: str | None,
+    key_expires_at: str | None = None,
 ) -> dict[str, Any]:
     """Return the state of a set from its records, newest first (at least one).
 
