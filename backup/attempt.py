@@ -10,6 +10,7 @@ from backup.model import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from backup.journal import Journal
     from backup.model import RunRecord
@@ -31,6 +32,7 @@ class Attempt:
     counts_ahead: bool
     restore_points: int | None = None
     reminders: list[str] | None = None
+    key_expires_at: datetime | None = None
 
     @property
     def place(self) -> Place:

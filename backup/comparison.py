@@ -69,7 +69,7 @@ def compare(
     more than there are.
     """
     found = [_read_back(target, folder, name, size, sums, on_bytes) for name, size in sorted(names.items())]
-    volumes = {_number(record.name) for record in found if record.part is Part.VOLUME}
+    volumes = {volume_number(record.name) for record in found if record.part is Part.VOLUME}
     if volumes != set(sums):
         missing = sorted(set(sums) - volumes)
         raise TargetDiffers(
@@ -112,7 +112,7 @@ def _read_back(
         raise TargetDiffers(f"{path}: the target says MD5 {stat.md5}, what it sends has {md5.hexdigest()}")
     own = None
     if part is Part.VOLUME:
-        own = sums.get(_number(name))
+        own = sums.get(volume_number(name))
         if own is None:
             raise EngineFailed(f"{path}: duplicity's manifest has no SHA-1 of it")
         if own != sha1.hexdigest():
@@ -120,6 +120,7 @@ def _read_back(
     return VolumeRecord(name=name, part=part, size_bytes=size, sha256=sha256.hexdigest(), sha1=own)
 
 
-def _number(name: str) -> int:
+def volume_number(name: str) -> int:
+    """Return the number of a volume by its name; 0 when it is none."""
     match = _VOLUME_NUMBER.search(name)
     return int(match[1]) if match else 0

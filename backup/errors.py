@@ -79,6 +79,13 @@ class KeyForbidden(BackupError):
     meaning = "a secret key was offered to a machine that must never hold it"
 
 
+class KeyNeeded(BackupError):
+    """A key cannot go: restore points need it, or it is in use."""
+
+    exit_code = 18
+    meaning = "a key is still needed by restore points, or in use"
+
+
 class TargetAway(BackupError):
     """The target does not answer, or answers with a fault of its own: trying again later may help."""
 
@@ -156,6 +163,13 @@ class WorkFailed(BackupError):
     meaning = "this machine's work folder is full or cannot be written"
 
 
+class NoRun(BackupError):
+    """There is no run to cancel."""
+
+    exit_code = 45
+    meaning = "no run of this set is under way on this machine"
+
+
 class NoRestorePoint(BackupError):
     """There is no restore point that answers what was asked."""
 
@@ -199,10 +213,14 @@ class PointAmbiguous(BackupError):
 
 
 class Cancelled(BackupError):
-    """SIGINT, SIGTERM or SIGHUP came; what was half done counts for nothing."""
+    """SIGINT, SIGTERM or SIGHUP came; what was half done counts for nothing. is_asked_for: a person wanted it."""
 
     exit_code = 130
     meaning = "ended by a signal; what was half done counts for nothing"
+
+    def __init__(self, text: str, *, is_asked_for: bool = False) -> None:
+        super().__init__(text)
+        self.is_asked_for = is_asked_for
 
 
 def exit_codes() -> dict[int, str]:

@@ -112,6 +112,24 @@ def hold_lock(path: Path, what: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def lock_holder(path: Path) -> int | None:
+    """Return the process that holds a lock file now; None when nobody does. Raises WorkFailed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise WorkFailed(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        said = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        return int(said) if said.isdigit() else 0
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def record_table(record: RunRecord) -> dict[str, Any]:
     """Return a record as plain JSON values; instants as ISO 8601 in UTC. docs/backup.md has the form."""
     return {

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backup.catalogue import read_catalogue
 from backup.comparison import run_instant
 from backup.errors import BackupError, TargetAway
+from backup.keys.ring import KeyRing
+from backup.mending import mend_records
 from backup.model import Status, read_instant
 from backup.targets.deleting import open_for_deleting
+from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from backup.attempt import Attempt
     from backup.catalogue import Catalogue
     from backup.model import Manifest, Place, RunRecord
     from backup.target_settings import TargetSettings
@@ -53,6 +58,18 @@ def clear_leftovers(
             raise
         except BackupError:
             return  # it may not be ours to delete; `doubt_of` sees what stays
+
+
+def take_back(attempt: Attempt) -> None:
+    """Remove what a run that was told to end left at the target; one whose manifest was there already is a good one.
+
+    Raises what the target raises; the next run does the same.
+    """
+    settings, at = attempt.settings, attempt.settings.find_target(attempt.chosen.target)
+    with KeyRing(settings.keys.host, settings.keys.host_passphrase_file) as ring, open_target(at) as target:
+        catalogue = read_catalogue(target, attempt.place, ring)
+        mend_records(attempt.journal, catalogue)
+        clear_leftovers(target, at, attempt.place, catalogue, attempt.journal.newest())
 
 
 def withdraw(at: TargetSettings, names: Sequence[str], since: datetime) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from backup.model import Status, instant_name
 
@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from backup.journal import Journal
     from backup.model import Manifest, RunRecord
 
+_ENDED: Final = (Status.KILLED, Status.CANCELLED, Status.FAILED)
+
 
 def mend_records(journal: Journal, catalogue: Catalogue) -> None:
     """Turn the record of a run that was ended after its manifest was written to OK: it is a good one."""
     by_due = {instant_name(point.manifest.due_at): point.manifest for point in catalogue.points}
     for record in journal.newest():
         manifest = by_due.get(instant_name(record.id.due_at))
-        if manifest is not None and record.status in (Status.KILLED, Status.FAILED) and record.chain == manifest.chain:
+        if manifest is not None and record.status in _ENDED and record.chain == manifest.chain:
             mended = replace(record, status=Status.OK, ended_at=manifest.finished_at, error=None, exit_code=None)
             journal.write(with_figures(mended, manifest))
 

@@ -40,12 +40,16 @@ class Kind(StrEnum):
 
 
 class Status(StrEnum):
-    """How a run stands. KILLED: its process ended without saying how; it counts for nothing."""
+    """How a run stands. KILLED: its process ended without saying how; CANCELLED: a person ended it.
+
+    Both count for nothing.
+    """
 
     RUNNING = "running"
     OK = "ok"
     FAILED = "failed"
     KILLED = "killed"
+    CANCELLED = "cancelled"
 
 
 class Part(StrEnum):

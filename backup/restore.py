@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from backup.engine.command import call, common_arguments
 from backup.engine.process import demand_success, run_call
-from backup.errors import DestinationInUse, EngineFailed, NotInBackup, ObjectMissing
+from backup.errors import Cancelled, DestinationInUse, EngineFailed, NotInBackup, ObjectMissing
+from backup.growth import watched
 from backup.marks import reading
 from backup.station import scratch_workplace
 
@@ -34,13 +35,20 @@ _MOST_NAMES, _MOST_NAME = 5, 200  # told when they could not be restored
 class Wanted:
     """What to restore, and where to. `path` is relative to the set's root; None: everything.
 
-    to: a folder; a path is put into it under its own name. is_overwriting: files that are there already are replaced
-    (others stay); without it the place must not hold what is restored.
+    to: a folder; a path is put into it under its own name, or everything as `name`. is_overwriting: files that are
+    there already are replaced (others stay); without it the place must not hold what is restored.
     """
 
     path: PurePosixPath | None
     to: Path
     is_overwriting: bool = False
+    name: str | None = None
+
+    @property
+    def final(self) -> Path:
+        """Where it is afterwards."""
+        last = self.name or (None if self.path is None else self.path.name)
+        return self.to if last is None else self.to / last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,23 +78,33 @@ def restore(
     """Restore `wanted` as it was at `point`, with owners (as root), modes and times. Blocks; hours are possible.
 
     Nothing is seen at the place before all of it is there; a failure leaves the place as it was. Raises
-    DestinationInUse, NotInBackup, and what keys, target and duplicity raise.
+    DestinationInUse, NotInBackup, and what keys, target and duplicity raise. Cancelled says what is at the place then.
     """
     manifest = point.manifest
     station.demand_decryption(manifest)
-    final = wanted.to if wanted.path is None else wanted.to / wanted.path.name
+    final = wanted.final
     if not wanted.is_overwriting:
-        _demand_room(final)
-    with (
-        reading(station, [manifest], "restored"),
-        _draft_beside(wanted.to) as draft,
-        scratch_workplace(station.settings) as workplace,
-    ):
-        limit = station.chosen.time_limit.total_seconds()
-        fetch(Fetching(station, point, workplace, limit), wanted.path, draft / "restored", on_progress)
-        made = draft / "restored"
-        files, size = measure(made)
-        _put(made, final, is_overwriting=wanted.is_overwriting)
+        demand_free(final)
+    expected = manifest.counts.bytes if wanted.path is None else None
+    is_putting = False
+    try:
+        with (
+            reading(station, [manifest], "restored"),
+            _draft_beside(wanted.to) as draft,
+            scratch_workplace(station.settings) as workplace,
+        ):
+            limit = station.chosen.time_limit.total_seconds()
+            with watched(draft, expected, on_progress):
+                fetch(Fetching(station, point, workplace, limit), wanted.path, draft / "restored", on_progress)
+            made = draft / "restored"
+            files, size = measure(made)
+            is_putting = True
+            _put(made, final, is_overwriting=wanted.is_overwriting)
+    except Cancelled as error:
+        left = f"{final} is as it was: nothing was put there"
+        if is_putting:
+            left = f"some of it may be at {final} already: restore again with --overwrite"
+        raise Cancelled(f"{error}; {left}", is_asked_for=error.is_asked_for) from error
     return Restored(at=point.at, to=final, files=files, bytes=size)
 
 
@@ -168,7 +186,7 @@ def _demand_files(station: Station, point: RestorePoint) -> None:
         )
 
 
-def _demand_room(final: Path) -> None:
+def demand_free(final: Path) -> None:
     """Raise DestinationInUse when something lies at `final`; an empty folder is no hindrance."""
     try:
         is_used = os.path.lexists(final) and not (

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from backup.attempt import Attempt
-from backup.errors import BackupError, WorkFailed
+from backup.errors import BackupError, Cancelled, WorkFailed
 from backup.journal import Journal, write_state
+from backup.leftovers import take_back
 from backup.model import RunRecord, Status
 from backup.saving import save
 from backup.signals import cancelled_by_signals
@@ -36,10 +38,10 @@ def run_set(
 ) -> RunRecord:
     """Save a set now; return the record with status OK.
 
-    A run id that was begun before does not run again: its record is returned (OK, FAILED, or KILLED), whatever it is.
-    Failures raise the BackupError that says why, after journal and state/<set>.json have it. Cancelled when the
-    process got SIGINT or SIGTERM. Blocks; several hours are normal. `on_progress` hears of phases; with `counts_ahead`
-    the source is read twice, so that it hears of shares too.
+    A run id that was begun before does not run again: its record is returned, whether it is OK, FAILED, CANCELLED or
+    KILLED. Failures raise the BackupError that says why, after journal and state/<set>.json have it. Cancelled when the
+    process got SIGINT or SIGTERM; what it left at the target is gone then. Blocks; several hours are normal.
+    `on_progress` hears of phases; with `counts_ahead` the source is read twice, so that it hears of shares too.
     """
     chosen = settings.find_set(run.set)
     source = source_of(chosen)
@@ -65,6 +67,13 @@ def run_set(
             with cancelled_by_signals():
                 save(attempt)
             attempt.note(status=Status.OK, ended_at=_now())
+        except Cancelled as error:
+            _fail(attempt, error, Status.CANCELLED if error.is_asked_for else Status.FAILED)
+            if attempt.record.chain is not None:
+                with suppress(BackupError, OSError):  # what cannot be taken back now the next run takes back
+                    take_back(attempt)
+                    _tell(attempt)
+            raise
         except BackupError as error:
             _fail(attempt, error)
             raise
@@ -76,10 +85,10 @@ def run_set(
         return attempt.record
 
 
-def _fail(attempt: Attempt, error: BackupError) -> None:
+def _fail(attempt: Attempt, error: BackupError, status: Status = Status.FAILED) -> None:
     """Write down that the run failed. A disk that cannot take even that leaves the record to be found as killed."""
     attempt.record = replace(
-        attempt.record, status=Status.FAILED, ended_at=_now(), error=str(error), exit_code=error.exit_code
+        attempt.record, status=status, ended_at=_now(), error=str(error), exit_code=error.exit_code
     )
     try:
         attempt.note()
@@ -93,11 +102,15 @@ def _tell(attempt: Attempt) -> None:
     before = _last_state(attempt)
     points = attempt.restore_points if attempt.restore_points is not None else before.get("restore_points")
     reminders = attempt.reminders if attempt.reminders is not None else before.get("reminders", [])
+    expires = before.get("key_expires_at")
+    if attempt.reminders is not None:  # the keys were looked at
+        expires = None if attempt.key_expires_at is None else attempt.key_expires_at.isoformat()
     table = state_table(
         attempt.settings.host_of(attempt.chosen),
         attempt.journal.newest(),
         restore_points=points,
         reminders=reminders,
+        key_expires_at=expires,
     )
     work, name = attempt.settings.work, attempt.chosen.name
     with state_lock(work, name):

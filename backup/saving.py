@@ -20,7 +20,7 @@ from backup.engine.decision import Policy, Situation, decide
 from backup.engine.process import demand_success, run_call
 from backup.errors import EngineFailed, TargetDiffers, WorkFailed
 from backup.keys.ring import KeyRing
-from backup.keys.safekeeping import reminders
+from backup.keys.safekeeping import first_expiry, reminders
 from backup.leftovers import chain_manifests, clear_leftovers, doubt_of, withdraw
 from backup.manifest import write_manifest
 from backup.mending import mend_records, with_figures
@@ -106,6 +106,7 @@ def _try_keys(attempt: Attempt, ring: KeyRing, now: datetime) -> _Keys:
     recipients = ring.recipients(attempt.settings.keys.recipients, now)
     ring.check_passphrase(signer)
     attempt.reminders = reminders(ring.home, [signer, *recipients], now)
+    attempt.key_expires_at = first_expiry([signer, *recipients])
     return _Keys(ring=ring, signer=signer, recipients=recipients)
 
 
@@ -132,9 +133,11 @@ def _decide(
 def _changed(newest: Manifest, attempt: Attempt, keys: _Keys) -> str | None:
     """Return what differs from the run before so that a chain may not go on; a chain has one signer and one source."""
     if newest.signer != keys.signer.fingerprint:
-        return "the signing key is another one"
-    if set(newest.recipients) != {key.fingerprint for key in keys.recipients}:
-        return "the encryption keys are others"
+        return f"the signing key is another one: {keys.signer.fingerprint[-16:]} instead of {newest.signer[-16:]}"
+    now = [key.fingerprint for key in keys.recipients]
+    if set(newest.recipients) != set(now):
+        before, after = (", ".join(each[-16:] for each in sorted(side)) for side in (newest.recipients, now))
+        return f"the encryption keys are others: {after} instead of {before}"
     if newest.source != attempt.source.kind:
         return f"the set's source was {newest.source}"
     return None

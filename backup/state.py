@@ -25,12 +25,14 @@ def state_table(
     *,
     restore_points: int | None,
     reminders: Sequence[str],
+    key_expires_at: str | None = None,
 ) -> dict[str, Any]:
     """Return the state of a set from its records, newest first (at least one).
 
     last_run: the newest, however it went. last_good: the newest that is ok, or null. usual_bytes: the most that one of
     the seven good runs before it saved, or null. usual_seconds: by kind, how long the seven good runs of that kind
     before the last one took in the middle, where there are three. restore_points: null while nobody has counted them.
+    key_expires_at: when the first key that the runs need expires, or null.
     """
     good = [record for record in records if record.status is Status.OK]
     before = [record.source_bytes for record in good[1 : 1 + _USUAL_RUNS] if record.source_bytes is not None]
@@ -45,6 +47,7 @@ def state_table(
         "usual_seconds": _usual_seconds(records),
         "restore_points": restore_points,
         "reminders": list(reminders),
+        "key_expires_at": key_expires_at,
     }
 
 

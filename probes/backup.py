@@ -21,8 +21,8 @@ RUNS_FILE: Final = "backup-runs.json"
 """What the agent that runs the backups knows beyond their states: which wait, beside SETS_FILE."""
 MOST_SETS: Final = 200
 _MOST_BYTES: Final = 1 << 20
-OK, RUNNING, FAILED, NEVER = 0.0, 1.0, 2.0, 3.0
-_STATUS: Final = {"ok": OK, "running": RUNNING, "failed": FAILED, "killed": FAILED}
+OK, RUNNING, FAILED, NEVER, CANCELLED = 0.0, 1.0, 2.0, 3.0, 4.0
+_STATUS: Final = {"ok": OK, "running": RUNNING, "failed": FAILED, "killed": FAILED, "cancelled": CANCELLED}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ def _item(key: str, unit: str, description: str, kind: str = "number") -> Item:
 
 
 _ITEMS = (
-    _item("status", "", "How the last run ended: 0 ok, 1 running, 2 failed, 3 never ran"),
+    _item("status", "", "How the last run ended: 0 ok, 1 running, 2 failed, 3 never ran, 4 cancelled"),
     _item("run_age_seconds", "s", "How long ago the last run began, good or not"),
     _item("age_seconds", "s", "Age of the data of the last good backup"),
     _item("period_seconds", "s", "Every how long the set is due by its schedule; 0: by hand only"),
@@ -61,6 +61,7 @@ _ITEMS = (
     _item("loss_seconds", "s", "How much work a disaster would cost at worst, by schedule, duration and age"),
     _item("loss_over_seconds", "s", "How much more that is than the set's lose_at_most allows"),
     _item("restore_points", "", "Instants that can be restored"),
+    _item("key_days_left", "d", "Days until the first key that the set's runs need expires; negative afterwards"),
     _item("kind", "", "What the last good backup was: full or incremental", "text"),
     _item("error", "", "Why the last run failed; empty when it did not", "text"),
     _item("reminder", "", "What has to be done about the keys; empty when nothing", "text"),
@@ -185,6 +186,9 @@ def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
         points = state.get("restore_points")
         if points is not None:
             yield Reading("backup.restore_points", float(points), each.name)
+        if state.get("key_expires_at"):
+            left = (_instant(state["key_expires_at"]) - now).total_seconds() / 86_400
+            yield Reading("backup.key_days_left", left, each.name)
         error = "" if last is None else last.get("error") or ""
         yield Reading("backup.error", str(error), each.name)
         if state:

@@ -6,9 +6,12 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from backup.browse.signatures import fetch_signatures, read_changes
+from backup.browse.signatures import fetch_list, read_changes
+from backup.browse.volumes import volumes_of
+from backup.comparison import volume_number
 from backup.errors import NotInBackup
 from backup.marks import reading
+from backup.model import Part
 from backup.station import scratch_workplace
 
 if TYPE_CHECKING:
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
     from backup.browse.signatures import Change, Entry
-    from backup.model import Manifest, RestorePoint
+    from backup.model import Manifest, RestorePoint, VolumeRecord
     from backup.station import Station
 
 
@@ -30,8 +33,14 @@ class Lists:
     def changes(self, manifest: Manifest) -> Iterator[Change]:
         """Yield what a run found new, changed or gone. Raises ObjectMissing, TargetDiffers, what keys raise."""
         if manifest.name not in self._files:
-            self._files[manifest.name] = fetch_signatures(self._station, manifest, self._folder)
+            self._files[manifest.name] = fetch_list(self._station, manifest, Part.SIGNATURES, self._folder)
         yield from read_changes(self._files[manifest.name])
+
+    def volumes(self, manifest: Manifest, path: PurePosixPath) -> list[VolumeRecord]:
+        """Return the volumes of a run that may hold something of a path. Raises as `changes` does."""
+        listed = fetch_list(self._station, manifest, Part.MANIFEST, self._folder)
+        wanted = volumes_of(listed.read_bytes(), path)
+        return [each for each in manifest.volumes if each.part is Part.VOLUME and volume_number(each.name) in wanted]
 
     def tree(self, manifests: Sequence[Manifest]) -> dict[str, Entry]:
         """Return what there is after these runs, a chain from its full on, by path."""

@@ -15,13 +15,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from backup.errors import EngineFailed, ObjectMissing, TargetDiffers
-from backup.model import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from backup.model import Manifest
+    from backup.model import Manifest, Part
     from backup.station import Station
 
 _HEADER: Final = struct.Struct(">4sII")
@@ -67,14 +66,14 @@ class Change:
     entry: Entry | None
 
 
-def fetch_signatures(station: Station, manifest: Manifest, folder: Path) -> Path:
-    """Bring the signature file of a run into `folder`, decrypted; it is the one that the signed manifest names.
+def fetch_list(station: Station, manifest: Manifest, part: Part, folder: Path) -> Path:
+    """Bring a run's signatures, or its list of volumes, into `folder`, decrypted; what the signed manifest names.
 
     Raises ObjectMissing, TargetDiffers, and what target and keys raise.
     """
-    found = [volume for volume in manifest.volumes if volume.part is Part.SIGNATURES]
+    found = [volume for volume in manifest.volumes if volume.part is part]
     if len(found) != 1:
-        raise EngineFailed(f"the manifest {manifest.name} names {len(found)} signature files instead of one")
+        raise EngineFailed(f"the manifest {manifest.name} names {len(found)} files of {part.value} instead of one")
     name = f"{station.place.chain(manifest.chain)}/{found[0].name}"
     sealed, plain = folder / found[0].name, folder / found[0].name.removesuffix(".gpg")
     digest = hashlib.sha256()

@@ -14,15 +14,17 @@ except ModuleNotFoundError:
 
 
 COMMANDS: Final[dict[str, Place]] = {
+    "cancel": Place("backup.command.cancel:cancel", "End a run that goes on; it leaves nothing."),
     "completion": Place("backup.command.completion:completion", "Print what makes your shell complete this command."),
     "diff": Place("backup.command.diff:diff", "Say what changed between restore points, or since one in a folder."),
     "doctor": Place("backup.command.doctor:doctor", "Say what is wrong with backups here, and what to do."),
     "drill": Place("backup.command.drill:drill_command", "Prove restore points by restoring them aside."),
     "find": Place("backup.command.find:find", "Say which restore points hold a file."),
     "hold": Place("backup.command.hold:hold_group", "Keep backups from being deleted, whatever retention says."),
-    "key": Place("backup.command.key:key_group", "Make, keep safe and exchange keys."),
+    "key": Place("backup.command.key.group:key_group", "Make, keep safe, exchange and replace keys."),
     "list": Place("backup.command.list:list_command", "List sets and their restore points."),
     "ls": Place("backup.command.ls:ls", "List the files of a restore point."),
+    "man": Place("backup.command.man:man", "Show the manual page."),
     "predict": Place("backup.command.predict:predict_command", "Say how long restores will take."),
     "prune": Place("backup.command.prune:prune_command", "Delete what retention lets go."),
     "restore": Place("backup.command.restore:restore_command", "Bring files or a database back."),

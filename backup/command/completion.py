@@ -6,7 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 _EPILOG = """\b
-Examples:
+Examples (sets and restore points are completed too):
   echo 'eval "$(bkp completion bash)"' >> ~/.bashrc
   echo 'eval "$(bkp completion zsh)"' >> ~/.zshrc
   bkp completion fish > ~/.config/fish/completions/bkp.fish

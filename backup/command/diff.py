@@ -12,6 +12,7 @@ from backup.browse.difference import ADDED, CHANGED, REMOVED, compare_points, co
 from backup.browse.listing import shown
 from backup.command.instants import SAID, point
 from backup.command.ls import entry_document
+from backup.command.offers import points_offered, sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import about, counted, instant, local, working, write_json
 from backup.restore import read_path
@@ -43,9 +44,9 @@ def _second(context: click.Context, parameter: click.Parameter, text: str) -> Wh
 
 
 @click.command("diff", epilog=_EPILOG)
-@click.argument("name", metavar="SET")
-@click.argument("first", metavar="FIRST", callback=point)
-@click.argument("second", metavar="[SECOND]", default="now", callback=_second)
+@click.argument("name", metavar="SET", shell_complete=sets_offered)
+@click.argument("first", metavar="FIRST", callback=point, shell_complete=points_offered)
+@click.argument("second", metavar="[SECOND]", default="now", callback=_second, shell_complete=points_offered)
 @click.option("--path", default="", help="Only this file or folder, as `bkp ls` shows it.")
 @json_option
 @reading_options

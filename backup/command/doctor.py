@@ -202,7 +202,7 @@ def _reminders(what: str, home: Path, passphrase: Path, now: datetime) -> Iterat
         return  # told already
     for text in found:
         told, _, remedy = text.partition("; ")
-        yield Finding(what=what, level="warning", text=told, remedy=remedy or "renew it: bkp key make --help")
+        yield Finding(what=what, level="warning", text=told, remedy=remedy or "replace it: bkp key rotate --help")
 
 
 def _second_place(name: str, folder: Path, work: Path) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from backup.browse.listing import shown
 from backup.command.instants import SAID, at_option
 from backup.command.list import find_sets
 from backup.command.ls import entry_document
+from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import about, counted, instant, local, working, write_json
 from backup.errors import BackupError, Cancelled, NoRestorePoint, NotInBackup
@@ -40,7 +41,14 @@ _MOST_PATHS = 200
 
 @click.command("find", epilog=_EPILOG)
 @click.argument("pattern")
-@click.option("--set", "names", metavar="SET", multiple=True, help="Only this set (or HOST/SET); may be repeated.")
+@click.option(
+    "--set",
+    "names",
+    metavar="SET",
+    multiple=True,
+    shell_complete=sets_offered,
+    help="Only this set (or HOST/SET); may be repeated.",
+)
 @at_option("Only the restore point of each set that this means; else all of them.")
 @click.option("-i", "--ignore-case", is_flag=True, help="Capital and small letters are the same.")
 @json_option

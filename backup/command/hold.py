@@ -12,6 +12,7 @@ from rich.table import Table
 
 from backup.command.instants import at_option, instant_said
 from backup.command.list import find_sets
+from backup.command.offers import sets_offered
 from backup.command.options import ending, json_option, pruner_config_option, set_of, settings_of
 from backup.command.telling import console, instant, local, write_json
 from backup.hold import Hold, HoldRegister, add_hold, demand_pruner, lift_hold, read_holds
@@ -42,7 +43,7 @@ def hold_group() -> None:
 
 
 @hold_group.command()
-@click.argument("set_name", metavar="HOST/SET")
+@click.argument("set_name", metavar="HOST/SET", shell_complete=sets_offered)
 @click.option("--reason", required=True, help="Why, for whoever finds it later.")
 @click.option("--name", help="What the hold is called; else the instant it is set.")
 @at_option("Only the chain of the restore point this means; else all.")
@@ -80,7 +81,7 @@ def add(  # noqa: PLR0913 - one parameter an option
 
 
 @hold_group.command()
-@click.argument("set_name", metavar="HOST/SET")
+@click.argument("set_name", metavar="HOST/SET", shell_complete=sets_offered)
 @click.argument("name")
 @json_option
 @pruner_config_option
@@ -102,7 +103,7 @@ def remove(*, config: Path | None, set_name: str, name: str, as_json: bool) -> N
 
 
 @hold_group.command("list")
-@click.argument("set_name", metavar="[HOST/SET]", required=False)
+@click.argument("set_name", metavar="[HOST/SET]", required=False, shell_complete=sets_offered)
 @json_option
 @pruner_config_option
 @ending

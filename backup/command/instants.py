@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from backup.command.offers import points_offered
 from backup.when import read_when, understand_past
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ point that is not later is taken; a time to the minute means the one of that min
 
 def at_option(words: str) -> Callable[[CommandT], CommandT]:
     """Add --at, which the function gets as `at`: what somebody means by it, or None; `words` are its help."""
-    return click.option("--at", metavar="WHEN", callback=point, help=words)
+    return click.option("--at", metavar="WHEN", callback=point, help=words, shell_complete=points_offered)
 
 
 def point(context: click.Context, parameter: click.Parameter, text: str | None) -> When | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import console, local, point_document, size, write_json
 from backup.errors import KeyMissing
@@ -32,7 +33,7 @@ Needs no server, no database and no cache: all is read from the target. Times ar
 
 
 @click.command("list", epilog=_EPILOG)
-@click.argument("name", metavar="[SET]", required=False)
+@click.argument("name", metavar="[SET]", required=False, shell_complete=sets_offered)
 @json_option
 @reading_options
 def list_command(*, settings: BackupSettings, name: str | None, as_json: bool) -> None:

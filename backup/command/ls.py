@@ -8,6 +8,7 @@ import click
 
 from backup.browse.listing import children, list_files, shown
 from backup.command.instants import SAID, at_option
+from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import about, instant, local, write_json
 from backup.restore import read_path
@@ -31,7 +32,7 @@ _MARKS = {"folder": "/", "link": "@"}
 
 
 @click.command("ls", epilog=_EPILOG)
-@click.argument("name", metavar="SET")
+@click.argument("name", metavar="SET", shell_complete=sets_offered)
 @click.argument("path", default="")
 @at_option("The newest restore point not after this; else the newest.")
 @click.option("-r", "--recursive", is_flag=True, help="Everything below, not only what lies directly there.")

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
 
+from backup.command.given_target import Given, given_target
 from backup.errors import BackupError, ConfigInvalid
 from backup.setting_checks import check_name
 from backup.settings import BackupSettings, KeySettings, SetSettings, read_settings
 from backup.signals import cancelled_by_signals
-from backup.target_settings import TargetSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,6 @@ VARIABLE: Final = "BKP_CONFIG"
 DATA_VARIABLE: Final = "WATCHKEEP_DATA"  # as `watchkeep up` reads it
 HOST_FILE, STATION_FILE = Path("backup/backup.toml"), Path("restore-station/backup.toml")  # where `up` puts them
 PRUNER_FILE: Final = Path("pruner/backup.toml")
-_GIVEN: Final = "given"
 
 
 def config_option(command: CommandT) -> CommandT:
@@ -76,9 +75,10 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @ending
     @functools.wraps(command)
-    def read(config: Path | None, target: str | None, key: Path | None, work: Path | None, **options: Any) -> Any:
+    def read(*, config: Path | None, key: Path | None, work: Path | None, **options: Any) -> Any:
+        given = Given(target=options.pop("target"), more=options.pop("more"))
         with cancelled_by_signals():
-            return command(settings=settings_for_reading(config, target, key, work), **options)
+            return command(settings=settings_for_reading(config, given, key, work), **options)
 
     found: Callable[..., Any] = read
     for add in (
@@ -87,10 +87,26 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--key",
+            "--keys",
+            "key",
             type=click.Path(exists=True, file_okay=False, path_type=Path),
             help="A restore station's key folder; its passphrase lies beside it in FOLDER.passphrase.",
         ),
-        click.option("--target", help="A target of the configuration by name, or the folder that holds the backups."),
+        click.option(
+            "--with",
+            "more",
+            metavar="NAME=VALUE",
+            multiple=True,
+            help="A setting of the target that --from names by its kind, as [[targets]] has it; repeat it.",
+        ),
+        click.option(
+            "--target",
+            "--from",
+            "target",
+            metavar="TARGET",
+            help="A target of the configuration by name, the folder that holds the backups, or a kind (swift) whose"
+            " settings follow in --with.",
+        ),
         station_config_option,
     ):
         found = add(found)
@@ -135,25 +151,25 @@ def settings_of(config: Path | None) -> BackupSettings:
     return read_settings(config)
 
 
-def settings_for_reading(
-    config: Path | None, target: str | None, key: Path | None, work: Path | None
-) -> BackupSettings:
-    """Read the configuration and lay the options over it; --target FOLDER and --key do without one.
+def settings_for_reading(config: Path | None, given: Given, key: Path | None, work: Path | None) -> BackupSettings:
+    """Read the configuration and lay the options over it; a target and --key do without one.
 
     Raises ConfigInvalid.
     """
-    if config is None and target is not None and key is not None:
+    if given.more and given.target is None:
+        raise ConfigInvalid("--with NAME=VALUE says more of a target: name its kind with --from")
+    if config is None and given.target is not None and key is not None:
         settings = BackupSettings(
             host="this-machine",
             work=Path("~/.cache/watchkeep-bkp").expanduser(),
-            targets=(_given(target),),
+            targets=(given_target(given),),
             keys=KeySettings(),
         )
     else:
         settings = settings_of(config)
-        if target is not None:
-            known = [each for each in settings.targets if each.name == target]
-            settings = dataclasses.replace(settings, targets=tuple(known) or (_given(target),), sets=())
+        if given.target is not None:
+            known = [each for each in settings.targets if each.name == given.target and not given.more]
+            settings = dataclasses.replace(settings, targets=tuple(known) or (given_target(given),), sets=())
     if key is not None:
         keys = dataclasses.replace(
             settings.keys, station=key.absolute(), station_passphrase_file=passphrase_beside(key)
@@ -191,14 +207,6 @@ def set_of(settings: BackupSettings, name: str) -> SetSettings:
 
 def _refuse(name: str) -> NoReturn:
     raise ConfigInvalid(f"there is no backup set {name!r} in the configuration: name it as HOST/SET")
-
-
-def _given(target: str) -> TargetSettings:
-    """Return the target a folder on the command line is."""
-    folder = Path(target).expanduser().absolute()
-    if not folder.is_dir():
-        raise ConfigInvalid(f"--target: {target!r} is neither a target of the configuration nor a folder")
-    return TargetSettings(name=_GIVEN, kind="folder", folder=folder)
 
 
 def _data() -> Path:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from backup.command.forecast import foretell
 from backup.command.instants import SAID, at_option
+from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import counted, instant, local, progress, size, write_json
 from backup.command.wal_telling import ready_document, tell_ready
@@ -27,6 +29,7 @@ _EPILOG = f"""\b
 Examples:
   bkp restore files --to /srv/back                                    everything, newest
   bkp restore files --path etc/hosts --to /tmp/back --at "yesterday 18:00"
+  bkp restore files --path etc --to /tmp --as etc.old --dry-run       what would come, is there room?
   bkp restore web1/files --target /mnt/backup --key /media/usb/station --to /srv/back
   bkp restore cluster --at "today 14:05" --to /srv/pg              a whole PostgreSQL cluster as of then
   bkp restore shop --to /srv/dump --into-database postgresql://postgres@localhost/shop_back
@@ -45,12 +48,20 @@ def _position(context: click.Context, parameter: click.Parameter, text: str | No
         raise click.BadParameter(str(error), context, parameter) from error
 
 
+def _name(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    if text is not None and (text in ("", ".", "..") or "/" in text or "\0" in text):
+        raise click.BadParameter("expected a plain name; --to says where")
+    return text
+
+
 @click.command("restore", epilog=_EPILOG)
-@click.argument("name", metavar="SET")
+@click.argument("name", metavar="SET", shell_complete=sets_offered)
 @click.option("--to", "to", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Where to put it.")
 @click.option("--path", default="", help="Only this file or folder, as `bkp ls` shows it.")
 @at_option("The newest restore point not after this, a cluster as of this moment; else the newest.")
 @click.option("--lsn", metavar="LSN", callback=_position, help="A cluster's state at this position of its WAL.")
+@click.option("--as", "new_name", metavar="NAME", callback=_name, help="What it is called in FOLDER; else as it was.")
+@click.option("--dry-run", is_flag=True, help="Say what would come, from which files, and whether there is room.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there; others in the folder stay.")
 @click.option(
     "--into-database",
@@ -70,15 +81,20 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     at: When | None,
     lsn: int | None,
     dsn: str | None,
+    new_name: str | None,
+    dry_run: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
     """Restore SET (or HOST/SET), or one PATH of it, into FOLDER."""
-    wanted = Wanted(path=read_path(path), to=to.absolute(), is_overwriting=overwrite)
+    wanted = Wanted(path=read_path(path), to=to.absolute(), is_overwriting=overwrite, name=new_name)
     if dsn is not None and wanted.path is not None:
         raise click.UsageError("--into-database takes the whole dump: leave --path out")
     if dsn is not None and lsn is not None:
         raise click.UsageError("--lsn is for a whole cluster, --into-database for the dump of one database")
+    if dry_run:
+        foretell(settings, name, at, wanted, as_json=as_json)
+        return
     loaded: dict[str, Any] | None = None
     ready: Ready | None = None
     with open_station(settings, set_of(settings, name)) as station:

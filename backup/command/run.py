@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from backup.command.offers import sets_offered
 from backup.command.options import config_option, ending, json_option, settings_of
 from backup.command.telling import local, progress, size
 from backup.errors import RunKilled
@@ -47,7 +48,7 @@ def due_instant(_context: click.Context, _parameter: click.Parameter, text: str 
 
 
 @click.command("run", epilog=_EPILOG)
-@click.argument("name", metavar="SET")
+@click.argument("name", metavar="SET", shell_complete=sets_offered)
 @click.option("--full", "is_full", is_flag=True, help="Make a full backup, whatever the rules say.")
 @click.option(
     "--due",

@@ -132,15 +132,25 @@ def progress(doing: str, *, is_shown: bool) -> Iterator[Callable[[Told], None]]:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=24),
         TaskProgressColumn(),
+        TextColumn("{task.fields[said]}"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(doing, total=None)
+        task = bar.add_task(doing, total=None, said="")
 
         def tell(told: Told) -> None:
             share = None if told.share is None else 100 * told.share
-            bar.update(task, total=None if share is None else 100.0, completed=share or 0.0)
+            bar.update(task, total=None if share is None else 100.0, completed=share or 0.0, said=_pace(told))
 
         yield tell
+
+
+def _pace(told: Told) -> str:
+    """Return how fast it goes and how long it will take, as far as that is known."""
+    said = [f"{size(told.bytes_per_second)}/s"] if told.bytes_per_second else []
+    if told.eta_seconds is not None:
+        minutes = round(told.eta_seconds / 60)
+        said.append(f"{told.eta_seconds} s left" if told.eta_seconds < 100 else f"{minutes} min left")
+    return ", ".join(said)

@@ -8,6 +8,7 @@ import click
 
 from backup.command.instants import at_option
 from backup.command.list import find_sets
+from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import counted, instant, local, progress, size, write_json
 from backup.errors import BackupDamaged
@@ -35,7 +36,7 @@ _SAID = {
 
 
 @click.command("verify", epilog=_EPILOG)
-@click.argument("name", metavar="[SET]", required=False)
+@click.argument("name", metavar="[SET]", required=False, shell_complete=sets_offered)
 @click.option(
     "--depth", type=click.Choice([each.value for each in Depth]), default=Depth.STORED.value, show_default=True,
     help="How deep to look.",

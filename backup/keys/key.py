@@ -33,6 +33,11 @@ class Key:
         match = _HOST_NAME.fullmatch(self.name)
         return None if match is None else match[1]
 
+    @property
+    def plain_name(self) -> str:
+        """Its name without the mark of its role."""
+        return self.name.removesuffix(f" ({HOST_MARK})").removesuffix(f" ({STATION_MARK})")
+
     def is_expired(self, now: datetime) -> bool:
         """Whether it is past its expiry date."""
         return self.expires_at is not None and self.expires_at <= now

@@ -23,6 +23,7 @@ from backup.errors import (
 )
 from backup.keys.gpg import TIME_LIMIT_SECONDS, Gpg, check_room, end_agent, trouble
 from backup.keys.key import described, read_key
+from backup.keys.need import newest_of_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,17 +120,20 @@ class KeyRing:
             raise KeyMissing(f"there is no signing key in {self.home}; make one with: bkp key make host")
         key = found[-1]
         if key.is_expired(now):
-            raise KeyExpired(f"{described(key)} expired at {key.expires_at}; make a new one: bkp key make host --renew")
+            raise KeyExpired(f"{described(key)} expired at {key.expires_at}; make a new one: bkp key rotate host")
         return key
 
     def recipients(self, wanted: tuple[str, ...], now: datetime) -> list[Key]:
-        """Return the keys to encrypt to: `wanted`, or all that encrypt. Raises KeyMissing, KeyExpired naming them."""
+        """Return the keys to encrypt to: `wanted`, or of each name the youngest that encrypts.
+
+        Raises KeyMissing, KeyExpired naming them.
+        """
         able = {key.fingerprint: key for key in self.keys() if key.can_encrypt}
         lost = [fingerprint for fingerprint in wanted if fingerprint not in able]
         if lost or not able:
             what = f"the encryption key {lost[0]}" if lost else "an encryption key"
             raise KeyMissing(f"{what} is not in {self.home}; bring the station's public key: bkp key import FILE")
-        chosen = [able[fingerprint] for fingerprint in wanted] or list(able.values())
+        chosen = [able[fingerprint] for fingerprint in wanted] or list(newest_of_name(able.values()).values())
         expired = [key for key in chosen if key.is_expired(now)]
         if expired:
             raise KeyExpired(
@@ -237,6 +241,18 @@ class KeyRing:
                 why.get(good[0], f"gpg says {good[0]}") if len(good) == 1 else "it has no valid signature"
             )
         return Verified(text=bytes(result.data).decode("utf-8"), signer=valid[0].split()[-1])
+
+    def delete(self, key: Key) -> None:
+        """Delete a key for good, its secret first. Raises PassphraseMissing, EngineFailed."""
+        passphrase = self.passphrase() if key.has_secret else None
+        gpg = self._gpg
+        for secret in (True, False) if key.has_secret else (False,):
+            done = gpg.ask(lambda secret=secret: gpg.delete_keys(  # type: ignore[misc] # bound now, not at the call
+                key.fingerprint, secret=secret, passphrase=passphrase, expect_passphrase=secret
+            ))  # fmt: skip
+            self._known = None
+            if str(done) != "ok":
+                raise EngineFailed(f"gpg did not delete {described(key)}: {done}")
 
     def encrypt(self, text: str, recipients: Sequence[Key]) -> str:
         """Return `text` encrypted to these keys, armoured. Raises KeyExpired, EngineFailed."""

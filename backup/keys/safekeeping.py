@@ -34,6 +34,11 @@ def confirmed(home: Path) -> dict[str, str]:
     return {str(name): str(at) for name, at in known.items()} if isinstance(known, dict) else {}
 
 
+def first_expiry(keys: Sequence[Key]) -> datetime | None:
+    """Return when the first of these keys expires; None when none ever does."""
+    return min((key.expires_at for key in keys if key.expires_at is not None), default=None)
+
+
 def reminders(home: Path, keys: Sequence[Key], now: datetime) -> list[str]:
     """Return what the person at the command line has to be told about these keys, most urgent first."""
     safe = confirmed(home)

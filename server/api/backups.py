@@ -26,9 +26,9 @@ def _refuse_halves(path: str) -> str:
 
 
 BackupPath = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00]*$"), AfterValidator(_refuse_halves)]
-RunStatus = Literal["ok", "running", "failed", "never"]
+RunStatus = Literal["ok", "running", "failed", "never", "cancelled"]
 
-_STATUS: tuple[RunStatus, ...] = ("ok", "running", "failed", "never")
+_STATUS: tuple[RunStatus, ...] = ("ok", "running", "failed", "never", "cancelled")
 _NOT_FOUND_CODES = (3, 50, 51)  # bkp's own: no such set, restore point, path
 
 

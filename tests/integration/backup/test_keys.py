@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import shutil
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,16 +24,20 @@ from backup.errors import (
     PassphraseWrong,
     SignatureBad,
 )
-from backup.keys.making import make_folder, make_host_pair, make_passphrase_file
+from backup.keys.making import make_folder, make_host_pair, make_passphrase_file, make_station_pair
 from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import reminders
 from backup.keys.sheet import draw_up, qr_texts, read_sheet
 from backup.settings import read_settings
-from tests.support.backups import HOST, SET
+from tests.support.backups import CHECKOUT, HOST, SET
+from tests.support.waiting import wait_until
 from watchkeep.up.backup import prepare_backups
 from watchkeep.up.layout import Layout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backup.errors import BackupError
     from tests.support.backups import Site
 
 _NOW = datetime.now(UTC)
@@ -93,6 +100,74 @@ def test_the_station_names_what_is_wrong_with_its_passphrase(
     began = time.monotonic()
     done = site.bkp("station", "key", "test")
     assert (done.returncode, time.monotonic() - began < 10) == (kind.exit_code, True), done.stderr
+
+
+def _other_key(site: Site) -> None:
+    """Leave the station with a key that nothing was encrypted to, and with the host it knows."""
+    home = site.folder / "station/keys/station"
+    with site.ring("station") as ring:
+        make_station_pair(ring, "other")
+    _gpg(home, "--yes", "--delete-secret-and-public-key", site.pairs.station.fingerprint)
+
+
+@pytest.mark.trial("B-4")
+def test_every_command_that_reads_names_what_is_wrong_with_the_stations_key_and_never_asks(site: Site) -> None:
+    site.run()
+    file = site.folder / "station/keys/station.passphrase"
+    kept = file.read_text()
+    reading = [["restore", SET, "--to", str(site.folder / "to")], ["ls", SET], ["find", "words"], ["diff", SET, "now"]]
+
+    def other_key() -> None:
+        _write_private(file, kept)
+        _other_key(site)
+
+    spoilt: list[tuple[Callable[[], None], type[BackupError]]] = [
+        (file.unlink, PassphraseMissing),
+        (lambda: _write_private(file, "wrong\n"), PassphraseWrong),
+        (other_key, KeyWrong),
+    ]
+    for spoil, kind in spoilt:
+        spoil()
+        for command in reading:
+            code, said, seconds = _at_a_terminal(site.command("station", *command))
+            assert (code, seconds < 10) == (kind.exit_code, True), said
+            assert "bkp: " in said
+    assert not (site.folder / "to").exists()
+
+
+@pytest.mark.trial("B-4")
+def test_an_encryption_key_that_has_expired_ends_the_run_at_once(site: Site) -> None:
+    with site.ring("station") as station:
+        short = make_station_pair(station, "station1", timedelta(seconds=2))
+        public = station.export_public(short)
+    with site.ring() as host:
+        host.bring(public, may_be_secret=False)
+    assert short.expires_at is not None
+    wait_until(lambda: datetime.now(UTC) > short.expires_at, 20, "the key's end")  # type: ignore[operator]  # asserted above
+    done = site.bkp("host", "run", SET)
+    assert done.returncode == KeyExpired.exit_code, done.stderr
+    assert "bring a newer public key" in done.stderr
+
+
+def _write_private(file: Path, text: str) -> None:
+    file.touch(mode=0o600)
+    file.write_text(text)
+
+
+def _at_a_terminal(command: list[str]) -> tuple[int, str, float]:
+    """Run a program at a terminal nobody types at: what asks would hang, and be killed."""
+    began = time.monotonic()
+    inner, outer = pty.openpty()
+    process = subprocess.Popen(
+        command, cwd=CHECKOUT, stdin=outer, stdout=outer, stderr=outer, start_new_session=True, close_fds=True
+    )
+    os.close(outer)
+    said = b""
+    with suppress(OSError):  # the terminal has gone with its last user
+        while piece := os.read(inner, 4096):
+            said += piece
+    os.close(inner)
+    return process.wait(60), said.decode(errors="replace"), time.monotonic() - began
 
 
 def test_what_is_encrypted_to_another_key_is_told_from_a_wrong_passphrase(site: Site) -> None:

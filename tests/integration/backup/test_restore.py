@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backup.settings import read_settings
 from tests.support.backup_site import bkp, bkp_ok, fingerprint
 
 if TYPE_CHECKING:
@@ -82,6 +83,22 @@ def test_a_folder_and_a_key_are_enough_on_a_machine_that_knows_nothing_else(grow
     )
     assert restored.exit_code == 0, restored.errors
     assert (tmp_path / "etc" / "hosts").read_text() == "127.0.0.1 localhost\n10.0.0.1 db1\n"
+
+
+def test_a_swift_is_named_on_the_command_line_with_nothing_but_its_settings(grown: Grown, tmp_path: Path) -> None:
+    swift = next(each for each in read_settings(grown.site.station).targets if each.kind == "swift")
+    options = ["--from", "swift", "--keys", str(grown.site.station_keys), "--work", str(tmp_path / "work")]
+    for name in ("auth_url", "user", "key_file", "container"):
+        options += ["--with", f"{name}={getattr(swift, name)}"]
+    nowhere = {"HOME": str(tmp_path), "BKP_CONFIG": "", "WATCHKEEP_DATA": str(tmp_path)}
+    listed = bkp("list", *options, "--json", environment=nowhere)
+    assert [(each["host"], each["set"], len(each["points"])) for each in listed.document["sets"]] == [
+        ("web1", "cloud", 3)
+    ]
+    lacking = bkp("list", *options[:-2], environment=nowhere)
+    assert (lacking.exit_code, "needs container" in lacking.errors) == (3, True), lacking.errors
+    wrong = bkp("list", *options, "--with", "kontainer=x", environment=nowhere)
+    assert (wrong.exit_code, "container" in wrong.errors) == (3, True)
 
 
 def test_the_printed_sheet_and_the_passphrase_are_enough_on_a_new_machine(grown: Grown, tmp_path: Path) -> None:

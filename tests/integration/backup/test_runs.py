@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backup.catalogue import read_catalogue
-from backup.errors import RunKilled, SetBusy, SourceFailed
+from backup.errors import NoRun, RunKilled, SetBusy, SourceFailed
 from backup.journal import Journal
 from backup.keys.making import make_folder, make_host_pair, make_passphrase_file
 from backup.keys.ring import KeyRing
@@ -156,6 +157,30 @@ def test_a_run_ended_by_a_signal_leaves_no_process_and_counts_for_nothing(site: 
     assert not site.points.exists()
     assert site.state()["last_run"]["status"] == Status.FAILED.value
     assert site.run().status is Status.OK
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_run_that_is_cancelled_counts_as_that_and_leaves_nothing_at_the_target(site: Site, is_first: bool) -> None:
+    if not is_first:
+        site.run()
+    before = {path for path in site.store.rglob("*") if path.is_file()}
+    change(site.data / "empty", "something")
+    (site.data / "deep" / "noise").write_bytes(os.urandom(5 << 22))
+    with (site.folder / "told").open("wb") as out:
+        run = subprocess.Popen(
+            site.command("host", "run", SET, "--json"), cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+    wait_until(lambda: len([*site.chains.rglob("*.vol*")]) > len([path for path in before if ".vol" in path.name]), 60,
+               "a volume of the run at the target")  # fmt: skip
+    ended = site.bkp("host", "cancel", SET, "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["status"] == Status.CANCELLED.value
+    assert run.wait(60) == 130
+    assert {path for path in site.store.rglob("*") if path.is_file()} == before
+    assert site.state()["last_run"]["status"] == Status.CANCELLED.value
+    assert site.bkp("host", "cancel", SET).returncode == NoRun.exit_code
+    assert site.run().kind is (Kind.FULL if is_first else Kind.INCREMENTAL)
 
 
 def test_a_root_behind_a_symbolic_link_is_saved_from_where_it_really_is(site: Site) -> None:

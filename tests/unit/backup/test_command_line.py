@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from backup.command.__main__ import COMMANDS, cli
 from backup.command.options import DATA_VARIABLE, VARIABLE, set_of
 from backup.command.telling import counted
-from backup.errors import ConfigInvalid
+from backup.errors import ConfigInvalid, exit_codes
 from backup.settings import BackupSettings, SetSettings
 from backup.target_settings import TargetSettings
 
@@ -51,6 +51,41 @@ def test_words_are_completed_without_importing_a_command(runner: CliRunner) -> N
         cli, prog_name="bkp", env={"_BKP_COMPLETE": "bash_complete", "COMP_WORDS": "bkp re", "COMP_CWORD": "1"}
     )
     assert "restore" in completed.output
+
+
+def _completed(runner: CliRunner, words: str) -> str:
+    return runner.invoke(
+        cli, prog_name="bkp",
+        env={"_BKP_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)},
+    ).output  # fmt: skip
+
+
+def test_sets_and_restore_points_are_completed_and_trouble_offers_nothing(runner: CliRunner, tmp_path: Path) -> None:
+    for point in ("20261120T170000Z", "20261121T170000Z"):
+        for host in ("web1", "db1"):
+            file = tmp_path / "store" / host / "files" / "points" / f"{point}.json.asc"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+    (tmp_path / "backup.toml").write_text(
+        f'host = "web1"\n[[targets]]\nname = "store"\nkind = "folder"\nfolder = "{tmp_path}/store"\n'
+        '[[sets]]\nname = "files"\ntarget = "store"\n'
+    )
+    assert _completed(runner, "bkp ls ").split() == ["plain,db1/files", "plain,files"]
+    assert _completed(runner, "bkp ls files --at 2026").split() == ["plain,20261121T170000Z", "plain,20261120T170000Z"]
+    assert _completed(runner, "bkp diff db1/files 20261120").split() == ["plain,20261120T170000Z"]
+    (tmp_path / "backup.toml").write_text("broken")
+    assert _completed(runner, "bkp ls ").strip() == _completed(runner, "bkp ls files --at ").strip() == ""
+
+
+def test_the_manual_page_has_every_command_option_and_exit_code_and_troff_takes_it(runner: CliRunner) -> None:
+    page = runner.invoke(cli, ["man"]).stdout
+    for name in COMMANDS:
+        assert f".SS bkp {name}" in page
+    assert r"\-\-dry\-run" in page
+    for code, meaning in exit_codes().items():
+        assert f".B {code}\n" in page
+        assert meaning.replace("-", r"\-").replace("'", r"\(aq") in page
+    assert not any(line.startswith(("'", ".. ")) for line in page.splitlines())
 
 
 @pytest.mark.parametrize("command", [["status"], ["list"], ["verify"], ["doctor"], ["run", "files"]])

@@ -173,7 +173,7 @@ def test_the_journal_keeps_the_newest_two_hundred_and_passes_over_damage(tmp_pat
 
 def test_the_state_tells_the_last_run_the_last_good_one_and_what_is_usual() -> None:
     records = [_record(9, Status.FAILED), *(_record(9 - n, size=100 + n) for n in range(1, 10))]
-    table = state_table("web1", records, restore_points=4, reminders=["x"])
+    table = state_table("web1", records, restore_points=4, reminders=["x"], key_expires_at=None)
     assert table["last_run"]["status"] == "failed"
     assert table["last_good"]["due_at"] == (_AT + timedelta(days=8)).isoformat()
     assert table["usual_bytes"] == 108  # the most of the seven before the last good one

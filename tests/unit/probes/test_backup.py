@@ -29,8 +29,9 @@ def run(status: str = "ok", **more: Any) -> dict[str, Any]:
 
 
 def state(folder: Path, name: str, last: dict[str, Any] | None, good: dict[str, Any] | None) -> None:
-    known = {"host": "web1", "set": name, "last_run": last, "last_good": good}
-    text = json.dumps({**known, "restore_points": 4, "usual_bytes": 20_000, "reminders": ["print the sheet"]})
+    known: dict[str, Any] = {"host": "web1", "set": name, "last_run": last, "last_good": good}
+    known |= {"restore_points": 4, "usual_bytes": 20_000, "reminders": ["print the sheet"]}
+    text = json.dumps(known | {"key_expires_at": instant(days=-20)})
     (folder / f"{name}.json").write_text(text)
 
 
@@ -55,6 +56,7 @@ def test_a_good_backup_is_told_with_its_figures_and_its_age_as_of_now(agents: Re
         "backup.period_seconds[files]": 86_400.0,
         "backup.run_age_seconds[files]": pytest.approx(3 * 3600, abs=60),
         "backup.reminder[files]": "print the sheet",
+        "backup.key_days_left[files]": pytest.approx(20.0, abs=0.01),
         "backup.overdue_seconds[files]": 0.0,
         "backup.waiting_seconds[files]": 0.0,
         "backup.run_seconds[files]": pytest.approx(360, abs=5),

@@ -2,7 +2,7 @@
 
 import { addressOf, ask, send } from "./request.ts";
 
-export type RunStatus = "ok" | "running" | "failed" | "never";
+export type RunStatus = "ok" | "running" | "failed" | "never" | "cancelled";
 
 export interface LastRun {
   status: RunStatus;

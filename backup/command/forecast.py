@@ -1,0 +1,77 @@
+"""`bkp restore --dry-run`: what a restore would bring and fetch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from backup.command.options import set_of
+from backup.command.telling import counted, instant, local, size, working, write_json
+from backup.errors import BackupError, DestinationInUse, ObjectMissing
+from backup.forecast import forecast
+from backup.restore import demand_free
+from backup.station import open_station
+
+if TYPE_CHECKING:
+    from backup.forecast import Forecast
+    from backup.restore import Wanted
+    from backup.settings import BackupSettings
+    from backup.when import When
+
+_MOST_NAMED = 12
+
+
+def foretell(settings: BackupSettings, name: str, at: When | None, wanted: Wanted, *, as_json: bool) -> None:
+    """Say what restoring `wanted` would do. Raises what stands in its way, after it was told."""
+    with open_station(settings, set_of(settings, name)) as station, working("looking", is_shown=not as_json):
+        catalogue = station.catalogue()
+        found = forecast(station, catalogue.points, catalogue.newest(at), wanted)
+    if as_json:
+        write_json(
+            {
+                "at": instant(found.at),
+                "to": str(found.to),
+                "files": found.files,
+                "most_bytes": found.bytes,
+                "free_bytes": found.free_bytes,
+                "has_room": found.has_room,
+                "replaced": found.replaced,
+                "fetched": [{"name": name, "bytes": number} for name, number in found.fetched],
+                "missing": list(found.missing),
+            }
+        )
+    else:
+        _tell(found)
+    try:
+        _demand(found, wanted)
+    except BackupError as error:
+        if as_json:  # the document is told; one more would be one too many
+            raise SystemExit(error.exit_code) from error
+        raise
+
+
+def _tell(found: Forecast) -> None:
+    click.echo(f"Would restore {counted(found.files, 'file')}, at most {size(found.bytes)}, as of {local(found.at)}:")
+    click.echo(f"  to       {found.to}")
+    click.echo(f"  room     {size(found.free_bytes)} free there")
+    click.echo(f"  replaces {counted(found.replaced, 'file')} there")
+    fetched = sum(number for _, number in found.fetched)
+    click.echo(f"  fetches  {counted(len(found.fetched), 'file')} of the target, {size(fetched)}:")
+    for name, number in found.fetched[:_MOST_NAMED]:
+        click.echo(f"    {size(number):>10}  {name.rpartition('/')[2]}{'  MISSING' if name in found.missing else ''}")
+    if len(found.fetched) > _MOST_NAMED:
+        click.echo(f"    and {len(found.fetched) - _MOST_NAMED} more; --json names all")
+    click.echo("Nothing was written.")
+
+
+def _demand(found: Forecast, wanted: Wanted) -> None:
+    """Return when the restore would work. Raises ObjectMissing, DestinationInUse."""
+    if found.missing:
+        raise ObjectMissing(
+            f"{found.missing[0]} is missing at the target: bkp verify says what it costs, --at chooses another point"
+        )
+    if not found.has_room:
+        raise DestinationInUse(f"{size(found.bytes)} may come, {size(found.free_bytes)} are free: choose another --to")
+    if not wanted.is_overwriting:
+        demand_free(wanted.final)
