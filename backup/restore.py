@@ -140,7 +140,7 @@ def fetch(
     station, point, manifest = fetching.station, fetching.point, fetching.point.manifest
     timeout = station.settings.find_target(station.chosen.target).timeout.total_seconds()
     options = [*common_arguments(fetching.workplace, signer=manifest.signer, timeout_seconds=timeout)]
-    options += ["--time", str(int(manifest.at.timestamp()))]
+    options += [*station.target.options(), "--time", str(int(manifest.at.timestamp()))]
     if path is not None:
         options.append(f"--path-to-restore={path}")  # one word: a name may begin with a dash
     if os.geteuid() != 0:

@@ -188,6 +188,7 @@ def _send(
         root=prepared.root,
         selection=prepared.selection,
         url=target.url(folder),
+        options=target.options(),
         recipients=[key.fingerprint for key in keys.recipients],
         signer=keys.signer.fingerprint,
         volume_bytes=chosen.volume_size,

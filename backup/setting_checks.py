@@ -6,6 +6,9 @@ from typing import Final
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 _FINGERPRINT: Final = re.compile(r"[0-9A-F]{40}")
 
+_ADDRESS: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
+_REMOTE_PATH: Final = re.compile(r"/?[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")
+
 
 def check_name(text: str) -> str | None:
     """Return what is wrong with a name that becomes a folder at the target; None when it is one."""
@@ -20,3 +23,15 @@ def check_fingerprints(texts: tuple[str, ...]) -> str | None:
     """Return what is wrong with a list of key fingerprints; None when each is one."""
     wrong = [text for text in texts if not _FINGERPRINT.fullmatch(text)]
     return f"expected fingerprints of 40 capital hex digits, found {wrong[0]!r}" if wrong else None
+
+
+def check_address(text: str) -> str | None:
+    """Return what is wrong with a server's name or address; None when it is one."""
+    return None if _ADDRESS.fullmatch(text) else "expected a host name, an IPv4 or an IPv6 address"
+
+
+def check_remote_path(text: str) -> str | None:
+    """Return what is wrong with a folder at an SFTP server; None when it can be named in a URL as it is."""
+    if ".." not in text.split("/") and _REMOTE_PATH.fullmatch(text):
+        return None
+    return "expected a path of letters, digits, '.', '_' and '-', without '..' or a slash at its end"

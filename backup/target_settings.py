@@ -1,35 +1,89 @@
 """What backup.toml says of a target: where it is, and how to sign in there."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from backup.setting_checks import check_name
+from backup.setting_checks import check_address, check_name, check_remote_path
 from core.config.reader import setting
+
+# What each kind needs, and what it may have beside; all of them have name, kind and timeout.
+_KINDS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "folder": (("folder",), ()),
+    "swift": (
+        ("auth_url", "user", "key_file", "container"),
+        ("project", "project_domain", "user_domain", "region"),
+    ),
+    "sftp": (("address", "user", "path", "known_hosts"), ("port", "key_file", "password_file")),
+}
+_COMMON: Final = frozenset({"name", "kind", "timeout"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetSettings:
-    """A place backups are kept at: a folder, or a container of a Swift that speaks auth version 1."""
+    """A place backups are kept at: a folder, a container of a Swift, a folder behind SFTP."""
 
     name: str = field(metadata=setting("what sets call it", example='"store"', check=check_name))
-    kind: Literal["folder", "swift"] = field(metadata=setting("what it is", example='"folder"'))
+    kind: Literal["folder", "swift", "sftp"] = field(metadata=setting("what it is", example='"folder"'))
     folder: Path | None = field(default=None, metadata=setting("folder: where", example='"/srv/backup"'))
     auth_url: str | None = field(
         default=None, metadata=setting("swift: where to log in", example='"https://swift.example/auth/v1.0"')
     )
-    user: str | None = field(default=None, metadata=setting("swift: ACCOUNT:USER", example='"backup:web1"'))
-    key_file: Path | None = field(default=None, metadata=setting("swift: file whose first line is the user's key"))
+    address: str | None = field(
+        default=None,
+        metadata=setting("sftp: the server's name or address", example='"store.example"', check=check_address),
+    )
+    port: int = field(default=22, metadata=setting("sftp: the server's port", minimum=1))
+    path: str | None = field(
+        default=None,
+        metadata=setting(
+            "sftp: the folder there, from / or from where a login begins",
+            example='"/srv/backup"',
+            check=check_remote_path,
+        ),
+    )
+    known_hosts: Path | None = field(
+        default=None, metadata=setting("sftp: file of the server's keys, as ssh-keyscan writes it; no other is trusted")
+    )
+    user: str | None = field(
+        default=None,
+        metadata=setting("swift: ACCOUNT:USER; with a project, and with sftp, the user", example='"backup:web1"'),
+    )
+    key_file: Path | None = field(
+        default=None,
+        metadata=setting("swift: file whose first line is the user's key or password; sftp: the private key"),
+    )
+    password_file: Path | None = field(
+        default=None,
+        metadata=setting("sftp: file whose first line is the password, or the passphrase of the private key"),
+    )
     container: str | None = field(
         default=None, metadata=setting("swift: the container", example='"watchkeep"', check=check_name)
+    )
+    project: str | None = field(
+        default=None, metadata=setting("swift: the project, which makes it a login at Keystone v3", example='"backup"')
+    )
+    project_domain: str | None = field(default=None, metadata=setting('swift: the project\'s domain; none: "Default"'))
+    user_domain: str | None = field(default=None, metadata=setting('swift: the user\'s domain; none: "Default"'))
+    region: str | None = field(
+        default=None, metadata=setting("swift: the region; none: the first that has a Swift", example='"RegionOne"')
     )
     timeout: timedelta = field(
         default=timedelta(seconds=30), metadata=setting("how long a request may stay without answer", minimum=1)
     )
 
     def __post_init__(self) -> None:
-        needed = {"folder": ("folder",), "swift": ("auth_url", "user", "key_file", "container")}[self.kind]
-        missing = [name for name in needed if getattr(self, name) is None]
+        needed, more = _KINDS[self.kind]
+        defaults = {each.name: each.default for each in fields(self)}
+        given = {name for name, value in vars(self).items() if value != defaults[name]}
+        missing = [name for name in needed if name not in given]
         if missing:
             raise ValueError(f"a target of kind {self.kind!r} needs {', '.join(missing)}")
+        strange = sorted(given - _COMMON - {*needed, *more})
+        if strange:
+            raise ValueError(f"a target of kind {self.kind!r} has no {', '.join(strange)}")
+        if self.kind == "sftp" and self.key_file is None and self.password_file is None:
+            raise ValueError("a target of kind 'sftp' needs key_file or password_file")
+        if self.kind == "swift" and self.project is None and (self.project_domain or self.user_domain or self.region):
+            raise ValueError("domains and regions are of Keystone v3: name the project, too")

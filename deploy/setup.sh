@@ -69,6 +69,7 @@ if [ "$wanted" = dev ]; then
     command -v faketime >/dev/null || missing="$missing faketime"
     [ -x /usr/sbin/mariadbd ] || missing="$missing mariadb-server-core" # the programs alone: no service is started
     command -v mariadb-dump >/dev/null || missing="$missing mariadb-client"
+    command -v openssl >/dev/null || missing="$missing openssl"
     # shellcheck disable=SC2086 # a list of package names
     [ -z "$missing" ] || install_packages $missing
 fi

@@ -40,12 +40,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saving:
-    """What a full or an incremental is told. volume_bytes are rounded up to MiB; max_block_bytes None: its own."""
+    """What a full or an incremental is told. volume_bytes are rounded up to MiB; max_block_bytes None: its own.
+
+    options: those the target's `url` needs.
+    """
 
     kind: Kind
     root: Path
     selection: Sequence[str]
     url: str
+    options: Sequence[str]
     recipients: Sequence[str]
     signer: str
     volume_bytes: int
@@ -91,6 +95,7 @@ def saving_arguments(saving: Saving, workplace: Workplace, timeout_seconds: floa
         "--allow-source-mismatch",
         "--no-files-changed",
         *(["--progress", "--progress-rate=1"] if saving.shows_progress else []),
+        *saving.options,
         *saving.selection,
         str(saving.root),
         saving.url,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
 
@@ -64,6 +64,10 @@ class Target(Protocol):
 
     def url(self, folder: str) -> str:
         """Return what duplicity is given to find a folder. It holds no secret."""
+        ...
+
+    def options(self) -> Sequence[str]:
+        """Return the options duplicity needs for `url`. They hold no secret."""
         ...
 
     def environment(self) -> Mapping[str, str]:

@@ -23,10 +23,16 @@ def open_for_deleting(settings: TargetSettings) -> Iterator[DeletingTarget]:
 
 
 def _make(settings: TargetSettings) -> DeletingTarget:
-    if settings.kind == "folder":
-        from backup.targets.folder import DeletingFolder  # noqa: PLC0415 - only what is used is imported
+    match settings.kind:  # only what is used is imported
+        case "folder":
+            from backup.targets.folder import DeletingFolder  # noqa: PLC0415 - as said
 
-        return DeletingFolder(settings)
-    from backup.targets.swift import DeletingSwift  # noqa: PLC0415 - only what is used is imported
+            return DeletingFolder(settings)
+        case "swift":
+            from backup.targets.swift import DeletingSwift  # noqa: PLC0415 - as said
 
-    return DeletingSwift(settings)
+            return DeletingSwift(settings)
+        case "sftp":
+            from backup.targets.sftp import DeletingSftp  # noqa: PLC0415 - as said
+
+            return DeletingSftp(settings)

@@ -13,7 +13,7 @@ from backup.errors import ConfigInvalid, ObjectMissing, TargetAway, TargetFull, 
 from backup.targets.contract import Stat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from backup.errors import BackupError
@@ -117,6 +117,10 @@ class FolderTarget:
         except OSError as error:
             raise _fault(error, path) from error
         return "file://" + quote(str(path.absolute()))
+
+    def options(self) -> Sequence[str]:
+        """Return nothing."""
+        return ()
 
     def environment(self) -> Mapping[str, str]:
         """Return nothing: a folder needs no credentials."""

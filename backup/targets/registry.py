@@ -23,10 +23,16 @@ def open_target(settings: TargetSettings) -> Iterator[Target]:
 
 
 def _make(settings: TargetSettings) -> Target:
-    if settings.kind == "folder":
-        from backup.targets.folder import FolderTarget  # noqa: PLC0415 - only what is used is imported
+    match settings.kind:  # only what is used is imported
+        case "folder":
+            from backup.targets.folder import FolderTarget  # noqa: PLC0415 - as said
 
-        return FolderTarget(settings)
-    from backup.targets.swift import SwiftTarget  # noqa: PLC0415 - only what is used is imported
+            return FolderTarget(settings)
+        case "swift":
+            from backup.targets.swift import SwiftTarget  # noqa: PLC0415 - as said
 
-    return SwiftTarget(settings)
+            return SwiftTarget(settings)
+        case "sftp":
+            from backup.targets.sftp import SftpTarget  # noqa: PLC0415 - as said
+
+            return SftpTarget(settings)

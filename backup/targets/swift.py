@@ -1,4 +1,4 @@
-"""A container of OpenStack Swift as a target, logging in with auth version 1 (ACCOUNT:USER and a key)."""
+"""A container of OpenStack Swift as a target."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from backup.errors import (
     TargetRefused,
 )
 from backup.targets.contract import Stat
+from backup.targets.swift_login import SignInFailed, explain, read_login
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from backup.errors import (
         BackupError,
@@ -33,6 +33,7 @@ _RETRIES: Final = 2  # of a request that met no answer or a 5xx; the whole stays
 _NOT_FOUND: Final = 404
 _REFUSED: Final = frozenset({401, 403, 405})
 _FULL: Final = frozenset({413, 507})
+_TROUBLES: Final = (client.ClientException, SignInFailed, OSError)
 
 # swiftclient logs whole requests, the token among them, and every 404 it was asked about.
 logging.getLogger("swiftclient").setLevel(logging.CRITICAL)
@@ -43,22 +44,15 @@ class SwiftTarget:
 
     def __init__(self, settings: TargetSettings) -> None:
         """Read the key file; connects at the first call. Raises ConfigInvalid."""
-        if (
-            settings.auth_url is None
-            or settings.user is None
-            or settings.key_file is None
-            or settings.container is None
-        ):
+        if settings.container is None:
             raise ConfigInvalid(f"target {settings.name!r} lacks settings of a Swift")
         self.name = settings.name
         self._container = settings.container
-        self._url, self._user, self._key = settings.auth_url, settings.user, _first_line(settings.key_file)
+        self._login = read_login(settings)
+        seconds = settings.timeout.total_seconds()
         self._connection = client.Connection(
-            authurl=self._url,
-            user=self._user,
-            key=self._key,
-            auth_version="1",
-            timeout=settings.timeout.total_seconds(),
+            **self._login.arguments(seconds),
+            timeout=seconds,
             retries=_RETRIES,
             starting_backoff=0.5,
             max_backoff=2,
@@ -104,7 +98,7 @@ class SwiftTarget:
             for piece in body:
                 got += len(piece)
                 yield piece
-        except (client.ClientException, OSError) as error:
+        except _TROUBLES as error:
             raise self._fault(error, name) from error
         if got != expected:
             raise TargetAway(f"{self._container}/{name}: {got} of {expected} bytes came")
@@ -123,21 +117,13 @@ class SwiftTarget:
         """Return duplicity's name of a folder of the container."""
         return f"swift://{self._container}/{folder}"
 
-    def environment(self) -> Mapping[str, str]:
-        """Return the credentials as duplicity's Swift backend reads them.
+    def options(self) -> Sequence[str]:
+        """Return nothing."""
+        return ()
 
-        It reads SWIFT_*; the library's other half, which it uses beside, reads ST_*: without them every volume waits
-        two minutes for a login that cannot succeed.
-        """
-        return {
-            "SWIFT_AUTHVERSION": "1",
-            "SWIFT_AUTHURL": self._url,
-            "SWIFT_USERNAME": self._user,
-            "SWIFT_PASSWORD": self._key,
-            "ST_AUTH": self._url,
-            "ST_USER": self._user,
-            "ST_KEY": self._key,
-        }
+    def environment(self) -> Mapping[str, str]:
+        """Return the credentials as duplicity's Swift backend reads them."""
+        return self._login.environment
 
     def close(self) -> None:
         """Let the connection go."""
@@ -156,16 +142,18 @@ class SwiftTarget:
     def _ask(self, name: str, question: Callable[[Any], Any]) -> Any:
         try:
             return question(self._connection)
-        except (client.ClientException, OSError) as error:
+        except _TROUBLES as error:
             raise self._fault(error, name) from error
 
     def _fault(self, error: Exception, name: str) -> BackupError:
-        place = f"{self._url} {self._container}/{name}".rstrip("/")
+        if isinstance(error, SignInFailed):
+            return explain(error, self._login)
+        place = f"{self._login.url} {self._container}/{name}".rstrip("/")
         status = getattr(error, "http_status", None)
         if not status:
             words = str(getattr(error, "msg", "")) or type(error).__name__
             if "Unauthorized" in words or "401" in words:  # a login that fails carries no status
-                return TargetRefused(f"{place}: the login is refused; are user and key right?")
+                return TargetRefused(f"{place}: the login is refused; are {self._login.proof} right?")
             return TargetAway(f"{place}: {words}")
         if status == _NOT_FOUND:
             return ObjectMissing(f"{place} is not there")
@@ -193,13 +181,3 @@ def _put_at(timestamp: str | None) -> datetime | None:
         return None if timestamp is None else datetime.fromtimestamp(float(timestamp), UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def _first_line(path: Path) -> str:
-    try:
-        line = path.read_text(encoding="utf-8").split("\n", 1)[0].strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"the key file {path} cannot be read: {error}") from error
-    if not line:
-        raise ConfigInvalid(f"the key file {path} is empty")
-    return line

@@ -1,10 +1,11 @@
-"""A proxy before a real Swift that misbehaves as told: answers an error, or loses a PUT and says it has it."""
+"""A proxy before a real Swift that misbehaves as told: answers an error, loses a PUT and says it has it, or is slow."""
 
 from __future__ import annotations
 
 import hashlib
 import http.client
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -14,17 +15,18 @@ if TYPE_CHECKING:
 
     from tests.support.swift import Swift
 
-Fault = Literal["none", "500", "413", "lost put", "cut put"]
+Fault = Literal["none", "500", "413", "lost put", "cut put", "slow put"]
 _HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 
 
 class FaultySwift:
-    """`fault` holds for PUTs whose path has `path_part`; `struck` counts them."""
+    """`fault` holds for PUTs whose path has `path_part`; `struck` counts them. A slow PUT waits `seconds`, once."""
 
     def __init__(self, swift: Swift) -> None:
         self.fault: Fault = "none"
         self.path_part = ""
         self.struck = 0
+        self.seconds = 0.0
         self.real_port = swift.port
         handler = type("Handler", (_Handler,), {"proxy": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -81,6 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
                 proxy.ask(self.command, self.path, dict(self.headers), body[:-1])
             self._answer(201, [("Etag", hashlib.md5(body).hexdigest())], b"")  # noqa: S324 - Swift's own
         else:
+            if fault == "slow put" and proxy.struck == 1:
+                time.sleep(proxy.seconds)
             self._answer(*proxy.ask(self.command, self.path, dict(self.headers), body))
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _forward  # noqa: N815 - http.server's

@@ -45,13 +45,14 @@ class Swift:
 
 
 @contextmanager
-def running_swift() -> Iterator[Swift]:
-    """Run Swift in a folder of its own; process and folder are gone afterwards."""
+def running_swift(keystone: str | None = None) -> Iterator[Swift]:
+    """Run Swift in a folder of its own; process and folder are gone afterwards. `keystone`: who says who is who."""
     folder = Path(tempfile.mkdtemp(prefix="watchkeep-swift-"))
     port_file = folder / "port"
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "tests.support.swift_process", str(folder), str(port_file)],
+            [sys.executable, "-W", "ignore", "-m", "tests.support.swift_process", str(folder), str(port_file),
+             *([keystone] if keystone else [])],
             cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             env=os.environ | {"EVENTLET_NO_GREENDNS": "yes"},
         )  # fmt: skip

@@ -1,8 +1,9 @@
 """A real Swift in one process: proxy, account, container and object server, each on a loopback port of its own.
 
-`python -m tests.support.swift_process FOLDER PROXY_PORT_FILE` makes rings and configurations in FOLDER, serves until it
-is ended, and writes the proxy's port to the file once everything answers. It must be a process of its own, since
-eventlet changes Python's sockets and threads for everybody in it.
+`python -m tests.support.swift_process FOLDER PROXY_PORT_FILE [KEYSTONE]` makes rings and configurations in FOLDER,
+serves until it is ended, and writes the proxy's port to the file once everything answers. With the address of a
+Keystone, that says who is who; else Swift's own list does, and S3's API is spoken, too. It must be a process of its
+own, since eventlet changes Python's sockets and threads for everybody in it.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ bind_ip = 127.0.0.1
 bind_port = {port}
 log_level = ERROR
 [pipeline:main]
-pipeline = catch_errors healthcheck no_expiry cache tempauth versioned_writes symlink proxy-server
+pipeline = catch_errors healthcheck no_expiry cache {login} slo versioned_writes symlink proxy-server
 [filter:catch_errors]
 use = egg:swift#catch_errors
 [filter:healthcheck]
@@ -54,6 +55,9 @@ use = egg:swift#healthcheck
 paste.filter_factory = tests.support.swift_process:remembering
 [filter:no_expiry]
 paste.filter_factory = tests.support.swift_process:refusing_expiry
+[filter:s3api]
+use = egg:swift#s3api
+s3_acl = false
 [filter:tempauth]
 use = egg:swift#tempauth
 user_{account}_{user} = {key} .admin
@@ -61,6 +65,22 @@ user_{second}_{user} = {key} .admin
 user_{account}_web1 = {key}
 user_{account}_station = {key}
 user_{account}_pruner = {key}
+[filter:authtoken]
+paste.filter_factory = keystonemiddleware.auth_token:filter_factory
+auth_url = {keystone}
+www_authenticate_uri = {keystone}
+auth_type = password
+username = admin
+password = admin-password
+project_name = admin
+user_domain_id = default
+project_domain_id = default
+delay_auth_decision = true
+[filter:keystoneauth]
+use = egg:swift#keystoneauth
+operator_roles = admin, manager
+[filter:slo]
+use = egg:swift#slo
 [filter:symlink]
 use = egg:swift#symlink
 [filter:versioned_writes]
@@ -122,7 +142,7 @@ def refusing_expiry(_: dict[str, str], **__: str) -> Any:
     return wrap
 
 
-def serve(folder: Path, port_file: Path) -> None:
+def serve(folder: Path, port_file: Path, keystone: str | None) -> None:
     """Serve until the process is ended."""
     (folder / "swift.conf").write_text("[swift-hash]\nswift_hash_path_suffix = tests\nswift_hash_path_prefix = tests\n")
     utils.SWIFT_CONF_FILE = str(folder / "swift.conf")
@@ -134,7 +154,16 @@ def serve(folder: Path, port_file: Path) -> None:
         _make_ring(folder / f"{name}.ring.gz", ports[name], power)
         (folder / f"{name}.conf").write_text(_BACKEND.format(folder=folder, name=name, port=ports[name]))
     (folder / "proxy.conf").write_text(
-        _PROXY.format(folder=folder, port=ports["proxy"], account=ACCOUNT, second=SECOND_ACCOUNT, user=USER, key=KEY)
+        _PROXY.format(
+            folder=folder,
+            port=ports["proxy"],
+            account=ACCOUNT,
+            second=SECOND_ACCOUNT,
+            user=USER,
+            key=KEY,
+            login="authtoken keystoneauth" if keystone else "s3api tempauth",
+            keystone=keystone,
+        )
     )
     from swift.common import wsgi  # noqa: PLC0415 - it reads the configuration named above
 
@@ -180,4 +209,4 @@ def _say_when_ready(port: int, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), Path(sys.argv[2]))
+    serve(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else None)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SAVING = Saving(
     kind=Kind.INCREMENTAL, root=Path("/"), selection=("--include=/etc", "--exclude=**"), url="file:///srv/x",
     recipients=("A" * 40, "B" * 40), signer="C" * 40, volume_bytes=(5 << 20) + 1, max_block_bytes=4096,
-    shows_progress=False,
+    shows_progress=False, options=("--ssh-options=-oX=y",),
 )  # fmt: skip
 _PLACE = Workplace(cache=Path("/work/cache/20261121T041600Z"), temporary=Path("/work/tmp"))
 
@@ -37,7 +37,7 @@ def test_the_command_line_has_what_was_decided_in_order() -> None:
     assert {"--volsize=6", "--max-blocksize=4096", "--archive-dir=/work/cache", "--name=20261121T041600Z"} <= set(
         arguments
     )
-    assert arguments[-4:] == ["--include=/etc", "--exclude=**", "/", "file:///srv/x"]
+    assert arguments[-5:] == ["--ssh-options=-oX=y", "--include=/etc", "--exclude=**", "/", "file:///srv/x"]
     assert "--progress" not in arguments
 
 
