@@ -15,6 +15,7 @@ _KINDS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
         ("auth_url", "user", "key_file", "container"),
         ("project", "project_domain", "user_domain", "region"),
     ),
+    "s3": (("bucket", "user", "key_file"), ("endpoint_url", "region", "path_style")),
     "sftp": (("address", "user", "path", "known_hosts"), ("port", "key_file", "password_file")),
 }
 _COMMON: Final = frozenset({"name", "kind", "timeout"})
@@ -22,10 +23,10 @@ _COMMON: Final = frozenset({"name", "kind", "timeout"})
 
 @dataclass(frozen=True, kw_only=True)
 class TargetSettings:
-    """A place backups are kept at: a folder, a container of a Swift, a folder behind SFTP."""
+    """A place backups are kept at: a folder, a container of a Swift, a folder behind SFTP, a bucket of S3."""
 
     name: str = field(metadata=setting("what sets call it", example='"store"', check=check_name))
-    kind: Literal["folder", "swift", "sftp"] = field(metadata=setting("what it is", example='"folder"'))
+    kind: Literal["folder", "swift", "sftp", "s3"] = field(metadata=setting("what it is", example='"folder"'))
     folder: Path | None = field(default=None, metadata=setting("folder: where", example='"/srv/backup"'))
     auth_url: str | None = field(
         default=None, metadata=setting("swift: where to log in", example='"https://swift.example/auth/v1.0"')
@@ -48,11 +49,14 @@ class TargetSettings:
     )
     user: str | None = field(
         default=None,
-        metadata=setting("swift: ACCOUNT:USER; with a project, and with sftp, the user", example='"backup:web1"'),
+        metadata=setting(
+            "swift: ACCOUNT:USER; with a project, and with sftp, the user; s3: the access key's id",
+            example='"backup:web1"',
+        ),
     )
     key_file: Path | None = field(
         default=None,
-        metadata=setting("swift: file whose first line is the user's key or password; sftp: the private key"),
+        metadata=setting("swift, s3: file whose first line is the key or password; sftp: the private key"),
     )
     password_file: Path | None = field(
         default=None,
@@ -67,7 +71,19 @@ class TargetSettings:
     project_domain: str | None = field(default=None, metadata=setting('swift: the project\'s domain; none: "Default"'))
     user_domain: str | None = field(default=None, metadata=setting('swift: the user\'s domain; none: "Default"'))
     region: str | None = field(
-        default=None, metadata=setting("swift: the region; none: the first that has a Swift", example='"RegionOne"')
+        default=None,
+        metadata=setting(
+            "swift: the region; none: the first that has a Swift; s3: none: us-east-1", example='"RegionOne"'
+        ),
+    )
+    bucket: str | None = field(
+        default=None, metadata=setting("s3: the bucket", example='"watchkeep"', check=check_name)
+    )
+    endpoint_url: str | None = field(
+        default=None, metadata=setting("s3: where it is; none: Amazon's", example='"https://s3.example"')
+    )
+    path_style: bool = field(
+        default=False, metadata=setting("s3: the bucket is part of the path, not of the server's name")
     )
     timeout: timedelta = field(
         default=timedelta(seconds=30), metadata=setting("how long a request may stay without answer", minimum=1)

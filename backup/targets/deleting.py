@@ -36,3 +36,7 @@ def _make(settings: TargetSettings) -> DeletingTarget:
             from backup.targets.sftp import DeletingSftp  # noqa: PLC0415 - as said
 
             return DeletingSftp(settings)
+        case "s3":
+            from backup.targets.s3 import DeletingS3  # noqa: PLC0415 - as said
+
+            return DeletingS3(settings)

@@ -36,3 +36,7 @@ def _make(settings: TargetSettings) -> Target:
             from backup.targets.sftp import SftpTarget  # noqa: PLC0415 - as said
 
             return SftpTarget(settings)
+        case "s3":
+            from backup.targets.s3 import S3Target  # noqa: PLC0415 - as said
+
+            return S3Target(settings)

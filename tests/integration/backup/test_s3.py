@@ -1,0 +1,115 @@
+"""A bucket of S3: the same promises, against the S3 API of a real Swift, and one that fails or lies."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from backup.errors import ConfigInvalid, ObjectMissing, TargetAway, TargetDiffers, TargetFull, TargetRefused
+from backup.model import Status
+from backup.target_settings import TargetSettings
+from backup.targets.registry import open_target
+from tests.support.backups import SET, change, demand_same, fill, new_site
+from tests.support.faulty_swift import FaultySwift
+from tests.support.target_contract import TargetContract
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from backup.errors import BackupError
+    from backup.targets.contract import Target
+    from tests.support.backups import Pairs
+    from tests.support.faulty_swift import Fault
+    from tests.support.swift import Swift
+
+
+def _settings(swift: Swift, folder: Path, **changes: Any) -> TargetSettings:
+    key_file = folder / "s3.key"
+    key_file.write_text(changes.pop("key", swift.key) + "\n")
+    values: dict[str, Any] = {
+        "endpoint_url": f"http://127.0.0.1:{swift.port}", "user": swift.user, "bucket": swift.new_container(),
+        "timeout": timedelta(seconds=20), "key_file": key_file,
+    } | changes  # fmt: skip
+    return TargetSettings(name="store", kind="s3", **values)
+
+
+class TestS3(TargetContract):
+    @pytest.fixture
+    def settings(self, swift: Swift, tmp_path: Path) -> TargetSettings:
+        return _settings(swift, tmp_path)
+
+    def test_it_knows_a_files_md5(self, target: Target) -> None:
+        target.write("m/d5", b"abc")
+        assert target.stat("m/d5").md5 == "900150983cd24fb0d6963f7d28e17f72"
+
+    def test_a_bucket_may_be_part_of_the_path_of_a_named_server(self, swift: Swift, tmp_path: Path) -> None:
+        named = _settings(swift, tmp_path, endpoint_url=f"http://localhost:{swift.port}", path_style=True)
+        with open_target(named) as target:
+            target.reach()
+            target.write("a/b", b"1")
+            assert dict(target.files("a")) == {"b": 1}
+
+    @pytest.mark.parametrize(("setting", "value"), [("key", "wrong"), ("user", "test:nobody")])
+    def test_a_wrong_key_and_a_stranger_are_refused(
+        self, swift: Swift, tmp_path: Path, setting: str, value: str
+    ) -> None:
+        settings = _settings(swift, tmp_path, **{setting: value})
+        with open_target(settings) as target, pytest.raises(TargetRefused):
+            target.reach()
+
+    def test_nobody_there_is_away(self, swift: Swift, tmp_path: Path) -> None:
+        settings = _settings(swift, tmp_path, endpoint_url="http://127.0.0.1:1", timeout=timedelta(seconds=1))
+        with open_target(settings) as target, pytest.raises(TargetAway):
+            target.reach()
+
+    def test_a_key_file_that_is_missing_is_named(self, swift: Swift, tmp_path: Path) -> None:
+        settings = _settings(swift, tmp_path)
+        (tmp_path / "s3.key").unlink()
+        with pytest.raises(ConfigInvalid, match=r"s3\.key"), open_target(settings):
+            pass
+
+
+def _toml(port: int, swift: Swift, host: str = "127.0.0.1", more: str = "") -> str:
+    return (
+        f'kind = "s3"\nendpoint_url = "http://{host}:{port}"\nuser = "{swift.user}"\nkey_file = "s3.key"\n'
+        f'bucket = "{swift.new_container()}"\ntimeout = "5s"{more}'
+    )
+
+
+def test_a_full_and_an_incremental_go_there_and_come_back(pairs: Pairs, swift: Swift) -> None:
+    with new_site(pairs, _toml(swift.port, swift, "localhost", "\npath_style = true")) as site:
+        fill(site.data)
+        for role in ("host", "station"):
+            (site.folder / role / "s3.key").write_text(swift.key)
+        assert site.run().status is Status.OK
+        change(site.data / "empty", "no more")
+        assert str(site.run().kind) == "incremental"
+        back = site.folder / "back"
+        restored = site.bkp("station", "restore", SET, "--to", str(back))
+        assert restored.returncode == 0, restored.stderr
+        demand_same(back / str(site.data)[1:], site.data)
+
+
+@pytest.mark.trial("B-2")
+@pytest.mark.parametrize(
+    ("fault", "path_part", "kinds"),
+    [
+        ("413", "difftar", (TargetAway, TargetFull)),
+        ("500", "difftar", (TargetAway,)),
+        ("lost put", "vol2.difftar", (ObjectMissing, TargetAway, TargetDiffers)),
+        ("lost put", "/points/", (ObjectMissing, TargetDiffers)),
+    ],
+)
+def test_an_s3_that_fails_or_lies_makes_the_run_fail_loudly(
+    pairs: Pairs, swift: Swift, fault: Fault, path_part: str, kinds: tuple[type[BackupError], ...]
+) -> None:
+    with FaultySwift(swift).running() as faulty, new_site(pairs, _toml(faulty.port, swift)) as site:
+        fill(site.data)
+        (site.folder / "host" / "s3.key").write_text(swift.key)
+        faulty.path_part, faulty.fault = path_part, fault
+        with pytest.raises(kinds):
+            site.run()
+        assert faulty.struck
+        assert site.state()["last_good"] is None
