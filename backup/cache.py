@@ -55,6 +55,11 @@ class MetadataCache:
                 return f"the local cache is damaged: {name} is not as the last good run left it"
         return None
 
+    def is_beyond(self, chain: str, manifests: Sequence[Manifest]) -> bool:
+        """Whether a run of this chain was sealed here that is not among `manifests`: its point may lie elsewhere."""
+        known = {local_name(volume.name) for each in manifests for volume in each.volumes}
+        return bool(self._sums(chain).keys() - known)
+
     def seal(self, chain: str) -> None:
         """Write down the sums of a chain's files and make all of it durable. Raises WorkFailed."""
         try:

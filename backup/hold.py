@@ -132,14 +132,24 @@ def add_hold(target: Target, place: Place, hold: Hold, register: HoldRegister | 
         raise ConfigInvalid(f"there is a hold {hold.name!r} on {place.host}/{place.set} already: choose another name")
     if register is not None:
         register.note(place, hold)
+    write_hold(target, place, hold)
+
+
+def write_hold(target: Target, place: Place, hold: Hold) -> None:
+    """Put a hold at a target: at each further one of a set that has several."""
     target.write(f"{holds_folder(place)}/{hold.name}{_ENDING}", hold_text(hold).encode())
+
+
+def remove_hold(target: DeletingTarget, place: Place, name: str) -> None:
+    """Take a hold from one of several targets; what a pruner's register has still holds."""
+    target.delete(f"{holds_folder(place)}/{name}{_ENDING}")
 
 
 def lift_hold(target: DeletingTarget, place: Place, name: str, register: HoldRegister) -> None:
     """Take a hold away, at the target first: what is half lifted still holds. Raises ConfigInvalid: there is none."""
     if name not in {each.name for each in read_holds(target, place, register)}:
         raise ConfigInvalid(f"there is no hold {name!r} on {place.host}/{place.set}: bkp hold list shows them")
-    target.delete(f"{holds_folder(place)}/{name}{_ENDING}")
+    remove_hold(target, place, name)
     register.strike(place, name)
 
 

@@ -150,6 +150,7 @@ def record_table(record: RunRecord) -> dict[str, Any]:
         "unreadable": record.unreadable,
         "error": record.error,
         "exit_code": record.exit_code,
+        "missing_at": list(record.missing_at),
     }
 
 
@@ -197,6 +198,7 @@ def _read(path: Path) -> RunRecord:
         unreadable=table["unreadable"],
         error=table["error"],
         exit_code=table["exit_code"],
+        missing_at=tuple(str(name) for name in table.get("missing_at", ())),
     )
 
 

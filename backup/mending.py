@@ -16,12 +16,14 @@ _ENDED: Final = (Status.KILLED, Status.CANCELLED, Status.FAILED)
 
 
 def mend_records(journal: Journal, catalogue: Catalogue) -> None:
-    """Turn the record of a run that was ended after its manifest was written to OK: it is a good one."""
+    """Turn the record of a run to OK whose point is in `catalogue`, at every target of its set: it is a good one."""
     by_due = {instant_name(point.manifest.due_at): point.manifest for point in catalogue.points}
     for record in journal.newest():
         manifest = by_due.get(instant_name(record.id.due_at))
         if manifest is not None and record.status in _ENDED and record.chain == manifest.chain:
-            mended = replace(record, status=Status.OK, ended_at=manifest.finished_at, error=None, exit_code=None)
+            mended = replace(
+                record, status=Status.OK, ended_at=manifest.finished_at, error=None, exit_code=None, missing_at=()
+            )
             journal.write(with_figures(mended, manifest))
 
 

@@ -183,7 +183,8 @@ class RestorePoint:
 class RunRecord:
     """How a run went: the journal's entry, and `last_run` in state/<set>.json.
 
-    exit_code and error are None unless it failed. Sizes in bytes, durations in seconds; None where not known (yet).
+    exit_code and error are None unless it failed. missing_at: targets that lack the point it made, which is whole at
+    the set's others. Sizes in bytes, durations in seconds; None where not known (yet).
     """
 
     id: RunId
@@ -201,6 +202,7 @@ class RunRecord:
     unreadable: int | None = None
     error: str | None = None
     exit_code: int | None = None
+    missing_at: tuple[str, ...] = ()
 
     @property
     def duration_seconds(self) -> float | None:

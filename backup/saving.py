@@ -12,10 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
 from backup.cache import MetadataCache
-from backup.catalogue import read_catalogue
 from backup.comparison import compare, volume_sums
+from backup.copies import Effort, open_copies
 from backup.damage import doubt_of_damage
-from backup.engine.command import Saving, Workplace, call, saving_arguments
+from backup.engine.command import Saving, Workplace, call, paced, saving_arguments
 from backup.engine.decision import Policy, Situation, decide
 from backup.engine.process import demand_success, run_call
 from backup.errors import EngineFailed, TargetDiffers, WorkFailed
@@ -25,7 +25,6 @@ from backup.leftovers import chain_manifests, clear_leftovers, doubt_of, withdra
 from backup.manifest import write_manifest
 from backup.mending import mend_records, with_figures
 from backup.model import Counts, Manifest, instant_name, read_instant
-from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from backup.attempt import Attempt
     from backup.catalogue import Catalogue
+    from backup.copies import Copies, Copy
     from backup.engine.decision import Decision
     from backup.engine.process import Outcome
     from backup.keys.key import Key
@@ -64,39 +64,60 @@ class _Sent:
 
 
 def save(attempt: Attempt) -> None:
-    """Make one restore point; the attempt's record has its figures then. Raises BackupError; nothing counts then."""
-    settings, chosen = attempt.settings, attempt.chosen
-    now = datetime.now(UTC)
+    """Make one restore point at every target of the set; the attempt's record has its figures then.
+
+    Raises BackupError; nothing counts then, but for what the record says in `at`: that point is whole at the targets
+    that its `missing_at` does not name.
+    """
+    settings, chosen, now = attempt.settings, attempt.chosen, datetime.now(UTC)
     ring = KeyRing(settings.keys.host, settings.keys.host_passphrase_file)
-    at = settings.find_target(chosen.target)
-    with ring, open_target(at) as target:
+    with ring, open_copies(settings, chosen, attempt.place) as copies:
         attempt.phase("looking")
         keys = _try_keys(attempt, ring, now)
-        target.reach()
-        catalogue = read_catalogue(target, attempt.place, ring)
-        attempt.restore_points = sum(1 for point in catalogue.points if point.broken is None)
-        mend_records(attempt.journal, catalogue)
-        clear_leftovers(target, at, attempt.place, catalogue, attempt.journal.newest())
-        cache = MetadataCache(attempt.journal.folder / "cache")
-        decision = _decide(attempt, target, catalogue, cache, keys, now)
-        _let_second_pass(catalogue)
-        chain = decision.base.manifest.chain if decision.base else _new_chain(target, attempt.place, now)
-        attempt.note(kind=decision.kind, reason=decision.reason, chain=chain)
-        cache.make(chain)
+        copies.look(ring)
         with _work_folders(attempt.journal.folder) as (scratch, temporary):
+            effort = _effort(attempt, temporary)
+            copies.level(effort)
+            mend_records(attempt.journal, copies.common)
+            for each in copies.present:
+                clear_leftovers(each.target, each.settings, attempt.place, each.catalogue, attempt.journal.newest())
+            main = copies.main
+            attempt.restore_points = sum(1 for point in main.catalogue.points if point.broken is None)
+            cache = MetadataCache(attempt.journal.folder / "cache")
+            decision = _decide(attempt, copies, cache, keys, now)
+            _let_second_pass(main.catalogue)
+            chain = decision.base.manifest.chain if decision.base else _new_chain(copies, attempt.place, now)
+            attempt.note(kind=decision.kind, reason=decision.reason, chain=chain)
+            copies.demand_room(decision.kind)
+            cache.make(chain)
             attempt.phase("preparing")
             with attempt.source.prepare(scratch) as prepared:
                 attempt.reminders = [*(attempt.reminders or []), *prepared.remarks]
                 workplace = Workplace(cache=cache.place(chain), temporary=temporary)
-                sent = _send(attempt, target, prepared, decision, keys, workplace)
-        attempt.phase("comparing")
-        volumes = _compare(attempt, target, chain, sent)
-        cache.seal(chain)
-        manifest = _describe(attempt, decision, prepared, keys, sent, volumes)
-        _put_manifest(attempt, target, manifest, keys)
-        cache.keep_only(chain)
-    attempt.restore_points += 1
-    attempt.record = with_figures(attempt.record, manifest)
+                sent = _send(attempt, main, prepared, decision, keys, workplace)
+            attempt.phase("comparing")
+            volumes = _compare(attempt, main.target, chain, sent)
+            cache.seal(chain)
+            manifest = _describe(attempt, decision, prepared, keys, sent, volumes)
+            _put_manifest(attempt, main, manifest, keys)
+            cache.keep_only(chain)
+            attempt.restore_points += 1
+            attempt.record = with_figures(attempt.record, manifest)
+            copies.spread(manifest, main, effort)
+    attempt.note(missing_at=copies.lacking(manifest))
+    copies.demand_all(manifest)
+
+
+def _effort(attempt: Attempt, temporary: Path) -> Effort:
+    copied = 0
+
+    def count(size: int) -> None:
+        nonlocal copied
+        copied += size
+        attempt.phase("copying", copied)
+
+    ends_at = attempt.record.started_at + attempt.chosen.time_limit
+    return Effort(scratch=temporary / "copied", ends_at=ends_at, on_bytes=count)
 
 
 def _try_keys(attempt: Attempt, ring: KeyRing, now: datetime) -> _Keys:
@@ -110,10 +131,8 @@ def _try_keys(attempt: Attempt, ring: KeyRing, now: datetime) -> _Keys:
     return _Keys(ring=ring, signer=signer, recipients=recipients)
 
 
-def _decide(
-    attempt: Attempt, target: Target, catalogue: Catalogue, cache: MetadataCache, keys: _Keys, now: datetime
-) -> Decision:
-    newest = catalogue.points[-1] if catalogue.points else None
+def _decide(attempt: Attempt, copies: Copies, cache: MetadataCache, keys: _Keys, now: datetime) -> Decision:
+    newest, catalogue = copies.main.newest, copies.main.catalogue
     doubt: str | None = None
     full_at: datetime | None = None
     if newest is not None:
@@ -121,13 +140,32 @@ def _decide(
         full_at = manifests[0].at
         doubt = (
             _changed(newest.manifest, attempt, keys)
-            or doubt_of(target, attempt.place, manifests)
-            or doubt_of_damage(target, attempt.place, newest.manifest.chain)
+            or copies.doubt()
+            or _damage(copies, attempt.place, manifests)
+            or _beyond_reach(copies, cache, manifests)
             or cache.settle(newest.manifest.chain, manifests)
         )
     policy = Policy(full_after_links=attempt.chosen.full_after_links, full_after=attempt.chosen.full_after)
     situation = Situation(newest=newest, full_at=full_at, doubt=doubt, is_full_asked=attempt.is_full_asked)
     return decide(situation, policy, now)
+
+
+def _damage(copies: Copies, place: Place, manifests: Sequence[Manifest]) -> str | None:
+    """Return what is wrong with the chain at any of the targets that take part."""
+    chain = manifests[0].chain
+    doubts = (
+        doubt_of(each.target, place, manifests) or doubt_of_damage(each.target, place, chain)
+        for each in copies.present
+        if any(point.manifest.chain == chain for point in each.catalogue.points)
+    )
+    return next((doubt for doubt in doubts if doubt is not None), None)
+
+
+def _beyond_reach(copies: Copies, cache: MetadataCache, manifests: Sequence[Manifest]) -> str | None:
+    """Return that a target which is away may have a later point of the chain: going on from here would fork it."""
+    if copies.away and cache.is_beyond(manifests[0].chain, manifests):
+        return f"a later point of the chain before may be at {copies.away[0]!r}, which cannot be used"
+    return None
 
 
 def _changed(newest: Manifest, attempt: Attempt, keys: _Keys) -> str | None:
@@ -151,9 +189,9 @@ def _let_second_pass(catalogue: Catalogue) -> None:
             time.sleep(left)
 
 
-def _new_chain(target: Target, place: Place, now: datetime) -> str:
+def _new_chain(copies: Copies, place: Place, now: datetime) -> str:
     """Return a folder name nobody has used: this second's, or the next free one."""
-    used = set(target.folders(place.chains))
+    used = {name for each in copies.present for name in each.target.folders(place.chains)}
     at = now
     while instant_name(at) in used:
         at += timedelta(seconds=1)
@@ -178,9 +216,9 @@ def _work_folders(folder: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _send(
-    attempt: Attempt, target: Target, prepared: Prepared, decision: Decision, keys: _Keys, workplace: Workplace
+    attempt: Attempt, main: Copy, prepared: Prepared, decision: Decision, keys: _Keys, workplace: Workplace
 ) -> _Sent:
-    chosen = attempt.chosen
+    chosen, target = attempt.chosen, main.target
     folder = attempt.place.chain(workplace.cache.name)
     before = target.files(folder)
     saving = Saving(
@@ -195,10 +233,15 @@ def _send(
         max_block_bytes=chosen.max_block_size,
         shows_progress=attempt.counts_ahead,
     )
-    timeout = attempt.settings.find_target(chosen.target).timeout.total_seconds()
+    timeout = main.settings.timeout.total_seconds()
     attempt.phase("saving")
     outcome = run_call(
-        call(saving_arguments(saving, workplace, timeout), keys.ring.signing_environment(), target.environment()),
+        call(
+            saving_arguments(saving, workplace, timeout),
+            keys.ring.signing_environment(),
+            target.environment(),
+            paced(main.settings.upload_limit),
+        ),
         doing=f"saving set {chosen.name!r}",
         time_limit_seconds=chosen.time_limit.total_seconds(),
         on_progress=attempt.on_progress,
@@ -278,16 +321,15 @@ def _describe(
     )
 
 
-def _put_manifest(attempt: Attempt, target: Target, manifest: Manifest, keys: _Keys) -> None:
+def _put_manifest(attempt: Attempt, main: Copy, manifest: Manifest, keys: _Keys) -> None:
     """Sign and write the manifest, and read it back: from here on the run counts."""
-    folder = attempt.place.points
+    folder, target = attempt.place.points, main.target
     if manifest.name in target.files(folder):
         raise TargetDiffers(f"{folder}/{manifest.name} is there already; did the clock go back?")
     signed = keys.ring.clear_sign(write_manifest(manifest), keys.signer)
     target.write(f"{folder}/{manifest.name}", signed.encode("utf-8"))
     if b"".join(target.read(f"{folder}/{manifest.name}")) != signed.encode("utf-8"):
-        at = attempt.settings.find_target(attempt.chosen.target)
-        withdraw(at, [f"{folder}/{manifest.name}"], attempt.record.started_at)
+        withdraw(main.settings, [f"{folder}/{manifest.name}"], attempt.record.started_at)
         raise TargetDiffers(f"{folder}/{manifest.name} is not what was written there")
 
 

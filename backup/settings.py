@@ -60,6 +60,10 @@ class SetSettings:
 
     name: str = field(metadata=setting("what the set is called", example='"files"', check=check_name))
     target: str = field(metadata=setting("name of the target", example='"store"', check=check_name))
+    also: tuple[str, ...] = field(
+        default=(),
+        metadata=setting("names of further targets: each gets a whole copy of every restore point", example='["far"]'),
+    )
     host: str | None = field(
         default=None,
         metadata=setting("at a restore station: the host whose set it is; none: this machine", check=check_name),
@@ -138,6 +142,17 @@ class SetSettings:
     def __post_init__(self) -> None:
         if len(self.sources) > 1:
             raise ValueError(f"a set has one source, not both {' and '.join(self.sources)}")
+        if len(set(self.targets)) != len(self.targets):
+            raise ValueError("also: names a target twice")
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of all its targets, `target` first."""
+        return (self.target, *self.also)
+
+    def at_target(self, name: str) -> "SetSettings":
+        """Return the set as if this target were its only one."""
+        return replace(self, target=name, also=())
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -176,9 +191,9 @@ class BackupSettings:
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{kind} {twice[0]!r} is there twice")
-        lost = [each for each in self.sets if each.target not in targets]
+        lost = [(each.name, name) for each in self.sets for name in each.targets if name not in targets]
         if lost:
-            raise ValueError(f"set {lost[0].name!r} names the target {lost[0].target!r}, which is not there")
+            raise ValueError(f"set {lost[0][0]!r} names the target {lost[0][1]!r}, which is not there")
         if self.keys.station is not None and self.keys.station == self.keys.host:
             raise ValueError("keys: host and station need folders of their own: a host never holds a decryption key")
         if self.pruner is not None:

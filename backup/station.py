@@ -10,23 +10,29 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from backup.catalogue import read_catalogue
 from backup.engine.command import Workplace
-from backup.errors import DestinationInUse, KeyMissing, KeyWrong
+from backup.errors import DestinationInUse, KeyMissing, KeyWrong, ObjectMissing, TargetAway, TargetRefused
 from backup.keys.ring import KeyRing
 from backup.model import Place
 from backup.targets.registry import open_target
+from core.runtime.logging import Log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from backup.catalogue import Catalogue
+    from backup.errors import BackupError
     from backup.model import Manifest
     from backup.settings import BackupSettings, SetSettings
     from backup.targets.contract import Target
+
+log = Log("bkp")
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +82,42 @@ def ring_of(settings: BackupSettings) -> KeyRing:
 
 @contextmanager
 def open_station(settings: BackupSettings, chosen: SetSettings) -> Iterator[Station]:
-    """Open a set for reading; talks to no target yet. Raises ConfigInvalid, KeyMissing, KeyBusy."""
-    with ring_of(settings) as ring, open_target(settings.find_target(chosen.target)) as target:
+    """Open a set for reading; one with copies at the target with its newest restore point, the first of equals.
+
+    Talks to no target yet when the set has only one; else says where it reads when that is not the first. Raises
+    ConfigInvalid, KeyMissing, KeyBusy; what the first target raised when none of several can be read.
+    """
+    with ring_of(settings) as ring:
+        if chosen.also:
+            chosen = _choose(settings, chosen, ring)
+        with _at(settings, chosen, ring) as station:
+            yield station
+
+
+def _choose(settings: BackupSettings, chosen: SetSettings, ring: KeyRing) -> SetSettings:
+    """Return the set at the one of its targets that is read."""
+    newest: dict[str, datetime] = {}
+    troubles: list[BackupError] = []
+    for name in chosen.targets:
+        try:
+            with _at(settings, chosen.at_target(name), ring) as station:
+                whole = [point.at for point in station.catalogue().points if point.broken is None]
+        except (TargetAway, TargetRefused, ObjectMissing) as error:
+            troubles.append(error)
+            log.warning("A target of this set cannot be read", target=name, error=error)
+        else:
+            newest[name] = max(whole, default=_NEVER)
+    if not newest:
+        raise troubles[0]
+    name = max(newest, key=lambda each: newest[each])
+    if name != chosen.target:
+        log.warning("The set is read from another target than its first", target=name)
+    return chosen.at_target(name)
+
+
+@contextmanager
+def _at(settings: BackupSettings, chosen: SetSettings, ring: KeyRing) -> Iterator[Station]:
+    with open_target(settings.find_target(chosen.target)) as target:
         yield Station(
             settings=settings,
             chosen=chosen,

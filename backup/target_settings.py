@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Final, Literal
 
 from backup.setting_checks import check_address, check_name, check_remote_path
-from core.config.reader import setting
+from core.config.reader import ByteSize, setting
 
 # What each kind needs, and what it may have beside; all of them have name, kind and timeout.
 _KINDS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "folder": (("folder",), ()),
     "swift": (
         ("auth_url", "user", "key_file", "container"),
-        ("project", "project_domain", "user_domain", "region"),
+        ("project", "project_domain", "user_domain", "region", "upload_limit"),
     ),
-    "s3": (("bucket", "user", "key_file"), ("endpoint_url", "region", "path_style")),
-    "sftp": (("address", "user", "path", "known_hosts"), ("port", "key_file", "password_file")),
+    "s3": (("bucket", "user", "key_file"), ("endpoint_url", "region", "path_style", "upload_limit")),
+    "sftp": (("address", "user", "path", "known_hosts"), ("port", "key_file", "password_file", "upload_limit")),
 }
 _COMMON: Final = frozenset({"name", "kind", "timeout"})
 
@@ -84,6 +84,10 @@ class TargetSettings:
     )
     path_style: bool = field(
         default=False, metadata=setting("s3: the bucket is part of the path, not of the server's name")
+    )
+    upload_limit: ByteSize | None = field(
+        default=None,
+        metadata=setting("bytes a second that are sent there at most; not for folders", example='"2MiB"', minimum=1024),
     )
     timeout: timedelta = field(
         default=timedelta(seconds=30), metadata=setting("how long a request may stay without answer", minimum=1)

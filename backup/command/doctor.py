@@ -76,11 +76,16 @@ def examine(settings: BackupSettings, now: datetime) -> Iterator[Finding]:
         try:
             with open_target(target) as opened:
                 opened.reach()
+                room = opened.room()
         except BackupError as error:
             yield Finding(what=f"target {target.name}", level="fault", text=str(error),
                           remedy="mend its settings, the network or its credentials")  # fmt: skip
         else:
-            yield Finding(what=f"target {target.name}", level="ok", text="answers and knows us")
+            yield Finding(
+                what=f"target {target.name}",
+                level="ok",
+                text="answers and knows us" if room is None else f"answers and knows us; {size(room)} free",
+            )
             if target.folder is not None and target.folder.exists() and settings.work.exists():
                 yield from _second_place(target.name, target.folder, settings.work)
     if not settings.targets:

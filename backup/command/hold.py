@@ -15,8 +15,8 @@ from backup.command.list import find_sets
 from backup.command.offers import sets_offered
 from backup.command.options import ending, json_option, pruner_config_option, set_of, settings_of
 from backup.command.telling import console, instant, local, write_json
-from backup.hold import Hold, HoldRegister, add_hold, demand_pruner, lift_hold, read_holds
-from backup.model import instant_name
+from backup.hold import Hold, HoldRegister, add_hold, demand_pruner, lift_hold, read_holds, remove_hold, write_hold
+from backup.model import Place, instant_name
 from backup.station import open_station
 from backup.targets.deleting import open_for_deleting
 
@@ -60,7 +60,8 @@ def add(  # noqa: PLR0913 - one parameter an option
     now = datetime.now(UTC)
     if until is not None and until <= now:
         raise click.UsageError("--until lies in the past: such a hold would hold nothing")
-    with open_station(settings, set_of(settings, set_name)) as opened:
+    chosen = set_of(settings, set_name)
+    with open_station(settings, chosen) as opened:
         hold = Hold(
             name=name or f"hold-{instant_name(now)}",
             chain=None if at is None else opened.catalogue().newest(at).manifest.chain,
@@ -69,8 +70,13 @@ def add(  # noqa: PLR0913 - one parameter an option
             set_at=now,
             until=until,
         )
-        add_hold(opened.target, opened.place, hold, _register(settings))
         label = f"{opened.place.host}/{opened.place.set}"
+    for number, target in enumerate(chosen.targets):
+        with open_station(settings, chosen.at_target(target)) as opened:
+            if number == 0:
+                add_hold(opened.target, opened.place, hold, _register(settings))
+            else:
+                write_hold(opened.target, opened.place, hold)
     if as_json:
         write_json({"set": label, **_document(hold)})
         return
@@ -91,11 +97,13 @@ def remove(*, config: Path | None, set_name: str, name: str, as_json: bool) -> N
     settings = settings_of(config)
     register = demand_pruner(_register(settings))
     chosen = set_of(settings, set_name)
-    with (
-        open_station(settings, chosen) as opened,
-        open_for_deleting(settings.find_target(chosen.target)) as target,
-    ):
-        lift_hold(target, opened.place, name, register)
+    place = Place(host=settings.host_of(chosen), set=chosen.name)
+    for number, target_name in enumerate(reversed(chosen.targets)):
+        with open_for_deleting(settings.find_target(target_name)) as target:
+            if number + 1 < len(chosen.targets):
+                remove_hold(target, place, name)  # the register's is struck with the last
+            else:
+                lift_hold(target, place, name, register)
     if as_json:
         write_json({"set": set_name, "lifted": name})
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -45,17 +46,23 @@ def list_command(*, settings: BackupSettings, name: str | None, as_json: bool) -
 
 
 def find_sets(settings: BackupSettings) -> list[SetSettings]:
-    """Return the sets of the configuration, and those of any host that lie at its targets.
+    """Return the sets of the configuration, and those of any host that lie at its targets, at one or at several.
 
     Raises what the targets raise.
     """
     found = {(settings.host_of(each), each.name): each for each in settings.sets}
+    configured = set(found)
     for target in settings.targets:
         with open_target(target) as opened:
             for host in opened.folders(""):
                 for name in opened.folders(host):
-                    if check_name(host) is None and check_name(name) is None and opened.files(f"{host}/{name}/points"):
-                        found.setdefault((host, name), SetSettings(name=name, host=host, target=target.name))
+                    key = (host, name)
+                    if check_name(host) or check_name(name) or not opened.files(f"{host}/{name}/points"):
+                        continue
+                    if key not in found:
+                        found[key] = SetSettings(name=name, host=host, target=target.name)
+                    elif key not in configured:
+                        found[key] = replace(found[key], also=(*found[key].also, target.name))
     return [found[key] for key in sorted(found)]
 
 
@@ -64,7 +71,8 @@ def _show_sets(settings: BackupSettings, *, as_json: bool) -> None:
     unread: dict[str, KeyMissing] = {}
     for chosen in find_sets(settings):
         host = settings.host_of(chosen)
-        row: dict[str, Any] = {"host": host, "set": chosen.name, "target": chosen.target, "points": [], "error": None}
+        row: dict[str, Any] = {"host": host, "set": chosen.name, "target": ", ".join(chosen.targets), "points": [],
+                               "error": None}  # fmt: skip
         try:
             with open_station(settings, chosen) as station:
                 row["points"] = [point_document(point) for point in station.catalogue().points]

@@ -169,7 +169,10 @@ def settings_for_reading(config: Path | None, given: Given, key: Path | None, wo
         settings = settings_of(config)
         if given.target is not None:
             known = [each for each in settings.targets if each.name == given.target and not given.more]
-            settings = dataclasses.replace(settings, targets=tuple(known) or (given_target(given),), sets=())
+            there = tuple(
+                each.at_target(given.target) for each in settings.sets if known and given.target in each.targets
+            )
+            settings = dataclasses.replace(settings, targets=tuple(known) or (given_target(given),), sets=there)
     if key is not None:
         keys = dataclasses.replace(
             settings.keys, station=key.absolute(), station_passphrase_file=passphrase_beside(key)

@@ -93,7 +93,11 @@ class _Pruning:
     def find(self, names: Sequence[str]) -> list[SetSettings]:
         """Return the sets that lie at the targets, by target; only those named. A target that fails is told."""
         wanted = {self._full_name(name) for name in names}
-        known = {(each.target, self._settings.host_of(each), each.name): each for each in self._settings.sets}
+        known = {
+            (target, self._settings.host_of(each), each.name): each.at_target(target)
+            for each in self._settings.sets
+            for target in each.targets
+        }
         found: list[SetSettings] = []
         for target in self._settings.targets:
             try:

@@ -39,7 +39,9 @@ def sets(*, settings: BackupSettings, as_json: bool) -> None:
         saves = row["source"] or "-"
         if row["roots"]:
             saves = ", ".join(row["roots"])
-        table.add_row(f"{row['host']}/{row['set']}", saves, row["schedule"] or "-", row["target"])
+        table.add_row(
+            f"{row['host']}/{row['set']}", saves, row["schedule"] or "-", ", ".join([row["target"], *row["also"]])
+        )
     console().print(table if rows else "There is no backup set here: docs/backup.md shows the first one.")
 
 
@@ -49,6 +51,7 @@ def _row(settings: BackupSettings, chosen: SetSettings) -> dict[str, Any]:
         "host": settings.host_of(chosen),
         "set": chosen.name,
         "target": chosen.target,
+        "also": list(chosen.also),
         "source": source,
         "roots": [] if chosen.paths is None else [str(root) for root in chosen.paths.roots],
         "schedule": chosen.schedule if source is not None else None,

@@ -11,11 +11,12 @@ from backup.command.list import find_sets
 from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import counted, instant, local, progress, size, write_json
-from backup.errors import BackupDamaged
+from backup.errors import BackupDamaged, TargetAway, TargetRefused
 from backup.station import open_station
 from backup.verify import Depth, verify
 
 if TYPE_CHECKING:
+    from backup.errors import BackupError
     from backup.settings import BackupSettings
     from backup.verify import Report
     from backup.when import When
@@ -52,15 +53,31 @@ def verify_command(
     at: When | None,
     as_json: bool,
 ) -> None:
-    """Verify SET (or HOST/SET), or every set, at its target."""
-    chosen = find_sets(settings) if name is None else [set_of(settings, name)]
+    """Verify SET (or HOST/SET), or every set, at each of its targets."""
+    named = find_sets(settings) if name is None else [set_of(settings, name)]
+    chosen = [each.at_target(target) for each in named for target in each.targets]
     reports: list[tuple[str, Report]] = []
+    unread: dict[str, BackupError] = {}
     for each in chosen:
-        with open_station(settings, each) as station, progress(f"verifying {each.name}", is_shown=not as_json) as tell:
-            report = verify(station, Depth(depth), at=at, on_progress=tell)
-        reports.append((f"{settings.host_of(each)}/{each.name}", report))
+        label = f"{settings.host_of(each)}/{each.name}"
+        if len(chosen) > len(named):
+            label += f" at {each.target}"
+        try:
+            with open_station(settings, each) as station, progress(f"verifying {label}", is_shown=not as_json) as tell:
+                report = verify(station, Depth(depth), at=at, on_progress=tell)
+        except (TargetAway, TargetRefused) as error:
+            if len(chosen) == 1:
+                raise
+            unread[label] = error  # the other copies are looked at all the same
+        else:
+            reports.append((label, report))
     if as_json:
-        write_json({"sets": [_document(label, report) for label, report in reports]})
+        write_json(
+            {
+                "sets": [_document(label, report) for label, report in reports],
+                "unread": [{"set": label, "error": str(error)} for label, error in unread.items()],
+            }
+        )
     else:
         for label, report in reports:
             _tell(label, report)
@@ -69,6 +86,8 @@ def verify_command(
         if as_json:
             raise SystemExit(BackupDamaged.exit_code)
         raise BackupDamaged(f"damage was found in {', '.join(damaged)}")
+    for label, found in unread.items():
+        raise type(found)(f"{label} could not be looked at: {found}") from found
 
 
 def _document(label: str, report: Report) -> dict[str, object]:

@@ -102,6 +102,13 @@ def saving_arguments(saving: Saving, workplace: Workplace, timeout_seconds: floa
     ]
 
 
+def paced(bytes_per_second: int | None) -> dict[str, str]:
+    """Return the environment that makes duplicity send no faster; empty without a limit."""
+    if bytes_per_second is None:
+        return {}
+    return {"PYTHONPATH": str(Path(__file__).parent / "pacing"), "WATCHKEEP_UPLOAD_LIMIT": str(bytes_per_second)}
+
+
 def call(action: Sequence[str], *environments: Mapping[str, str]) -> Call:
     """Return a call: `action` is the command with its options and places; the environments are laid over a bare one.
 

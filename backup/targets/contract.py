@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,10 @@ class Target(Protocol):
         """Return when the target answers and knows us; makes its root (folder, container) when that is missing."""
         ...
 
+    def room(self) -> int | None:
+        """Return the bytes that may still be written there; None where the target does not tell."""
+        ...
+
     def files(self, folder: str) -> Mapping[str, int]:
         """Return the files directly in a folder: name (without the folder) to bytes; empty without such a folder."""
         ...
@@ -60,6 +65,13 @@ class Target(Protocol):
 
     def write(self, name: str, data: bytes) -> None:
         """Put a small file, whole or not at all, replacing one of that name; it is durable on return."""
+        ...
+
+    def put(self, name: str, file: Path) -> None:
+        """Put a file of any size, whole or not at all, replacing one of that name; it is durable on return.
+
+        Whether what arrived is what was sent is the caller's to see. Raises OSError: the file cannot be read.
+        """
         ...
 
     def url(self, folder: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from backup.errors import ConfigInvalid, ObjectMissing, TargetAway, TargetFull, TargetRefused
@@ -46,6 +48,14 @@ class FolderTarget:
             os.listdir(self._root)  # noqa: PTH208 - whether it can be listed is all we ask
         except OSError as error:
             raise _fault(error, self._root) from error
+
+    def room(self) -> int | None:
+        """Return what is free on the disk."""
+        try:
+            found = os.statvfs(self._root)
+        except OSError as error:
+            raise _fault(error, self._root) from error
+        return found.f_bavail * found.f_frsize
 
     def files(self, folder: str) -> Mapping[str, int]:
         """Return the files directly in a folder: name to bytes."""
@@ -92,13 +102,21 @@ class FolderTarget:
 
     def write(self, name: str, data: bytes) -> None:
         """Put a file, whole or not at all, durable on return."""
+        self._put(name, io.BytesIO(data))
+
+    def put(self, name: str, file: Path) -> None:
+        """Put a file of any size, whole or not at all, durable on return."""
+        with file.open("rb") as content:
+            self._put(name, content)
+
+    def _put(self, name: str, content: IO[bytes]) -> None:
         path = self._root / name
         half = path.with_name(f"{path.name}.{os.getpid()}{_HALF}")
         self._demand_root()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with half.open("wb") as file:
-                file.write(data)
+                shutil.copyfileobj(content, file, _PIECE_BYTES)
                 file.flush()
                 os.fsync(file.fileno())
             half.replace(path)

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from backup.errors import ConfigInvalid, ObjectMissing, TargetAway, TargetDiffers, TargetFull, TargetRefused
 from backup.targets.contract import Stat
+from backup.targets.paced import open_to_send
 from backup.targets.secret import first_line
 
 try:
+    from boto3.exceptions import S3UploadFailedError
+    from boto3.s3.transfer import TransferConfig
     from boto3.session import Session
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
@@ -42,6 +45,7 @@ class S3Target:
         self.name = settings.name
         self._bucket, self._user, self._key = settings.bucket, settings.user, first_line(settings.key_file)
         self._endpoint, self._region = settings.endpoint_url, settings.region
+        self._upload_limit = settings.upload_limit
         self._is_path_style = settings.path_style
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         seconds = settings.timeout.total_seconds()
@@ -71,6 +75,10 @@ class S3Target:
                 "CreateBucketConfiguration": {"LocationConstraint": self._region}
             }  # fmt: skip
             self._ask("", lambda: self._s3.create_bucket(Bucket=self._bucket, **place))
+
+    def room(self) -> int | None:
+        """Return None: S3 has no word for it."""
+        return None
 
     def files(self, folder: str) -> Mapping[str, int]:
         """Return the objects directly in a folder: name to bytes."""
@@ -122,6 +130,12 @@ class S3Target:
         if found.size_bytes != len(data) or found.md5 not in (None, digest):
             raise TargetDiffers(f"{self._place(name)} is not what was sent")
 
+    def put(self, name: str, file: Path) -> None:
+        """Put a file, in parts when it is large."""
+        one = TransferConfig(use_threads=False)  # parts side by side would each be limited for themselves
+        with open_to_send(file, self._upload_limit) as content:
+            self._ask(name, lambda: self._s3.upload_fileobj(content, self._bucket, name, Config=one))
+
     def url(self, folder: str) -> str:
         """Return duplicity's name of a folder of the bucket."""
         return f"boto3+s3://{self._bucket}/{folder}"
@@ -129,7 +143,8 @@ class S3Target:
     def options(self) -> Sequence[str]:
         """Return where S3 is."""
         endpoint = [] if self._endpoint is None else [f"--s3-endpoint-url={self._endpoint}"]
-        return (*endpoint, f"--s3-region-name={self._region or _HERE}")
+        one = [] if self._upload_limit is None else ["--s3-multipart-max-procs=1"]
+        return (*endpoint, f"--s3-region-name={self._region or _HERE}", *one)
 
     def environment(self) -> Mapping[str, str]:
         """Return the credentials, and that no others are looked for, in files or on the network."""
@@ -177,10 +192,12 @@ class S3Target:
     def _ask(self, name: str, question: Callable[[], Any]) -> Any:
         try:
             return question()
+        except S3UploadFailedError as error:  # what it met is the cause, or told in words only
+            raise self._fault(error.__cause__ or error.__context__ or error, name) from error
         except (ClientError, BotoCoreError, OSError) as error:
             raise self._fault(error, name) from error
 
-    def _fault(self, error: Exception, name: str) -> BackupError:
+    def _fault(self, error: BaseException, name: str) -> BackupError:
         place = self._place(name)
         if not isinstance(error, ClientError):
             return TargetAway(f"{place}: {error}")

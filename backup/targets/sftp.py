@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import IO, TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
 
-from backup.errors import ConfigInvalid, ObjectMissing, TargetAway, TargetDiffers, TargetFull, TargetRefused
+from backup.errors import (
+    BackupError,
+    ConfigInvalid,
+    ObjectMissing,
+    TargetAway,
+    TargetDiffers,
+    TargetFull,
+    TargetRefused,
+)
 from backup.targets.contract import Stat
+from backup.targets.paced import open_to_send
 from backup.targets.sftp_extension import extended, free_bytes
 from backup.targets.ssh_login import SIGN_IN_TROUBLES, explain, read_login, sign_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import paramiko
 
-    from backup.errors import BackupError
     from backup.target_settings import TargetSettings
 
 AnswerT = TypeVar("AnswerT")
@@ -39,6 +49,7 @@ class SftpTarget:
             raise ConfigInvalid(f"target {settings.name!r} lacks settings of an SFTP server")
         self.name = settings.name
         self._root = settings.path
+        self._upload_limit = settings.upload_limit
         self._login = read_login(settings)
         self._client: paramiko.SSHClient | None = None
         self._open: paramiko.SFTPClient | None = None
@@ -55,6 +66,10 @@ class SftpTarget:
                 self._ask("", lambda sftp: sftp.mkdir(self._root, 0o700))
             except ObjectMissing as error:
                 raise self._root_missing() from error
+
+    def room(self) -> int | None:
+        """Return what is free on the server's disk, where it tells."""
+        return self._ask("", lambda sftp: free_bytes(sftp, self._root))
 
     def files(self, folder: str) -> Mapping[str, int]:
         """Return the files directly in a folder: name to bytes."""
@@ -94,31 +109,39 @@ class SftpTarget:
 
     def write(self, name: str, data: bytes) -> None:
         """Put a file, whole or not at all: under another name, made durable where the server can, then renamed."""
+        self._put(name, io.BytesIO(data), len(data))
+
+    def put(self, name: str, file: Path) -> None:
+        """Put a file of any size as `write` does."""
+        with open_to_send(file, self._upload_limit) as content:
+            self._put(name, content, file.stat().st_size)
+
+    def _put(self, name: str, content: IO[bytes], size_bytes: int) -> None:
         self._demand_root()
         path = self._path(name)
         half = f"{path}.{os.getpid()}{_HALF}"
         self._make_folders(name.rpartition("/")[0])
 
-        def put(sftp: paramiko.SFTPClient) -> int:
-            with sftp.open(half, "wb") as file:
-                file.write(data)
-                file.flush()
+        def send(sftp: paramiko.SFTPClient) -> int:
+            content.seek(0)
+            sftp.putfo(content, half, confirm=False)
+            with sftp.open(half, "r+b") as file:
                 extended(sftp, "fsync@openssh.com", file.handle)
-            size = sftp.stat(half).st_size or 0
-            if size == len(data) and not extended(sftp, "posix-rename@openssh.com", half, path):
+            arrived = sftp.stat(half).st_size or 0
+            if arrived == size_bytes and not extended(sftp, "posix-rename@openssh.com", half, path):
                 with suppress(FileNotFoundError):
                     sftp.remove(path)  # a server without that extension renames onto nothing that is there
                 sftp.rename(half, path)
-            return size
+            return arrived
 
         try:
-            size = self._ask(name, put, room=len(data))
+            arrived = self._ask(name, send, room=size_bytes)
         except (TargetFull, TargetRefused):
-            with suppress(Exception):
+            with suppress(BackupError):
                 self._ask(name, lambda sftp: sftp.remove(half))
             raise
-        if size != len(data):
-            raise TargetDiffers(f"{self._place(name)}: {size} of {len(data)} bytes arrived")
+        if arrived != size_bytes:
+            raise TargetDiffers(f"{self._place(name)}: {arrived} of {size_bytes} bytes arrived")
 
     def url(self, folder: str) -> str:
         """Return duplicity's name of a folder, which is made: its parents too."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,10 +19,12 @@ from backup.errors import (
     TargetRefused,
 )
 from backup.targets.contract import Stat
+from backup.targets.paced import open_to_send
 from backup.targets.swift_login import SignInFailed, explain, read_login
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from backup.errors import (
         BackupError,
@@ -48,6 +51,7 @@ class SwiftTarget:
             raise ConfigInvalid(f"target {settings.name!r} lacks settings of a Swift")
         self.name = settings.name
         self._container = settings.container
+        self._upload_limit = settings.upload_limit
         self._login = read_login(settings)
         seconds = settings.timeout.total_seconds()
         self._connection = client.Connection(
@@ -64,6 +68,13 @@ class SwiftTarget:
             self._ask("", lambda swift: swift.head_container(self._container))
         except ObjectMissing:
             self._ask("", lambda swift: swift.put_container(self._container))
+
+    def room(self) -> int | None:
+        """Return what the quotas of container and account leave; None when there is none, or none that is told."""
+        headers = [self._ask("", lambda swift: swift.head_container(self._container))]
+        with suppress(TargetRefused):  # an account is its owner's to look at
+            headers.append(self._ask("", lambda swift: swift.head_account()))
+        return min((left for each in headers for left in _left(each)), default=None)
 
     def files(self, folder: str) -> Mapping[str, int]:
         """Return the objects directly in a folder: name to bytes."""
@@ -112,6 +123,14 @@ class SwiftTarget:
         found = self.stat(name)
         if str(etag).strip('"') != digest or found.size_bytes != len(data) or found.md5 not in (None, digest):
             raise TargetDiffers(f"{self._container}/{name} is not what was sent")
+
+    def put(self, name: str, file: Path) -> None:
+        """Put a file as one object."""
+        size = file.stat().st_size
+        with open_to_send(file, self._upload_limit) as content:
+            self._ask(
+                name, lambda swift: swift.put_object(self._container, name, contents=content, content_length=size)
+            )
 
     def url(self, folder: str) -> str:
         """Return duplicity's name of a folder of the container."""
@@ -173,6 +192,14 @@ class DeletingSwift(SwiftTarget):
             self._ask(name, lambda swift: swift.delete_object(self._container, name))
         except ObjectMissing:
             return
+
+
+def _left(headers: Mapping[str, str]) -> Iterator[int]:
+    """Yield what a quota leaves, by the headers of a container or an account."""
+    for kind in ("container", "account"):
+        quota, used = headers.get(f"x-{kind}-meta-quota-bytes", ""), headers.get(f"x-{kind}-bytes-used", "")
+        if quota.isdecimal() and used.isdecimal():
+            yield max(0, int(quota) - int(used))
 
 
 def _put_at(timestamp: str | None) -> datetime | None:

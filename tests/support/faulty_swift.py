@@ -16,17 +16,22 @@ if TYPE_CHECKING:
     from tests.support.swift import Swift
 
 Fault = Literal["none", "500", "413", "lost put", "cut put", "slow put"]
+_LARGE_BYTES = 256 << 10
 _HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 
 
 class FaultySwift:
-    """`fault` holds for PUTs whose path has `path_part`; `struck` counts them. A slow PUT waits `seconds`, once."""
+    """`fault` holds for PUTs whose path has `path_part`; `struck` counts them. A slow PUT waits `seconds`, once.
+
+    `rates`: how fast the larger PUTs came, in bytes a second.
+    """
 
     def __init__(self, swift: Swift) -> None:
         self.fault: Fault = "none"
         self.path_part = ""
         self.struck = 0
         self.seconds = 0.0
+        self.rates: list[float] = []
         self.real_port = swift.port
         handler = type("Handler", (_Handler,), {"proxy": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -73,7 +78,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def _forward(self) -> None:
-        body, proxy = self._body(), self.proxy
+        began, proxy = time.monotonic(), self.proxy
+        body = self._body()
+        if self.command == "PUT" and len(body) >= _LARGE_BYTES:
+            proxy.rates.append(len(body) / (time.monotonic() - began))
         fault = proxy.fault if self.command == "PUT" and proxy.path_part in self.path else "none"
         proxy.struck += fault != "none"
         if fault in ("500", "413"):

@@ -46,7 +46,7 @@ bind_ip = 127.0.0.1
 bind_port = {port}
 log_level = ERROR
 [pipeline:main]
-pipeline = catch_errors healthcheck no_expiry cache {login} slo versioned_writes symlink proxy-server
+pipeline = catch_errors healthcheck no_expiry cache {login} container_quotas slo versioned_writes symlink proxy-server
 [filter:catch_errors]
 use = egg:swift#catch_errors
 [filter:healthcheck]
@@ -79,6 +79,8 @@ delay_auth_decision = true
 [filter:keystoneauth]
 use = egg:swift#keystoneauth
 operator_roles = admin, manager
+[filter:container_quotas]
+use = egg:swift#container_quotas
 [filter:slo]
 use = egg:swift#slo
 [filter:symlink]

@@ -13,6 +13,7 @@ from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from backup.target_settings import TargetSettings
     from backup.targets.contract import DeletingTarget, Target
@@ -39,6 +40,17 @@ class TargetContract:
             assert b"".join(pieces) == content
             assert all(0 < len(piece) <= 1 << 20 for piece in pieces)
             assert target.stat(name).size_bytes == len(content)
+
+    def test_a_file_from_the_disk_is_read_back_and_may_replace_another(self, target: Target, tmp_path: Path) -> None:
+        for content in (_LARGE, b"", b"small"):
+            (tmp_path / "sent").write_bytes(content)
+            target.put("p/ut", tmp_path / "sent")
+            assert b"".join(target.read("p/ut")) == content
+        assert dict(target.files("p")) == {"ut": 5}
+
+    def test_it_tells_its_room_or_that_it_does_not_tell(self, target: Target) -> None:
+        room = target.room()
+        assert room is None or room > 1 << 20
 
     def test_a_file_is_replaced(self, target: Target) -> None:
         target.write("r/file", b"long content")

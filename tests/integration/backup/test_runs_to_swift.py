@@ -16,6 +16,7 @@ from tests.support.faulty_swift import FaultySwift
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from backup.catalogue import Catalogue
     from backup.errors import BackupError
@@ -79,3 +80,17 @@ def test_a_swift_that_fails_or_lies_makes_the_run_fail_loudly(
         faulty.fault = "none"
         assert site.run().status is Status.OK
         assert len(_catalogue(site).points) == 1
+
+
+def test_nothing_is_sent_faster_than_the_targets_limit(pairs: Pairs, swift: Swift, tmp_path: Path) -> None:
+    limit = 512 << 10
+    with FaultySwift(swift).running() as watched, _swift_site(pairs, swift, watched.auth_url) as site:
+        file = site.file("host")
+        file.write_text(file.read_text().replace('timeout = "2s"', 'timeout = "20s"\nupload_limit = "512KiB"'))
+        (tmp_path / "copied").write_bytes(bytes(600 << 10))
+        with open_target(site.settings().find_target("store")) as target:
+            target.reach()
+            target.put("by/ourselves", tmp_path / "copied")
+        assert site.run().status is Status.OK
+        assert len(watched.rates) >= 3  # ours and duplicity's
+        assert max(watched.rates) < 2 * limit

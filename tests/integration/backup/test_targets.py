@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from swiftclient import client
 
-from backup.errors import ConfigInvalid, TargetAway, TargetRefused
+from backup.errors import ConfigInvalid, TargetAway, TargetFull, TargetRefused
 from backup.target_settings import TargetSettings
 from backup.targets.registry import open_target
 from tests.support.target_contract import TargetContract
@@ -61,6 +62,13 @@ class TestSwift(TargetContract):
     def test_a_wrong_key_and_a_strangers_container_are_refused(self, swift: Swift, tmp_path: Path) -> None:
         with open_target(_swift_settings(swift, tmp_path, key="wrong")) as target, pytest.raises(TargetRefused):
             target.reach()
+
+    def test_a_quota_is_told_and_kept(self, swift: Swift, settings: TargetSettings, target: Target) -> None:
+        owner = client.Connection(authurl=swift.auth_url, user=swift.user, key=swift.key, auth_version="1", retries=0)
+        owner.post_container(settings.container, headers={"X-Container-Meta-Quota-Bytes": "1000"})
+        assert target.room() == 1000
+        with pytest.raises(TargetFull, match="quota"):
+            target.write("q/large", bytes(2000))
 
     def test_nobody_there_is_away(self, swift: Swift, tmp_path: Path) -> None:
         settings = _swift_settings(swift, tmp_path, auth_url="http://127.0.0.1:1/auth/v1.0")

@@ -1,0 +1,1 @@
+"""What duplicity loads beside itself when a target has an upload limit; nothing of ours imports it."""

@@ -1,0 +1,167 @@
+"""Two targets of one set: the same restore points at both, and what becomes of them when one is away."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backup.errors import ObjectMissing, TargetAway, TargetDiffers
+from backup.model import Kind, Status
+from tests.support.backups import HOST, PLACE, SET, change, demand_same, fill, new_site
+from tests.support.faulty_swift import FaultySwift
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.backups import Pairs, Site
+    from tests.support.faulty_swift import Fault
+    from tests.support.swift import Swift
+
+_LIES: tuple[Fault, ...] = ("lost put", "cut put")
+
+
+@pytest.fixture
+def twice(pairs: Pairs) -> Iterator[Site]:
+    """A site whose set goes to the folders `store` and `second`."""
+    with new_site(pairs) as site:
+        fill(site.data)
+        _add_second(site, f'kind = "folder"\nfolder = "{site.folder / "second"}"')
+        yield site
+
+
+def _add_second(site: Site, target: str) -> None:
+    for role in ("host", "station"):
+        file = site.file(role)
+        text = file.read_text().replace('target = "store"\n', 'target = "store"\nalso = ["second"]\n')
+        file.write_text(text + f'[[targets]]\nname = "second"\n{target}\n')
+
+
+@contextmanager
+def _away(site: Site, name: str) -> Iterator[None]:
+    """Unmount a target's disk."""
+    place = site.folder / name
+    place.rename(place.with_name(f"{name}.away"))
+    place.symlink_to(place / "nowhere")
+    try:
+        yield
+    finally:
+        place.unlink()
+        place.with_name(f"{name}.away").rename(place)
+
+
+def _points(site: Site, name: str) -> list[str]:
+    listed = site.bkp("station", "list", SET, "--target", name, "--json")
+    assert listed.returncode == 0, listed.stderr
+    return sorted(point["at"] for point in json.loads(listed.stdout)["points"] if point["broken"] is None)
+
+
+def _demand_restorable(site: Site, name: str) -> None:
+    back = site.folder / f"back-{name}"
+    restored = site.bkp("station", "restore", SET, "--target", name, "--to", str(back))
+    assert restored.returncode == 0, restored.stderr
+    demand_same(back / str(site.data)[1:], site.data)
+
+
+def _files(top: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+
+
+def test_both_hold_the_same_files_and_each_restores_by_itself(twice: Site) -> None:
+    twice.run()
+    change(twice.data / "empty", "no more")
+    record = twice.run()
+    assert (record.kind, record.status, record.missing_at) == (Kind.INCREMENTAL, Status.OK, ())
+    assert _files(twice.store) == _files(twice.folder / "second")
+    verified = twice.bkp("station", "verify", SET, "--json")
+    assert [each["set"] for each in json.loads(verified.stdout)["sets"]] == [
+        f"{HOST}/{SET} at store",
+        f"{HOST}/{SET} at second",
+    ]
+    _demand_restorable(twice, "second")
+
+
+def test_one_that_is_away_fails_the_run_and_the_other_copy_is_whole_and_counts(twice: Site) -> None:
+    twice.run()
+    change(twice.data / "empty", "while one was away")
+    with _away(twice, "second"), pytest.raises(TargetAway, match="whole at 'store', but missing at 'second'"):
+        twice.run()
+    last = twice.state()["last_run"]
+    assert (last["status"], last["exit_code"], last["missing_at"]) == ("failed", TargetAway.exit_code, ["second"])
+    assert (len(_points(twice, "store")), len(_points(twice, "second"))) == (2, 1)
+    _demand_restorable(twice, "store")
+
+
+def test_the_first_being_away_the_chain_goes_on_at_the_second_and_the_first_gets_it_later(twice: Site) -> None:
+    twice.run()
+    change(twice.data / "empty", "while the first was away")
+    with _away(twice, "store"):
+        with pytest.raises(TargetAway, match="whole at 'second', but missing at 'store'"):
+            twice.run()
+        assert twice.state()["last_run"]["kind"] == "incremental"
+        back = twice.folder / "back"
+        restored = twice.bkp("station", "restore", SET, "--to", str(back))
+        assert restored.returncode == 0, restored.stderr
+        assert "another target" in restored.stderr
+        demand_same(back / str(twice.data)[1:], twice.data)
+    newest = twice.bkp("station", "restore", SET, "--to", str(twice.folder / "newest"))
+    assert newest.returncode == 0, newest.stderr  # the first is back, and behind: the second's is newer
+    demand_same(twice.folder / "newest" / str(twice.data)[1:], twice.data)
+    change(twice.data / "empty", "both are there")
+    assert twice.run().kind is Kind.INCREMENTAL
+    assert len(_points(twice, "store")) == 3
+    assert _files(twice.store) == _files(twice.folder / "second")
+    journal = [json.loads(file.read_text()) for file in (twice.folder / "host/work" / SET / "runs").iterdir()]
+    assert {(each["status"], tuple(each["missing_at"])) for each in journal} == {("ok", ())}
+    _demand_restorable(twice, "store")
+
+
+def test_a_chain_never_forks_when_the_targets_are_away_in_turns(twice: Site) -> None:
+    twice.run()
+    change(twice.data / "empty", "at the first alone")
+    with _away(twice, "second"), pytest.raises(TargetAway):
+        twice.run()
+    change(twice.data / "empty", "at the second alone")
+    with _away(twice, "store"), pytest.raises(TargetAway):
+        twice.run()
+    assert twice.state()["last_run"]["kind"] == "full"
+    assert "may be at 'store'" in twice.state()["last_run"]["reason"]
+    change(twice.data / "empty", "at both")
+    assert twice.run().status is Status.OK
+    assert set(_points(twice, "second")) < set(_points(twice, "store"))
+    for name in ("store", "second"):
+        assert twice.bkp("station", "verify", SET, "--target", name, "--depth", "read").returncode == 0
+        _demand_restorable(twice, name)
+
+
+def test_damage_at_either_begins_a_new_chain_at_both(twice: Site) -> None:
+    twice.run()
+    volume = next((twice.folder / "second" / PLACE.chains).glob("*/*.vol1.difftar.gpg"))
+    volume.unlink()
+    record = twice.run()
+    assert (record.kind, record.status) == (Kind.FULL, Status.OK)
+    assert "damaged" in (record.reason or "")
+    _demand_restorable(twice, "second")
+
+
+@pytest.mark.trial("B-2")
+def test_a_second_that_loses_what_it_took_is_never_called_whole(pairs: Pairs, swift: Swift) -> None:
+    with FaultySwift(swift).running() as faulty, new_site(pairs) as site:
+        fill(site.data)
+        _add_second(
+            site,
+            f'kind = "swift"\nauth_url = "{faulty.auth_url}"\nuser = "{swift.user}"\nkey_file = "swift.key"\n'
+            f'container = "{swift.new_container()}"\ntimeout = "5s"',
+        )
+        for role in ("host", "station"):
+            (site.folder / role / "swift.key").write_text(swift.key)
+        faulty.path_part = "vol2.difftar"
+        for faulty.fault in _LIES:
+            with pytest.raises((ObjectMissing, TargetDiffers), match="missing at 'second'"):
+                site.run()
+        faulty.fault = "none"
+        assert site.run().status is Status.OK
+        _demand_restorable(site, "second")
