@@ -134,6 +134,7 @@ def _prove(
                 signatures=_signatures(scratch / "cache", catalogue, point),
                 settings=settings,
                 chosen=station.chosen,
+                station=station,
                 limits=limits,
             )
         )

@@ -37,3 +37,7 @@ class DrillSettings:
             " embedded ones, then the newest installed"
         ),
     )
+    mariadb_programs: Path | None = field(
+        default=None,
+        metadata=setting("folder of a MariaDB's programs, server included; none: PATH and /usr/sbin"),
+    )

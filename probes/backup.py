@@ -62,6 +62,8 @@ _ITEMS = (
     _item("loss_over_seconds", "s", "How much more that is than the set's lose_at_most allows"),
     _item("restore_points", "", "Instants that can be restored"),
     _item("key_days_left", "d", "Days until the first key that the set's runs need expires; negative afterwards"),
+    _item("wal_age_seconds", "s", "How long ago the last WAL file of a cluster was archived"),
+    _item("wal_failing_seconds", "s", "For how long archiving a cluster's WAL has failed; 0 when it works"),
     _item("kind", "", "What the last good backup was: full or incremental", "text"),
     _item("error", "", "Why the last run failed; empty when it did not", "text"),
     _item("reminder", "", "What has to be done about the keys; empty when nothing", "text"),
@@ -183,6 +185,7 @@ def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
                 yield Reading("backup.grown_percent", max(0.0, -shrunk), each.name)
             if good.get("kind"):
                 yield Reading("backup.kind", str(good["kind"]), each.name)
+        yield from _archiving(each, state.get("wal") or {}, now)
         points = state.get("restore_points")
         if points is not None:
             yield Reading("backup.restore_points", float(points), each.name)
@@ -196,6 +199,17 @@ def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
             yield Reading("backup.reminder", reminder, each.name)
     except (KeyError, TypeError, ValueError) as error:
         raise ProbeFailedError(f"{file}: cannot be understood ({error!r})") from error
+
+
+def _archiving(each: _Set, wal: Mapping[str, Any], now: datetime) -> "Iterator[Reading]":
+    """Yield how archiving a cluster's WAL stands; nothing of a set that has none."""
+    if wal.get("archived_at"):
+        age = max(0.0, (now - _instant(wal["archived_at"])).total_seconds())
+        yield Reading("backup.wal_age_seconds", age, each.name)
+    if wal:
+        since = wal.get("failing_since")
+        failing = 0.0 if since is None else max(0.0, (now - _instant(since)).total_seconds())
+        yield Reading("backup.wal_failing_seconds", failing, each.name)
 
 
 def _course(each: _Set, run: Mapping[str, Any], usual: Mapping[str, Any], now: datetime) -> "Iterator[Reading]":

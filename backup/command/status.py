@@ -27,7 +27,8 @@ Examples:
   bkp status --config restore-station/backup.toml     its drills, and how long restores will take
 \b
 Exit code 0: the last run (at a restore station: drill) of every set is good or under way, and nothing costs more than
-wanted. 1: one failed or never ran, or a set names restore_within or lose_at_most and will not keep it.
+wanted. 1: one failed or never ran, a cluster's WAL cannot be archived, or a set names restore_within or lose_at_most
+and will not keep it.
 """
 _MOST_BYTES = 1 << 20
 
@@ -65,13 +66,14 @@ def status(config: Path | None, *, as_json: bool) -> None:
                 and chosen.lose_at_most is not None
                 and lost > chosen.lose_at_most.total_seconds(),
                 "reminders": state.get("reminders", []),
+                "wal": state.get("wal"),
             }
         )
     if as_json:
         write_json({"host": settings.host, "sets": rows})
     else:
         _tell(rows, now)
-    if any(row["status"] not in ("ok", "running") or row["is_over"] for row in rows):
+    if any(row["status"] not in ("ok", "running") or row["is_over"] or _wal_failure(row) for row in rows):
         raise SystemExit(1)
 
 
@@ -118,8 +120,18 @@ def _tell(rows: list[dict[str, Any]], now: datetime) -> None:
     for row in rows:
         if row["error"]:
             click.echo(f"{row['set']}: {row['error']}", err=True)
+        if failure := _wal_failure(row):
+            click.echo(f"{row['set']}: {failure}", err=True)
     for reminder in dict.fromkeys(each for row in rows for each in row["reminders"]):
         click.echo(f"Reminder: {reminder}", err=True)
+
+
+def _wal_failure(row: dict[str, Any]) -> str | None:
+    """Return why a cluster's WAL is not archived; None when it is, or there is none."""
+    wal = row["wal"] or {}
+    if not wal.get("failing_since"):
+        return None
+    return f"no WAL has been archived since {local(_read(wal['failing_since']))}: {wal.get('error')}"
 
 
 def _read(text: str | None) -> datetime | None:

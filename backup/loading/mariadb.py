@@ -45,20 +45,25 @@ def load_dump(manifest: Manifest, restored: Path, dsn: str, time_limit_seconds: 
 
     What was made goes again when loading fails. Raises as `registry.load_dump`; DestinationInUse when it is there.
     """
+    with _logged_in(dsn) as settings:
+        load(settings, manifest, restored, time_limit_seconds)
+        return judged(manifest, settings.database, count_rows(settings, time_limit_seconds))
+
+
+def load(settings: MariadbSettings, manifest: Manifest, restored: Path, time_limit_seconds: float) -> None:
+    """Make a database and load the dump into it, all of it or nothing. Raises as `load_dump`."""
     folder = restored / DUMP_FOLDER
     try:
         parts = read_parts(folder)
     except (OSError, ValueError) as error:
         raise NotInBackup(f"{folder} holds no whole database dump: {error}") from error
-    with _logged_in(dsn) as settings:
-        _make(settings, manifest)
-        try:
-            _load(settings, parts, time_limit_seconds)
-        except BaseException:
-            with suppress(SourceFailed):
-                ask(settings, f"DROP DATABASE {quoted(settings.database)};", _ASKING_SECONDS)
-            raise
-        return judged(manifest, settings.database, count_rows(settings, time_limit_seconds))
+    _make(settings, manifest)
+    try:
+        _load(settings, parts, time_limit_seconds)
+    except BaseException:
+        with suppress(SourceFailed):
+            ask(settings, f"DROP DATABASE {quoted(settings.database)};", _ASKING_SECONDS)
+        raise
 
 
 def _make(settings: MariadbSettings, manifest: Manifest) -> None:

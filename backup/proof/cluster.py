@@ -22,18 +22,18 @@ from core.runtime.account import NoAccountError, account_for, hand_over
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from backup.proof.contract import Limits
 
 SUPERUSER: Final = "postgres"
-_PORT: Final = 5432  # part of the socket's name only
-_READY_SECONDS: Final = 120.0  # one that recovers from a base backup may need it
+PORT: Final = 5432  # part of the socket's name only
+_READY_SECONDS: Final = 120.0
 _LOOK_SECONDS: Final = 0.1
 _WORDS: Final = 600
 _SETTINGS: Final = {
     "listen_addresses": "",
-    "port": str(_PORT),
+    "port": str(PORT),
     "max_connections": "20",
     "fsync": "off",
     "full_page_writes": "off",
@@ -88,7 +88,7 @@ class ScratchCluster:
         return PostgresqlSettings(
             database=database,
             host=self._socket,
-            port=_PORT,
+            port=PORT,
             user=SUPERUSER,
             passfile=self._passfile,
             binaries=self._programs,
@@ -117,20 +117,26 @@ class ScratchCluster:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Run the server; it has ended when this is left. Raises DrillFailed with the end of its log."""
-        settings = _SETTINGS | {
-            "unix_socket_directories": self._socket,
-            "shared_buffers": f"{max(16, min(256, self._limits.memory_bytes // 4 >> 20))}MB",
-            "maintenance_work_mem": f"{max(16, min(512, self._limits.memory_bytes // 4 >> 20))}MB",
-            "log_directory": str(self.folder / "log"),
-        }
-        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        options = [word for name, value in self._settings().items() for word in ("-c", f"{name}={value}")]
         hand_over(self.folder, self._account)
         with running(self._program("postgres", "-D", str(self._data), *options)) as server:
             self._await_ready(server)
             yield
 
+    def _settings(self) -> Mapping[str, str]:
+        return _SETTINGS | {
+            "unix_socket_directories": self._socket,
+            "shared_buffers": f"{max(16, min(256, self._limits.memory_bytes // 4 >> 20))}MB",
+            "maintenance_work_mem": f"{max(16, min(512, self._limits.memory_bytes // 4 >> 20))}MB",
+            "log_directory": str(self.folder / "log"),
+        }
+
+    def _ready_seconds(self) -> float:
+        return min(_READY_SECONDS, self._limits.left_seconds("a database was started"))
+
     def _await_ready(self, server: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + min(_READY_SECONDS, self._limits.left_seconds("a database was started"))
+        ready_seconds = self._ready_seconds()
+        deadline = time.monotonic() + ready_seconds
         asking = Program(
             arguments=[str(self._programs / "pg_isready"), "--quiet", "--timeout=2"],
             environment=client_environment(self.login()),
@@ -138,7 +144,7 @@ class ScratchCluster:
         )
         while run(asking, time_limit_seconds=10).exit_code != 0:
             if server.poll() is not None or time.monotonic() > deadline:
-                how = "did not start" if server.poll() is not None else f"was not ready after {_READY_SECONDS:g} s"
+                how = "did not start" if server.poll() is not None else f"was not ready after {ready_seconds:g} s"
                 raise DrillFailed(f"the restored database {how}: {self._last_words(server)}")
             time.sleep(_LOOK_SECONDS)
 
@@ -153,13 +159,13 @@ class ScratchCluster:
 
     def _program(self, name: str, *arguments: str) -> Program:
         return Program(
-            arguments=[*self._account.prefix, *_limited(self._limits), str(self._programs / name), *arguments],
+            arguments=[*self._account.prefix, *limited(self._limits), str(self._programs / name), *arguments],
             environment={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
             doing=f"running {name}",
         )
 
 
-def _limited(limits: Limits) -> Sequence[str]:
+def limited(limits: Limits) -> Sequence[str]:
     """Return what bounds a program's memory, and makes it end with us also after it changed its account."""
     bounded = [] if which("prlimit") is None else ["prlimit", f"--data={limits.memory_bytes}", "--"]
     dying = [] if which("setpriv") is None else ["setpriv", "--pdeathsig", "KILL", "--"]

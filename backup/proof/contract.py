@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from backup.drill_settings import DrillSettings
     from backup.model import Manifest
     from backup.settings import SetSettings
+    from backup.station import Station
 
 MOST_NAMED: Final = 10
 """How many differing things a check names; the others are counted."""
@@ -46,6 +47,7 @@ class Case:
     scratch: an empty private folder on the same file system; the drill removes it, however the proof ends.
     signatures: duplicity's signature files of the chain up to this point, decrypted, the full's first.
     settings and chosen: what backup.toml says of drills and of this set.
+    station: the set as it is read here, for what lies at the target beside restore points (archived WAL).
     """
 
     manifest: Manifest
@@ -54,6 +56,7 @@ class Case:
     signatures: tuple[Path, ...]
     settings: DrillSettings
     chosen: SetSettings
+    station: Station
     limits: Limits
 
 

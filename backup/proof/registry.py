@@ -20,4 +20,16 @@ def prover_of(source: str) -> Prover:
         from backup.proof.postgresql import PostgresqlProver  # noqa: PLC0415 - only what is used is imported
 
         return PostgresqlProver()
+    if source == "postgresql-base":
+        from backup.proof.postgresql_base import PostgresqlBaseProver  # noqa: PLC0415 - only what is used is imported
+
+        return PostgresqlBaseProver()
+    if source == "mariadb":
+        from backup.proof.mariadb import MariadbProver  # noqa: PLC0415 - only what is used is imported
+
+        return MariadbProver()
+    if source == "command":
+        from backup.proof.command import CommandProver  # noqa: PLC0415 - only what is used is imported
+
+        return CommandProver()
     raise DrillFailed(f"nothing here can prove a backup of {source!r}: is it of a newer Watchkeep?")

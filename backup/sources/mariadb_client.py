@@ -101,8 +101,8 @@ def text_of(hexadecimal: str) -> str:
         raise SourceFailed("the database's answer cannot be understood") from error
 
 
-def count_rows(settings: MariadbSettings, time_limit_seconds: float) -> dict[str, int]:
-    """Return how many rows each table has now, by its name. Raises SourceFailed, TimedOut."""
+def base_tables(settings: MariadbSettings, time_limit_seconds: float) -> list[str]:
+    """Return the names of the tables that hold rows. Raises SourceFailed, TimedOut."""
     listed = ask(
         settings,
         "SELECT HEX(table_name) FROM information_schema.tables WHERE table_schema = DATABASE()"
@@ -110,7 +110,12 @@ def count_rows(settings: MariadbSettings, time_limit_seconds: float) -> dict[str
         time_limit_seconds,
         database=settings.database,
     )
-    names = [text_of(row[0]) for row in listed]
+    return [text_of(row[0]) for row in listed]
+
+
+def count_rows(settings: MariadbSettings, time_limit_seconds: float) -> dict[str, int]:
+    """Return how many rows each table has now, by its name. Raises SourceFailed, TimedOut."""
+    names = base_tables(settings, time_limit_seconds)
     if not names:
         return {}
     question = "\n".join(f"SELECT COUNT(*) FROM {quoted(name)};" for name in names)  # noqa: S608 - quoted names

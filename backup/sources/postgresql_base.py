@@ -32,7 +32,8 @@ _WORDS: Final = 600
 _SITUATION: Final = """
 SELECT system_identifier, current_setting('server_version'), pg_size_bytes(current_setting('wal_segment_size')),
        current_setting('archive_mode'), current_setting('config_file'), current_setting('data_directory'),
-       (SELECT coalesce(string_agg(spcname, ', '), '') FROM pg_tablespace WHERE pg_tablespace_location(oid) <> '')
+       (SELECT coalesce(string_agg(spcname, ', '), '') FROM pg_tablespace WHERE pg_tablespace_location(oid) <> ''),
+       (SELECT rolname FROM pg_roles WHERE oid = 10)  -- the one initdb made
   FROM pg_control_system();
 """
 
@@ -73,9 +74,9 @@ class PostgresqlBaseSource:
     def _describe(self, record: dict[str, Any]) -> None:
         with session(self._settings, _ASKING_SECONDS) as psql:
             rows = psql.ask(_SITUATION)
-        if len(rows) != 1 or len(rows[0]) != 7:
+        if len(rows) != 1 or len(rows[0]) != 8:
             raise SourceFailed("the server's answer about itself cannot be understood")
-        system, version, segment_bytes, archive_mode, config_file, folder, tablespaces = rows[0]
+        system, version, segment_bytes, archive_mode, config_file, folder, tablespaces, superuser = rows[0]
         if tablespaces:
             raise SourceFailed(f"tablespaces outside of the cluster's folder cannot be saved yet: {tablespaces}")
         record |= {
@@ -83,6 +84,7 @@ class PostgresqlBaseSource:
             "server_version": version,
             "wal_segment_bytes": int(segment_bytes),
             "archive_mode": archive_mode,
+            "superuser": superuser,
             "config_outside": not config_file.startswith(f"{folder}/"),  # Debian's, in /etc: it is not in the backup
         }
 

@@ -44,7 +44,10 @@ _PIECE_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """A cluster that can be started. reaches: when the last WAL of the archive was written; None without any.
+    """A cluster that can be started.
+
+    reaches: when the last WAL of the archive was written; last_lsn: where the last segment fetched begins; None without
+    any WAL.
 
     is_stopping: recovery ends at the moment asked for; otherwise it takes all the WAL there is.
     """
@@ -52,6 +55,7 @@ class Ready:
     cluster: Path
     segments: int
     reaches: datetime | None
+    last_lsn: int | None
     is_stopping: bool
     has_config_outside: bool
 
@@ -115,6 +119,9 @@ def make_ready(
         cluster=cluster,
         segments=sum(1 for each in choice.objects if each.is_segment),
         reaches=choice.reaches,
+        last_lsn=max(
+            (base.number(each) * base.segment_bytes for each in choice.objects if each.is_segment), default=None
+        ),
         is_stopping=choice.is_target_needed,
         has_config_outside=bool(manifest.consistency.get("config_outside")),
     )

@@ -43,6 +43,9 @@ def test_what_a_program_writes_comes_back_byte_by_byte_and_a_change_is_a_small_i
         done = site.bkp("station", "restore", "files", "--to", str(site.folder / "back"))
         assert done.returncode == 0, done.stderr
         assert (site.folder / "back" / "dump.bin").read_bytes() == content
+        drilled = site.bkp("station", "drill", "files", "--json")
+        assert drilled.returncode == 0, drilled.stdout + drilled.stderr
+        assert '"what": "outputs digested", "looked_at": 1, "differing": 0' in drilled.stdout
 
 
 @pytest.mark.parametrize(

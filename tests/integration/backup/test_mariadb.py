@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -162,6 +163,21 @@ def test_one_changed_row_makes_a_small_increment_and_a_database_that_is_there_is
     assert used.returncode == 52
     assert "must not be there yet" in used.stderr
     assert _number(mariadb, shop, "SELECT amount FROM bank") == 7
+
+
+def test_a_drill_starts_a_server_on_the_dump_and_looks_through_its_tables(site: Site) -> None:
+    site.run()
+    with site.file("station").open("a") as file:
+        file.write('drill_questions = ["SELECT amount = 1000000 FROM bank", "SELECT COUNT(*) = 0 FROM rich"]\n')
+    done = site.bkp("station", "drill", "files", "--json")
+    (row,) = json.loads(done.stdout)["sets"]
+    tables = site.manifest()["consistency"]["rows"]
+    assert f"{len(tables)} tables with {sum(tables.values())} rows counted against the record;" in row["error"]
+    assert f"{len(tables)} tables looked through by CHECK TABLE" in row["error"]
+    assert "2 questions answered, 1 of them wrong (SELECT COUNT(*) = 0 FROM rich: 0)" in row["error"]
+    assert row["error"].count("wrong") == 1
+    assert not row["is_proven"]
+    assert not [path for path in (site.folder / "station/work").rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
 def test_what_no_snapshot_holds_is_told_at_every_run(mariadb: MariadbServer, shop: MariadbSettings, site: Site) -> None:

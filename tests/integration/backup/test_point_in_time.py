@@ -67,6 +67,8 @@ def test_a_target_that_is_away_loses_no_wal_and_is_seen_in_the_state(cluster: Ar
         wait_until(lambda: _wal_state(cluster)["failing_since"] is not None, 60, "the failure in the state")
         assert "disk mounted" in _wal_state(cluster)["error"]
         assert (cluster.folder / "pg_wal" / segment).exists()
+        status = bkp("status", config=cluster.site.host)
+        assert (status.exit_code, "no WAL has been archived since" in status.errors) == (1, True)
     finally:
         away.rename(cluster.store)
     cluster.sql("INSERT INTO told VALUES ('and on')")
@@ -140,6 +142,30 @@ def test_a_later_base_backup_is_a_small_increment(cluster: ArchivedCluster) -> N
     assert made["kind"] == "incremental", made["reason"]
     assert made["stored_bytes"] < full["stored_bytes"] / 3
     assert cluster.site.state(SET)["wal"]["archived"]
+
+
+def test_a_drill_replays_all_the_wal_and_reads_every_table(cluster: ArchivedCluster) -> None:
+    cluster.sql("INSERT INTO told VALUES ('proven')")
+    cluster.archive()
+    with cluster.site.station.open("a") as file:
+        file.write(f'[[sets]]\nname = "{SET}"\nhost = "web1"\ntarget = "store"\n')
+        file.write("drill_questions = [\"SELECT count(*) = 1 FROM told WHERE word = 'proven'\"]\n")
+    (row,) = bkp_ok("drill", f"web1/{SET}", config=cluster.site.station)["sets"]
+    assert row["is_proven"], row
+    checks = {check["what"]: check for check in row["drill"]["checks"]}
+    (recovery,) = [check for what, check in checks.items() if what.startswith("recoveries through")]
+    assert (recovery["looked_at"], recovery["differing"]) == (1, 0)
+    (reading,) = [check for what, check in checks.items() if what.startswith("databases read")]
+    assert (reading["looked_at"], reading["differing"]) == (3, 0)
+    assert checks["questions answered"]["differing"] == 0
+
+    segments = sorted(path for path in cluster.wal.rglob("*.gpg") if len(path.name.split("-")[0]) == 24)
+    kept = segments[-2].read_bytes()
+    segments[-2].unlink()
+    failed = bkp("drill", f"web1/{SET}", "--json", config=cluster.site.station)
+    segments[-2].write_bytes(kept)
+    assert failed.exit_code == 54, failed.output
+    assert f"{segments[-2].name[:24]} is missing in the archive" in failed.output
 
 
 def test_the_pruner_deletes_wal_before_the_oldest_base_backup_that_stays_and_nothing_else(

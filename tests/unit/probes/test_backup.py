@@ -97,6 +97,19 @@ def test_after_a_failure_the_figures_are_of_the_last_good_one_and_its_age_goes_o
     assert found["backup.overdue_seconds[files]"] == pytest.approx(86_400, abs=60)
 
 
+def test_archiving_of_wal_is_told_for_sets_that_have_it(agents: Reader, tmp_path: Path) -> None:
+    state(tmp_path, "files", run(), run())
+    assert not any("wal" in item for item in agents.read())
+    file = tmp_path / "files.json"
+    wal = {"archived": "000000010000000000000003", "archived_at": instant(minutes=5), "failing_since": None}
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"wal": wal}))
+    found = agents.read()
+    assert found["backup.wal_age_seconds[files]"] == pytest.approx(300, abs=60)
+    assert found["backup.wal_failing_seconds[files]"] == 0.0
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"wal": wal | {"failing_since": instant(hours=1)}}))
+    assert agents.read()["backup.wal_failing_seconds[files]"] == pytest.approx(3600, abs=60)
+
+
 @pytest.mark.parametrize(("status", "value"), [("running", 1.0), ("killed", 2.0)])
 def test_a_run_under_way_and_a_killed_one_are_told_apart(
     agents: Reader, tmp_path: Path, status: str, value: float

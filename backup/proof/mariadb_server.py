@@ -1,0 +1,129 @@
+"""A MariaDB of a drill's own: made in its scratch folder, without a port, gone with the drill.
+
+It is reached by a socket in a private folder of its own with a short path, since a path below a deep scratch folder may
+be longer than a socket's can be; root has no password there.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import which
+from typing import TYPE_CHECKING, Final
+
+from backup.child import Program, run, running
+from backup.errors import DrillFailed, SourceFailed
+from backup.proof.cluster import limited
+from backup.source_settings import MariadbSettings
+from backup.sources.mariadb_client import ask
+from core.runtime.account import NoAccountError, account_for, hand_over
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
+    from backup.proof.contract import Limits
+
+_READY_SECONDS: Final = 120.0
+_LOOK_SECONDS: Final = 0.1
+_WORDS: Final = 600
+_SYSTEM_FOLDERS: Final = "/usr/sbin:/usr/local/sbin"  # where servers lie, and a user's PATH does not lead
+
+
+class ScratchMariadb:
+    """A data folder and the server that may run on it. `programs`: the folder of its programs; None: where they lie."""
+
+    def __init__(self, folder: Path, programs: Path | None, limits: Limits) -> None:
+        """Find the programs and the account to run them as. Raises DrillFailed."""
+        self.folder = folder
+        self._programs, self._limits = programs, limits
+        self._data = folder / "data"
+        self._log = folder / "log"
+        self._options = folder / "client.cnf"
+        self._socket: Path | None = None
+        self._server, self._installer = self._find("mariadbd"), self._find("mariadb-install-db")
+        try:
+            self._account = account_for(folder, [Path(self._server)])
+        except NoAccountError as error:
+            raise DrillFailed(f"the database of the drill cannot be started: {error}") from error
+
+    def login(self, database: str) -> MariadbSettings:
+        """Return how a client gets in while it runs."""
+        return MariadbSettings(
+            database=database,
+            socket=self._socket,
+            user="root",
+            option_file=self._options,
+            binaries=None if self._programs is None else self._programs,
+        )
+
+    def make(self) -> None:
+        """Make an empty server. Raises DrillFailed with the program's words, TimedOut."""
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        self._options.touch(mode=0o600)  # empty: no option file of this machine's counts
+        hand_over(self.folder, self._account)
+        ended = run(
+            self._program(
+                self._installer, "--no-defaults", f"--datadir={self._data}",
+                "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
+            ),
+            time_limit_seconds=self._limits.left_seconds("a database was made"),
+        )  # fmt: skip
+        if ended.exit_code != 0:
+            words = (ended.words + ended.output)[-_WORDS:].strip()
+            raise DrillFailed(f"mariadb-install-db ended with exit code {ended.exit_code}: {words}")
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run the server; it has ended when this is left. Raises DrillFailed with the end of its log."""
+        with tempfile.TemporaryDirectory(prefix="wk-drill-") as folder:
+            hand_over(Path(folder), self._account)
+            self._socket = Path(folder) / "s"
+            options = [
+                f"--datadir={self._data}", f"--socket={self._socket}", "--skip-networking",
+                f"--pid-file={self.folder}/pid", f"--log-error={self._log}", "--event-scheduler=OFF", "--skip-log-bin",
+                "--skip-slave-start", "--innodb-flush-log-at-trx-commit=0", "--skip-innodb-doublewrite",
+                f"--innodb-buffer-pool-size={max(16, self._limits.memory_bytes // 4 >> 20)}M",
+                "--max-allowed-packet=1G",
+            ]  # fmt: skip
+            with running(self._program(self._server, "--no-defaults", *options)) as server:
+                self._await_ready(server)
+                yield
+
+    def _await_ready(self, server: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + min(_READY_SECONDS, self._limits.left_seconds("a database was started"))
+        while True:
+            try:
+                ask(self.login("mysql"), "SELECT 1;", 10)
+            except SourceFailed as error:
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise DrillFailed(f"the database of the drill did not start: {self._last_words()}") from error
+                time.sleep(_LOOK_SECONDS)
+            else:
+                return
+
+    def _last_words(self) -> str:
+        try:
+            return " ".join(self._log.read_text(errors="replace").split())[-_WORDS:]
+        except OSError:
+            return "without a word"
+
+    def _find(self, name: str) -> str:
+        path = f"{os.environ.get('PATH', '/usr/bin:/bin')}:{_SYSTEM_FOLDERS}"
+        found = which(name, path=path if self._programs is None else str(self._programs))
+        if found is None:
+            raise DrillFailed(
+                f"there is no {name} on this machine to start: install MariaDB's server, or name the folder of its"
+                " programs as drills.mariadb_programs"
+            )
+        return found
+
+    def _program(self, name: str, *arguments: str) -> Program:
+        return Program(
+            arguments=[*self._account.prefix, *limited(self._limits), name, *arguments],
+            environment={"PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:{_SYSTEM_FOLDERS}", "LC_ALL": "C.UTF-8"},
+            doing=f"running {Path(name).name}",
+        )
