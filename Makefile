@@ -30,6 +30,7 @@ test: setup-dev ## everything that must pass, the short trials included
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports
 	@sh deploy/timescale-root.sh >/dev/null
+	@sh deploy/test-guest.sh >/dev/null
 	@$(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
 
 trials: setup-dev ## the long trials; prints the table of docs/reliability.md

@@ -14,6 +14,7 @@ from backup.engine.command import call, common_arguments
 from backup.engine.process import demand_success, run_call
 from backup.errors import Cancelled, DestinationInUse, EngineFailed, NotInBackup, ObjectMissing
 from backup.growth import watched
+from backup.machines import demand_path, holds_disks, put_together
 from backup.marks import reading
 from backup.station import scratch_workplace
 
@@ -53,12 +54,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """What was brought back. `to` is the file or folder it is now."""
+    """What was brought back. `to` is the file or folder it is now. entries: how many duplicity brought below it."""
 
     at: datetime
     to: Path
     files: int
     bytes: int
+    entries: int
 
 
 def read_path(text: str) -> PurePosixPath | None:
@@ -82,6 +84,8 @@ def restore(
     """
     manifest = point.manifest
     station.demand_decryption(manifest)
+    if wanted.path is not None:
+        demand_path(manifest, wanted.path)
     final = wanted.final
     if not wanted.is_overwriting:
         demand_free(final)
@@ -97,6 +101,9 @@ def restore(
             with watched(draft, expected, on_progress):
                 fetch(Fetching(station, point, workplace, limit), wanted.path, draft / "restored", on_progress)
             made = draft / "restored"
+            entries = sum(1 for _ in made.rglob("*"))
+            if holds_disks(manifest) and wanted.path is None:
+                put_together(manifest, made)
             files, size = measure(made)
             is_putting = True
             _put(made, final, is_overwriting=wanted.is_overwriting)
@@ -105,7 +112,7 @@ def restore(
         if is_putting:
             left = f"some of it may be at {final} already: restore again with --overwrite"
         raise Cancelled(f"{error}; {left}", is_asked_for=error.is_asked_for) from error
-    return Restored(at=point.at, to=final, files=files, bytes=size)
+    return Restored(at=point.at, to=final, files=files, bytes=size, entries=entries)
 
 
 def measure(top: Path) -> tuple[int, int]:

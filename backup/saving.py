@@ -18,16 +18,19 @@ from backup.damage import doubt_of_damage
 from backup.engine.command import Saving, Workplace, call, paced, saving_arguments
 from backup.engine.decision import Policy, Situation, decide
 from backup.engine.process import demand_success, run_call
-from backup.errors import EngineFailed, TargetDiffers, WorkFailed
+from backup.errors import EngineFailed, SourceFailed, TargetDiffers, WorkFailed
 from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import first_expiry, reminders
 from backup.leftovers import chain_manifests, clear_leftovers, doubt_of, withdraw
 from backup.manifest import write_manifest
 from backup.mending import mend_records, with_figures
 from backup.model import Counts, Manifest, instant_name, read_instant
+from backup.mounts import unmount_below
+from backup.sources.contract import ChainedSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from backup.attempt import Attempt
@@ -91,7 +94,7 @@ def save(attempt: Attempt) -> None:
             copies.demand_room(decision.kind)
             cache.make(chain)
             attempt.phase("preparing")
-            with attempt.source.prepare(scratch) as prepared:
+            with _prepared(attempt, decision, scratch) as prepared:
                 attempt.reminders = [*(attempt.reminders or []), *prepared.remarks]
                 workplace = Workplace(cache=cache.place(chain), temporary=temporary)
                 sent = _send(attempt, main, prepared, decision, keys, workplace)
@@ -145,6 +148,8 @@ def _decide(attempt: Attempt, copies: Copies, cache: MetadataCache, keys: _Keys,
             or _beyond_reach(copies, cache, manifests)
             or cache.settle(newest.manifest.chain, manifests)
         )
+        if doubt is None and newest.broken is None and isinstance(attempt.source, ChainedSource):
+            doubt = attempt.source.doubt(newest.manifest.consistency)
     policy = Policy(full_after_links=attempt.chosen.full_after_links, full_after=attempt.chosen.full_after)
     situation = Situation(newest=newest, full_at=full_at, doubt=doubt, is_full_asked=attempt.is_full_asked)
     return decide(situation, policy, now)
@@ -166,6 +171,13 @@ def _beyond_reach(copies: Copies, cache: MetadataCache, manifests: Sequence[Mani
     if copies.away and cache.is_beyond(manifests[0].chain, manifests):
         return f"a later point of the chain before may be at {copies.away[0]!r}, which cannot be used"
     return None
+
+
+def _prepared(attempt: Attempt, decision: Decision, scratch: Path) -> AbstractContextManager[Prepared]:
+    """Make the source ready: all of it, or what changed since the run that an incremental goes on from."""
+    if decision.base is not None and isinstance(attempt.source, ChainedSource):
+        return attempt.source.prepare_after(scratch, decision.base.manifest.consistency)
+    return attempt.source.prepare(scratch)
 
 
 def _changed(newest: Manifest, attempt: Attempt, keys: _Keys) -> str | None:
@@ -204,6 +216,7 @@ def _work_folders(folder: Path) -> Iterator[tuple[Path, Path]]:
     pair = (folder / "scratch", folder / "temporary")
     try:
         for each in pair:
+            unmount_below(each)
             shutil.rmtree(each, ignore_errors=True)
             each.mkdir(mode=0o700)
     except OSError as error:
@@ -247,15 +260,15 @@ def _send(
         on_progress=attempt.on_progress,
     )
     demand_success(outcome, f"saving set {chosen.name!r}")
+    counts = _count(outcome)
+    _demand_read(prepared, counts, outcome)
     after = target.files(folder)
     names = {name: size for name, size in after.items() if name not in before}
     found = [match for match in map(_INSTANT_OF.match, names) if match is not None]
     if len(found) != 1:
         raise TargetDiffers(f"duplicity ended well, but {len(found)} new manifests of it are at the target, not one")
     local = workplace.cache / found[0][0].removesuffix(".gpg")
-    return _Sent(
-        at=read_instant(found[0][1]), names=names, sums=volume_sums(local.read_bytes()), counts=_count(outcome)
-    )
+    return _Sent(at=read_instant(found[0][1]), names=names, sums=volume_sums(local.read_bytes()), counts=counts)
 
 
 def _count(outcome: Outcome) -> Counts:
@@ -270,6 +283,18 @@ def _count(outcome: Outcome) -> Counts:
         unreadable=max(told.unreadable, told.statistics.get("Errors", 0)),
         unreadable_names=tuple(told.unreadable_names),
     )
+
+
+def _demand_read(prepared: Prepared, counts: Counts, outcome: Outcome) -> None:
+    """Return when duplicity read what the source wants read, and no stand-in. Raises SourceFailed, EngineFailed."""
+    if prepared.is_indivisible and counts.unreadable:
+        raise SourceFailed(f"{', '.join(counts.unreadable_names) or 'a part'} could not be read, and half is no backup")
+    changed = outcome.told.statistics.get("ChangedFiles")
+    if prepared.most_changed is not None and (changed is None or changed > prepared.most_changed):
+        raise EngineFailed(
+            f"duplicity found {changed} entries changed, not {prepared.most_changed} at most: it may have read what"
+            " only stood for data that the chain has; run the set with --full"
+        )
 
 
 def _compare(attempt: Attempt, target: Target, chain: str, sent: _Sent) -> list[VolumeRecord]:

@@ -12,6 +12,8 @@ from backup.schedule import check_schedule
 from backup.setting_checks import check_fingerprints, check_name
 from backup.source_settings import (
     CommandSettings,
+    ImageSettings,
+    LibvirtSettings,
     MariadbSettings,
     PathsSettings,
     PostgresqlBaseSettings,
@@ -21,7 +23,7 @@ from backup.target_settings import TargetSettings
 from core.config.reader import ByteSize, ConfigError, read_config, setting
 from core.runtime.window import check_window
 
-SOURCE_KINDS: Final = ("paths", "postgresql", "postgresql_base", "mariadb", "command")
+SOURCE_KINDS: Final = ("paths", "postgresql", "postgresql_base", "mariadb", "command", "libvirt", "image")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +113,8 @@ class SetSettings:
     )
     mariadb: MariadbSettings | None = field(default=None, metadata=setting("save a MariaDB database"))
     command: CommandSettings | None = field(default=None, metadata=setting("save what a program writes"))
+    libvirt: LibvirtSettings | None = field(default=None, metadata=setting("save a libvirt domain"))
+    image: ImageSettings | None = field(default=None, metadata=setting("save image files of QEMU"))
     retention: RetentionSettings | None = field(
         default=None, metadata=setting("at a pruner: what to keep of this set, instead of the pruner's own rules")
     )

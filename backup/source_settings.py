@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from backup.setting_checks import check_name
 from core.config.reader import ByteSize, setting
@@ -94,3 +95,36 @@ class CommandSettings:
     def __post_init__(self) -> None:
         if not self.arguments or not self.arguments[0]:
             raise ValueError("arguments: expected a program and its arguments")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibvirtSettings:
+    """A domain of this machine's libvirt, saved from outside."""
+
+    domain: str = field(metadata=setting("name of the domain", example='"shop"'))
+    uri: str = field(default="qemu:///system", metadata=setting("libvirt's connection, on this machine"))
+    exclude: tuple[str, ...] = field(
+        default=(), metadata=setting("disks to leave out, by their target's name", example='["vdb"]')
+    )
+    exchange: Path = field(
+        default=Path("/var/lib/libvirt/images"),
+        metadata=setting("folder QEMU can enter: for what guests overwrite while they are saved, and for sockets"),
+    )
+
+    def __post_init__(self) -> None:
+        if not self.domain:
+            raise ValueError("domain: expected a name")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings:
+    """Image files of QEMU that nothing has open for writing while they are saved."""
+
+    files: tuple[Path, ...] = field(metadata=setting("image files", example='["/srv/images/golden.qcow2"]'))
+    format: Literal["qcow2", "raw"] = field(
+        default="qcow2", metadata=setting("what they are; it is never guessed, since a guest can write what looks so")
+    )
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            raise ValueError("files: expected at least one path")

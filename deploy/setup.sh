@@ -70,6 +70,16 @@ if [ "$wanted" = dev ]; then
     [ -x /usr/sbin/mariadbd ] || missing="$missing mariadb-server-core" # the programs alone: no service is started
     command -v mariadb-dump >/dev/null || missing="$missing mariadb-client"
     command -v openssl >/dev/null || missing="$missing openssl"
+    command -v virsh >/dev/null || missing="$missing libvirt-clients"
+    [ -x /usr/sbin/libvirtd ] || missing="$missing libvirt-daemon libvirt-daemon-driver-qemu"
+    command -v qemu-system-x86_64 >/dev/null || missing="$missing qemu-system-x86"
+    command -v qemu-nbd >/dev/null || missing="$missing qemu-utils"
+    command -v nbdfuse >/dev/null || missing="$missing nbdfuse"
+    command -v nbdinfo >/dev/null || missing="$missing libnbd-bin"
+    command -v busybox >/dev/null || missing="$missing busybox-static"
+    command -v cpio >/dev/null || missing="$missing cpio"
+    command -v xz >/dev/null || missing="$missing xz-utils"
+    [ -x /usr/sbin/mkfs.ext4 ] || missing="$missing e2fsprogs"
     # shellcheck disable=SC2086 # a list of package names
     [ -z "$missing" ] || install_packages $missing
 fi

@@ -1,4 +1,4 @@
-"""`bkp restore`: brings files or a database back."""
+"""`bkp restore`: brings files, a database or a domain back."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from backup.command.domain import define, demand_free_name, domain_options, tell_domain
 from backup.command.forecast import foretell
 from backup.command.instants import SAID, at_option
 from backup.command.offers import sets_offered
@@ -32,6 +33,7 @@ Examples:
   bkp restore files --path etc --to /tmp --as etc.old --dry-run       what would come, is there room?
   bkp restore web1/files --target /mnt/backup --key /media/usb/station --to /srv/back
   bkp restore cluster --at "today 14:05" --to /srv/pg              a whole PostgreSQL cluster as of then
+  bkp restore hyper1/mail --to /srv/vm/mail2 --domain mail2           a second domain, its disks in that folder
   bkp restore shop --to /srv/dump --into-database postgresql://postgres@localhost/shop_back
   bkp restore wiki --to /srv/dump --into-database "mariadb://root@localhost/wiki_back?socket=/run/mysqld/mysqld.sock"
 
@@ -70,6 +72,7 @@ def _name(_context: click.Context, _parameter: click.Parameter, text: str | None
     help="Load a dump and compare its rows with those saved: postgresql://… names an empty database, mariadb://… one"
     " that is not there yet.",
 )
+@domain_options
 @json_option
 @reading_options
 def restore_command(  # noqa: PLR0913 - one parameter an option
@@ -83,15 +86,14 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     dsn: str | None,
     new_name: str | None,
     dry_run: bool,
+    domain: str | None,
+    connect: str,
     overwrite: bool,
     as_json: bool,
 ) -> None:
     """Restore SET (or HOST/SET), or one PATH of it, into FOLDER."""
     wanted = Wanted(path=read_path(path), to=to.absolute(), is_overwriting=overwrite, name=new_name)
-    if dsn is not None and wanted.path is not None:
-        raise click.UsageError("--into-database takes the whole dump: leave --path out")
-    if dsn is not None and lsn is not None:
-        raise click.UsageError("--lsn is for a whole cluster, --into-database for the dump of one database")
+    _demand_sense(wanted, dsn=dsn, lsn=lsn, domain=domain)
     if dry_run:
         foretell(settings, name, at, wanted, as_json=as_json)
         return
@@ -103,6 +105,7 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
         is_cluster = point.manifest.source == BASE_KIND and wanted.path is None
         if is_cluster and overwrite:
             raise click.UsageError("a cluster is not restored over another one: give --to an empty folder")
+        demand_free_name(point.manifest, domain, connect)
         with progress("restoring", is_shown=not as_json) as tell:
             made = restore(station, point, wanted, tell)
             if is_cluster:
@@ -111,10 +114,11 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
             from backup.loading.registry import load_dump  # noqa: PLC0415 - only for databases
 
             loaded = load_dump(point.manifest, made.to, dsn, station.chosen.time_limit.total_seconds())
+        defined = define(point.manifest, made.to, domain, connect, station.chosen.time_limit.total_seconds())
     if as_json:
         document = {"at": instant(made.at), "to": str(made.to), "files": made.files, "bytes": made.bytes}
         cluster = None if ready is None else ready_document(ready)
-        write_json({**document, "database": loaded, "cluster": cluster})
+        write_json({**document, "database": loaded, "cluster": cluster, "domain": defined})
         return
     click.echo(f"Restored {counted(made.files, 'file')}, {size(made.bytes)}, as of {local(made.at)}: {made.to}")
     if ready is not None:
@@ -122,3 +126,13 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     if loaded is not None:
         judged = "as many as were saved" if loaded["is_compared"] else "not compared: none were counted when saving"
         click.echo(f"Loaded into the database: {loaded['tables']} tables, {loaded['rows']} rows, {judged}.")
+    tell_domain(defined)
+
+
+def _demand_sense(wanted: Wanted, *, dsn: str | None, lsn: int | None, domain: str | None) -> None:
+    if dsn is not None and wanted.path is not None:
+        raise click.UsageError("--into-database takes the whole dump: leave --path out")
+    if dsn is not None and lsn is not None:
+        raise click.UsageError("--lsn is for a whole cluster, --into-database for the dump of one database")
+    if domain is not None and wanted.path is not None:
+        raise click.UsageError("--domain takes all of it: leave --path out")

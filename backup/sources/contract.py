@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,12 +19,17 @@ class Prepared:
     selection: duplicity's include and exclude options, in order.
     consistency: what the source can say of the moment the data is of; plain JSON values.
     remarks: what of the source is not saved, or not as of that moment; people are reminded of it.
+    is_indivisible: a run that could not read something of it fails, where others name it and go on.
+    most_changed: how many entries duplicity may find changed; None: any. A source that lays stand-ins for what the
+    chain has already says this, and the run fails when one of them was read.
     """
 
     root: Path
     selection: tuple[str, ...] = ()
     consistency: Mapping[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    is_indivisible: bool = False
+    most_changed: int | None = None
 
 
 class Source(Protocol):
@@ -41,4 +46,20 @@ class Source(Protocol):
         Raises SourceFailed saying what to do, TimedOut. Leaving the context, however it is left, ends every process
         and gives every lock back; what a kill -9 left in `scratch` is removed before the next run.
         """
+        ...
+
+
+@runtime_checkable
+class ChainedSource(Source, Protocol):
+    """A source that reads only what changed since the run before, which it knows by that run's consistency record."""
+
+    def doubt(self, before: Mapping[str, Any]) -> str | None:
+        """Return why what changed since `before` cannot be told, so that the next run has to be a full; else None.
+
+        Raises SourceFailed, TimedOut.
+        """
+        ...
+
+    def prepare_after(self, scratch: Path, before: Mapping[str, Any]) -> AbstractContextManager[Prepared]:
+        """Make ready what an incremental saves that goes on from the run of `before`; all else as in `prepare`."""
         ...

@@ -34,5 +34,13 @@ def source_of(chosen: SetSettings) -> Source:
         from backup.sources.command import CommandSource  # noqa: PLC0415 - only what is used is imported
 
         return CommandSource(chosen.command, time_limit_seconds=chosen.time_limit.total_seconds())
+    if chosen.libvirt is not None:
+        from backup.sources.libvirt import LibvirtSource  # noqa: PLC0415 - only what is used is imported
+
+        return LibvirtSource(chosen.libvirt)
+    if chosen.image is not None:
+        from backup.sources.image import ImageSource  # noqa: PLC0415 - only what is used is imported
+
+        return ImageSource(chosen.image)
     kinds = ", ".join(f"[sets.{kind}]" for kind in SOURCE_KINDS)
     raise ConfigInvalid(f"set {chosen.name!r} says not what to save; give it one of {kinds}")

@@ -136,8 +136,10 @@ class Site:
         assert done.returncode == exit_code, done.stdout + done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    def restore_plainly(self, to: Path, at: datetime | None = None, chain: str | None = None) -> Path:
-        """Restore the data folder with plain duplicity and the station's key; return where it is then."""
+    def restore_plainly(
+        self, to: Path, at: datetime | None = None, chain: str | None = None, *, is_all: bool = False
+    ) -> Path:
+        """Restore the data folder, or all, with plain duplicity and the station's key; return where it is then."""
         folder = self.chains / (chain or self.manifest()["chain"])
         time = [] if at is None else [f"--time={int(at.timestamp())}"]
         cache = Path(tempfile.mkdtemp(prefix="cache-", dir=self.folder))
@@ -145,7 +147,8 @@ class Site:
             [
                 sys.executable, str(Path(sys.executable).parent / "duplicity"), "restore", *time,
                 f"--archive-dir={cache}", "--gpg-options=--trust-model always",
-                f"--path-to-restore={str(self.data)[1:]}", f"file://{folder}", str(to),
+                *([] if is_all else [f"--path-to-restore={str(self.data)[1:]}"]),
+                f"file://{folder}", str(to),
             ],
             env=dict(os.environ) | self.ring("station").environment(), stdin=subprocess.DEVNULL, capture_output=True,
             text=True, check=False, timeout=_LIMIT_SECONDS,

@@ -1,0 +1,184 @@
+"""Domains of a real libvirt, saved while their guests write, and brought back."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from backup.model import Kind
+from backup.mounts import mounts_below
+from tests.support.backups import CHECKOUT, demand_same, new_site
+from tests.support.hypervisor import sum_of
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.backups import Pairs, Site
+    from tests.support.hypervisor import Hypervisor
+
+pytestmark = pytest.mark.timeout(600)  # guests are emulated, and other tests run beside
+
+
+@pytest.fixture
+def saved(pairs: Pairs, hypervisor: Hypervisor, counting: str) -> Iterator[Site]:
+    """A site whose set is the counting domain, which runs."""
+    if hypervisor.virsh("domstate", counting) != "running":
+        hypervisor.start(counting)
+    source = f'libvirt.domain = "{counting}"\nlibvirt.uri = "{hypervisor.uri}"\n'
+    with new_site(pairs, source=f'{source}libvirt.exchange = "{hypervisor.folder}"') as site:
+        yield site
+        for name in hypervisor.virsh("checkpoint-list", counting, "--name").split():
+            hypervisor.virsh("checkpoint-delete", counting, name, is_ok=False)
+
+
+def found_on(folder: Path) -> tuple[int, int]:
+    """Return what the guest had counted on the two restored images: in its file system, which is mended, and raw."""
+    first = folder / "disks/vda.raw"
+    checked = subprocess.run(["/usr/sbin/e2fsck", "-p", "-f", first], capture_output=True, check=False, timeout=60)
+    assert checked.returncode in (0, 1), checked.stdout  # 1: its journal was played
+    told = subprocess.run(
+        ["/usr/sbin/debugfs", "-R", "cat /counter", first], capture_output=True, check=True, timeout=60
+    )
+    with (folder / "disks/vdb.raw").open("rb") as second:
+        return int(told.stdout), int(second.read(20).split()[0])
+
+
+def restore(site: Site, to: Path, *options: str) -> dict[str, Any]:
+    done = site.bkp("station", "restore", "files", "--to", str(to), "--json", *options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def by_hand(site: Site, place: Path) -> None:
+    """Restore with plain duplicity and the document's lines."""
+    place.mkdir()
+    site.restore_plainly(place / "back", is_all=True)
+    text = (CHECKOUT / "docs/machines.md").read_text()
+    (lines,) = re.findall(r"<!-- changes by hand: a test runs these lines -->\n```sh\n(.*?)```", text, re.DOTALL)
+    subprocess.run(["bash", "-euo", "pipefail", "-c", lines], cwd=place, check=True, timeout=60)
+
+
+def demand_clean(hypervisor: Hypervisor, name: str, site: Site) -> None:
+    """Fail when a run left something: a job, a frozen guest, a folder of sockets, a mounted file."""
+    assert "watchkeep" not in hypervisor.job(name)
+    assert hypervisor.ask(name, "guest-fsfreeze-status") == "thawed"
+    assert not [each.name for each in hypervisor.folder.iterdir() if each.name.startswith("watchkeep-")]
+    assert mounts_below(site.folder) == []
+
+
+def test_a_running_guest_is_saved_at_one_instant_then_by_changed_blocks(
+    saved: Site, hypervisor: Hypervisor, counting: str, tmp_path: Path, figure: Any
+) -> None:
+    low = hypervisor.counter(counting)
+    full = saved.run()
+    first = saved.manifest()["consistency"]
+    middle = hypervisor.wait_for_count(counting)
+    changed = saved.run()
+    second = saved.manifest()["consistency"]
+    high = hypervisor.counter(counting)
+    assert (full.kind, changed.kind) == (Kind.FULL, Kind.INCREMENTAL)
+    assert first["is_frozen"]
+    assert first["frozen_seconds"] < 60
+    assert {each["how"] for each in second["read"].values()} == {"changes"}
+    read = sum(each["bytes"] for each in second["read"].values())
+    assert read < (80 << 20) / 8
+    assert changed.stored_bytes is not None
+    figure(f"domain of 80 MiB: incremental read {read >> 10} KiB, stored {changed.stored_bytes >> 10} KiB")
+    demand_clean(hypervisor, counting, saved)
+    assert full.at is not None
+    restore(saved, tmp_path / "first", "--at", full.at.isoformat())
+    restore(saved, tmp_path / "second")
+    for folder, bounds in ((tmp_path / "first", (low, middle)), (tmp_path / "second", (middle, high))):
+        on_first, on_second = found_on(folder)
+        assert bounds[0] <= on_first <= bounds[1]
+        assert on_first - 1 <= on_second <= on_first  # both disks are of one instant
+        assert not (folder / "changes").exists()
+        assert 'type="qemu"' in (folder / "domain.xml").read_text().replace("'", '"')
+
+
+def test_what_is_restored_is_byte_for_byte_what_the_domain_has_when_it_is_off(
+    saved: Site, hypervisor: Hypervisor, counting: str, tmp_path: Path
+) -> None:
+    saved.run()
+    hypervisor.wait_for_count(counting)
+    hypervisor.virsh("destroy", counting)
+    off = saved.run()
+    record = saved.manifest()["consistency"]
+    assert off.kind is Kind.INCREMENTAL
+    assert not record["is_running"]
+    assert {each["how"] for each in record["read"].values()} == {"changes"}  # by the bitmaps in the images
+    restore(saved, tmp_path / "back")
+    by_hand(saved, tmp_path / "by hand")
+    demand_same(tmp_path / "back/disks", tmp_path / "by hand/back/disks")
+    images = {name: hypervisor.folder / f"{name}.qcow2" for name in ("vda", "vdb")}
+    assert {name: sum_of(tmp_path / f"back/disks/{name}.raw", "raw") for name in images} == {
+        name: sum_of(image, "qcow2") for name, image in images.items()
+    }
+    hypervisor.start(counting)
+    hypervisor.wait_for_count(counting)
+    assert saved.run().kind is Kind.INCREMENTAL  # the same chain goes on
+    assert {each["how"] for each in saved.manifest()["consistency"]["read"].values()} == {"changes"}
+
+
+def test_a_second_domain_is_made_of_a_restore_point_and_boots(
+    saved: Site, hypervisor: Hypervisor, counting: str
+) -> None:
+    saved.run()
+    hypervisor.wait_for_count(counting)
+    saved.run()
+    to = hypervisor.folder / "again"
+    options = ("--domain", "again", "--connect", hypervisor.uri)
+    refused = saved.bkp("station", "restore", "files", "--to", str(to), "--domain", counting, *options[2:])
+    assert refused.returncode == 52
+    assert "choose another name" in refused.stderr
+    assert not to.exists()
+    made = restore(saved, to, *options)["domain"]
+    assert made["uuid"] == hypervisor.virsh("domuuid", "again") != hypervisor.virsh("domuuid", counting)
+    hypervisor.start("again")
+    first, second = hypervisor.found("again")
+    assert first - 1 <= second <= first
+    assert hypervisor.wait_for_count("again") > first
+    hypervisor.remove("again")
+
+
+def test_a_lost_checkpoint_and_another_disk_bring_a_full_that_says_why(
+    saved: Site, hypervisor: Hypervisor, counting: str
+) -> None:
+    saved.run()
+    (checkpoint,) = hypervisor.virsh("checkpoint-list", counting, "--name").split()
+    hypervisor.virsh("checkpoint-delete", counting, checkpoint)
+    lost = saved.run()
+    assert lost.kind is Kind.FULL
+    assert lost.reason == f"the checkpoint {checkpoint} is lost"
+    hypervisor.virsh("blockresize", counting, "vdb", "24M")
+    grown = saved.run()
+    assert grown.kind is Kind.FULL
+    assert grown.reason == f"disk vdb had {16 << 20} bytes and has {24 << 20}"
+
+
+@pytest.mark.parametrize("phase", ["preparing", "saving"])
+def test_a_killed_run_leaves_no_job_and_no_frozen_guest(
+    saved: Site, hypervisor: Hypervisor, counting: str, phase: str
+) -> None:
+    saved.run()
+    command = saved.command("host", "run", "files", "--full", "--json")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) as run:
+        assert run.stdout is not None
+        for line in run.stdout:
+            if json.loads(line).get("phase") == phase:
+                break
+        if phase == "preparing":
+            wait_until(lambda: "watchkeep" in hypervisor.job(counting), 60, "the backup job")
+        run.kill()
+    wait_until(lambda: not re.search("watchkeep", hypervisor.job(counting)), 60, "the guardian ending the job")
+    wait_until(lambda: hypervisor.ask(counting, "guest-fsfreeze-status") == "thawed", 60, "the guest thawed")
+    assert saved.run().kind is Kind.INCREMENTAL  # from the point before; the killed run's checkpoint is gone
+    demand_clean(hypervisor, counting, saved)
+    assert len(hypervisor.virsh("checkpoint-list", counting, "--name").split()) == 2
