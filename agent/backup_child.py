@@ -22,10 +22,11 @@ async def run_child(
     command: list[str],
     limit_seconds: float,
     heard: Callable[[str], None] = lambda line: None,  # noqa: ARG005 - nobody listens
+    stop: asyncio.Event | None = None,
 ) -> tuple[int, str]:
     """Return exit code and last words on standard error. The child has ended when this returns or raises.
 
-    `heard` is told each line of its standard output. Cancelled, the child is ended first.
+    `heard` is told each line of its standard output. Cancelled, or when `stop` is set, the child is ended first.
     """
     process = await asyncio.create_subprocess_exec(
         *end_with_us(),
@@ -36,20 +37,25 @@ async def run_child(
         start_new_session=True,
         limit=_LONGEST_LINE,
     )
-    tails = [asyncio.create_task(_tail(process.stderr)), asyncio.create_task(_tell(process.stdout, heard))]
+    words = asyncio.create_task(_tail(process.stderr))
+    done = asyncio.gather(words, _tell(process.stdout, heard), process.wait())
+    stopped = asyncio.create_task((stop or asyncio.Event()).wait())
     try:
         async with asyncio.timeout(limit_seconds):
-            await asyncio.wait(tails)
-            code = await process.wait()
+            await asyncio.wait((done, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if not done.done():
+            return await _end(process), "it was cancelled"
     except TimeoutError:
         return await _end(process), f"it was ended after {limit_seconds:g} s"
     except asyncio.CancelledError:
         await _end(process)
         raise
     finally:
-        for task in tails:
-            task.cancel()
-    lines = tails[0].result().decode(errors="replace").strip().splitlines()
+        stopped.cancel()
+        done.cancel()
+        await asyncio.gather(done, stopped, return_exceptions=True)
+    _, _, code = done.result()
+    lines = words.result().decode(errors="replace").strip().splitlines()
     return code, lines[-1][:500] if lines else ""
 
 
@@ -66,7 +72,7 @@ async def _tail(stream: asyncio.StreamReader | None) -> bytes:
     return tail
 
 
-async def _tell(stream: asyncio.StreamReader | None, heard: Callable[[str], None]) -> bytes:
+async def _tell(stream: asyncio.StreamReader | None, heard: Callable[[str], None]) -> None:
     while stream is not None:
         try:
             line = await stream.readline()
@@ -75,7 +81,6 @@ async def _tell(stream: asyncio.StreamReader | None, heard: Callable[[str], None
         if not line:
             break
         heard(line.decode(errors="replace"))
-    return b""
 
 
 async def _end(process: asyncio.subprocess.Process) -> int:

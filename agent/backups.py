@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from agent.backup_attempts import AttemptBook, read_json, stamp_of
 from agent.backup_child import run_child
+from agent.backup_orders import OrderBook
 from backup.errors import BackupError, ConfigInvalid
 from backup.schedule import Terms, decide, parse_schedule
 from backup.settings import read_settings
@@ -22,8 +23,10 @@ from core.runtime.window import parse_window
 from probes.backup import RUNS_FILE, SETS_FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from agent.backup_orders import RunOrder, State
     from backup.schedule import Decision
     from backup.settings import BackupSettings, SetSettings
     from core.runtime.clock import Clock
@@ -44,13 +47,24 @@ class _Due:
     chosen: SetSettings
     due_at: datetime
     reason: str
+    is_ordered: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class _Running:
+    """A run under way; `stop` ends it, `phase` is what it does now."""
+
+    due: _Due
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    phase: str = ""
+    task: asyncio.Task[None] | None = None
 
 
 class BackupKeeper:
-    """Keeps the schedule of the sets in one backup.toml."""
+    """Keeps the schedule of the sets in one backup.toml, and does what a server orders beside it."""
 
     def __init__(self, file: Path, folder: Path, clock: Clock) -> None:
-        """`folder` is where the probe `backup` looks for the list of sets, and for which of them wait."""
+        """`folder` is where the probe `backup` looks for the list of sets, and for what states do not tell."""
         self._file = file
         self._folder = folder
         self._clock = clock
@@ -58,7 +72,9 @@ class BackupKeeper:
         self._settings: BackupSettings | None = None
         self._stamp: tuple[int, int] | None = (0, 0)
         self._attempts = AttemptBook()
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._orders: Sequence[RunOrder] = ()
+        self._book = OrderBook(read_json(folder / RUNS_FILE).get("orders"))
+        self._running: dict[str, _Running] = {}
         self._waiting: dict[str, datetime] = {}
         self._told: dict[str, Any] | None = None
         self._changed = asyncio.Event()
@@ -71,9 +87,15 @@ class BackupKeeper:
                 self._read_settings()
                 await self._sleep(self._start_due())
         finally:
-            for task in self._running.values():
+            tasks = [each.task for each in self._running.values() if each.task is not None]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._running.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def order(self, orders: Sequence[RunOrder]) -> None:
+        """Do what a server orders now; what it does not order any more, it has our answer to."""
+        self._orders = orders
+        self._changed.set()
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.now_us() / 1e6, tz=UTC)
@@ -89,10 +111,10 @@ class BackupKeeper:
         finally:
             for task in tasks:
                 task.cancel()
-        for name, task in list(self._running.items()):
-            if task.done():
+        for name, running in list(self._running.items()):
+            if running.task is not None and running.task.done():
                 del self._running[name]
-                task.result()
+                running.task.result()
 
     def _start_due(self) -> float:
         """Start what is due and has room; return in how many seconds to look again."""
@@ -100,25 +122,57 @@ class BackupKeeper:
         if settings is None:
             return LOOK_SECONDS
         looks: list[datetime] = []
-        due: list[_Due] = []
+        due = self._ordered(settings, now)
+        ordered = {each.chosen.name for each in due}
         for chosen in settings.sets:
-            if chosen.name in self._running:
+            if chosen.name in self._running or chosen.name in ordered:
                 continue
             decision = self._decide(settings, chosen)
             if decision.due_at is not None:
                 due.append(_Due(chosen=chosen, due_at=decision.due_at, reason=decision.reason))
             elif decision.look_at is not None:
                 looks.append(decision.look_at)
-        due.sort(key=lambda each: each.due_at)
+        due.sort(key=lambda each: (not each.is_ordered, each.due_at))
         room = max(0, settings.at_once - len(self._running))
         for each in due[:room]:
-            self._running[each.chosen.name] = asyncio.create_task(
-                self._save(settings, each), name=f"backup {each.chosen.name}"
-            )
+            if each.is_ordered:
+                self._book.answer(each.chosen.name, each.due_at, "started")
+            self._running[each.chosen.name] = _Running(due=each)
         names = [each.chosen.name for each in due[room:]]
         self._waiting = {name: self._waiting.get(name, now) for name in names}
-        self._tell()
+        self._tell()  # first: an order that was begun is begun again after a crash, and not refused as too late
+        for running in self._running.values():
+            if running.task is None:
+                running.task = asyncio.create_task(
+                    self._save(settings, running), name=f"backup {running.due.chosen.name}"
+                )
         return max(SHORTEST_LOOK_SECONDS, min([LOOK_SECONDS, *((at - now).total_seconds() for at in looks)]))
+
+    def _ordered(self, settings: BackupSettings, now: datetime) -> list[_Due]:
+        """Answer what cannot be done or is to be ended, and return the orders to be followed now."""
+        found: list[_Due] = []
+        sets = {each.name: each for each in settings.sets}
+        for order in self._orders:
+            running = self._running.get(order.set)
+            if running is not None and running.due.due_at == order.due_at:
+                if order.is_cancelled:
+                    running.stop.set()
+            elif self._book.is_over(order):
+                continue
+            elif order.is_cancelled:
+                self._book.answer(order.set, order.due_at, "cancelled", "before it began")
+            elif order.set not in sets:
+                self._book.answer(order.set, order.due_at, "refused", "this host has no such set")
+            elif running is not None:
+                text = f"the run due {running.due.due_at:%Y-%m-%d %H:%M:%S} UTC is under way"
+                self._book.answer(order.set, order.due_at, "refused", text)
+            elif now > order.expires_at and not self._book.is_begun(order):
+                self._book.answer(order.set, order.due_at, "refused", "the order came too late")
+            else:
+                found.append(
+                    _Due(chosen=sets[order.set], due_at=order.due_at, reason="it was ordered", is_ordered=True)
+                )
+        return found
 
     def _read_settings(self) -> None:
         """Read backup.toml when it has changed; a broken one leaves what was read before in force and is told once."""
@@ -155,14 +209,18 @@ class BackupKeeper:
         _replace(file, {"state": str(settings.state), "sets": entries})
 
     def _tell(self) -> None:
-        """Tell the probe which sets wait; a disk that cannot take it is told of once a look."""
-        told = {"waiting": {name: since.isoformat() for name, since in self._waiting.items()}}
+        """Tell the probe which sets wait, what runs do, what became of orders; a disk in the way is logged."""
+        told = {
+            "waiting": {name: since.isoformat() for name, since in self._waiting.items()},
+            "phases": {name: running.phase for name, running in self._running.items()},
+            "orders": self._book.table,
+        }
         if told == self._told:
             return
         try:
             _replace(self._folder / RUNS_FILE, told)
         except OSError as error:
-            log.error("What waits cannot be written down", folder=self._folder, error=error)
+            log.error("How the backups stand cannot be written down", folder=self._folder, error=error)
         else:
             self._told = told
 
@@ -179,9 +237,16 @@ class BackupKeeper:
             ),
         )
 
-    async def _save(self, settings: BackupSettings, due: _Due) -> None:
-        """Run a set to its end. Cancelled, or late beyond its limit, it is ended first."""
-        name = due.chosen.name
+    async def _save(self, settings: BackupSettings, running: _Running) -> None:
+        """Run a set to its end. Cancelled, stopped, or late beyond its limit, it is ended first."""
+        due, name = running.due, running.due.chosen.name
+
+        def hear(line: str) -> None:
+            phase = _phase_of(line)
+            if phase is not None and phase != running.phase:
+                running.phase = phase
+                self._tell()
+
         self._attempts.begin(name, parse_schedule(due.chosen.schedule).last_due(self._now()))
         command = [
             sys.executable, "-m", "backup.command", "run", name, "--due", due.due_at.isoformat(),
@@ -190,7 +255,7 @@ class BackupKeeper:
         log.info("A backup starts", host=settings.host, set=name, due_at=due.due_at, reason=due.reason)
         limit = due.chosen.time_limit.total_seconds() + OVERTIME_SECONDS
         try:
-            code, words = await run_child(command, limit)
+            code, words = await run_child(command, limit, hear, running.stop)
         except OSError as error:
             code, words = BackupError.exit_code, f"bkp cannot be started: {error}"
         if code == 0:
@@ -198,7 +263,20 @@ class BackupKeeper:
         else:
             log.error("A backup failed", set=name, exit_code=code, error=words)
         self._attempts.end(name, due.due_at, code, self._now())
+        if due.is_ordered:
+            ended: State = "ok" if code == 0 else "cancelled" if running.stop.is_set() else "failed"
+            self._book.answer(name, due.due_at, ended, "" if code == 0 else words)
         self._changed.set()
+
+
+def _phase_of(line: str) -> str | None:
+    """Return the phase that a line of `bkp run --json` tells of."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    phase = found.get("phase") if isinstance(found, dict) else None
+    return phase if isinstance(phase, str) else None
 
 
 def _replace(file: Path, table: dict[str, Any]) -> None:

@@ -66,6 +66,8 @@ _ITEMS = (
     _item("wal_failing_seconds", "s", "For how long archiving a cluster's WAL has failed; 0 when it works"),
     _item("kind", "", "What the last good backup was: full or incremental", "text"),
     _item("error", "", "Why the last run failed; empty when it did not", "text"),
+    _item("phase", "", "What the run under way does; empty while none is", "text"),
+    _item("order", "", "Of the last run a server ordered: when it was due, what became of it, and why", "text"),
     _item("reminder", "", "What has to be done about the keys; empty when nothing", "text"),
 )
 
@@ -80,6 +82,8 @@ class _Set:
     window: str | None = None
     waiting_since: datetime | None = None
     lose_at_most: timedelta | None = None
+    phase: str | None = None
+    order: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +140,8 @@ def _known_sets(visit: Visit, parameters: Parameters) -> tuple[Path, list[_Set]]
         )
     table = read_table(listed)
     runs = listed.with_name(RUNS_FILE)
-    waiting = read_table(runs).get("waiting", {}) if runs.exists() else {}
+    told = read_table(runs) if runs.exists() else {}
+    waiting, phases, orders = (told.get(name, {}) for name in ("waiting", "phases", "orders"))
     try:
         sets = [
             _Set(
@@ -146,6 +151,10 @@ def _known_sets(visit: Visit, parameters: Parameters) -> tuple[Path, list[_Set]]
                 window=entry.get("window"),
                 waiting_since=None if entry["name"] not in waiting else _instant(waiting[entry["name"]]),
                 lose_at_most=_duration(entry.get("lose_at_most_seconds")),
+                phase=phases.get(entry["name"], ""),
+                order=" ".join(
+                    str(orders.get(entry["name"], {}).get(name, "")) for name in ("due_at", "state", "note")
+                ),
             )
             for entry in table["sets"]
         ]
@@ -163,9 +172,8 @@ def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
             begun = max(0.0, (now - _instant(last["started_at"])).total_seconds())
             yield Reading("backup.run_age_seconds", begun, each.name)
             yield from _course(each, last, state.get("usual_seconds") or {}, now)
-        if each.since is not None:
-            waits = 0.0 if each.waiting_since is None else max(0.0, (now - each.waiting_since).total_seconds())
-            yield Reading("backup.waiting_seconds", waits, each.name)
+        if each.phase is not None:
+            yield from _heard(each, each.phase, now)
         saved_at = None if good is None else _instant(good.get("at") or good["started_at"])
         yield from _ages(each, saved_at, now)
         yield from _losses(each, saved_at, good, now)
@@ -212,8 +220,16 @@ def _archiving(each: _Set, wal: Mapping[str, Any], now: datetime) -> "Iterator[R
         yield Reading("backup.wal_failing_seconds", failing, each.name)
 
 
+def _heard(each: _Set, phase: str, now: datetime) -> "Iterator[Reading]":
+    """Yield what only the agent that runs the backups knows."""
+    waits = 0.0 if each.waiting_since is None else max(0.0, (now - each.waiting_since).total_seconds())
+    yield Reading("backup.waiting_seconds", waits, each.name)
+    yield Reading("backup.phase", phase, each.name)
+    yield Reading("backup.order", each.order.strip(), each.name)
+
+
 def _course(each: _Set, run: Mapping[str, Any], usual: Mapping[str, Any], now: datetime) -> "Iterator[Reading]":
-    """Yield how long a run takes or took, beside its usual time and its window; nothing of one that failed at once."""
+    """Yield how long a run takes or took, beside its usual time and its window."""
     begun_at = _instant(run["started_at"])
     ended_at = _instant(run["ended_at"]) if run.get("ended_at") else now
     took = max(0.0, (ended_at - begun_at).total_seconds())

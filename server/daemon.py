@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from core.runtime.clock import SharedClock
 from core.runtime.counters import Counters
@@ -29,6 +29,7 @@ from server.inventory.apply import install_shipped
 from server.inventory.keep import Keep, Retention
 from server.lease.candidacy import Candidacy
 from server.lease.roll import Roll
+from server.ordering.orders import RunOrders
 from server.page_address import page_url
 from server.picture import Picture
 from server.realm import Realm
@@ -117,13 +118,20 @@ async def run_server(
             is_active=lambda: desk.duty is not None,
             count_refusal=lambda kind, detail: refusals.count(f"enrolment.{kind}", detail),
         )
+        run_orders = RunOrders()
+
+        def amended(source: bytes, document: dict[str, Any]) -> dict[str, Any]:
+            known = picture.directory.sources.get(source)
+            ordered = run_orders.amended(None if known is None else known.name, document)
+            return placements.amended(source, rotations.amended(source, ordered))
+
         distributor = Distributor(
             collector,
             lambda: health.epoch,
             lambda: picture.directory,
             lambda: picture.inventory,
             presence.clones.barred,
-            lambda source, document: placements.amended(source, rotations.amended(source, document)),
+            amended,
             polled=PollShares(presence, lambda: picture.directory, lambda: picture.inventory, clock).documents,
         )
         desk.welcomed = distributor.begin
@@ -147,6 +155,7 @@ async def run_server(
             secrets=settings.secrets,
             feed=teller,
             placements=placements,
+            run_orders=run_orders,
             balance_every=settings.balance_every,
             takeover_after=settings.takeover_after,
             page_url=page_url(

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from server.balancing.placements import Placements
+from server.ordering.orders import RunOrders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,6 +47,7 @@ class Realm:
     takeover_after: timedelta = timedelta(seconds=3)
     feed: FeedPublisher | None = None
     placements: Placements = field(default_factory=Placements)
+    run_orders: RunOrders = field(default_factory=RunOrders)
     balance_every: timedelta = timedelta(seconds=60)
     parts: Callable[[], Sequence[PartHealth]] = lambda: ()
     """How every part is, this server among them."""

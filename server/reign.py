@@ -28,6 +28,7 @@ from server.intake.ledger import Ledger
 from server.intake.screening import numbers_of
 from server.lease.pulse import Pulse
 from server.maintenance import maintain
+from server.ordering.keeper import OrderKeeper
 from server.own.parts import PartReporter
 from server.own.source import OwnSource
 from server.store.database import Database
@@ -98,6 +99,7 @@ class Reign:
         )
         self._own = OwnSource(realm.reception, realm.clock)
         self._coverage = CoverageWatcher(self._writer, realm.picture, self._own, realm.clock)
+        self._orders = OrderKeeper(self._writer, realm.run_orders, realm.clock)
         self._escalator = Escalator(
             writer=self._writer,
             audience=realm.picture.audience,
@@ -130,6 +132,7 @@ class Reign:
                 tasks.create_task(self._balancer.run(), name="balancer")
                 tasks.create_task(self._report_parts(), name="parts")
                 tasks.create_task(self._coverage.run(), name="coverage")
+                tasks.create_task(self._orders.run(), name="orders of backups")
                 tasks.create_task(
                     maintain(self._writer, realm.clock, realm.counters, realm.retention, realm.clock_skew_seconds),
                     name="maintenance",

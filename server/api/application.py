@@ -8,6 +8,7 @@ from aiohttp import web
 
 from server.api import (
     audit,
+    backup_runs,
     backups,
     balance,
     coverage,
@@ -59,6 +60,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *backups.ENDPOINTS,
     *restorations.ENDPOINTS,
     *coverage.ENDPOINTS,
+    *backup_runs.ENDPOINTS,
     *health.ENDPOINTS,
     *balance.ENDPOINTS,
     *definitions.ENDPOINTS,

@@ -89,6 +89,19 @@ class Desk:
                     counts[key] = counts.get(key, 0) + 1
         return counts
 
+    def values(self, wanted: str) -> list[float]:
+        """Return the numbers that came of the item `wanted`."""
+        names: dict[tuple[int, int], str] = {}
+        found: list[float] = []
+        for record, header in self._read():
+            if header.kind == Kind.DICTIONARY:
+                names |= {(header.boot, row[0]): row[1] for row in unpack_rows(record, header)}
+            elif header.kind == Kind.VALUES:
+                body = memoryview(record)[HEADER_BYTES:]
+                numbers, values = body[: 4 * header.count].cast("I"), body[8 * header.count :].cast("d")
+                found += [v for n, v in zip(numbers, values, strict=True) if names[header.boot, n] == wanted]
+        return found
+
     def texts(self, wanted: str) -> list[str]:
         """Return the texts that came of the item `wanted`."""
         names: dict[int, str] = {}

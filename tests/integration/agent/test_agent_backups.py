@@ -140,16 +140,111 @@ async def test_sets_wait_for_each_other_and_say_so_unless_more_may_run_at_once_a
             agent_process(with_backups(tmp_path, site, collector.control_port, server.public)) as agent,
         ):
             await until(
-                lambda: any(desk.items().get(f"backup.waiting_seconds[{name}]", 0) > 0 for name in ("second", "stuck")),
+                lambda: any(
+                    value > 0
+                    for name in ("second", "stuck")
+                    for value in desk.values(f"backup.waiting_seconds[{name}]")
+                ),
                 120,
                 "the set that waits",
             )
             site.host.write_text("at_once = 2\n" + site.host.read_text())
             await until(lambda: state_of(site, "second").get("last_good") is not None, 120, "the second set beside it")
-            await until(lambda: desk.items().get("backup.run_seconds[stuck]", 0) > 0, 60, "the run beside it")
+            await until(
+                lambda: any(value > 0 for value in desk.values("backup.run_seconds[stuck]")), 60, "the run beside it"
+            )
             assert state_of(site, "stuck")["last_run"]["status"] == "running"
             assert await agent.end() == 0
     assert state_of(site, "closed") == {}
+
+
+def order(name: str, due_at: datetime, *, is_cancelled: bool = False, minutes: float = 15) -> dict[str, Any]:
+    """Return how a server's document orders a run."""
+    expires_at = datetime.now(UTC) + timedelta(minutes=minutes)
+    return {
+        "set": name, "due_at": due_at.isoformat(), "expires_at": expires_at.isoformat(), "is_cancelled": is_cancelled,
+    }  # fmt: skip
+
+
+def ordering(*orders: dict[str, Any]) -> dict[str, Any]:
+    return {"probes": [{"probe": "backup", "interval_seconds": 1.0}], "backup_runs": list(orders)}
+
+
+async def answered(desk: Desk, name: str, due_at: datetime, state: str) -> str:
+    """Wait for this answer to the order of a set, and return its note."""
+    wanted = f"{due_at.isoformat()} {state}"
+
+    def texts() -> list[str]:
+        return [text for text in desk.texts(f"backup.order[{name}]") if text.startswith(wanted)]
+
+    await until(lambda: bool(texts()), 60, wanted)
+    return texts()[-1].removeprefix(wanted).strip()
+
+
+async def test_an_order_runs_once_whatever_servers_send_it_and_one_of_a_replaced_server_never(
+    site: BackupSite, tmp_path: Path
+) -> None:
+    """Trial B-7: two servers order the same run."""
+    keys = make_keys_of(tmp_path)
+    site.sets.clear()
+    site.add_paths_set("asked", "store", [site.folder / "data"])
+    site.write()
+    runs = site.folder / "host" / "work" / "asked" / "runs"
+    now = datetime.now(UTC).replace(microsecond=0)
+    first, stale, second = now, now + timedelta(seconds=1), now + timedelta(seconds=2)
+    desk = Desk(epoch=4)
+    desk.document = ordering(order("asked", first))
+    async with (
+        collecting(desk, source=SOURCE, agent=keys) as (collector, server),
+        agent_process(with_backups(tmp_path, site, collector.control_port, server.public)) as agent,
+    ):
+        await answered(desk, "asked", first, "ok")
+        # The server that took over orders the same again; the one it replaced, another one.
+        desk.epoch = 5
+        collector.stand(role="server", epoch=5, is_active=True)
+        assert await desk.configure(keys.public, ordering(order("asked", first)), epoch=5)
+        assert await desk.configure(keys.public, ordering(order("asked", stale)), epoch=4)
+        assert await desk.configure(keys.public, ordering(order("asked", first), order("asked", second)), epoch=5)
+        await answered(desk, "asked", second, "ok")
+        assert await agent.end() == 0
+    assert sorted(each.stem for each in runs.iterdir()) == [f"{at:%Y%m%dT%H%M%SZ}" for at in (first, second)]
+    async with (
+        collecting(desk, source=SOURCE, agent=keys) as (collector, server),
+        agent_process(with_backups(tmp_path, site, collector.control_port, server.public)) as agent,
+    ):
+        desk.records.clear()
+        assert await answered(desk, "asked", second, "ok") == ""  # a restart forgets no answer, and runs nothing again
+        assert await agent.end() == 0
+    assert len(list(runs.iterdir())) == 2
+
+
+async def test_a_run_that_was_ordered_can_be_cancelled_and_what_cannot_be_done_is_refused_with_its_reason(
+    site: BackupSite, tmp_path: Path
+) -> None:
+    keys = make_keys_of(tmp_path)
+    now = datetime.now(UTC).replace(microsecond=0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        site.sets.clear()
+        site.add_database_set("stuck", "store", f'database = "x"\nhost = "127.0.0.1"\nport = {silent.getsockname()[1]}')
+        site.add_paths_set("late", "store", [site.folder / "data"])
+        site.write()
+        desk = Desk()
+        desk.document = ordering(order("stuck", now), order("late", now, minutes=-1))
+        async with (
+            collecting(desk, source=SOURCE, agent=keys) as (collector, server),
+            agent_process(with_backups(tmp_path, site, collector.control_port, server.public)) as agent,
+        ):
+            assert await answered(desk, "late", now, "refused") == "the order came too late"
+            await until(lambda: state_of(site, "stuck").get("last_run") is not None, 60, "the run")
+            other = order("stuck", now + timedelta(seconds=5))
+            assert await desk.configure(keys.public, ordering(order("stuck", now), other))
+            note = await answered(desk, "stuck", now + timedelta(seconds=5), "refused")
+            assert note.endswith("is under way")
+            assert await desk.configure(keys.public, ordering(order("stuck", now, is_cancelled=True)))
+            assert await answered(desk, "stuck", now, "cancelled") == "it was cancelled"
+            await until(lambda: not any("psql" in one.command for one in family([agent.pid])), 30, "its end")
+            assert await agent.end() == 0
+    assert state_of(site, "stuck")["last_run"]["exit_code"] == 130
 
 
 async def test_an_agent_whose_backup_toml_is_broken_says_so_and_samples_on(site: BackupSite, tmp_path: Path) -> None:

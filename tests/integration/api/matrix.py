@@ -108,6 +108,13 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/backups/coverage"): everybody("/backups/coverage"),
     ("GET", "/backups/{host}/{set}/points"): everybody("/backups/db1/files/points", restricted=404, status=409),
     ("GET", "/backups/{host}/{set}/files"): everybody("/backups/db1/files/files", restricted=404, status=409),
+    ("GET", "/backups/{host}/{set}/runs"): everybody("/backups/db1/files/runs", restricted=404),
+    ("POST", "/backups/{host}/{set}/runs"): operators(
+        "/backups/db1/files/runs", body={}, restricted=404, status=404  # db1 has no such set
+    ),
+    ("DELETE", "/backups/{host}/{set}/runs/{id}"): operators(
+        "/backups/db1/files/runs/1", restricted=404, status=404
+    ),
     ("POST", "/backups/{host}/{set}/restoration"): operators(
         "/backups/db1/files/restoration",
         body={"path": "etc/hosts", "at": "2026-11-20T18:00:00Z"},

@@ -70,6 +70,8 @@ def test_a_good_backup_is_told_with_its_figures_and_its_age_as_of_now(agents: Re
         "backup.restore_points[files]": 4.0,
         "backup.kind[files]": "full",
         "backup.error[files]": "",
+        "backup.phase[files]": "",
+        "backup.order[files]": "",
     }
     assert agents.failures == []
 

@@ -98,3 +98,27 @@ export const readRestoration = (id: string, signal?: AbortSignal): Promise<Resto
   ask(addressOf(`restorations/${encodeURIComponent(id)}`), signal);
 
 export const restoredFile = (id: string): string => addressOf(`restorations/${encodeURIComponent(id)}/file`);
+
+export type OrderState = "ordered" | "started" | "ok" | "failed" | "refused" | "expired" | "cancelled";
+
+/** A run that somebody ordered, and what became of it. */
+export interface OrderedRun {
+  id: number;
+  due_at: string;
+  ordered_by: string;
+  ordered_at: string;
+  state: OrderState;
+  /** What it does now, in a word. */
+  phase: string | null;
+  note: string;
+  cancelled_by: string | null;
+  answered_at: string | null;
+}
+
+export const readRuns = async (host: string, set: string, signal?: AbortSignal): Promise<OrderedRun[]> =>
+  (await ask<{ runs: OrderedRun[] }>(addressOf(`${setPath(host, set)}/runs`), signal)).runs;
+
+export const orderRun = (host: string, set: string): Promise<OrderedRun> => send("POST", addressOf(`${setPath(host, set)}/runs`), {});
+
+export const cancelRun = (host: string, set: string, id: number): Promise<OrderedRun> =>
+  send("DELETE", addressOf(`${setPath(host, set)}/runs/${id}`));

@@ -1,0 +1,57 @@
+"""Running a backup set from the page: over API, order, document, agent and `bkp`, and back as items."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.async_api import expect
+
+from tests.support.waiting import wait_until
+from tests.system.browser import browsing
+from tests.system.looking import assert_accessible, assert_fitting, assert_readable
+from tests.system.test_backups import SETS, sets_of
+
+if TYPE_CHECKING:
+    from tests.system.installation import LocalWatchkeep
+
+pytestmark = pytest.mark.timeout(400)
+
+
+async def test_a_set_is_saved_by_a_press_of_a_button_and_its_course_is_seen(running: LocalWatchkeep) -> None:
+    api = running.api()
+    wait_until(lambda: SETS[1] in sets_of(api), 120, "the set on the page")
+    async with browsing(running, width=360, height=740, is_dark=True) as browser:
+        page = browser.page
+        await browser.log_in(running.facts["user"], running.facts["password"])
+        await expect(page.get_by_role("heading", name="Hosts")).to_be_visible()
+        await browser.go(f"backups/{running.host}/{SETS[1]}")
+        card = page.get_by_role("region", name="Run")
+        await card.get_by_role("button", name="Run now").press("Enter")
+        await expect(card.get_by_role("button", name="Cancel the run")).to_be_visible()
+        await expect(card).to_contain_text("Saved, compared and signed", timeout=120_000)
+        await expect(page.get_by_role("group", name="Point in time")).to_be_visible(timeout=60_000)
+        await assert_fitting(page)
+        await assert_readable(page, is_dark=True)
+        await assert_accessible(page)
+
+
+def test_the_same_order_twice_is_one_run_and_one_restore_point(running: LocalWatchkeep) -> None:
+    api = running.api()
+    wait_until(lambda: SETS[1] in sets_of(api), 120, "the set on the page")
+    path = f"/backups/{running.host}/{SETS[1]}"
+
+    def newest() -> str:
+        runs = api.get(f"{path}/runs")["runs"]
+        return str(runs[0]["state"]) if runs else ""
+
+    wait_until(lambda: newest() not in ("ordered", "started"), 120, "nothing under way")
+    before = len(api.get(f"{path}/points")["points"])
+    due_at = datetime.now(UTC).replace(microsecond=0).isoformat()
+    orders = [api.send("POST", f"{path}/runs", {"due_at": due_at}) for _ in range(3)]
+    assert {(status, made["id"]) for status, made in orders} == {(202, orders[0][1]["id"])}
+    wait_until(lambda: newest() == "ok", 120, "the run")
+    status, again = api.send("POST", f"{path}/runs", {"due_at": due_at})
+    assert (status, again["id"], again["state"]) == (202, orders[0][1]["id"], "ok")
+    assert len(api.get(f"{path}/points")["points"]) == before + 1
