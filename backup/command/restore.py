@@ -33,6 +33,7 @@ Examples:
   bkp restore web1/files --target /mnt/backup --key /media/usb/station --to /srv/back
   bkp restore cluster --at "today 14:05" --to /srv/pg              a whole PostgreSQL cluster as of then
   bkp restore shop --to /srv/dump --into-database postgresql://postgres@localhost/shop_back
+  bkp restore shop --to /srv/dump --table public.orders --into-database postgresql://postgres@localhost/shop
   bkp restore wiki --to /srv/dump --into-database "mariadb://root@localhost/wiki_back?socket=/run/mysqld/mysqld.sock"
 
 What is there already stays, unless --overwrite is given. As root, owners are restored too.
@@ -70,6 +71,13 @@ def _name(_context: click.Context, _parameter: click.Parameter, text: str | None
     help="Load a dump and compare its rows with those saved: postgresql://… names an empty database, mariadb://… one"
     " that is not there yet.",
 )
+@click.option(
+    "--table",
+    "tables",
+    metavar="NAME",
+    multiple=True,
+    help="With --into-database: only this table (SCHEMA.NAME) of a PostgreSQL dump; the database may have others.",
+)
 @json_option
 @reading_options
 def restore_command(  # noqa: PLR0913 - one parameter an option
@@ -81,6 +89,7 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     at: When | None,
     lsn: int | None,
     dsn: str | None,
+    tables: tuple[str, ...],
     new_name: str | None,
     dry_run: bool,
     overwrite: bool,
@@ -90,6 +99,8 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     wanted = Wanted(path=read_path(path), to=to.absolute(), is_overwriting=overwrite, name=new_name)
     if dsn is not None and wanted.path is not None:
         raise click.UsageError("--into-database takes the whole dump: leave --path out")
+    if tables and dsn is None:
+        raise click.UsageError("--table says what to load: name the database with --into-database")
     if dsn is not None and lsn is not None:
         raise click.UsageError("--lsn is for a whole cluster, --into-database for the dump of one database")
     if dry_run:
@@ -110,7 +121,7 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
         if dsn is not None:
             from backup.loading.registry import load_dump  # noqa: PLC0415 - only for databases
 
-            loaded = load_dump(point.manifest, made.to, dsn, station.chosen.time_limit.total_seconds())
+            loaded = load_dump(point.manifest, made.to, dsn, station.chosen.time_limit.total_seconds(), tables)
     if as_json:
         document = {"at": instant(made.at), "to": str(made.to), "files": made.files, "bytes": made.bytes}
         cluster = None if ready is None else ready_document(ready)
@@ -122,3 +133,5 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     if loaded is not None:
         judged = "as many as were saved" if loaded["is_compared"] else "not compared: none were counted when saving"
         click.echo(f"Loaded into the database: {loaded['tables']} tables, {loaded['rows']} rows, {judged}.")
+        for left in loaded.get("left_out", []):
+            click.echo(f"bkp: left out, since it needs more than this table: {left}", err=True)
