@@ -3,6 +3,7 @@
 Invariants, whatever the rules ask:
 - a chain stays or goes whole;
 - the newest chain that can be restored stays; while none can, nothing goes;
+- the newest of those in which no verification found damage stays, too;
 - a chain that is held, in use or in doubt stays. Doubt: a manifest that may be its own cannot be read or verified;
 - a rule that wants a restore point wants its chain, so that deleting what goes and judging again lets nothing more go;
 - without any rule everything stays.
@@ -59,7 +60,8 @@ class ChainPoint:
 class Chain:
     """A full and its incrementals. points: oldest first, at least one.
 
-    doubts, holds, uses: why it must stay, in words; empty when nothing speaks for it.
+    doubts, holds, uses: why it must stay, in words; empty when nothing speaks for it. damage: what a verification
+    found; it makes others stay, and lets nothing go: anybody who may write at the target can say so.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Chain:
     doubts: tuple[str, ...] = ()
     holds: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+    damage: str | None = None
 
     @property
     def newest(self) -> datetime:
@@ -129,10 +132,16 @@ def _first(word: str, reasons: Sequence[str]) -> str | None:
 
 
 def _safest(chains: Iterable[Chain], now: datetime) -> set[str]:
-    """Return the newest chain that can be restored; also the newest of those that are not of the future."""
+    """Return the newest chain that can be restored; also the newest of those that are not of the future or damaged."""
     found: set[str] = set()
-    whole = [(max(chain.restorable), chain.name) for chain in chains if chain.restorable]
-    for candidates in (whole, [each for each in whole if each[0] <= now]):
+    known = [chain for chain in chains if chain.restorable]
+    whole = [(max(chain.restorable), chain.name) for chain in known]
+    sound = [(max(chain.restorable), chain.name) for chain in known if chain.damage is None]
+    for candidates in (
+        whole,
+        [each for each in whole if each[0] <= now],
+        [each for each in sound if each[0] <= now],
+    ):
         if candidates:
             found.add(max(candidates)[1])
     return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from backup.catalogue import MANIFEST_ENDING
 from backup.comparison import run_instant
+from backup.damage import doubt_of_damage
 from backup.errors import ObjectMissing
 from backup.model import read_instant
 from backup.retention import Chain, ChainPoint
@@ -98,6 +99,7 @@ def take_stock(target: Target, place: Place, catalogue: Catalogue, claims: Claim
                 doubts=tuple(doubts[at] for at in sorted(doubts)),
                 holds=holds,
                 uses=uses,
+                damage=doubt_of_damage(target, place, name),
             )
         )
     return Stock(chains=tuple(chains), files=files, strays=tuple(strays))

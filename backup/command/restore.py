@@ -35,6 +35,7 @@ Examples:
   bkp restore cluster --at "today 14:05" --to /srv/pg              a whole PostgreSQL cluster as of then
   bkp restore hyper1/mail --to /srv/vm/mail2 --domain mail2           a second domain, its disks in that folder
   bkp restore shop --to /srv/dump --into-database postgresql://postgres@localhost/shop_back
+  bkp restore shop --to /srv/dump --table public.orders --into-database postgresql://postgres@localhost/shop
   bkp restore wiki --to /srv/dump --into-database "mariadb://root@localhost/wiki_back?socket=/run/mysqld/mysqld.sock"
 
 What is there already stays, unless --overwrite is given. As root, owners are restored too.
@@ -72,6 +73,13 @@ def _name(_context: click.Context, _parameter: click.Parameter, text: str | None
     help="Load a dump and compare its rows with those saved: postgresql://… names an empty database, mariadb://… one"
     " that is not there yet.",
 )
+@click.option(
+    "--table",
+    "tables",
+    metavar="NAME",
+    multiple=True,
+    help="With --into-database: only this table (SCHEMA.NAME) of a PostgreSQL dump; the database may have others.",
+)
 @domain_options
 @json_option
 @reading_options
@@ -84,6 +92,7 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     at: When | None,
     lsn: int | None,
     dsn: str | None,
+    tables: tuple[str, ...],
     new_name: str | None,
     dry_run: bool,
     domain: str | None,
@@ -93,7 +102,7 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Restore SET (or HOST/SET), or one PATH of it, into FOLDER."""
     wanted = Wanted(path=read_path(path), to=to.absolute(), is_overwriting=overwrite, name=new_name)
-    _demand_sense(wanted, dsn=dsn, lsn=lsn, domain=domain)
+    _demand_sense(wanted, dsn=dsn, lsn=lsn, domain=domain, tables=tables)
     if dry_run:
         foretell(settings, name, at, wanted, as_json=as_json)
         return
@@ -113,7 +122,7 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
         if dsn is not None:
             from backup.loading.registry import load_dump  # noqa: PLC0415 - only for databases
 
-            loaded = load_dump(point.manifest, made.to, dsn, station.chosen.time_limit.total_seconds())
+            loaded = load_dump(point.manifest, made.to, dsn, station.chosen.time_limit.total_seconds(), tables)
         defined = define(point.manifest, made.to, domain, connect, station.chosen.time_limit.total_seconds())
     if as_json:
         document = {"at": instant(made.at), "to": str(made.to), "files": made.files, "bytes": made.bytes}
@@ -126,12 +135,18 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     if loaded is not None:
         judged = "as many as were saved" if loaded["is_compared"] else "not compared: none were counted when saving"
         click.echo(f"Loaded into the database: {loaded['tables']} tables, {loaded['rows']} rows, {judged}.")
+        for left in loaded.get("left_out", []):
+            click.echo(f"bkp: left out, since it needs more than this table: {left}", err=True)
     tell_domain(defined)
 
 
-def _demand_sense(wanted: Wanted, *, dsn: str | None, lsn: int | None, domain: str | None) -> None:
+def _demand_sense(
+    wanted: Wanted, *, dsn: str | None, lsn: int | None, domain: str | None, tables: tuple[str, ...]
+) -> None:
     if dsn is not None and wanted.path is not None:
         raise click.UsageError("--into-database takes the whole dump: leave --path out")
+    if tables and dsn is None:
+        raise click.UsageError("--table says what to load: name the database with --into-database")
     if dsn is not None and lsn is not None:
         raise click.UsageError("--lsn is for a whole cluster, --into-database for the dump of one database")
     if domain is not None and wanted.path is not None:

@@ -12,13 +12,14 @@ from urllib.parse import unquote, urlsplit
 
 from backup.child import Program, run
 from backup.errors import DestinationInUse, NotInBackup
+from backup.loading.postgresql_tables import load_tables
 from backup.loading.rows import judged
 from backup.source_settings import PostgresqlSettings
 from backup.sources.postgresql import DUMP_FOLDER, count_rows
 from backup.sources.psql import client_environment, client_program, session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from backup.model import Manifest
 
@@ -29,10 +30,23 @@ _HAS_TABLES = (
 )
 
 
-def load_dump(manifest: Manifest, restored: Path, dsn: str, time_limit_seconds: float) -> dict[str, Any]:
-    """Load the dump in `restored` into the empty database of `dsn`. Raises as `registry.load_dump`."""
+def load_dump(
+    manifest: Manifest, restored: Path, dsn: str, time_limit_seconds: float, tables: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Load the dump in `restored` into the empty database of `dsn`, or these tables of it. Raises as the registry's."""
+    if tables:
+        with _logged_in(dsn) as settings:
+            return load_tables(manifest, demand_dump(restored), settings, tables, time_limit_seconds)
     found = load_restored(restored, dsn, time_limit_seconds)
     return judged(manifest, read_dsn(dsn)[0].database, found)
+
+
+def demand_dump(restored: Path) -> Path:
+    """Return the dump's folder in what was restored. Raises NotInBackup."""
+    dump = restored / DUMP_FOLDER
+    if not dump.is_dir():
+        raise NotInBackup(f"{restored} holds no database dump")
+    return dump
 
 
 def load_restored(restored: Path, dsn: str, time_limit_seconds: float) -> dict[str, int]:
@@ -40,9 +54,7 @@ def load_restored(restored: Path, dsn: str, time_limit_seconds: float) -> dict[s
 
     Raises NotInBackup, DestinationInUse, TimedOut.
     """
-    dump = restored / DUMP_FOLDER
-    if not dump.is_dir():
-        raise NotInBackup(f"{restored} holds no database dump")
+    dump = demand_dump(restored)
     with _logged_in(dsn) as settings:
         with session(settings, time_limit_seconds) as psql:
             tables = int(psql.ask(_HAS_TABLES)[0][0])

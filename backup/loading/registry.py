@@ -7,22 +7,30 @@ from typing import TYPE_CHECKING, Any
 from backup.errors import NotInBackup
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from backup.model import Manifest
 
 
-def load_dump(manifest: Manifest, restored: Path, dsn: str, time_limit_seconds: float) -> dict[str, Any]:
+def load_dump(
+    manifest: Manifest, restored: Path, dsn: str, time_limit_seconds: float, tables: Sequence[str] = ()
+) -> dict[str, Any]:
     """Load the dump in `restored` into the database of `dsn`; return tables, rows and what was compared.
 
-    A PostgreSQL dump goes into an empty database, a MariaDB dump into one that is not there yet. Raises NotInBackup (it
-    is no dump), DestinationInUse (the database is in use, or cannot be reached), BackupDamaged (the rows are not those
-    that were saved).
+    tables: only these, of a PostgreSQL dump, into a database that may have others. A whole PostgreSQL dump goes into an
+    empty database, a MariaDB dump into one that is not there yet. Raises NotInBackup (it is no dump), DestinationInUse
+    (the database is in use, or cannot be reached), BackupDamaged (the rows are not those that were saved).
     """
     if manifest.source == "postgresql":
         from backup.loading import postgresql  # noqa: PLC0415 - only what is used is imported
 
-        return postgresql.load_dump(manifest, restored, dsn, time_limit_seconds)
+        return postgresql.load_dump(manifest, restored, dsn, time_limit_seconds, tables)
+    if tables:
+        raise NotInBackup(
+            "--table is for PostgreSQL: what MariaDB saved has a file a table, which its own client loads; it lies in"
+            f" {restored}"
+        )
     if manifest.source == "mariadb":
         from backup.loading import mariadb  # noqa: PLC0415 - only what is used is imported
 

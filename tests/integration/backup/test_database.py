@@ -59,3 +59,18 @@ def test_a_database_comes_back_with_equal_row_counts_and_never_into_one_that_is_
         assert used.exit_code == 52
         assert "has 2 tables already" in used.errors
         assert str(login["password"]) not in used.errors
+
+        with psycopg.connect(back, autocommit=True) as connection:
+            connection.execute("DROP VIEW rich")
+            connection.execute('DROP TABLE "Odd Name", customer')
+            connection.execute("CREATE TABLE other (id int)")
+        part = ["restore", "web1/shop", "--into-database", back, "--table"]
+        one = bkp_ok(*part, "customer", "--to", str(tmp_path / "one"), config=site.station)["database"]
+        assert (one["tables"], one["rows"], one["is_compared"]) == (1, 501, True)
+        assert [words.split()[0] for words in one["left_out"]] == ["view", "fk"]
+        there = bkp(*part, "public.customer", "--to", str(tmp_path / "two"), config=site.station)
+        assert (there.exit_code, "already" in there.errors) == (52, True), there.errors
+        odd = bkp_ok(*part, 'public."Odd Name"', "--to", str(tmp_path / "three"), config=site.station)["database"]
+        assert (odd["rows"], odd["left_out"][0].startswith("fk constraint")) == (200, True)
+        none = bkp(*part, "nothing", "--to", str(tmp_path / "four"), config=site.station)
+        assert (none.exit_code, "public.customer" in none.errors) == (51, True), none.errors

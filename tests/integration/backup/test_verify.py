@@ -136,6 +136,21 @@ def test_whatever_is_harmed_is_named_with_its_cost_and_the_next_run_makes_a_new_
     demand_same(site.restore_plainly(site.folder / "back"), site.data)
 
 
+def test_the_last_whole_chain_stays_while_the_newest_is_known_to_be_damaged(site: Site) -> None:
+    site.run()
+    whole = site.manifest()["chain"]
+    site.run(is_full_asked=True)
+    damaged = site.manifest()["chain"]
+    site.add_pruner('retention.keep_chains = 1\ngrace = "0s"')
+    assert [line["chain"] for line in site.prune("--dry-run") if line.get("verdict") == "goes"] == [whole]
+    flip(next((site.chains / damaged).glob("*.vol2.*")))
+    look(site)
+    assert not any(line.get("verdict") == "goes" for line in site.prune("--yes"))
+    assert site.run().kind is Kind.FULL
+    assert {line["chain"] for line in site.prune("--yes") if line.get("verdict") == "goes"} == {whole, damaged}
+    assert not any((site.store / "web1" / SET / "damage").glob("*"))
+
+
 def test_a_station_that_may_only_read_says_what_to_run_on_the_host(site: Site) -> None:
     site.run()
     flip(next(site.chains.rglob("*.vol2.*")))

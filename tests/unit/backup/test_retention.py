@@ -52,7 +52,7 @@ def _some_chains(draw: st.DrawFn) -> list[Chain]:
         chains.append(
             Chain(
                 name=instant_name(points[0].at), points=tuple(points), doubts=draw(_words), holds=draw(_words),
-                uses=draw(_words),
+                uses=draw(_words), damage=draw(st.sampled_from((None, None, "a flipped bit"))),
             )
         )  # fmt: skip
     return chains
@@ -70,6 +70,9 @@ def test_whatever_the_rules_ask_what_must_stay_stays_and_each_chain_is_judged_on
     restorable = {max(each.restorable): each.name for each in chains if each.restorable}
     assert not (restorable and restorable[max(restorable)] in going)
     past = {at: name for at, name in restorable.items() if at <= _NOW}
+    assert not (past and past[max(past)] in going)
+    sound = {max(each.restorable): each.name for each in chains if each.restorable and each.damage is None}
+    past = {at: name for at, name in sound.items() if at <= _NOW}
     assert not (past and past[max(past)] in going)
     assert not (going and not restorable)
     assert not (going and rules.is_empty)
@@ -130,6 +133,12 @@ def test_a_damaged_chain_takes_nobodys_place_and_goes_only_when_it_would_go_whol
     chains = [_chain(1, broken="x"), _chain(2), _chain(3, broken="x"), _chain(4), _chain(5, broken="x"), _chain(6)]
     assert _going(chains, Rules(chains=2)) == [4, 5]
     assert _going(chains, Rules(daily=2)) == [4, 5]
+
+
+def test_damage_that_a_verification_found_keeps_the_chain_before_and_lets_nothing_go() -> None:
+    chains = [replace(_chain(1), damage="a flipped bit"), _chain(20), _chain(40)]
+    assert _going(chains, Rules(chains=1)) == [2]
+    assert _going([replace(chain, damage="said of all") for chain in chains], Rules(chains=2)) == [2]
 
 
 def test_nothing_goes_while_nothing_can_be_restored() -> None:
