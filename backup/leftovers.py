@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backup.catalogue import read_catalogue
 from backup.comparison import run_instant
+from backup.copies import open_copies
 from backup.errors import BackupError, TargetAway
 from backup.keys.ring import KeyRing
 from backup.mending import mend_records
 from backup.model import Status, read_instant
 from backup.targets.deleting import open_for_deleting
-from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -61,15 +60,17 @@ def clear_leftovers(
 
 
 def take_back(attempt: Attempt) -> None:
-    """Remove what a run that was told to end left at the target; one whose manifest was there already is a good one.
+    """Remove what a run that was told to end left at its targets; one whose manifest was there already is a good one.
 
-    Raises what the target raises; the next run does the same.
+    Raises what the targets raise; the next run does the same.
     """
-    settings, at = attempt.settings, attempt.settings.find_target(attempt.chosen.target)
-    with KeyRing(settings.keys.host, settings.keys.host_passphrase_file) as ring, open_target(at) as target:
-        catalogue = read_catalogue(target, attempt.place, ring)
-        mend_records(attempt.journal, catalogue)
-        clear_leftovers(target, at, attempt.place, catalogue, attempt.journal.newest())
+    settings = attempt.settings
+    ring = KeyRing(settings.keys.host, settings.keys.host_passphrase_file)
+    with ring, open_copies(settings, attempt.chosen, attempt.place) as copies:
+        copies.look(ring)
+        mend_records(attempt.journal, copies.common)
+        for each in copies.present:
+            clear_leftovers(each.target, each.settings, attempt.place, each.catalogue, attempt.journal.newest())
 
 
 def withdraw(at: TargetSettings, names: Sequence[str], since: datetime) -> None:
