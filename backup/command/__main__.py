@@ -45,7 +45,7 @@ Examples:
   bkp verify files --depth read                    is it as it was sent?
   bkp prune --dry-run                              what would go, what stays, and why
 \b
-`bkp COMMAND --help` explains a command with examples. Exit codes: docs/backup.md.
+`bkp COMMAND --help` explains a command with examples. Exit codes: `bkp man`.
 """
 
 

@@ -31,6 +31,7 @@ wanted. 1: one failed or never ran, a cluster's WAL cannot be archived, or a set
 and will not keep it.
 """
 _MOST_BYTES = 1 << 20
+_WIDE = 110  # letters: what a row takes; a narrower terminal sees what matters at night
 
 
 @click.command("status", epilog=_EPILOG)
@@ -101,22 +102,22 @@ def read_state(file: Path) -> dict[str, Any]:
 
 
 def _tell(rows: list[dict[str, Any]], now: datetime) -> None:
-    table = Table(
-        "Set", "Last run", "Last good", "Kind", "Size", "Stored", "Next due", "At worst lost", box=None, pad_edge=False
-    )
+    out = console()
+    is_wide = out.width >= _WIDE
+    sizes = ("Kind", "Size", "Stored") if is_wide else ()
+    table = Table("Set", "Last run", "Last good", *sizes, "Next due", "At worst lost", box=None, pad_edge=False)
     for row in rows:
         good = row["last_good"] or {}
+        figures = (good.get("kind") or "-", size(good.get("source_bytes")), size(good.get("stored_bytes")))
         table.add_row(
             row["set"],
             row["status"],
             age(_read(good.get("at")), now),
-            good.get("kind") or "-",
-            size(good.get("source_bytes")),
-            size(good.get("stored_bytes")),
+            *(figures if is_wide else ()),
             local(_read(row["next_due"])),
             seconds_text(row["loss_seconds"]) + (", too much" if row["is_over"] else ""),
         )
-    console().print(table if rows else "No set is configured: docs/backup.md shows the first backup.")
+    out.print(table if rows else "No set is configured: docs/backup.md shows the first backup.")
     for row in rows:
         if row["error"]:
             click.echo(f"{row['set']}: {row['error']}", err=True)
