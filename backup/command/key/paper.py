@@ -138,7 +138,7 @@ def _folder_for_trying(passphrase_file: Path | None) -> Iterator[tuple[Path, Pat
     folder = Path(tempfile.mkdtemp(prefix="bkp-try-"))  # short: gpg's sockets have to fit into it
     try:
         home, secret = folder / "keys", passphrase_file or folder / "passphrase"
-        make_folder(home)
+        make_folder(home, is_passphrase_random=True)  # it is gone in a moment: stretching would only cost time
         if passphrase_file is None:
             if not sys.stdin.isatty() or not sys.stderr.isatty():
                 raise PassphraseMissing("there is no terminal to ask for the passphrase: name --passphrase-file")
