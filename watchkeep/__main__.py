@@ -16,6 +16,7 @@ except ModuleNotFoundError:
 COMMANDS: Final[dict[str, Place]] = {
     "agent": Place("watchkeep.agent:agent_command", "Run the agent of this host."),
     "audit": Place("watchkeep.audit:audit_command", "Show who did what; verify the log."),
+    "backup": Place("watchkeep.backup:backup_group", "Have a host save one of its sets now."),
     "balance": Place("watchkeep.balance:balance_command", "Show which proxy serves which source, and why."),
     "coverage": Place("watchkeep.coverage:coverage_group", "Show which hosts are not backed up; waive them."),
     "doctor": Place("watchkeep.doctor:doctor", "Say what is wrong with an installation."),

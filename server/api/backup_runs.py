@@ -1,6 +1,6 @@
 """Runs of backup sets that people order here: begun by the host's agent, watched, cancelled."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pydantic import Field
 
@@ -9,22 +9,12 @@ from server.api.endpoint import Answer, Asked, Call, Role, endpoint
 from server.api.errors import ApiError, not_found
 from server.api.history import Instant
 from server.api.scope import require_host
-from server.store.audit import write_audit
-from server.store.backup_orders import (
-    BackupOrder,
-    State,
-    add_order,
-    cancel_order,
-    has_set,
-    read_orders_of,
-    read_phase,
-)
+from server.ordering.asking import OrderRefused
+from server.ordering.asking import cancel_run as ask_for_end
+from server.ordering.asking import order_run as ask_for_run
+from server.store.backup_orders import BackupOrder, State, read_orders_of, read_phase
 from server.store.database import Connection
-from server.store.definitions import find_definition
 from server.store.instants import to_datetime
-
-_EXPIRES = timedelta(minutes=15)
-_LEEWAY = timedelta(minutes=10)
 
 
 class RunBody(Asked):
@@ -69,41 +59,23 @@ async def order_run(call: Call, path: SetPath, body: RunBody) -> RunView:
     """Order a run of a set now; 202 with the order. The same `due_at` again answers with the order there is."""
     await require_host(call, path.host)
     now = to_datetime(call.services.clock.now_us())
-    due_at = (body.due_at or now).replace(microsecond=0)
-    if abs(due_at - now) > _LEEWAY:
-        raise ApiError(
-            400,
-            "bad_instant",
-            "A run is due now: `due_at` may be ten minutes off at most.",
-            remedy="Leave it out, or send the instant at which you first asked.",
-        )
-    async with call.services.database.connection() as connection, connection.transaction():
-        if not await has_set(connection, path.host, path.set):
-            raise not_found("backup set", f"{path.host}/{path.set}")
-        if await find_definition(connection, "host", path.host) is None:
-            raise ApiError(
-                409, "not_defined", f"{path.host} is not defined, so its agent is told nothing.",
-                remedy="Define the host, or run `bkp run` there.",
-            )  # fmt: skip
-        known = await read_orders_of(connection, path.host, path.set, 1)
-        if known and known[0].due_at == due_at:
-            return await _view(connection, known[0])
-        made = None
-        if not known or known[0].due_at < due_at:
-            made = await add_order(
-                connection, host=path.host, name=path.set, due_at=due_at, by=call.user, expires_at=now + _EXPIRES
+    try:
+        async with call.services.database.connection() as connection, connection.transaction():
+            made = await ask_for_run(
+                connection,
+                host=path.host,
+                name=path.set,
+                due_at=body.due_at or now,
+                now=now,
+                by=call.user,
+                address=call.address,
             )
-        if made is None:
-            return await _view(connection, await _find_same(connection, path, due_at))
-        await write_audit(
-            connection,
-            actor=call.user,
-            action="backup.run",
-            object_=f"{path.host}/{path.set}",
-            address=call.address,
-            detail={"due_at": due_at.isoformat()},
-        )
-    return await _view(None, made)
+            return await _view(connection, made)
+    except OrderRefused as error:
+        if error.code == "no_set":
+            raise not_found("backup set", f"{path.host}/{path.set}") from error
+        status = 400 if error.code == "bad_instant" else 409
+        raise ApiError(status, error.code, error.message, remedy=error.remedy) from error
 
 
 @endpoint("GET", "/backups/{host}/{set}/runs", role=Role.VIEWER)
@@ -120,40 +92,16 @@ async def cancel_run(call: Call, path: RunPath) -> RunView:
     """Have a run ended that was ordered here; 202, and its state says when it has ended. Nothing of it will count."""
     await require_host(call, path.host)
     async with call.services.database.connection() as connection, connection.transaction():
-        found = await cancel_order(connection, path.id, path.host, path.set, call.user)
+        found = await ask_for_end(
+            connection, path.id, host=path.host, name=path.set, by=call.user, address=call.address
+        )
         if found is None:
             raise not_found("run under way", str(path.id))
-        await write_audit(
-            connection,
-            actor=call.user,
-            action="backup.cancel",
-            object_=f"{path.host}/{path.set}",
-            address=call.address,
-            detail={"due_at": found.due_at.isoformat()},
-        )
         return await _view(connection, found)
 
 
-async def _find_same(connection: Connection, path: SetPath, due_at: datetime) -> BackupOrder:
-    """Return the order of this very run. Raises ApiError 409 naming the one that is in its way."""
-    found = await read_orders_of(connection, path.host, path.set)
-    for order in found:
-        if order.due_at == due_at:
-            return order
-    newest = found[0]
-    what = f"is {newest.state}" if newest.is_open else "was ordered for a later instant"
-    raise ApiError(
-        409,
-        "run_under_way",
-        f"A run of {path.set}, due {newest.due_at:%Y-%m-%d %H:%M:%S} UTC, {what}.",
-        remedy="Wait until it has ended, or cancel it.",
-    )
-
-
-async def _view(connection: Connection | None, order: BackupOrder) -> RunView:
-    phase = None
-    if connection is not None and order.state == "started":
-        phase = await read_phase(connection, order.host, order.set)
+async def _view(connection: Connection, order: BackupOrder) -> RunView:
+    phase = await read_phase(connection, order.host, order.set) if order.state == "started" else None
     return RunView(
         id=order.id,
         host=order.host,

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 AGE: Final = "backup.age_seconds"
 PERIOD: Final = "backup.period_seconds"
+# Host by host: the index of (host, key) finds the few among all its items, where the database sorts by the byte.
 _SETS = """
 SELECT i.id, h.name AS host, split_part(i.key, '[', 1) AS name,
        substr(i.key, strpos(i.key, '[') + 1, length(i.key) - strpos(i.key, '[') - 1) AS set
-FROM item i JOIN host h ON h.id = i.host_id
-WHERE i.type = 'number' AND right(i.key, 1) = ']'
-  AND (i.key LIKE 'backup.age\\_seconds[%' OR i.key LIKE 'backup.period\\_seconds[%' OR i.key LIKE 'backup.status[%')
-ORDER BY i.id
+FROM host h CROSS JOIN LATERAL (
+    SELECT id, key FROM item WHERE host_id = h.id AND key ^@ 'backup.' AND type = 'number' OFFSET 0) i
+WHERE right(i.key, 1) = ']'
+  AND split_part(i.key, '[', 1) IN ('backup.age_seconds', 'backup.period_seconds', 'backup.status')
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from playwright.async_api import expect
 
 from tests.support.waiting import wait_until
 from tests.system.browser import browsing
+from tests.system.installation import watchkeep
 from tests.system.looking import assert_accessible, assert_fitting, assert_readable
 from tests.system.test_backups import SETS, sets_of
 
@@ -55,3 +57,21 @@ def test_the_same_order_twice_is_one_run_and_one_restore_point(running: LocalWat
     status, again = api.send("POST", f"{path}/runs", {"due_at": due_at})
     assert (status, again["id"], again["state"]) == (202, orders[0][1]["id"], "ok")
     assert len(api.get(f"{path}/points")["points"]) == before + 1
+
+
+def test_the_command_runs_a_set_watches_it_and_lists_what_was_ordered(running: LocalWatchkeep) -> None:
+    wait_until(lambda: SETS[1] in sets_of(running.api()), 120, "the set")
+    name, data = f"{running.host}/{SETS[1]}", ("--data", str(running.data))
+    done = watchkeep("backup", "run", name, *data, timeout_seconds=150)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith(f"ordered: {name}, due ")
+    assert done.stdout.splitlines()[-1] == "ok"
+    listed = json.loads(watchkeep("backup", "runs", name, "--json", *data).stdout)["runs"]
+    assert (listed[0]["state"], listed[0]["set"]) == ("ok", SETS[1])
+    assert listed[0]["ordered_by"].startswith("watchkeep backup (")
+    nothing = watchkeep("backup", "cancel", name, *data)
+    assert nothing.returncode == 2
+    assert "no run that was ordered is under way" in nothing.stderr
+    unknown = watchkeep("backup", "run", f"{running.host}/nothing", *data)
+    assert unknown.returncode == 2
+    assert "No agent says that it keeps a set" in unknown.stderr

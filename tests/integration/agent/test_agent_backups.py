@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -245,6 +246,40 @@ async def test_a_run_that_was_ordered_can_be_cancelled_and_what_cannot_be_done_i
             await until(lambda: not any("psql" in one.command for one in family([agent.pid])), 30, "its end")
             assert await agent.end() == 0
     assert state_of(site, "stuck")["last_run"]["exit_code"] == 130
+
+
+async def test_an_ordered_run_whose_agent_was_killed_is_told_as_failed_and_not_begun_anew(
+    site: BackupSite, tmp_path: Path
+) -> None:
+    keys = make_keys_of(tmp_path)
+    now = datetime.now(UTC).replace(microsecond=0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        site.sets.clear()
+        site.add_database_set(
+            "killed", "store", f'database = "x"\nhost = "127.0.0.1"\nport = {silent.getsockname()[1]}'
+        )
+        site.write()
+        desk = Desk()
+        desk.document = ordering(order("killed", now))
+        async with (
+            collecting(desk, source=SOURCE, agent=keys) as (collector, server),
+            agent_process(with_backups(tmp_path, site, collector.control_port, server.public)) as agent,
+        ):
+            await answered(desk, "killed", now, "started")
+            await until(
+                lambda: (state_of(site, "killed").get("last_run") or {}).get("status") == "running", 60, "the run"
+            )
+            members = family([agent.pid])
+            assert await agent.end(signal.SIGKILL) == -signal.SIGKILL
+            await until(lambda: not any(one.is_there for one in members), 60, "the end of all")
+    desk = Desk()  # nobody orders anything: what was remembered is enough
+    async with (
+        collecting(desk, source=SOURCE, agent=keys) as (collector, server),
+        agent_process(with_backups(tmp_path, site, collector.control_port, server.public)) as agent,
+    ):
+        assert "begun before" in await answered(desk, "killed", now, "failed")
+        assert await agent.end() == 0
+    assert len(list((site.folder / "host" / "work" / "killed" / "runs").iterdir())) == 1
 
 
 async def test_an_agent_whose_backup_toml_is_broken_says_so_and_samples_on(site: BackupSite, tmp_path: Path) -> None:
