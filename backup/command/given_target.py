@@ -46,12 +46,19 @@ def given_target(given: Given) -> TargetSettings:
         if not equals or name not in types or name in ("name", "kind"):
             known = ", ".join(field.name for field in fields(TargetSettings) if field.name not in ("name", "kind"))
             raise ConfigInvalid(f"--with {each!r}: expected NAME=VALUE, the name being one of {known}")
-        table[name] = int(value) if split_optional(types[name])[0] is int and value.isdigit() else value
+        table[name] = _read(value, split_optional(types[name])[0])
     try:
         target = check_table(table, TargetSettings, _OF_THE_COMMAND_LINE)
     except ConfigError as error:
         raise ConfigInvalid(str(error)) from error
     return _absolute(target)
+
+
+def _read(value: str, kind: Any) -> int | bool | str:
+    """Return a value as TOML would have it; what does not fit stays text, and is told as such."""
+    if kind is bool and value in ("true", "false"):
+        return value == "true"
+    return int(value) if kind is int and value.isdigit() else value
 
 
 def _absolute(target: TargetSettings) -> TargetSettings:

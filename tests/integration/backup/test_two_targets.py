@@ -105,7 +105,13 @@ def test_the_first_being_away_the_chain_goes_on_at_the_second_and_the_first_gets
         back = twice.folder / "back"
         restored = twice.bkp("station", "restore", SET, "--to", str(back))
         assert restored.returncode == 0, restored.stderr
-        assert "another target" in restored.stderr
+        assert "read from target 'second'" in restored.stderr
+        listed = twice.bkp("station", "list", "--json")
+        (row,) = json.loads(listed.stdout)["sets"]
+        assert (listed.returncode, len(row["points"])) == (TargetAway.exit_code, 2)
+        verified = twice.bkp("station", "verify", "--json")
+        assert verified.returncode == TargetAway.exit_code
+        assert [each["set"] for each in json.loads(verified.stdout)["sets"]] == [f"{HOST}/{SET} at second"]
         demand_same(back / str(twice.data)[1:], twice.data)
     newest = twice.bkp("station", "restore", SET, "--to", str(twice.folder / "newest"))
     assert newest.returncode == 0, newest.stderr  # the first is back, and behind: the second's is newer
