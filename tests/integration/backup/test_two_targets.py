@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from swiftclient import client
 
-from backup.errors import ObjectMissing, TargetAway, TargetDiffers
+from backup.errors import ObjectMissing, TargetAway, TargetDiffers, TargetFull
 from backup.model import Kind, Status
 from tests.support.backups import HOST, PLACE, SET, change, demand_same, fill, new_site
 from tests.support.faulty_swift import FaultySwift
@@ -171,3 +172,23 @@ def test_a_second_that_loses_what_it_took_is_never_called_whole(pairs: Pairs, sw
         faulty.fault = "none"
         assert site.run().status is Status.OK
         _demand_restorable(site, "second")
+
+
+def test_a_second_without_room_fails_the_run_with_its_own_code_and_the_first_goes_on(
+    pairs: Pairs, swift: Swift
+) -> None:
+    container = swift.new_container()
+    owner = client.Connection(authurl=swift.auth_url, user=swift.user, key=swift.key, auth_version="1", retries=0)
+    owner.put_container(container, headers={"X-Container-Meta-Quota-Bytes": "1000"})
+    with new_site(pairs) as site:
+        fill(site.data)
+        _add_second(
+            site,
+            f'kind = "swift"\nauth_url = "{swift.auth_url}"\nuser = "{swift.user}"\nkey_file = "swift.key"\n'
+            f'container = "{container}"\ntimeout = "20s"',
+        )
+        (site.folder / "host" / "swift.key").write_text(swift.key)
+        for is_full in (False, True):  # the first is refused while it is sent, the second does not try
+            with pytest.raises(TargetFull, match="whole at 'store', but missing at 'second'"):
+                site.run(is_full_asked=is_full)
+        assert site.state()["restore_points"] == 2
