@@ -192,3 +192,24 @@ def test_a_second_without_room_fails_the_run_with_its_own_code_and_the_first_goe
             with pytest.raises(TargetFull, match="whole at 'store', but missing at 'second'"):
                 site.run(is_full_asked=is_full)
         assert site.state()["restore_points"] == 2
+
+
+def test_a_hold_is_set_and_lifted_at_both_and_each_is_pruned(twice: Site) -> None:
+    twice.add_pruner(
+        'retention.keep_chains = 1\ngrace = "0s"',
+        more=f'[[targets]]\nname = "second"\nkind = "folder"\nfolder = "{twice.folder / "second"}"\n'
+        f'[[sets]]\nname = "{SET}"\nhost = "{HOST}"\ntarget = "store"\nalso = ["second"]\n',
+    )
+    twice.run()
+    change(twice.data / "empty", "second")
+    twice.run(is_full_asked=True)
+    places = [twice.store, twice.folder / "second"]
+    added = twice.bkp("pruner", "hold", "add", f"{HOST}/{SET}", "--reason", "audit", "--name", "audit")
+    assert added.returncode == 0, added.stderr
+    assert all((place / HOST / SET / "holds" / "audit.json").exists() for place in places)
+    assert twice.prune("--yes")[-1]["chains_deleted"] == 0
+    lifted = twice.bkp("pruner", "hold", "remove", f"{HOST}/{SET}", "audit")
+    assert lifted.returncode == 0, lifted.stderr
+    assert not any((place / HOST / SET / "holds" / "audit.json").exists() for place in places)
+    assert twice.prune("--yes")[-1]["chains_deleted"] == 2
+    assert _files(twice.store) == _files(twice.folder / "second")
