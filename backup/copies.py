@@ -25,6 +25,7 @@ from backup.errors import (
     TimedOut,
     WorkFailed,
 )
+from backup.leftovers import clear_leftovers
 from backup.model import Kind, RestorePoint
 from backup.targets.registry import open_target
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from backup.errors import BackupError
     from backup.keys.ring import KeyRing
-    from backup.model import Manifest, Place
+    from backup.model import Manifest, Place, RunRecord
     from backup.settings import BackupSettings, SetSettings
     from backup.target_settings import TargetSettings
     from backup.targets.contract import Target
@@ -138,6 +139,23 @@ class Copies:
                 return f"target {each.settings.name!r} lacks what the chain before goes on from"
         return None
 
+    @contextmanager
+    def tolerating(self, copy: Copy) -> Iterator[None]:
+        """Leave a target out of the rest of the run when it fails meanwhile; what the main one raises is raised."""
+        main = self.main
+        try:
+            yield
+        except _TROUBLES as error:
+            copy.trouble = error
+            if copy is main:
+                raise
+
+    def clear(self, records: Sequence[RunRecord]) -> None:
+        """Remove what runs of this machine left that do not count. Raises what the main target raises."""
+        for each in self.present:
+            with self.tolerating(each):
+                clear_leftovers(each.target, each.settings, self._place, each.catalogue, records)
+
     def demand_room(self, kind: Kind) -> None:
         """Leave out targets that tell they have no room for a run like the newest of its kind.
 
@@ -147,17 +165,13 @@ class Copies:
         sizes = [point.manifest.stored_bytes for point in main.catalogue.points if point.manifest.kind is kind]
         needed = sizes[-1] if sizes else 1
         for each in self.present:
-            try:
+            with self.tolerating(each):
                 room = each.target.room()
                 if room is not None and room < needed:
                     raise TargetFull(
                         f"target {each.settings.name!r} has room for {room} bytes, the newest {kind.value} took"
                         f" {needed}; make room or prune old backups"
                     )
-            except _TROUBLES as error:
-                each.trouble = error
-                if each is main:
-                    raise
 
     def spread(self, manifest: Manifest, main: Copy, effort: Effort) -> None:
         """Bring the point just made at `main` to the others."""

@@ -12,19 +12,19 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
 from backup.cache import MetadataCache
+from backup.chain_choice import doubt_of_copies, new_chain
 from backup.comparison import compare, volume_sums
 from backup.copies import Effort, open_copies
-from backup.damage import doubt_of_damage
 from backup.engine.command import Saving, Workplace, call, paced, saving_arguments
 from backup.engine.decision import Policy, Situation, decide
 from backup.engine.process import demand_success, run_call
 from backup.errors import EngineFailed, SourceFailed, TargetDiffers, WorkFailed
 from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import first_expiry, reminders
-from backup.leftovers import chain_manifests, clear_leftovers, doubt_of, withdraw
+from backup.leftovers import chain_manifests, withdraw
 from backup.manifest import write_manifest
 from backup.mending import mend_records, with_figures
-from backup.model import Counts, Manifest, instant_name, read_instant
+from backup.model import Counts, Manifest, read_instant
 from backup.mounts import unmount_below
 from backup.sources.contract import ChainedSource
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from backup.engine.decision import Decision
     from backup.engine.process import Outcome
     from backup.keys.key import Key
-    from backup.model import Place, VolumeRecord
+    from backup.model import VolumeRecord
     from backup.sources.contract import Prepared
     from backup.targets.contract import Target
 
@@ -82,14 +82,13 @@ def save(attempt: Attempt) -> None:
             effort = _effort(attempt, temporary)
             copies.level(effort)
             mend_records(attempt.journal, copies.common)
-            for each in copies.present:
-                clear_leftovers(each.target, each.settings, attempt.place, each.catalogue, attempt.journal.newest())
+            copies.clear(attempt.journal.newest())
             main = copies.main
             attempt.restore_points = sum(1 for point in main.catalogue.points if point.broken is None)
             cache = MetadataCache(attempt.journal.folder / "cache")
             decision = _decide(attempt, copies, cache, keys, now)
             _let_second_pass(main.catalogue)
-            chain = decision.base.manifest.chain if decision.base else _new_chain(copies, attempt.place, now)
+            chain = decision.base.manifest.chain if decision.base else new_chain(copies, attempt.place, now)
             attempt.note(kind=decision.kind, reason=decision.reason, chain=chain)
             copies.demand_room(decision.kind)
             cache.make(chain)
@@ -143,9 +142,7 @@ def _decide(attempt: Attempt, copies: Copies, cache: MetadataCache, keys: _Keys,
         full_at = manifests[0].at
         doubt = (
             _changed(newest.manifest, attempt, keys)
-            or copies.doubt()
-            or _damage(copies, attempt.place, manifests)
-            or _beyond_reach(copies, cache, manifests)
+            or doubt_of_copies(copies, attempt.place, manifests, cache)
             or cache.settle(newest.manifest.chain, manifests)
         )
         if doubt is None and newest.broken is None and isinstance(attempt.source, ChainedSource):
@@ -153,31 +150,6 @@ def _decide(attempt: Attempt, copies: Copies, cache: MetadataCache, keys: _Keys,
     policy = Policy(full_after_links=attempt.chosen.full_after_links, full_after=attempt.chosen.full_after)
     situation = Situation(newest=newest, full_at=full_at, doubt=doubt, is_full_asked=attempt.is_full_asked)
     return decide(situation, policy, now)
-
-
-def _damage(copies: Copies, place: Place, manifests: Sequence[Manifest]) -> str | None:
-    """Return what is wrong with the chain at any of the targets that take part."""
-    chain = manifests[0].chain
-    doubts = (
-        doubt_of(each.target, place, manifests) or doubt_of_damage(each.target, place, chain)
-        for each in copies.present
-        if any(point.manifest.chain == chain for point in each.catalogue.points)
-    )
-    return next((doubt for doubt in doubts if doubt is not None), None)
-
-
-def _beyond_reach(copies: Copies, cache: MetadataCache, manifests: Sequence[Manifest]) -> str | None:
-    """Return that a target which is away may have a later point of the chain: going on from here would fork it."""
-    if copies.away and cache.is_beyond(manifests[0].chain, manifests):
-        return f"a later point of the chain before may be at {copies.away[0]!r}, which cannot be used"
-    return None
-
-
-def _prepared(attempt: Attempt, decision: Decision, scratch: Path) -> AbstractContextManager[Prepared]:
-    """Make the source ready: all of it, or what changed since the run that an incremental goes on from."""
-    if decision.base is not None and isinstance(attempt.source, ChainedSource):
-        return attempt.source.prepare_after(scratch, decision.base.manifest.consistency)
-    return attempt.source.prepare(scratch)
 
 
 def _changed(newest: Manifest, attempt: Attempt, keys: _Keys) -> str | None:
@@ -201,13 +173,11 @@ def _let_second_pass(catalogue: Catalogue) -> None:
             time.sleep(left)
 
 
-def _new_chain(copies: Copies, place: Place, now: datetime) -> str:
-    """Return a folder name nobody has used: this second's, or the next free one."""
-    used = {name for each in copies.present for name in each.target.folders(place.chains)}
-    at = now
-    while instant_name(at) in used:
-        at += timedelta(seconds=1)
-    return instant_name(at)
+def _prepared(attempt: Attempt, decision: Decision, scratch: Path) -> AbstractContextManager[Prepared]:
+    """Make the source ready: all of it, or what changed since the run that an incremental goes on from."""
+    if decision.base is not None and isinstance(attempt.source, ChainedSource):
+        return attempt.source.prepare_after(scratch, decision.base.manifest.consistency)
+    return attempt.source.prepare(scratch)
 
 
 @contextmanager

@@ -104,15 +104,20 @@ def _choose(settings: BackupSettings, chosen: SetSettings, ring: KeyRing) -> Set
                 whole = [point.at for point in station.catalogue().points if point.broken is None]
         except (TargetAway, TargetRefused, ObjectMissing) as error:
             troubles.append(error)
-            log.warning("A target of this set cannot be read", target=name, error=error)
+            _say(f"target {name!r} of set {chosen.name!r} cannot be read: {error}")
         else:
             newest[name] = max(whole, default=_NEVER)
     if not newest:
         raise troubles[0]
     name = max(newest, key=lambda each: newest[each])
     if name != chosen.target:
-        log.warning("The set is read from another target than its first", target=name)
+        _say(f"set {chosen.name!r} is read from target {name!r}: its newest restore point is there")
     return chosen.at_target(name)
+
+
+def _say(words: str) -> None:
+    """Tell whoever restores; `bkp` shows the words of a warning, and no fields."""
+    log.warning(words)
 
 
 @contextmanager

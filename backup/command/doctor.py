@@ -12,7 +12,7 @@ import click
 from backup.command.options import ending, json_option, settings_of, station_config_option
 from backup.command.telling import size, write_json
 from backup.engine.command import program
-from backup.errors import BackupError, ConfigInvalid, KeyForbidden, KeyMissing
+from backup.errors import BackupError, ConfigInvalid, KeyForbidden, KeyMissing, TargetAway, TargetFull, TargetRefused
 from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import reminders
 from backup.prune import demand_deleting, demand_no_secret
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from backup.settings import BackupSettings
+    from backup.target_settings import TargetSettings
 
 Level = Literal["ok", "warning", "fault"]
 _EPILOG = """\b
@@ -79,7 +80,7 @@ def examine(settings: BackupSettings, now: datetime) -> Iterator[Finding]:
                 room = opened.room()
         except BackupError as error:
             yield Finding(what=f"target {target.name}", level="fault", text=str(error),
-                          remedy="mend its settings, the network or its credentials")  # fmt: skip
+                          remedy=_remedy(target, error))  # fmt: skip
         else:
             yield Finding(
                 what=f"target {target.name}",
@@ -95,6 +96,25 @@ def examine(settings: BackupSettings, now: datetime) -> Iterator[Finding]:
     if settings.pruner is not None:
         yield from examine_pruner(settings)
     yield from _work(settings)
+
+
+def _remedy(target: TargetSettings, error: BackupError) -> str:
+    """Return what to do about a target that cannot be used, by its kind and by what is in the way."""
+    match error:
+        case TargetAway():
+            place = {
+                "folder": f"mount its disk at {target.folder}",
+                "swift": f"look whether {target.auth_url} and the Swift it names are up, and the network",
+                "sftp": f"look whether an SSH server answers at {target.address}:{target.port}, and the network",
+                "s3": f"look whether {target.endpoint_url or 'Amazon'} answers, and the network",
+            }
+            return place[target.kind]
+        case TargetRefused():
+            return "mend what it names in the credentials, or have the target's owner give this user its rights"
+        case TargetFull():
+            return "make room there: bkp prune, or a larger quota"
+        case _:
+            return "mend its [[targets]] in backup.toml"
 
 
 def _clock(now: datetime) -> Iterator[Finding]:

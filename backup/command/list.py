@@ -12,7 +12,7 @@ from rich.table import Table
 from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import console, local, point_document, size, write_json
-from backup.errors import KeyMissing
+from backup.errors import KeyMissing, TargetAway, TargetRefused
 from backup.setting_checks import check_name
 from backup.settings import SetSettings
 from backup.station import open_station
@@ -21,7 +21,9 @@ from backup.targets.registry import open_target
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from backup.errors import BackupError
     from backup.settings import BackupSettings
+    from backup.target_settings import TargetSettings
 
 _EPILOG = """\b
 Examples:
@@ -45,38 +47,56 @@ def list_command(*, settings: BackupSettings, name: str | None, as_json: bool) -
         _show_sets(settings, as_json=as_json)
 
 
-def find_sets(settings: BackupSettings) -> list[SetSettings]:
+def find_sets(settings: BackupSettings, unread: dict[str, BackupError] | None = None) -> list[SetSettings]:
     """Return the sets of the configuration, and those of any host that lie at its targets, at one or at several.
 
-    Raises what the targets raise.
+    unread: gets what targets raise that are away or refuse, by name, when others can be read. Else raises it.
     """
+    troubles: dict[str, BackupError] = {}
     found = {(settings.host_of(each), each.name): each for each in settings.sets}
     configured = set(found)
     for target in settings.targets:
-        with open_target(target) as opened:
-            for host in opened.folders(""):
-                for name in opened.folders(host):
-                    key = (host, name)
-                    if check_name(host) or check_name(name) or not opened.files(f"{host}/{name}/points"):
-                        continue
-                    if key not in found:
-                        found[key] = SetSettings(name=name, host=host, target=target.name)
-                    elif key not in configured:
-                        found[key] = replace(found[key], also=(*found[key].also, target.name))
+        try:
+            there = _sets_at(target)
+        except (TargetAway, TargetRefused) as error:
+            troubles[f"target {target.name}"] = error
+            if unread is None or len(troubles) == len(settings.targets):
+                raise
+            continue
+        for key in there:
+            if key not in found:
+                host, name = key
+                found[key] = SetSettings(name=name, host=host, target=target.name)
+            elif key not in configured:
+                found[key] = replace(found[key], also=(*found[key].also, target.name))
+    if unread is not None:
+        unread |= troubles
     return [found[key] for key in sorted(found)]
+
+
+def _sets_at(target: TargetSettings) -> list[tuple[str, str]]:
+    """Return host and set of everything at a target that has restore points."""
+    with open_target(target) as opened:
+        return [
+            (host, name)
+            for host in opened.folders("")
+            if check_name(host) is None
+            for name in opened.folders(host)
+            if check_name(name) is None and opened.files(f"{host}/{name}/points")
+        ]
 
 
 def _show_sets(settings: BackupSettings, *, as_json: bool) -> None:
     rows: list[dict[str, Any]] = []
-    unread: dict[str, KeyMissing] = {}
-    for chosen in find_sets(settings):
+    unread: dict[str, BackupError] = {}
+    for chosen in find_sets(settings, unread):
         host = settings.host_of(chosen)
         row: dict[str, Any] = {"host": host, "set": chosen.name, "target": ", ".join(chosen.targets), "points": [],
                                "error": None}  # fmt: skip
         try:
             with open_station(settings, chosen) as station:
                 row["points"] = [point_document(point) for point in station.catalogue().points]
-        except KeyMissing as error:
+        except (KeyMissing, TargetAway, TargetRefused) as error:
             row["error"] = str(error)
             unread[f"{host}/{chosen.name}"] = error
         rows.append(row)
@@ -99,7 +119,7 @@ def _show_sets(settings: BackupSettings, *, as_json: bool) -> None:
     _end_with_first(unread)
 
 
-def _end_with_first(unread: Mapping[str, KeyMissing]) -> None:
+def _end_with_first(unread: Mapping[str, BackupError]) -> None:
     for error in unread.values():
         raise SystemExit(error.exit_code)
 

@@ -54,10 +54,10 @@ def verify_command(
     as_json: bool,
 ) -> None:
     """Verify SET (or HOST/SET), or every set, at each of its targets."""
-    named = find_sets(settings) if name is None else [set_of(settings, name)]
+    unread: dict[str, BackupError] = {}
+    named = find_sets(settings, unread) if name is None else [set_of(settings, name)]
     chosen = [each.at_target(target) for each in named for target in each.targets]
     reports: list[tuple[str, Report]] = []
-    unread: dict[str, BackupError] = {}
     for each in chosen:
         label = f"{settings.host_of(each)}/{each.name}"
         if len(chosen) > len(named):
@@ -87,6 +87,8 @@ def verify_command(
             raise SystemExit(BackupDamaged.exit_code)
         raise BackupDamaged(f"damage was found in {', '.join(damaged)}")
     for label, found in unread.items():
+        if as_json:
+            raise SystemExit(found.exit_code)
         raise type(found)(f"{label} could not be looked at: {found}") from found
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL's archive_command: the WAL file is at the target, sealed and compared, or the command fails.
+"""PostgreSQL's archive_command: the WAL file is at every target of its set, sealed and compared, or the command fails.
 
 A failure loses nothing: PostgreSQL keeps the file and asks again, as long as its own disk has room. How long it has
 failed stands in the set's state, so that it is seen before that disk is full.
@@ -10,7 +10,7 @@ import struct
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from backup.errors import BackupError, ConfigInvalid, SourceFailed
+from backup.errors import BackupError, ConfigInvalid, SourceFailed, TargetAway, TargetFull, TargetRefused
 from backup.keys.ring import KeyRing
 from backup.model import Place
 from backup.targets.registry import open_target
@@ -60,15 +60,22 @@ def _put(settings: BackupSettings, chosen: SetSettings, path: Path) -> WalObject
     except (OSError, struct.error) as error:
         raise SourceFailed(f"{path} and {_CONTROL_FILE} beside its folder cannot be read: {error}") from error
     now = datetime.now(UTC)
-    with (
-        KeyRing(settings.keys.host, settings.keys.host_passphrase_file) as ring,
-        open_target(settings.find_target(chosen.target)) as target,
-    ):
+    place = Place(host=settings.host_of(chosen), set=chosen.name)
+    troubles: list[BackupError] = []
+    with KeyRing(settings.keys.host, settings.keys.host_passphrase_file) as ring:
         ring.demand_no_decryption_key()
-        place = Place(host=settings.host_of(chosen), set=chosen.name)
-        archive = WalArchive(target, place, ring, system)
-        if not archive.fits(path.name, content):
-            raise SourceFailed(f"{path} is not the segment its name says; nothing of it was archived")
-        # No target.reach(): it would make the root anew where a disk is not mounted. The base backup's run makes it.
-        recipients = ring.recipients(settings.keys.recipients, now)
-        return archive.put(path.name, content, written_at, ring.signing_key(now), recipients)
+        recipients, signer = ring.recipients(settings.keys.recipients, now), ring.signing_key(now)
+        for name in chosen.targets:
+            with open_target(settings.find_target(name)) as target:
+                archive = WalArchive(target, place, ring, system)
+                if not archive.fits(path.name, content):
+                    raise SourceFailed(f"{path} is not the segment its name says; nothing of it was archived")
+                try:
+                    # No target.reach(): it would make the root anew where a disk is not mounted. The base backup's run
+                    # makes it.
+                    archived = archive.put(path.name, content, written_at, signer, recipients)
+                except (TargetAway, TargetRefused, TargetFull) as error:
+                    troubles.append(error)  # the others get it all the same
+    if troubles:
+        raise troubles[0]
+    return archived

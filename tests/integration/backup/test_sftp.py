@@ -142,6 +142,17 @@ def test_who_cannot_get_in_is_told_why(
         target.reach()
 
 
+def test_the_doctor_says_what_to_do_about_a_server_nobody_answers_at(pairs: Pairs, sftp_server: SftpServer) -> None:
+    lines = (
+        'kind = "sftp"\naddress = "127.0.0.1"\nport = 1\nuser = "backup"\npath = "/srv/backup"\n'
+        f'known_hosts = "{sftp_server.folder / "known_hosts"}"\nkey_file = "{sftp_server.folder / "user_key"}"'
+    )
+    with new_site(pairs, lines) as site:
+        done = site.bkp("host", "doctor")
+        assert done.returncode == 2
+        assert "look whether an SSH server answers at 127.0.0.1:1" in done.stdout
+
+
 def test_a_server_that_stays_silent_is_away_within_the_timeout(sftp_server: SftpServer, tmp_path: Path) -> None:
     settings = _settings(sftp_server, tmp_path, timeout=timedelta(seconds=1))
     sftp_server.freeze()

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from swiftclient import client
 
-from backup.errors import ObjectMissing, TargetAway, TargetDiffers
+from backup.errors import ObjectMissing, TargetAway, TargetDiffers, TargetFull
 from backup.model import Kind, Status
 from tests.support.backups import HOST, PLACE, SET, change, demand_same, fill, new_site
 from tests.support.faulty_swift import FaultySwift
@@ -105,7 +106,13 @@ def test_the_first_being_away_the_chain_goes_on_at_the_second_and_the_first_gets
         back = twice.folder / "back"
         restored = twice.bkp("station", "restore", SET, "--to", str(back))
         assert restored.returncode == 0, restored.stderr
-        assert "another target" in restored.stderr
+        assert "read from target 'second'" in restored.stderr
+        listed = twice.bkp("station", "list", "--json")
+        (row,) = json.loads(listed.stdout)["sets"]
+        assert (listed.returncode, len(row["points"])) == (TargetAway.exit_code, 2)
+        verified = twice.bkp("station", "verify", "--json")
+        assert verified.returncode == TargetAway.exit_code
+        assert [each["set"] for each in json.loads(verified.stdout)["sets"]] == [f"{HOST}/{SET} at second"]
         demand_same(back / str(twice.data)[1:], twice.data)
     newest = twice.bkp("station", "restore", SET, "--to", str(twice.folder / "newest"))
     assert newest.returncode == 0, newest.stderr  # the first is back, and behind: the second's is newer
@@ -165,3 +172,44 @@ def test_a_second_that_loses_what_it_took_is_never_called_whole(pairs: Pairs, sw
         faulty.fault = "none"
         assert site.run().status is Status.OK
         _demand_restorable(site, "second")
+
+
+def test_a_second_without_room_fails_the_run_with_its_own_code_and_the_first_goes_on(
+    pairs: Pairs, swift: Swift
+) -> None:
+    container = swift.new_container()
+    owner = client.Connection(authurl=swift.auth_url, user=swift.user, key=swift.key, auth_version="1", retries=0)
+    owner.put_container(container, headers={"X-Container-Meta-Quota-Bytes": "1000"})
+    with new_site(pairs) as site:
+        fill(site.data)
+        _add_second(
+            site,
+            f'kind = "swift"\nauth_url = "{swift.auth_url}"\nuser = "{swift.user}"\nkey_file = "swift.key"\n'
+            f'container = "{container}"\ntimeout = "20s"',
+        )
+        (site.folder / "host" / "swift.key").write_text(swift.key)
+        for is_full in (False, True):  # the first is refused while it is sent, the second does not try
+            with pytest.raises(TargetFull, match="whole at 'store', but missing at 'second'"):
+                site.run(is_full_asked=is_full)
+        assert site.state()["restore_points"] == 2
+
+
+def test_a_hold_is_set_and_lifted_at_both_and_each_is_pruned(twice: Site) -> None:
+    twice.add_pruner(
+        'retention.keep_chains = 1\ngrace = "0s"',
+        more=f'[[targets]]\nname = "second"\nkind = "folder"\nfolder = "{twice.folder / "second"}"\n'
+        f'[[sets]]\nname = "{SET}"\nhost = "{HOST}"\ntarget = "store"\nalso = ["second"]\n',
+    )
+    twice.run()
+    change(twice.data / "empty", "second")
+    twice.run(is_full_asked=True)
+    places = [twice.store, twice.folder / "second"]
+    added = twice.bkp("pruner", "hold", "add", f"{HOST}/{SET}", "--reason", "audit", "--name", "audit")
+    assert added.returncode == 0, added.stderr
+    assert all((place / HOST / SET / "holds" / "audit.json").exists() for place in places)
+    assert twice.prune("--yes")[-1]["chains_deleted"] == 0
+    lifted = twice.bkp("pruner", "hold", "remove", f"{HOST}/{SET}", "audit")
+    assert lifted.returncode == 0, lifted.stderr
+    assert not any((place / HOST / SET / "holds" / "audit.json").exists() for place in places)
+    assert twice.prune("--yes")[-1]["chains_deleted"] == 2
+    assert _files(twice.store) == _files(twice.folder / "second")
