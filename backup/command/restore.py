@@ -124,12 +124,15 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
 
             loaded = load_dump(point.manifest, made.to, dsn, station.chosen.time_limit.total_seconds(), tables)
         defined = define(point.manifest, made.to, domain, connect, station.chosen.time_limit.total_seconds())
+    not_kept = [str(each) for each in point.manifest.consistency.get("not_kept", ())]
     if as_json:
         document = {"at": instant(made.at), "to": str(made.to), "files": made.files, "bytes": made.bytes}
         cluster = None if ready is None else ready_document(ready)
-        write_json({**document, "database": loaded, "cluster": cluster, "domain": defined})
+        write_json({**document, "database": loaded, "cluster": cluster, "domain": defined, "not_kept": not_kept})
         return
     click.echo(f"Restored {counted(made.files, 'file')}, {size(made.bytes)}, as of {local(made.at)}: {made.to}")
+    for lost in not_kept:
+        click.echo(f"bkp: not as it was when it was saved: {lost}", err=True)
     if ready is not None:
         tell_ready(ready, until)
     if loaded is not None:
