@@ -103,13 +103,13 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     """Restore SET (or HOST/SET), or one PATH of it, into FOLDER."""
     wanted = Wanted(path=read_path(path), to=to.absolute(), is_overwriting=overwrite, name=new_name)
     _demand_sense(wanted, dsn=dsn, lsn=lsn, domain=domain, tables=tables)
+    until = Until(at=None if at is None else at.at, lsn=lsn)
     if dry_run:
-        foretell(settings, name, at, wanted, as_json=as_json)
+        foretell(settings, name, at, until, wanted, as_json=as_json)
         return
     loaded: dict[str, Any] | None = None
     ready: Ready | None = None
     with open_station(settings, set_of(settings, name)) as station:
-        until = Until(at=None if at is None else at.at, lsn=lsn)
         point = point_for(station.catalogue(), at, until)
         is_cluster = point.manifest.source == BASE_KIND and wanted.path is None
         if is_cluster and overwrite:

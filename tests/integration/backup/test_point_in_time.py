@@ -47,6 +47,10 @@ def test_rows_committed_before_the_moment_are_there_and_those_after_are_not(
     cluster.sql("INSERT INTO told VALUES ('after')")
     cluster.archive()
 
+    timed_to = ("--to", str(tmp_path / "timed"), "--at", moment.isoformat())
+    foretold = bkp_ok("restore", f"web1/{SET}", *timed_to, "--dry-run", config=cluster.site.station)
+    assert foretold["wal"]["files"] >= 1
+    assert foretold["wal"]["stops_at_target"]
     timed = _restored(cluster, tmp_path / "timed", "--at", moment.isoformat())
     assert timed["stops_at_target"]
     assert _words(cluster, tmp_path / "timed") == {"in the base backup", "before"}
