@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,21 +12,29 @@ from backup.errors import BackupError, DestinationInUse, ObjectMissing
 from backup.forecast import forecast
 from backup.restore import demand_free
 from backup.station import open_station
+from backup.wal.recovery import KIND, choose_wal, point_for
 
 if TYPE_CHECKING:
     from backup.forecast import Forecast
     from backup.restore import Wanted
     from backup.settings import BackupSettings
+    from backup.wal.choice import Choice, Until
     from backup.when import When
 
 _MOST_NAMED = 12
 
 
-def foretell(settings: BackupSettings, name: str, at: When | None, wanted: Wanted, *, as_json: bool) -> None:
-    """Say what restoring `wanted` would do. Raises what stands in its way, after it was told."""
+def foretell(
+    settings: BackupSettings, name: str, at: When | None, until: Until, wanted: Wanted, *, as_json: bool
+) -> None:
+    """Say what restoring `wanted` would do. Raises what stands in its way, after it was told; a gap in WAL before."""
+    choice: Choice | None = None
     with open_station(settings, set_of(settings, name)) as station, working("looking", is_shown=not as_json):
         catalogue = station.catalogue()
-        found = forecast(station, catalogue.points, catalogue.newest(at), wanted)
+        point = point_for(catalogue, at, until)
+        found = forecast(station, catalogue.points, point, wanted)
+        if point.manifest.source == KIND and wanted.path is None:
+            _, choice = choose_wal(station, point.manifest, until)
     if as_json:
         write_json(
             {
@@ -39,10 +47,11 @@ def foretell(settings: BackupSettings, name: str, at: When | None, wanted: Wante
                 "replaced": found.replaced,
                 "fetched": [{"name": name, "bytes": number} for name, number in found.fetched],
                 "missing": list(found.missing),
+                "wal": None if choice is None else _wal_document(choice),
             }
         )
     else:
-        _tell(found)
+        _tell(found, choice)
     try:
         _demand(found, wanted)
     except BackupError as error:
@@ -51,7 +60,16 @@ def foretell(settings: BackupSettings, name: str, at: When | None, wanted: Wante
         raise
 
 
-def _tell(found: Forecast) -> None:
+def _wal_document(choice: Choice) -> dict[str, Any]:
+    return {
+        "files": len(choice.objects),
+        "bytes": sum(each.size_bytes for each in choice.objects),
+        "reaches": instant(choice.reaches),
+        "stops_at_target": choice.is_target_needed,
+    }
+
+
+def _tell(found: Forecast, choice: Choice | None) -> None:
     click.echo(f"Would restore {counted(found.files, 'file')}, at most {size(found.bytes)}, as of {local(found.at)}:")
     click.echo(f"  to       {found.to}")
     click.echo(f"  room     {size(found.free_bytes)} free there")
@@ -62,6 +80,10 @@ def _tell(found: Forecast) -> None:
         click.echo(f"    {size(number):>10}  {name.rpartition('/')[2]}{'  MISSING' if name in found.missing else ''}")
     if len(found.fetched) > _MOST_NAMED:
         click.echo(f"    and {len(found.fetched) - _MOST_NAMED} more; --json names all")
+    if choice is not None:
+        wal = sum(each.size_bytes for each in choice.objects)
+        reaches = "none is archived" if choice.reaches is None else f"the archive reaches {local(choice.reaches)}"
+        click.echo(f"  WAL      {counted(len(choice.objects), 'file')}, {size(wal)} at the target; {reaches}")
     click.echo("Nothing was written.")
 
 

@@ -103,13 +103,13 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     """Restore SET (or HOST/SET), or one PATH of it, into FOLDER."""
     wanted = Wanted(path=read_path(path), to=to.absolute(), is_overwriting=overwrite, name=new_name)
     _demand_sense(wanted, dsn=dsn, lsn=lsn, domain=domain, tables=tables)
+    until = Until(at=None if at is None else at.at, lsn=lsn)
     if dry_run:
-        foretell(settings, name, at, wanted, as_json=as_json)
+        foretell(settings, name, at, until, wanted, as_json=as_json)
         return
     loaded: dict[str, Any] | None = None
     ready: Ready | None = None
     with open_station(settings, set_of(settings, name)) as station:
-        until = Until(at=None if at is None else at.at, lsn=lsn)
         point = point_for(station.catalogue(), at, until)
         is_cluster = point.manifest.source == BASE_KIND and wanted.path is None
         if is_cluster and overwrite:
@@ -124,12 +124,15 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
 
             loaded = load_dump(point.manifest, made.to, dsn, station.chosen.time_limit.total_seconds(), tables)
         defined = define(point.manifest, made.to, domain, connect, station.chosen.time_limit.total_seconds())
+    not_kept = [str(each) for each in point.manifest.consistency.get("not_kept", ())]
     if as_json:
         document = {"at": instant(made.at), "to": str(made.to), "files": made.files, "bytes": made.bytes}
         cluster = None if ready is None else ready_document(ready)
-        write_json({**document, "database": loaded, "cluster": cluster, "domain": defined})
+        write_json({**document, "database": loaded, "cluster": cluster, "domain": defined, "not_kept": not_kept})
         return
     click.echo(f"Restored {counted(made.files, 'file')}, {size(made.bytes)}, as of {local(made.at)}: {made.to}")
+    for lost in not_kept:
+        click.echo(f"bkp: not as it was when it was saved: {lost}", err=True)
     if ready is not None:
         tell_ready(ready, until)
     if loaded is not None:

@@ -26,6 +26,8 @@ from backup.wal.choice import Until
 from backup.wal.recovery import base_of, make_ready
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from backup.model import Manifest
     from backup.proof.contract import Case
     from backup.source_settings import PostgresqlSettings
@@ -49,7 +51,7 @@ class PostgresqlBaseProver:
         files = prove_tree(case)
         began = time.monotonic()
         try:
-            ready = make_ready(case.station, case.manifest, case.restored, Until())
+            ready = make_ready(case.station, case.manifest, case.restored, Until(), _within(case))
             cluster = RestoredCluster(
                 case.scratch / "postgresql",
                 ready.cluster,
@@ -63,6 +65,15 @@ class PostgresqlBaseProver:
         except (BackupDamaged, DestinationInUse, NotInBackup, ObjectMissing, SignatureBad, SourceFailed) as error:
             raise DrillFailed(f"the restored cluster cannot be used: {error}") from error
         return Evidence(checks=(*files.checks, *checks), notes=(*files.notes, *notes), ready_seconds=ready_seconds)
+
+
+def _within(case: Case) -> Callable[[int, int], None]:
+    """Return what stops the fetching of WAL when the drill's time is over."""
+
+    def stop(done: int, wanted: int) -> None:
+        case.limits.left_seconds(f"WAL was fetched, {done} of {wanted} files")
+
+    return stop
 
 
 def _ask(case: Case, login: PostgresqlSettings, ready: Ready) -> tuple[list[Check], list[str]]:

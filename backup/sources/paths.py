@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from backup.errors import SourceFailed
 from backup.sources.contract import Prepared
+from backup.sources.survey import ATTRIBUTES, LISTS, survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,8 @@ class PathsSource:
     """Saves the roots of the settings with their whole paths, so that a restore point shows `etc/hosts`.
 
     Files that change while they are read are saved as they are at that moment; one that vanishes or cannot be read is
-    named and counted by the engine, and the run goes on.
+    named and counted by the engine, and the run goes on. What backups do not keep is named in the manifest; access
+    lists and extended attributes, which change who may do what, are told at every run.
     """
 
     kind = "paths"
@@ -33,10 +35,16 @@ class PathsSource:
     def prepare(self, scratch: Path) -> Iterator[Prepared]:  # noqa: ARG002 - the contract's; files are read in place
         """Name the roots to duplicity. Raises SourceFailed when one is not there: an empty backup is never "ok"."""
         real = [_real(root) for root in self._settings.roots]
+        lost = survey(
+            real,
+            [_below(pattern) for pattern in self._settings.exclude],
+            one_file_system=self._settings.one_file_system,
+        )
         yield Prepared(
             root=Path("/"),
             selection=selection(replace(self._settings, roots=tuple(real))),
-            consistency={"roots": [str(root) for root in real]},
+            consistency={"roots": [str(root) for root in real], "not_kept": list(lost.words())},
+            remarks=lost.words((ATTRIBUTES, LISTS)),
         )
 
 

@@ -87,22 +87,9 @@ class WalArchive:
             raise SignatureBad(f"{name}: {error}") from error
         if opened.signer not in self._ring.signers().get(self._place.host, frozenset()):
             raise SignatureBad(f"{name}: it is signed by {opened.signer}, which may not sign for {self._place.host!r}")
-        if digest_of(opened.content) != each.digest or not self.fits(each.wal, opened.content):
+        if digest_of(opened.content) != each.digest or not fits(each.wal, opened.content, self.system_identifier):
             raise BackupDamaged(f"{name} holds another file than its name says")
         return opened.content
-
-    def fits(self, wal: str, content: bytes) -> bool:
-        """Whether the head of a segment agrees with its name and cluster; other files have no head."""
-        if len(wal) != 24:
-            return True
-        head = read_head(content)
-        return (
-            head is not None
-            and head.segment_bytes == len(content)
-            and head.system_identifier == self.system_identifier
-            and head.timeline <= timeline_of(wal)
-            and head.address == number_of(wal, head.segment_bytes) * head.segment_bytes
-        )
 
     def _listed(self, folder: str) -> list[WalObject]:
         there = self._target.files(f"{self._root}/{folder}")
@@ -112,3 +99,17 @@ class WalArchive:
 def digest_of(content: bytes) -> str:
     """Return the part of a content's SHA-256 that its name at the target has."""
     return hashlib.sha256(content).hexdigest()[:16]
+
+
+def fits(wal: str, content: bytes, system_identifier: int) -> bool:
+    """Whether the head of a segment agrees with its name and cluster; other files have no head."""
+    if len(wal) != 24:
+        return True
+    head = read_head(content)
+    return (
+        head is not None
+        and head.segment_bytes == len(content)
+        and head.system_identifier == system_identifier
+        and head.timeline <= timeline_of(wal)
+        and head.address == number_of(wal, head.segment_bytes) * head.segment_bytes
+    )

@@ -1,4 +1,4 @@
-"""PostgreSQL's archive_command: the WAL file is at every target of its set, sealed and compared, or the command fails.
+"""PostgreSQL's archive_command: the WAL file is at each of the set's targets, sealed and compared, or it fails.
 
 A failure loses nothing: PostgreSQL keeps the file and asks again, as long as its own disk has room. How long it has
 failed stands in the set's state, so that it is seen before that disk is full.
@@ -10,11 +10,11 @@ import struct
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from backup.errors import BackupError, ConfigInvalid, SourceFailed, TargetAway, TargetFull, TargetRefused
+from backup.errors import BackupError, Cancelled, ConfigInvalid, SourceFailed
 from backup.keys.ring import KeyRing
 from backup.model import Place
 from backup.targets.registry import open_target
-from backup.wal.archive import MOST_BYTES, WalArchive
+from backup.wal.archive import MOST_BYTES, WalArchive, fits
 from backup.wal.names import is_wal_name
 from backup.wal.state import note_archived, note_failed
 
@@ -59,23 +59,24 @@ def _put(settings: BackupSettings, chosen: SetSettings, path: Path) -> WalObject
         (system,) = struct.unpack("=Q", (path.parent.parent / _CONTROL_FILE).read_bytes()[:8])
     except (OSError, struct.error) as error:
         raise SourceFailed(f"{path} and {_CONTROL_FILE} beside its folder cannot be read: {error}") from error
+    if not fits(path.name, content, system):
+        raise SourceFailed(f"{path} is not the segment its name says; nothing of it was archived")
     now = datetime.now(UTC)
-    place = Place(host=settings.host_of(chosen), set=chosen.name)
-    troubles: list[BackupError] = []
+    failure: BackupError | None = None
     with KeyRing(settings.keys.host, settings.keys.host_passphrase_file) as ring:
         ring.demand_no_decryption_key()
-        recipients, signer = ring.recipients(settings.keys.recipients, now), ring.signing_key(now)
+        signer, recipients = ring.signing_key(now), ring.recipients(settings.keys.recipients, now)
         for name in chosen.targets:
-            with open_target(settings.find_target(name)) as target:
-                archive = WalArchive(target, place, ring, system)
-                if not archive.fits(path.name, content):
-                    raise SourceFailed(f"{path} is not the segment its name says; nothing of it was archived")
-                try:
-                    # No target.reach(): it would make the root anew where a disk is not mounted. The base backup's run
-                    # makes it.
+            try:
+                # No target.reach(): where a disk is not mounted it would make the root anew. A base backup's run does.
+                with open_target(settings.find_target(name)) as target:
+                    place = Place(host=settings.host_of(chosen), set=chosen.name)
+                    archive = WalArchive(target, place, ring, system)
                     archived = archive.put(path.name, content, written_at, signer, recipients)
-                except (TargetAway, TargetRefused, TargetFull) as error:
-                    troubles.append(error)  # the others get it all the same
-    if troubles:
-        raise troubles[0]
+            except Cancelled:
+                raise
+            except BackupError as error:  # the others shall have it all the same
+                failure = failure or error
+    if failure is not None:
+        raise failure
     return archived

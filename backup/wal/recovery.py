@@ -106,9 +106,8 @@ def make_ready(
     try:
         cluster.rename(unready)
         demand_same(unready)
-        archive = WalArchive(station.target, station.place, station.ring, base.system_identifier)
         with reading(station, [manifest], "restored"):
-            choice = choose(base, archive.objects(base.first), until)
+            archive, choice = choose_wal(station, manifest, until)
             _fetch(archive, choice, restored / WAL_FOLDER, on_segment)
         _order(unready, choice, until)
         _give_away(unready, restored / WAL_FOLDER)
@@ -125,6 +124,13 @@ def make_ready(
         is_stopping=choice.is_target_needed,
         has_config_outside=bool(manifest.consistency.get("config_outside")),
     )
+
+
+def choose_wal(station: Station, manifest: Manifest, until: Until) -> tuple[WalArchive, Choice]:
+    """Return the archive, and what of it a base backup needs. Raises ObjectMissing naming a gap, NotInBackup."""
+    base = base_of(manifest)
+    archive = WalArchive(station.target, station.place, station.ring, base.system_identifier)
+    return archive, choose(base, archive.objects(base.first), until)
 
 
 def demand_same(cluster: Path) -> None:

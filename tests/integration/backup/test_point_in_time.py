@@ -47,16 +47,16 @@ def test_rows_committed_before_the_moment_are_there_and_those_after_are_not(
     cluster.sql("INSERT INTO told VALUES ('after')")
     cluster.archive()
 
+    timed_to = ("--to", str(tmp_path / "timed"), "--at", moment.isoformat())
+    foretold = bkp_ok("restore", f"web1/{SET}", *timed_to, "--dry-run", config=cluster.site.station)
+    assert foretold["wal"]["files"] >= 1
+    assert foretold["wal"]["stops_at_target"]
     timed = _restored(cluster, tmp_path / "timed", "--at", moment.isoformat())
     assert timed["stops_at_target"]
     assert _words(cluster, tmp_path / "timed") == {"in the base backup", "before"}
     placed = _restored(cluster, tmp_path / "placed", "--lsn", lsn)
     assert placed["stops_at_target"]
     assert _words(cluster, tmp_path / "placed") == {"in the base backup", "before"}
-    newest = _restored(cluster, tmp_path / "newest")
-    assert newest["wal_segments"] >= 1
-    assert not newest["stops_at_target"]
-    assert _words(cluster, tmp_path / "newest") == {"in the base backup", "before", "after"}
 
 
 def test_a_target_that_is_away_loses_no_wal_and_is_seen_in_the_state(cluster: ArchivedCluster) -> None:
@@ -96,6 +96,17 @@ def test_the_same_file_may_come_again_and_another_of_its_name_is_refused(
     again = bkp("wal", "put", SET, str(path), config=cluster.site.host)
     assert again.exit_code == 0, again.errors
     assert sorted(cluster.wal.rglob("*")) == before
+
+    near = cluster.site.folder / "target-near"
+    near.mkdir()
+    both = cluster.site.folder / "both.toml"
+    more = f'[[targets]]\nname = "near"\nkind = "folder"\nfolder = "{near}"\n'
+    both.write_text(
+        cluster.site.host.read_text().replace('target = "store"', 'target = "store"\nalso = ["near"]') + more
+    )
+    twice = bkp("wal", "put", SET, str(path), config=both)
+    assert twice.exit_code == 0, twice.errors
+    assert [each.name[:24] for each in near.rglob("*.gpg")] == [segment]  # the second target lacked it
 
     with path.open("r+b") as file:
         file.seek(-1, os.SEEK_END)
@@ -189,7 +200,9 @@ def test_the_pruner_deletes_wal_before_the_oldest_base_backup_that_stays_and_not
         assert (pruned.document["wal_deleted"] > 0) == (left != before) == ("written before" in shown.output)
         before = left
     assert pruned.document["wal_deleted"] > 0
-    _restored(cluster, tmp_path / "newest")
+    newest = _restored(cluster, tmp_path / "newest")
+    assert newest["wal_segments"] >= 1
+    assert not newest["stops_at_target"]
     assert "newest of all" in _words(cluster, tmp_path / "newest")
 
 

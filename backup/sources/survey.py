@@ -1,0 +1,122 @@
+"""What of files and folders no backup by duplicity keeps: named beforehand, so that no difference is silent.
+
+Kept are content, names of any bytes, mode, owner, group, time in whole seconds, symbolic links, devices. Not kept are
+extended attributes (file capabilities among them), access lists, sockets, and that two names are one file. The holes of
+a sparse file come back as zeros: the same content, with more room taken.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+_MOST_NAMED: Final = 5
+_ACCESS_LISTS: Final = frozenset({"system.posix_acl_access", "system.posix_acl_default"})
+_MADE_ANEW: Final = ("security.selinux", "security.ima", "security.evm")  # by the system, from its own rules
+
+ATTRIBUTES, LISTS, LINKS, SOCKETS = "extended attributes", "access lists", "further names", "sockets"
+_TOLD: Final = {
+    ATTRIBUTES: "entries that come back without their extended attributes",
+    LISTS: "entries that come back without their access lists",
+    LINKS: "names of one file that come back as files of their own",
+    SOCKETS: "sockets, which are not saved",
+}
+
+
+@dataclass(slots=True)
+class Survey:
+    """How many entries have what is not kept, by kind, and the first of each."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    names: dict[str, list[str]] = field(default_factory=dict)
+
+    def note(self, kind: str, path: bytes) -> None:
+        """Count an entry."""
+        self.counts[kind] += 1
+        named = self.names.setdefault(kind, [])
+        if len(named) < _MOST_NAMED:
+            named.append(path.decode("utf-8", "backslashreplace"))
+
+    def words(self, kinds: Iterable[str] = tuple(_TOLD)) -> tuple[str, ...]:
+        """Return it for people, a line a kind."""
+        return tuple(
+            f"{_TOLD[kind]}: {self.counts[kind]} ({', '.join(self.names[kind])}{', …' * self._has_more(kind)})"
+            for kind in kinds
+            if self.counts[kind]
+        )
+
+    def _has_more(self, kind: str) -> bool:
+        return self.counts[kind] > len(self.names[kind])
+
+
+def survey(roots: Sequence[Path], patterns: Sequence[str], *, one_file_system: bool) -> Survey:
+    """Look at every entry that is saved. What cannot be looked at is left out: the run itself names that.
+
+    patterns: what is left out, as duplicity reads them: * within a name, ** across names.
+    """
+    found = Survey()
+    left_out = re.compile(b"|".join(_expression(os.fsencode(each)) for each in patterns) or b"(?!)", re.DOTALL)
+    for root in roots:
+        device = os.lstat(root).st_dev if one_file_system else None
+        for path, status in _entries(os.fsencode(root), left_out, device):
+            _look(found, path, status)
+    return found
+
+
+def _entries(path: bytes, left_out: re.Pattern[bytes], device: int | None) -> Iterator[tuple[bytes, os.stat_result]]:
+    """Yield every entry at and below `path`, in folders of `device` only; links are not followed."""
+    todo = [path]
+    while todo:
+        path = todo.pop()
+        try:
+            status = os.lstat(path)
+            if left_out.fullmatch(path) or (device is not None and status.st_dev != device):
+                continue
+            yield path, status
+            if stat.S_ISDIR(status.st_mode):
+                todo += [os.path.join(path, name) for name in os.listdir(path)]  # noqa: PTH118, PTH208 - bytes, a million
+        except OSError:
+            continue
+
+
+def _look(found: Survey, path: bytes, status: os.stat_result) -> None:
+    if stat.S_ISSOCK(status.st_mode):
+        found.note(SOCKETS, path)
+        return
+    if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+        found.note(LINKS, path)
+    try:
+        attributes = [name for name in os.listxattr(path, follow_symlinks=False) if name not in _MADE_ANEW]
+    except OSError:  # a file system without any
+        return
+    if _ACCESS_LISTS.intersection(attributes):
+        found.note(LISTS, path)
+    if not _ACCESS_LISTS.issuperset(attributes):
+        found.note(ATTRIBUTES, path)
+
+
+def _expression(pattern: bytes) -> bytes:
+    """Return duplicity's pattern as a regular expression for whole paths."""
+    parts = re.split(rb"(\*\*|\*|\?|\[[^]]+\])", pattern)
+    meant = {b"**": b".*", b"*": b"[^/]*", b"?": b"[^/]"}
+    return (
+        b"(?:"
+        + b"".join(
+            meant.get(part) or (_letters(part) if part[:1] == b"[" and part[-1:] == b"]" else re.escape(part))
+            for part in parts
+        )
+        + b")"
+    )
+
+
+def _letters(choice: bytes) -> bytes:
+    inner = choice[1:-1].replace(b"\\", b"\\\\")
+    return b"[" + (b"^" + inner[1:] if inner[:1] == b"!" else inner.replace(b"^", b"\\^")) + b"]"
