@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from backup.model import Kind
 from backup.mounts import mounts_below
+from backup.proof.contract import Limits
+from backup.proof.guest import boot
 from tests.support.backups import CHECKOUT, demand_same, new_site
-from tests.support.hypervisor import sum_of
+from tests.support.hypervisor import make_disk, sum_of
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -146,6 +150,34 @@ def test_a_second_domain_is_made_of_a_restore_point_and_boots(
     assert first - 1 <= second <= first
     assert hypervisor.wait_for_count("again") > first
     hypervisor.remove("again")
+
+
+def test_a_drill_boots_what_was_saved_until_its_guest_answers(
+    saved: Site, hypervisor: Hypervisor, counting: str, figure: Any
+) -> None:
+    saved.run()
+    hypervisor.wait_for_count(counting)
+    saved.run()
+    done = saved.bkp("station", "drill", "files", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads(done.stdout)["sets"][0]["drill"]
+    checks = {each["what"]: each for each in record["checks"]}
+    assert checks["guests booted until their agent answered"]["differing"] == 0
+    assert checks["file systems the guest mounted"]["looked_at"] == 1
+    assert checks["disks put together"]["looked_at"] == 2
+    figure(f"drill of a domain: ready {record['ready_seconds']:.1f} s after it was restored, emulated")
+
+
+def test_a_guest_that_does_not_come_up_is_no_proof(hypervisor: Hypervisor, tmp_path: Path) -> None:
+    (tmp_path / "boot").mkdir()
+    for name in ("kernel", "initrd.gz"):
+        shutil.copy(hypervisor.folder / name, tmp_path / "boot" / name.removesuffix(".gz"))
+    empty = make_disk(tmp_path / "empty.raw", "8M", "raw")
+    definition = "<domain><os><cmdline>console=ttyS0 quiet panic=1</cmdline></os></domain>"
+    limits = Limits(deadline=time.monotonic() + 300, memory_bytes=512 << 20)
+    answer = boot(definition, {"vda": empty}, tmp_path, limits)
+    assert answer.file_systems is None
+    assert "no file system" in answer.words
 
 
 def test_a_lost_checkpoint_and_another_disk_bring_a_full_that_says_why(
