@@ -62,7 +62,7 @@ def define_domain(manifest: Manifest, folder: Path, name: str, uri: str, seconds
     disks = {disk.name: disk for disk in read_disks(manifest.consistency)}
     images = {each: _in_old_format(folder, disk, seconds) for each, disk in disks.items()}
     top = parse((folder / DEFINITION).read_text(encoding="utf-8"))
-    lacking = _adapt(top, name, images, folder)
+    lacking = adapt(top, name, images, folder)
     file = folder / f"{DEFINITION}.new"
     file.write_bytes(Xml.tostring(top))
     for each in (folder, folder / IMAGES, folder / BOOT):
@@ -98,7 +98,7 @@ def _in_old_format(folder: Path, disk: Disk, seconds: float) -> Path:
     return made
 
 
-def _adapt(top: Xml.Element, name: str, images: dict[str, Path], folder: Path) -> list[str]:
+def adapt(top: Xml.Element, name: str, images: dict[str, Path], folder: Path) -> list[str]:
     """Make the definition one of a new domain; return what it lacks of the old one, in words."""
     for each in BOOT_FILES:
         place, saved = top.find(f"os/{each}"), folder / BOOT / each

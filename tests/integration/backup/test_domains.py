@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backup.model import Kind
+from backup.errors import SourceFailed
+from backup.model import Kind, RunId
 from backup.mounts import mounts_below
 from backup.proof.contract import Limits
 from backup.proof.guest import boot
-from tests.support.backups import CHECKOUT, demand_same, new_site
+from backup.run import run_set
+from tests.support.backups import CHECKOUT, SET, demand_same, new_site, next_due
 from tests.support.hypervisor import make_disk, sum_of
 from tests.support.waiting import wait_until
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from backup.engine.progress import Progress
     from tests.support.backups import Pairs, Site
     from tests.support.hypervisor import Hypervisor
 
@@ -214,3 +217,17 @@ def test_a_killed_run_leaves_no_job_and_no_frozen_guest(
     assert saved.run().kind is Kind.INCREMENTAL  # from the point before; the killed run's checkpoint is gone
     demand_clean(hypervisor, counting, saved)
     assert len(hypervisor.virsh("checkpoint-list", counting, "--name").split()) == 2
+
+
+def test_a_domain_that_ends_while_it_is_being_saved_fails_the_run(
+    saved: Site, hypervisor: Hypervisor, counting: str
+) -> None:
+    def end(told: Progress) -> None:
+        if told.phase == "saving":
+            hypervisor.virsh("destroy", counting)
+
+    with pytest.raises(SourceFailed, match="half is no backup"):
+        run_set(saved.settings(), RunId(set=SET, due_at=next_due()), on_progress=end)
+    assert saved.state()["last_run"]["status"] == "failed"
+    assert not saved.points.exists() or not any(saved.points.iterdir())
+    assert mounts_below(saved.folder) == []
