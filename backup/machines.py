@@ -8,7 +8,7 @@ from xml.etree import ElementTree as Xml
 from backup.child import Program, run
 from backup.disks import CHANGES, IMAGES, apply_changes, read_disks
 from backup.errors import BackupDamaged, DestinationInUse, NotInBackup, SourceFailed
-from backup.sources.libvirt import DEFINITION
+from backup.sources.libvirt import BOOT, BOOT_FILES, DEFINITION
 from backup.sources.virsh import Virsh, environment, parse, words_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _DOMAINS: Final = "libvirt"
 _OF_DISKS: Final = (_DOMAINS, "image")
 # What names one machine and no other: a second one gets its own from libvirt.
-_OWN: Final = ("uuid", "genid", "os/nvram")
+_OWN: Final = ("uuid", "genid")
 
 
 def holds_disks(manifest: Manifest) -> bool:
@@ -62,11 +62,12 @@ def define_domain(manifest: Manifest, folder: Path, name: str, uri: str, seconds
     disks = {disk.name: disk for disk in read_disks(manifest.consistency)}
     images = {each: _in_old_format(folder, disk, seconds) for each, disk in disks.items()}
     top = parse((folder / DEFINITION).read_text(encoding="utf-8"))
-    lacking = _adapt(top, name, images)
+    lacking = adapt(top, name, images, folder)
     file = folder / f"{DEFINITION}.new"
     file.write_bytes(Xml.tostring(top))
-    for each in (folder, folder / IMAGES):
-        each.chmod(0o711)  # QEMU's user goes through
+    for each in (folder, folder / IMAGES, folder / BOOT):
+        if each.is_dir():
+            each.chmod(0o711)  # QEMU's user goes through
     try:
         virsh.ask("define", f"--file={file}", doing=f"defining domain {name!r}")
         uuid = virsh.ask("domuuid", f"--domain={name}", doing="asking for its UUID").strip()
@@ -97,13 +98,17 @@ def _in_old_format(folder: Path, disk: Disk, seconds: float) -> Path:
     return made
 
 
-def _adapt(top: Xml.Element, name: str, images: dict[str, Path]) -> list[str]:
+def adapt(top: Xml.Element, name: str, images: dict[str, Path], folder: Path) -> list[str]:
     """Make the definition one of a new domain; return what it lacks of the old one, in words."""
+    for each in BOOT_FILES:
+        place, saved = top.find(f"os/{each}"), folder / BOOT / each
+        if place is not None and saved.is_file():
+            place.text = str(saved)
+        elif place is not None and each == "nvram":  # it would be the other domain's
+            top.find("os").remove(place)  # type: ignore[union-attr]  # it was found there
     for path in _OWN:
-        parent = top if "/" not in path else top.find(path.rpartition("/")[0])
-        found = None if parent is None else parent.find(path.rpartition("/")[2])
-        if parent is not None and found is not None:
-            parent.remove(found)
+        if (found := top.find(path)) is not None:
+            top.remove(found)
     named, devices = top.find("name"), top.find("devices")
     if named is None or devices is None:
         raise BackupDamaged(f"{DEFINITION} defines no domain")

@@ -229,9 +229,10 @@ def _send(
         time_limit_seconds=chosen.time_limit.total_seconds(),
         on_progress=attempt.on_progress,
     )
+    _demand_read(prepared, outcome)
     demand_success(outcome, f"saving set {chosen.name!r}")
     counts = _count(outcome)
-    _demand_read(prepared, counts, outcome)
+    _demand_unread(prepared, outcome)
     after = target.files(folder)
     names = {name: size for name, size in after.items() if name not in before}
     found = [match for match in map(_INSTANT_OF.match, names) if match is not None]
@@ -255,10 +256,16 @@ def _count(outcome: Outcome) -> Counts:
     )
 
 
-def _demand_read(prepared: Prepared, counts: Counts, outcome: Outcome) -> None:
-    """Return when duplicity read what the source wants read, and no stand-in. Raises SourceFailed, EngineFailed."""
-    if prepared.is_indivisible and counts.unreadable:
-        raise SourceFailed(f"{', '.join(counts.unreadable_names) or 'a part'} could not be read, and half is no backup")
+def _demand_read(prepared: Prepared, outcome: Outcome) -> None:
+    """Return when duplicity could read all of what is nothing in parts. Raises SourceFailed."""
+    told = outcome.told
+    if prepared.is_indivisible and (told.unreadable or told.statistics.get("Errors", 0)):
+        names = ", ".join(dict.fromkeys(told.unreadable_names)) or "a part"
+        raise SourceFailed(f"{names} could not be read to its end, and half is no backup: try again")
+
+
+def _demand_unread(prepared: Prepared, outcome: Outcome) -> None:
+    """Return when duplicity read no stand-in for what the chain has. Raises EngineFailed."""
     changed = outcome.told.statistics.get("ChangedFiles")
     if prepared.most_changed is not None and (changed is None or changed > prepared.most_changed):
         raise EngineFailed(

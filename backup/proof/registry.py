@@ -32,4 +32,12 @@ def prover_of(source: str) -> Prover:
         from backup.proof.command import CommandProver  # noqa: PLC0415 - only what is used is imported
 
         return CommandProver()
+    if source == "image":
+        from backup.proof.disks import ImageProver  # noqa: PLC0415 - only what is used is imported
+
+        return ImageProver()
+    if source == "libvirt":
+        from backup.proof.disks import LibvirtProver  # noqa: PLC0415 - only what is used is imported
+
+        return LibvirtProver()
     raise DrillFailed(f"nothing here can prove a backup of {source!r}: is it of a newer Watchkeep?")

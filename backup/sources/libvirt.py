@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import shutil
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from backup.disks import disks_table, read_disks
@@ -15,18 +17,19 @@ from backup.sources.contract import Prepared
 from backup.sources.domain_job import Job, end_leftovers, open_running
 from backup.sources.reading_disks import laid_out
 from backup.sources.resting import open_resting
-from backup.sources.virsh import Virsh
+from backup.sources.virsh import Virsh, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from backup.source_settings import LibvirtSettings
     from backup.sources.domain_job import Opened
     from backup.sources.virsh import Domain
 
 DEFINITION: Final = "domain.xml"
+BOOT: Final = "boot"
+BOOT_FILES: Final = ("kernel", "initrd", "nvram")  # what libvirt boots directly, and UEFI's variables
 _RECORDING: Final = "qcow2"  # the only format that keeps libvirt's checkpoints
 
 
@@ -97,20 +100,23 @@ class LibvirtSource:
         if domain.is_running:
             self._drop_checkpoints(domain, own, base)
         known = {} if before is None else {disk.name: disk for disk in read_disks(before)}
-        (scratch / DEFINITION).write_text(self._virsh.definition(domain.name, is_live=False), encoding="utf-8")
+        definition = self._virsh.definition(domain.name, is_live=False)
+        (scratch / DEFINITION).write_text(definition, encoding="utf-8")
+        boot = save_boot_files(scratch / BOOT, definition)
+        moved = 0 if before is None else sum(before.get("boot", {}).get(name) != mtime for name, mtime in boot.items())
         with ExitStack() as stack:
             record: dict[str, Any] = {"domain": domain.name, "uuid": domain.uuid, "is_running": domain.is_running}
             opened, record["checkpoint"] = self._open(stack, domain, exchange, (base, own), set(known))
             record["taken_at"] = datetime.now(UTC).isoformat()
             disks, reading, again = stack.enter_context(laid_out(scratch, domain.disks, opened, known))
-            record |= {**opened.record, "disks": disks_table(disks), "read": reading}
+            record |= {**opened.record, "boot": boot, "disks": disks_table(disks), "read": reading}
             if all(each["how"] == "changes" for each in reading.values()):
                 stack.close()  # the guest's host need not keep what is overwritten while we upload
             yield Prepared(
                 root=scratch,
                 consistency=record,
                 is_indivisible=True,
-                most_changed=None if before is None else again + 1,  # the definition
+                most_changed=None if before is None else again + moved + 1,  # the definition
             )
 
     def _open(
@@ -150,3 +156,24 @@ class LibvirtSource:
                 doing = f"deleting the checkpoint {name}"
                 if self._virsh.try_("checkpoint-delete", *options, doing=doing).exit_code != 0:  # its bitmap is lost
                     self._virsh.ask("checkpoint-delete", *options, "--metadata", doing=doing)
+
+
+def save_boot_files(folder: Path, definition: str) -> dict[str, int]:
+    """Copy the files beside its disks that a domain is booted with; return their times of change, by their names.
+
+    Raises SourceFailed naming one that cannot be read.
+    """
+    top = parse(definition)
+    found: dict[str, int] = {}
+    for name in BOOT_FILES:
+        source = (top.findtext(f"os/{name}") or "").strip()
+        if not source or (name == "nvram" and not Path(source).exists()):  # libvirt makes it at the first start
+            continue
+        folder.mkdir(exist_ok=True)
+        try:
+            shutil.copy2(source, folder / name)
+        except OSError as error:
+            raise SourceFailed(f"{source}, which the domain boots with, cannot be read: {error.strerror}") from error
+        (folder / name).chmod(0o600)
+        found[name] = int((folder / name).stat().st_mtime)
+    return found

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backup.model import Kind
+from backup.errors import SourceFailed
+from backup.model import Kind, RunId
 from backup.mounts import mounts_below
-from tests.support.backups import CHECKOUT, demand_same, new_site
-from tests.support.hypervisor import sum_of
+from backup.proof.contract import Limits
+from backup.proof.guest import boot
+from backup.run import run_set
+from tests.support.backups import CHECKOUT, SET, demand_same, new_site, next_due
+from tests.support.hypervisor import make_disk, sum_of
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from backup.engine.progress import Progress
     from tests.support.backups import Pairs, Site
     from tests.support.hypervisor import Hypervisor
 
@@ -148,6 +155,34 @@ def test_a_second_domain_is_made_of_a_restore_point_and_boots(
     hypervisor.remove("again")
 
 
+def test_a_drill_boots_what_was_saved_until_its_guest_answers(
+    saved: Site, hypervisor: Hypervisor, counting: str, figure: Any
+) -> None:
+    saved.run()
+    hypervisor.wait_for_count(counting)
+    saved.run()
+    done = saved.bkp("station", "drill", "files", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads(done.stdout)["sets"][0]["drill"]
+    checks = {each["what"]: each for each in record["checks"]}
+    assert checks["guests booted until their agent answered"]["differing"] == 0
+    assert checks["file systems the guest mounted"]["looked_at"] == 1
+    assert checks["disks put together"]["looked_at"] == 2
+    figure(f"drill of a domain: ready {record['ready_seconds']:.1f} s after it was restored, emulated")
+
+
+def test_a_guest_that_does_not_come_up_is_no_proof(hypervisor: Hypervisor, tmp_path: Path) -> None:
+    (tmp_path / "boot").mkdir()
+    for name in ("kernel", "initrd.gz"):
+        shutil.copy(hypervisor.folder / name, tmp_path / "boot" / name.removesuffix(".gz"))
+    empty = make_disk(tmp_path / "empty.raw", "8M", "raw")
+    definition = "<domain><os><cmdline>console=ttyS0 quiet panic=1</cmdline></os></domain>"
+    limits = Limits(deadline=time.monotonic() + 300, memory_bytes=512 << 20)
+    answer = boot(definition, {"vda": empty}, tmp_path, limits)
+    assert answer.file_systems is None
+    assert "no file system" in answer.words
+
+
 def test_a_lost_checkpoint_and_another_disk_bring_a_full_that_says_why(
     saved: Site, hypervisor: Hypervisor, counting: str
 ) -> None:
@@ -182,3 +217,17 @@ def test_a_killed_run_leaves_no_job_and_no_frozen_guest(
     assert saved.run().kind is Kind.INCREMENTAL  # from the point before; the killed run's checkpoint is gone
     demand_clean(hypervisor, counting, saved)
     assert len(hypervisor.virsh("checkpoint-list", counting, "--name").split()) == 2
+
+
+def test_a_domain_that_ends_while_it_is_being_saved_fails_the_run(
+    saved: Site, hypervisor: Hypervisor, counting: str
+) -> None:
+    def end(told: Progress) -> None:
+        if told.phase == "saving":
+            hypervisor.virsh("destroy", counting)
+
+    with pytest.raises(SourceFailed, match="half is no backup"):
+        run_set(saved.settings(), RunId(set=SET, due_at=next_due()), on_progress=end)
+    assert saved.state()["last_run"]["status"] == "failed"
+    assert not saved.points.exists() or not any(saved.points.iterdir())
+    assert mounts_below(saved.folder) == []

@@ -1,0 +1,186 @@
+"""A guest booted from restored disks, by QEMU alone: no network, no libvirt, nothing of it stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from backup.child import Program, running
+from backup.errors import DrillFailed
+from backup.sources.libvirt import BOOT
+from backup.sources.virsh import environment, parse
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator, Sequence
+
+    from backup.proof.contract import Limits
+
+_AGENT: Final = "org.qemu.guest_agent.0"
+_MOST_BOOT_SECONDS: Final = 900.0  # an emulated processor is slow
+_LOOK_SECONDS: Final = 0.5
+_ANSWER_SECONDS: Final = 5.0
+_OVERHEAD_BYTES: Final = 256 << 20  # QEMU's own
+_LEAST_BYTES: Final = 128 << 20
+_MOST_ANSWER: Final = 1 << 20
+_WORDS: Final = 300
+_UNITS: Final = {
+    "b": 1,
+    "bytes": 1,
+    "KB": 1000,
+    "KiB": 1 << 10,
+    "MB": 10**6,
+    "MiB": 1 << 20,
+    "GB": 10**9,
+    "GiB": 1 << 30,
+}
+_DEVICES: Final = {"scsi": "scsi-hd", "sata": "ide-hd", "ide": "ide-hd"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the guest's agent said: how many file systems are mounted; None when it did not answer, and why then."""
+
+    file_systems: int | None
+    words: str = ""
+
+
+def boot(definition: str, images: dict[str, Path], top: Path, limits: Limits) -> Answer:
+    """Boot a domain's definition from `images` (raw, by target) until its agent answers, or does not.
+
+    The images are written to. Raises DrillFailed when QEMU is missing or cannot be started.
+    """
+    words = ""
+    for accelerator in ["kvm", "tcg"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else ["tcg"]:
+        with _folder() as folder:
+            arguments = _arguments(definition, images, top, folder, accelerator, limits)
+            program = Program(arguments=arguments, environment=environment(), doing="booting the restored guest")
+            try:
+                with running(program) as guest:
+                    found = _await(guest, folder / "agent", limits)
+            except OSError as error:
+                raise DrillFailed(f"{arguments[0]} cannot be started ({error.strerror}): install QEMU") from error
+            if found is not None:
+                return Answer(file_systems=found)
+            words = f"{_said(guest)} {_console(folder / 'console')}".strip()
+            if guest.returncode == 0 or accelerator == "tcg":
+                break
+    return Answer(file_systems=None, words=words[-_WORDS:] or "without a word")
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A private folder with a path short enough for a socket."""
+    folder = Path(tempfile.mkdtemp(prefix="bkp-guest-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _arguments(
+    definition: str, images: dict[str, Path], top: Path, folder: Path, accelerator: str, limits: Limits
+) -> list[str]:
+    domain = parse(definition)
+    kind = domain.find("os/type")
+    architecture = "x86_64" if kind is None else kind.get("arch", "x86_64")
+    machine = "pc" if kind is None or "q35" not in kind.get("machine", "") else "q35"
+    memory = domain.find("memory")
+    wanted = _LEAST_BYTES
+    if memory is not None and (memory.text or "").strip().isdigit():
+        wanted = int(memory.text or "0") * _UNITS.get(memory.get("unit", "KiB"), 1 << 10)
+    size = max(_LEAST_BYTES, min(wanted, limits.memory_bytes - _OVERHEAD_BYTES))
+    return [
+        f"qemu-system-{architecture}", "-no-user-config", "-nodefaults", "-display", "none", "-nic", "none",
+        "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+        "-machine", f"{machine},accel={accelerator}", "-cpu", "host" if accelerator == "kvm" else "max",
+        "-m", f"size={size >> 20}M", "-smp", "1",
+        "-serial", f"file:{folder / 'console'}",
+        "-device", "virtio-serial-pci",
+        "-chardev", f"socket,id=agent,path={folder / 'agent'},server=on,wait=off",
+        "-device", f"virtserialport,chardev=agent,name={_AGENT}",
+        *_booting(domain, top),
+        *_disks(domain, images),
+    ]  # fmt: skip
+
+
+def _booting(domain: Any, top: Path) -> Sequence[str]:
+    """Return the kernel that libvirt boots directly, or the firmware, where the restored domain has them."""
+    found: list[str] = []
+    for name, option in (("kernel", "-kernel"), ("initrd", "-initrd")):
+        if (top / BOOT / name).is_file():
+            found += [option, str(top / BOOT / name)]
+    if "-kernel" in found and (line := domain.findtext("os/cmdline")):
+        found += ["-append", line]
+    loader = domain.find("os/loader")
+    if loader is not None and loader.get("type") == "pflash":
+        if not Path(loader.text or "").is_file():
+            raise DrillFailed(f"the guest's firmware {loader.text} is not on this machine: install it (Debian: ovmf)")
+        found += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={loader.text}"]
+        if (top / BOOT / "nvram").is_file():
+            found += ["-drive", f"if=pflash,unit=1,format=raw,file={_escaped(top / BOOT / 'nvram')}"]
+    return found
+
+
+def _disks(domain: Any, images: dict[str, Path]) -> Sequence[str]:
+    found: list[str] = ["-device", "virtio-scsi-pci"]
+    for number, (name, image) in enumerate(images.items(), start=1):
+        target = next((each for each in domain.iterfind("devices/disk/target") if each.get("dev") == name), None)
+        device = _DEVICES.get("" if target is None else target.get("bus", ""), "virtio-blk-pci")
+        found += ["-drive", f"if=none,id={name},format=raw,cache=unsafe,file={_escaped(image)}"]
+        found += ["-device", f"{device},drive={name},bootindex={number}"]
+    return found
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace(",", ",,")
+
+
+def _await(guest: subprocess.Popen[bytes], agent: Path, limits: Limits) -> int | None:
+    """Return how many file systems the guest has mounted; None when it does not answer in time, or ended."""
+    deadline = time.monotonic() + min(_MOST_BOOT_SECONDS, limits.left_seconds("the guest was booted"))
+    while guest.poll() is None and time.monotonic() < deadline:
+        if ask(agent, "guest-ping") is not None:
+            mounted = ask(agent, "guest-get-fsinfo")
+            return len(mounted) if isinstance(mounted, list) else 0
+        time.sleep(_LOOK_SECONDS)
+    return None
+
+
+def ask(agent: Path, command: str) -> Any:
+    """Return what a guest's agent answers to a command without arguments; None when it does not."""
+    line = json.dumps({"execute": command}) + "\n"
+    said = b""
+    with suppress(OSError, ValueError, KeyError), socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(_ANSWER_SECONDS)
+        link.connect(str(agent))
+        link.sendall(line.encode())
+        until = time.monotonic() + _ANSWER_SECONDS
+        while b"\n" not in said and len(said) < _MOST_ANSWER and time.monotonic() < until:
+            piece = link.recv(1 << 16)
+            if not piece:
+                break
+            said += piece
+        return json.loads(said.partition(b"\n")[0])["return"]
+    return None
+
+
+def _said(guest: subprocess.Popen[bytes]) -> str:
+    return f"QEMU ended with exit code {guest.returncode}." if guest.returncode not in (None, 0, -15) else ""
+
+
+def _console(file: Path) -> str:
+    try:
+        words = file.read_bytes()[-4096:].decode("utf-8", "replace")
+    except OSError:
+        return ""
+    shown = "".join(letter if letter.isprintable() else " " for letter in words)
+    return " ".join(shown.split())[-_WORDS:]

@@ -1,0 +1,64 @@
+"""What is read from libvirt's XML, and what a second domain's definition may not share with the first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+import pytest
+
+from backup.errors import SourceFailed
+from backup.machines import adapt
+from backup.sources.virsh import read_domain
+
+MAIL = """<domain type='kvm'>
+ <name>mail</name><uuid>308537d5-e8d9-4fbc-97dd-ac710d6e56af</uuid><genid>1</genid>
+ <os><type>hvm</type><nvram>/var/lib/libvirt/qemu/nvram/mail.fd</nvram></os>
+ <devices>
+  <disk type='block' device='disk'><driver name='qemu' type='raw'/><source dev='/dev/vg/mail'/><backingStore/>
+   <target dev='vda' bus='virtio'/></disk>
+  <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/srv/mail-2.qcow2'/>
+   <target dev='vdb' bus='virtio'/></disk>
+  <disk type='file' device='cdrom'><source file='/srv/debian.iso'/><target dev='sda' bus='sata'/></disk>
+  <interface type='network'><mac address='52:54:00:11:22:33'/><source network='default'/></interface>
+  <channel type='unix'><source mode='bind' path='/run/mail.agent'/><target type='virtio' name='org.qemu.guest_agent.0'/>
+  </channel>
+ </devices>
+ <seclabel type='dynamic' model='dac' relabel='yes'><label>+64055:+108</label></seclabel>
+</domain>"""
+
+
+def test_disks_are_read_and_what_is_left_out_is_named() -> None:
+    domain = read_domain(MAIL, ["vdb"], is_running=True)
+    assert [(disk.name, disk.format, disk.source) for disk in domain.disks] == [("vda", "raw", "/dev/vg/mail")]
+    assert domain.left_out == ("vdb", "sda")
+    assert domain.owner == (64055, 108)
+
+
+def test_a_format_that_cannot_be_saved_says_how_to_leave_it_out() -> None:
+    with pytest.raises(SourceFailed, match="`exclude`"):
+        read_domain(MAIL.replace("type='qcow2'", "type='vmdk'"), is_running=True)
+
+
+def test_a_second_domain_shares_no_address_image_or_medium_with_the_first(tmp_path: Path) -> None:
+    top = Xml.fromstring(MAIL)  # noqa: S314 - ours
+    lacking = adapt(top, "mail2", {"vda": Path("/srv/vm/mail2/disks/vda.raw")}, tmp_path)
+    text = Xml.tostring(top, encoding="unicode")
+    for first in (
+        "308537d5",
+        "52:54",
+        "/dev/vg/mail",
+        "/srv/mail-2",
+        "debian.iso",
+        "/run/mail.agent",
+        "mail.fd",
+        "genid",
+    ):
+        assert first not in text
+    assert top.findtext("name") == "mail2"
+    (disk,) = [each for each in top.iterfind("devices/disk") if each.get("device") == "disk"]
+    source = disk.find("source")
+    assert disk.get("type") == "file"
+    assert source is not None
+    assert source.get("file") == "/srv/vm/mail2/disks/vda.raw"
+    assert lacking == ["disk vdb, which was not saved", "the medium in drive sda"]
