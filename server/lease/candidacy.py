@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from core.runtime.cancellation import honour_cancellation
 from core.runtime.logging import Log
+from server.ingest.loop import MemoryBehind
 from server.lease.readiness import Readiness
 from server.lease.standby import LeaseWatch, Silence
 from server.reign import Reign
@@ -89,6 +90,8 @@ class Candidacy:
             except* Fenced as group:
                 asyncio.get_running_loop().call_later(END_SECONDS, _end_at_once)
                 raise Replaced(str(group.exceptions[0])) from group
+            except* MemoryBehind as group:
+                log.warning("the reign ends, to begin again from the store", reason=group.exceptions[0])
             except* StoreAway as group:
                 log.warning("the reign could not begin", error=group.exceptions[0])
             else:
