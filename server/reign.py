@@ -317,6 +317,8 @@ class Reign:
             self._realm.presence.learn_sources(items[items > NO_ITEM], entries.source_id)
         if effects.foreign_values:
             self._realm.refusals.count("value", "its source may not speak of the host it names")
+        if effects.unkept_losses:
+            self._realm.refusals.count("loss", "its source's losses lie in too many pieces: those numbers stay open")
         if effects.notice_count:
             self.noticed()
         if self._realm.feed is not None:

@@ -206,6 +206,8 @@ class Ingest:
             parts.counters.add("ingest.groups")
             if effects.foreign_values:
                 parts.counters.add("ingest.foreign_values", effects.foreign_values)
+            if effects.unkept_losses:
+                parts.counters.add("ingest.unkept_losses", effects.unkept_losses)
             parts.listener.committed(effects)
         parts.counters.add("ingest.duplicate_records", len(screened.duplicates))
         if done:
