@@ -1,9 +1,11 @@
 """How many values a second are stored, with a trigger on every item, from real sources through a real proxy.
 
-`python -m benchmarks.ingest` takes about a minute; `--long` five measurements; `--json` one JSON object. Everything is
+`python -m benchmarks.ingest` takes about a minute, with `--packing` up to two more; `--long` five measurements, medians
+and their spread; `--json` one JSON object. Everything is
 a process of its own on this machine: sources, proxy, server, PostgreSQL. Compared in the same run with the bare COPY of
 the same layout on the same database: one writer (ingest has one), bytes made beforehand, no index, no wire, nothing
-else running. Packing comes an hour later and is not in these figures: `python -m benchmarks.storage` has its cost.
+else running. Packing comes an hour later; `--packing` closes an hour of hot history while all runs, so that the server
+packs it beside storing, and reports what a value costs that is stored and packed once each.
 
     python -m benchmarks.ingest --sources 20 --items 100           small records
     python -m benchmarks.ingest --sources 100 --items 1000         100,000 items
@@ -16,14 +18,15 @@ import argparse
 import asyncio
 import json
 import os
-import statistics
 import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.packing_beside import await_packing, close_hour, fill_hour
 from benchmarks.processes import cpu_seconds, memory_mib
 from benchmarks.site import EXPRESSIONS, Plan, await_stored, count_stored, running
+from benchmarks.spread import print_spread, summarise
 from benchmarks.store_layout import BARE, Bench, Load, same_again
 from core.model.record import HEADER_BYTES
 from server.store.batches import COPY_BATCHES, encode_batches
@@ -33,6 +36,9 @@ from server.store.slices import ensure_open_slices
 from server.store.transaction import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from datetime import datetime
+
     from server.store.database import DatabaseOptions
 
 SETTLE_SECONDS: Final = 6.0
@@ -48,6 +54,7 @@ class Wishes:
     interval_seconds: float
     seconds: float
     repetitions: int
+    packed_values: int = 0
 
 
 async def bare_copy(options: DatabaseOptions, items: int, seconds: float) -> float:
@@ -85,14 +92,18 @@ async def await_items(database: Database, wanted: int, seconds: float) -> None:
             await asyncio.sleep(0.5)
 
 
-async def measure(database: Database, seconds: float, pids: dict[str, int]) -> dict[str, Any]:
-    """Measure one stretch: values stored, and processor time by part."""
+async def measure(database: Database, pids: dict[str, int], until: Awaitable[Any], leaving: int = 0) -> dict[str, Any]:
+    """Measure one stretch, which ends with `until`: values stored, and processor time by part.
+
+    `leaving`: so many values leave hot history meanwhile, where they are counted.
+    """
     before, begin = await count_stored(database), time.perf_counter()
     cpu = {name: cpu_seconds(pid) for name, pid in pids.items()}
-    await asyncio.sleep(seconds)
+    await until
     used = {name: cpu_seconds(pid) - cpu[name] for name, pid in pids.items()}
-    stored, elapsed = await count_stored(database) - before, time.perf_counter() - begin
+    stored, elapsed = await count_stored(database) - before + leaving, time.perf_counter() - begin
     return {
+        "seconds": round(elapsed, 2),
         "values_per_second": round(stored / elapsed),
         "microseconds_a_value": {name: round(spent / max(stored, 1) * 1e6, 3) for name, spent in used.items()},
         "memory_mib": {name: round(memory_mib(pid), 1) for name, pid in pids.items() if name != "postgres"},
@@ -103,28 +114,27 @@ async def run(wishes: Wishes) -> dict[str, Any]:
     """Start everything, measure, and remove it."""
     plan = wishes.plan
     limits: list[float] = []
+    filled: list[datetime] = []
 
     async def before(options: DatabaseOptions) -> None:
-        limits.append(await bare_copy(options, plan.items, min(wishes.seconds, 8)))
+        limits.extend([await bare_copy(options, plan.items, min(wishes.seconds, 8)) for _ in range(wishes.repetitions)])
+        if wishes.packed_values:
+            filled.append(await fill_hour(options, wishes.packed_values))
 
     async with running(plan, before) as site, Database(site.options) as database:
         site.flood(interval_seconds=wishes.interval_seconds)
         await await_stored(database, 2 * plan.sources * plan.items, site.log, START_SECONDS)
         await await_items(database, plan.sources * plan.items, START_SECONDS)
         await asyncio.sleep(SETTLE_SECONDS)
-        stretches = [await measure(database, wishes.seconds, site.pids) for _ in range(wishes.repetitions)]
+        stretches = [
+            await measure(database, site.pids, asyncio.sleep(wishes.seconds)) for _ in range(wishes.repetitions)
+        ]
+        packing = await measure_packing(database, site.pids, filled[0]) if filled else None
         instances = await count_items(database)
-    rates = [stretch["values_per_second"] for stretch in stretches]
-    median = round(statistics.median(rates))
-    cost = stretches[-1]["microseconds_a_value"]
-    return {
-        "values_per_second": median,
-        "values_per_second_each": rates,
-        "bare_copy_values_per_second": round(limits[0]),
-        "share_of_bare_copy": round(median / limits[0], 3),
-        "microseconds_a_value": cost | {"all": round(sum(cost.values()), 3)},
-        "values_per_second_two_cores": round(2e6 / sum(cost.values())),
-        "memory_mib": stretches[-1]["memory_mib"],
+    whole = summarise([_with_sums(stretch, limit) for stretch, limit in zip(stretches, limits, strict=True)])
+    if packing is not None:
+        whole["packing"] = packing | _packing_included(whole["values_per_second"], packing)
+    return whole | {
         "record_bytes_a_value": round(BYTES_A_VALUE + HEADER_BYTES / plan.items, 2),
         "items": instances,
         "values_a_record": plan.items,
@@ -132,6 +142,31 @@ async def run(wishes: Wishes) -> dict[str, Any]:
         "interval_seconds": wishes.interval_seconds,
         "cores": len(os.sched_getaffinity(0)),
     }
+
+
+def _with_sums(stretch: dict[str, Any], bare_copy: float) -> dict[str, Any]:
+    cost = stretch["microseconds_a_value"]
+    return stretch | {
+        "bare_copy_values_per_second": round(bare_copy),
+        "share_of_bare_copy": round(stretch["values_per_second"] / bare_copy, 3),
+        "microseconds_a_value": cost | {"all": round(sum(cost.values()), 3)},
+        "values_per_second_two_cores": round(2e6 / sum(cost.values())),
+    }
+
+
+async def measure_packing(database: Database, pids: dict[str, int], filled: datetime) -> dict[str, Any]:
+    """Measure from the beginning of a slice's packing to its end."""
+    await close_hour(database, filled)
+    waiting = await await_packing(database, filled, is_begin=True)
+    found = await measure(database, pids, await_packing(database, filled, is_begin=False), leaving=waiting)
+    return found | {"packed_values": waiting, "packed_per_second": round(waiting / found["seconds"])}
+
+
+def _packing_included(alone: float, packing: dict[str, Any]) -> dict[str, Any]:
+    """Return the rate at which all that is stored could be packed too, by the time that packing took from storing."""
+    lost_seconds = packing["seconds"] * (1 - packing["values_per_second"] / alone)
+    a_value = max(lost_seconds, 0.0) / packing["packed_values"]
+    return {"values_per_second_packing_included": round(1 / (1 / alone + a_value))}
 
 
 def main() -> None:
@@ -147,18 +182,21 @@ def main() -> None:
         help="seconds between two values of an item, by their instants; 0: true time",
     )
     arguments.add_argument("--seconds", type=float, default=12.0, help="of each measurement")
-    arguments.add_argument("--long", action="store_true", help="five measurements")
+    arguments.add_argument("--packing", action="store_true", help="also while the server packs an hour that is closed")
+    arguments.add_argument("--packed-values", type=int, default=2_000_000, help="how many values that hour has")
+    arguments.add_argument("--long", action="store_true", help="five measurements: medians and their spread")
     arguments.add_argument("--json", action="store_true")
     chosen = arguments.parse_args()
     wishes = Wishes(
         plan=Plan(sources=chosen.sources, items=chosen.items, trigger=chosen.trigger),
         interval_seconds=chosen.interval, seconds=chosen.seconds, repetitions=5 if chosen.long else 1,
+        packed_values=chosen.packed_values if chosen.packing else 0,
     )  # fmt: skip
     found = asyncio.run(run(wishes))
     if chosen.json:
         print(json.dumps(found))
         return
-    print(f"stored values/s      {found['values_per_second']:>12,}   {found['values_per_second_each']}")
+    print(f"stored values/s      {found['values_per_second']:>12,}")
     print(f"bare COPY values/s   {found['bare_copy_values_per_second']:>12,}")
     print(f"share of bare COPY   {found['share_of_bare_copy']:>12.0%}")
     print(f"two cores' worth     {found['values_per_second_two_cores']:>12,}   by the processor time below")
@@ -166,6 +204,13 @@ def main() -> None:
     print(f"a record's bytes     {found['record_bytes_a_value']:>12} a value")
     for part, cost in found["microseconds_a_value"].items():
         print(f"{part:20} {cost:>12.3f} µs a value   {found['memory_mib'].get(part, 0):>8.1f} MiB")
+    if "packing" in found:
+        packing = found["packing"]
+        beside = f"values/s stored, {packing['packed_per_second']:,} packed, for {packing['seconds']} s"
+        print(f"while packing        {packing['values_per_second']:>12,}   {beside}")
+        included = packing["values_per_second_packing_included"]
+        print(f"packing included     {included:>12,}   values/s, each stored and packed once")
+    print_spread(found)
 
 
 if __name__ == "__main__":

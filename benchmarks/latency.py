@@ -1,7 +1,8 @@
 """From a value over its threshold, measured at a source, to the webhook received: through proxy, server, PostgreSQL.
 
-`python -m benchmarks.latency` takes under a minute; `--long` measures 1000 events each way; `--json` prints one object.
-Every event waits for the one before, at random instants, first alone and then beside 5,000 values a second.
+`python -m benchmarks.latency` takes under a minute; `--long` measures five times 200 events each way, medians and their
+spread; `--json` prints one object. Every event waits for the one before, at random instants, first alone, then beside
+5,000 values a second; with `--load half` beside half of what the same processes can store, measured in the same run.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import statistics
 import sys
 import tempfile
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.site import process
+from benchmarks.spread import print_spread, summarise
 from core.wire.curve import load_or_create
 from server.inventory.apply import apply, check_documents, propose
 from server.store.database import Database, DatabaseOptions
@@ -31,6 +34,8 @@ from tests.trials.stack import running_stack
 from watchkeep.definition_files import read_places
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.integration.media.receiver import Received
     from tests.support.emitting import Emitter
     from tests.trials.stack import Stack
@@ -40,6 +45,10 @@ AIM_P95_LOADED_SECONDS: Final = 0.5
 ZABBIX_SECONDS: Final = 3.0
 """What Zabbix needed for the same on this machine, measured before."""
 LOAD_VALUES: Final = 5000
+FLOOD_ITEMS: Final = 1000
+FLOOD_HOLD_BYTES: Final = 4 << 20
+CEILING_SECONDS: Final = 8.0
+SETTLE_SECONDS: Final = 4.0
 HIGH, LOW = 150.0, 50.0
 LONGEST_PAUSE_SECONDS: Final = 0.25
 WAIT_SECONDS: Final = 30.0
@@ -98,8 +107,8 @@ class Bell:
         return Passed(measured=measured_us / 1e6, received=received, key=key)
 
 
-async def measure(events: int) -> dict[str, Any]:
-    """Run the whole chain and return the figures of both runs."""
+async def measure(events: int, repetitions: int, *, is_half: bool) -> dict[str, Any]:
+    """Run the whole chain and return the figures of both runs; `is_half`: beside half of what can be stored."""
     async with AsyncExitStack() as opened:
         stack = await opened.enter_async_context(
             running_stack(sources=2, has_load=False, counters=249, batches_per_second=LOAD_VALUES / 250)
@@ -120,10 +129,58 @@ async def measure(events: int) -> dict[str, Any]:
             )
         )
         await begin(bell, emitter)
-        quiet = await series(stack, bell, emitter, events)
-        await start_load(stack)
-        loaded = await series(stack, bell, emitter, events)
-    return {"events": events, "quiet": quiet, "loaded": loaded}
+        ceiling = await measure_ceiling(stack) if is_half else 0.0
+        quiet = [await series(stack, bell, emitter, events) for _ in range(repetitions)]
+        if is_half:
+            opened.enter_context(flooding(stack, ceiling / 2))
+            await asyncio.sleep(SETTLE_SECONDS)
+        else:
+            await start_load(stack)
+        stored, began = await stored_values(stack), time.perf_counter()
+        loaded = [await series(stack, bell, emitter, events) for _ in range(repetitions)]
+        load = (await stored_values(stack) - stored) / (time.perf_counter() - began)
+    runs = [{"quiet": one, "loaded": other} for one, other in zip(quiet, loaded, strict=True)]
+    found = summarise(runs) | {"events": events, "load_values_per_second": round(load)}
+    return found | ({"ceiling_values_per_second": round(ceiling)} if is_half else {})
+
+
+async def measure_ceiling(stack: Stack) -> float:
+    """Return how many values a second are stored when one source sends all it can."""
+    with flooding(stack, None):
+        await asyncio.sleep(SETTLE_SECONDS)
+        stored, began = await stored_values(stack), time.perf_counter()
+        await asyncio.sleep(CEILING_SECONDS)
+        rate = (await stored_values(stack) - stored) / (time.perf_counter() - began)
+    await asyncio.sleep(SETTLE_SECONDS)  # what the proxy holds is stored
+    return rate
+
+
+async def stored_values(stack: Stack) -> int:
+    """Return how many values lie in hot history."""
+    ((count,),) = await stack.query("SELECT coalesce(sum(cardinality(items)), 0)::int8 FROM history_batch")
+    return int(count)
+
+
+@contextmanager
+def flooding(stack: Stack, values_per_second: float | None) -> Iterator[None]:
+    """Have the first source send within the block, so many values a second; None: as many as it is let."""
+    name, source = stack.site.sources[0]
+    file = stack.plan.data / "flood.json"
+    file.write_text(
+        json.dumps(
+            {
+                "data": str(stack.plan.data),
+                "upstream": [stack.site.endpoint(PROXIES[0]), stack.site.public_key(PROXIES[0])],
+                "sources": [[name, str(source)]],
+                "items": FLOOD_ITEMS,
+                "hold_bytes": FLOOD_HOLD_BYTES,
+                "pause_seconds": 0.0 if values_per_second is None else FLOOD_ITEMS / values_per_second,
+                "interval_seconds": 0.0,
+            }
+        )
+    )
+    with process("benchmarks.flood", str(file), log=stack.site.folder / "flood.log"):
+        yield
 
 
 async def define(stack: Stack, text: str) -> None:
@@ -185,25 +242,33 @@ def percentile(values: list[float], percent: int) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description=__doc__)
-    parser.add_argument("--long", action="store_true", help="1000 events in each run")
+    parser.add_argument("--long", action="store_true", help="five times 200 events in each run")
+    parser.add_argument(
+        "--load", choices=("5000", "half"), default="5000", help="values a second beside, or half of what can be stored"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     chosen = parser.parse_args()
-    found = asyncio.run(measure(1000 if chosen.long else 60))
+    events, repetitions = (200, 5) if chosen.long else (60, 1)
+    found = asyncio.run(measure(events, repetitions, is_half=chosen.load == "half"))
     found |= {"aim_p95": AIM_P95_SECONDS, "aim_p95_loaded": AIM_P95_LOADED_SECONDS, "zabbix": ZABBIX_SECONDS}
     if chosen.json:
         print(json.dumps(found))
         return 0
     machine = f"Python {sys.version.split()[0]}, {os.cpu_count()} cores"
     print(f"value over threshold → webhook, {found['events']} events a run, {machine}")
-    for name, told in (("quiet", "nothing else"), ("loaded", f"{LOAD_VALUES} values/s beside")):
+    beside = f"{found['load_values_per_second']:,} values/s beside"
+    if "ceiling_values_per_second" in found:
+        print(f"  one source that sends all it can: {found['ceiling_values_per_second']:,} values/s stored")
+    for name, told in (("quiet", "nothing else"), ("loaded", beside)):
         row = {key: seconds * 1000 for key, seconds in found[name].items()}
-        print(f"  {told:22} p50 {row['p50']:5.0f} ms   p95 {row['p95']:5.0f} ms   max {row['max']:5.0f} ms")
+        print(f"  {told:26} p50 {row['p50']:5.0f} ms   p95 {row['p95']:5.0f} ms   max {row['max']:5.0f} ms")
         print(
-            f"  {'of it, p50':22} to the transaction {row['measured_to_transaction_p50']:.0f} ms, to its commit"
+            f"  {'of it, p50':26} to the transaction {row['measured_to_transaction_p50']:.0f} ms, to its commit"
             f" {row['transaction_p50']:.0f} ms, to the receiver {row['committed_to_received_p50']:.0f} ms"
         )
     aims = f"aim p95 ≤ {AIM_P95_SECONDS:g} s, with values beside ≤ {AIM_P95_LOADED_SECONDS:g} s"
     print(f"  {aims}; Zabbix {ZABBIX_SECONDS:g} s here")
+    print_spread(found)
     return 0
 
 

@@ -4,7 +4,7 @@ A real server process asked over HTTP on one kept connection, one question after
 item's day in all its 8,640 points, its month in 500, the newest values of 1,000 items. The month is packed history of
 every ten seconds, of the hour before now is hot. Beside it in the same loop an answer that asks the database nothing
 (`/session`): what HTTP and signing in cost. Processor time of server and PostgreSQL an answer stands beside, which
-a busy machine does not change much. `--long`: five times as many rounds.
+a busy machine does not change much. `--long`: five times the same, medians and their spread.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import numpy as np
 from benchmarks.host_values import INTERVAL_SECONDS, KINDS
 from benchmarks.processes import cpu_seconds
 from benchmarks.site import Plan, await_stored, running
+from benchmarks.spread import print_spread, summarise
 from server.store.batches import BatchColumns, copy_batches
 from server.store.copying import copy_in
 from server.store.database import Database
@@ -192,7 +193,7 @@ async def series(site: Site, token: str, asked: dict[str, list[Question]], round
     }
 
 
-async def run(rounds: int) -> dict[str, Any]:
+async def run(rounds: int, repetitions: int) -> dict[str, Any]:
     """Fill, start, ask idle and beside ingest."""
     items: list[int] = []
 
@@ -208,15 +209,14 @@ async def run(rounds: int) -> dict[str, Any]:
         )
         await _await_web(site)
         asked = questions(items)
-        idle = await series(site, token, asked, rounds)
+        idle = [await series(site, token, asked, rounds) for _ in range(repetitions)]
         site.flood(pause_seconds=LOAD_PAUSE_SECONDS)
         await await_stored(database, 100 * LOAD_SOURCES * LOAD_ITEMS, site.log, 60)
-        loaded = await series(site, token, asked, rounds)
+        loaded = [await series(site, token, asked, rounds) for _ in range(repetitions)]
     rate = round(LOAD_SOURCES * LOAD_ITEMS / LOAD_PAUSE_SECONDS)
-    return {
+    runs = [{"idle": one, "beside ingest": other} for one, other in zip(idle, loaded, strict=True)]
+    return summarise(runs) | {
         "rounds": rounds,
-        "idle": idle,
-        "beside ingest": loaded,
         "ingest_values_per_second": rate,
         "aims_ms": AIMS_MS,
     }
@@ -239,10 +239,10 @@ async def _await_web(site: Site) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--long", action="store_true", help="200 rounds instead of 40")
+    parser.add_argument("--long", action="store_true", help="five times 40 rounds")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     chosen = parser.parse_args()
-    found = asyncio.run(run(200 if chosen.long else 40))
+    found = asyncio.run(run(40, 5 if chosen.long else 1))
     if chosen.json:
         print(json.dumps(found))
         return
@@ -254,6 +254,7 @@ def main() -> None:
             used = f"cpu {spent['cpu_server']:.1f} + {spent['cpu_postgres']:.1f} ms"
             row = f"p50 {spent['p50']:7.1f} ms   p95 {spent['p95']:7.1f} ms   least {spent['least']:6.1f}"
             print(f"  {kind:26} {row}   {used}{aim}")
+    print_spread(found)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from server.balancing.placements import Placements
+from server.evaluation.refresh import Expressions
 from server.ordering.orders import RunOrders
 
 if TYPE_CHECKING:
@@ -51,4 +52,6 @@ class Realm:
     balance_every: timedelta = timedelta(seconds=60)
     parts: Callable[[], Sequence[PartHealth]] = lambda: ()
     """How every part is, this server among them."""
+    expressions: Expressions = field(default_factory=Expressions)
+    """Triggers' expressions as they were compiled, by a standby beforehand."""
     clock_skew_seconds: Callable[[], float] = lambda: 0.0

@@ -65,15 +65,18 @@ class HandedOver(Exception):
 class Reign:
     """The active server's work under one epoch. Ends by Fenced, by cancellation, or when it is to hand over."""
 
-    def __init__(self, realm: Realm, lease: Lease) -> None:
+    def __init__(
+        self, realm: Realm, lease: Lease, writer: Writer | None = None, pulse_writer: Writer | None = None
+    ) -> None:
+        """Use the writers of this epoch that were made ready, if any."""
         self._realm = realm
         self._lease = lease
-        self._writer = Writer(realm.options, lease.epoch)
-        self._pulse = Pulse(realm, lease.epoch)
+        self._writer = writer or Writer(realm.options, lease.epoch)
+        self._pulse = Pulse(realm, lease.epoch, pulse_writer)
         self._ledger = Ledger()
         self._dictionaries = Dictionaries()
         self._watch = Watch()
-        self._binder = Binder(self._writer, self._watch, realm.clock)
+        self._binder = Binder(self._writer, self._watch, realm.clock, realm.expressions)
         self._healer = Healer(self._writer, self._watch, self._ledger)
         self._next_bind = self._next_heal = 0.0
         self._ingesting: Ingest | None = None
@@ -144,10 +147,10 @@ class Reign:
             if not is_handed_over:
                 self._step_aside()
             await self._writer.close()
-            await self._pulse.close()
             # In a task of its own: this one may look cancelled after its group has failed (core/runtime/cancellation).
             await asyncio.create_task(self._release(), name="release")
             self._step_aside()
+            await self._pulse.close()
 
     async def _report_parts(self) -> None:
         realm = self._realm
@@ -167,10 +170,7 @@ class Reign:
 
     async def _release(self) -> None:
         try:
-            async with (
-                Database(replace(self._realm.options, max_connections=1)) as database,
-                database.connection(timeout_seconds=3) as connection,
-            ):
+            async with self._pulse.database.connection(timeout_seconds=3) as connection:
                 await release(connection, self._lease.epoch)
         except StoreAway as error:
             log.warning("the lease was not released; a standby takes over after a while", error=error)
@@ -188,7 +188,7 @@ class Reign:
             await ensure_open_slices(connection, to_datetime(realm.clock.now_us()))
             self._ledger = Ledger(await read_received(connection), await read_gaps(connection))
             self._watch = Watch(await read_open_problems(connection))
-        self._binder = Binder(self._writer, self._watch, realm.clock)
+        self._binder = Binder(self._writer, self._watch, realm.clock, realm.expressions)
         self._healer = Healer(self._writer, self._watch, self._ledger)
         self._binder.see(realm.picture.inventory)
         await self._bind()
@@ -317,6 +317,8 @@ class Reign:
             self._realm.presence.learn_sources(items[items > NO_ITEM], entries.source_id)
         if effects.foreign_values:
             self._realm.refusals.count("value", "its source may not speak of the host it names")
+        if effects.unkept_losses:
+            self._realm.refusals.count("loss", "its source's losses lie in too many pieces: those numbers stay open")
         if effects.notice_count:
             self.noticed()
         if self._realm.feed is not None:

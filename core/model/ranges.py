@@ -79,6 +79,12 @@ class RangeSet:
             place += 1
         return gaps
 
+    def around(self, number: int) -> tuple[int, int | None]:
+        """Return the stretch of missing numbers, from 1 on, in which a missing one lies; None: it has no end."""
+        place = bisect_left(self._lasts, number)
+        first = self._lasts[place - 1] + 1 if place else 1
+        return first, self._firsts[place] - 1 if place < len(self._firsts) else None
+
     def common(self, ranges: Iterable[NumberRange]) -> RangeSet:
         """Return the numbers that are in the set and in one of `ranges`."""
         both = RangeSet()

@@ -98,7 +98,8 @@ class Probe:
 class SourceHeartbeat:
     """A source is alive. `frame` is the last data frame it sent, `number` the last record `boot` has issued.
 
-    `held_*` is everything not known stored, `oldest_at` the instant of the oldest of it (0: nothing is held).
+    `held_*` is everything not known stored, `oldest_at` the instant of the oldest of it (0: nothing is held),
+    but not before everything held had been sent the last time.
     """
 
     session: int = wire(shapes.unsigned_64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from typing import TYPE_CHECKING, NoReturn
 
@@ -192,11 +193,21 @@ class Session:
                     clock=self._clock.now_us(),
                     held_records=facts.held_records,
                     held_bytes=facts.held_bytes,
-                    oldest_at=facts.oldest_at,
+                    oldest_at=self._waiting_since(facts.oldest_at),
                     epoch=self._epochs.highest,
                 )
             )
             await self._clock.sleep(self._timings.heartbeat_seconds)
+
+    def _waiting_since(self, oldest_at: int) -> int:
+        """Return the instant of the oldest record held, but none from before everything had been sent.
+
+        What was sent is only under way, however old its source's clock makes it look.
+        """
+        behind_seconds = math.inf if self.stream is None else self.stream.behind_seconds
+        if not oldest_at or math.isinf(behind_seconds):
+            return oldest_at
+        return max(oldest_at, self._clock.now_us() - round(behind_seconds * 1_000_000))
 
     async def _listen(self) -> NoReturn:
         while True:

@@ -55,12 +55,18 @@ class Stream:
         self._progress_at = clock.monotonic()
         self._went_back: tuple[int, float] = (0, float("-inf"))
         self._is_stuck = False
+        self._caught_up_at = float("-inf")
         self.flight = Flight(window)
 
     @property
     def has_backlog(self) -> bool:
         """Whether old records wait beside the live ones."""
         return self._lanes.is_divided
+
+    @property
+    def behind_seconds(self) -> float:
+        """How long ago nothing was left to send the last time; infinite when that never was."""
+        return self._clock.monotonic() - self._caught_up_at
 
     def notify(self) -> None:
         """Look again whether there is something to send."""
@@ -167,6 +173,8 @@ class Stream:
             if draft is not None:
                 self._passed_frames += bool(backlog_bytes)
                 return draft
+            if not lanes.is_divided and not flight.backlog_bytes:
+                self._caught_up_at = self._clock.monotonic()
         return lanes.backlog(min(room, backlog_bytes)) if backlog_bytes else None
 
     def _look_whether_stuck(self) -> None:

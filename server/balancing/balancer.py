@@ -16,7 +16,7 @@ from server.store.instants import to_datetime
 from server.store.placements import NewHome, note_loads, place_sources, read_placements
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
@@ -101,6 +101,7 @@ class Balancer:
         members = members_of(directory)
         standings = {key: self._standing(key, now) for keys in members.values() for key in keys}
         self._measure(standings, now)
+        self._forget_others(directory.sources.keys(), standings.keys())
         parts.placements.look(directory)
         if not parts.placements.is_balancing:
             return
@@ -121,6 +122,14 @@ class Balancer:
         if now - self._noted_at >= self._terms.every_seconds or moves:
             await self._note(places)
             self._noted_at = now
+
+    def _forget_others(self, sources: Collection[bytes], proxies: Collection[bytes]) -> None:
+        """Forget what was noted of sources and proxies there are no more."""
+        self._parts.placements.forget_others(sources)
+        for source in self._apart_since.keys() - sources:
+            del self._apart_since[source]
+        for key in self._heard_at.keys() - proxies:
+            del self._heard_at[key]
 
     def _decide(self, proxies: Sequence[Proxy], places: Sequence[Place], now: float) -> list[Move]:
         # A server that has just begun has heard of nobody yet; and whoever fell silent shall first be known to.

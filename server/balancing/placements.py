@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from server.balancing.orders import FIELD, order_proxies, write_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from server.intake.directory import Directory
     from server.store.placements import Placement
@@ -47,6 +47,12 @@ class Placements:
         changed = {uuids[each.source_id]: each for each in placements if each.source_id in uuids}
         self.by_source |= changed
         self._draw(changed, directory)
+
+    def forget_others(self, sources: Collection[bytes]) -> None:
+        """Forget the homes of sources there are no more."""
+        for source in self.by_source.keys() - sources:
+            del self.by_source[source]
+            self._orders.pop(source, None)
 
     def look(self, directory: Directory) -> None:
         """Draw all orders anew when keys or assignments may have changed."""

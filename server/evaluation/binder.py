@@ -33,11 +33,11 @@ class Binder:
     Hosts are due until somebody says they are `done`, so after a failure they are simply bound again.
     """
 
-    def __init__(self, writer: Writer, watch: Watch, clock: Clock) -> None:
+    def __init__(self, writer: Writer, watch: Watch, clock: Clock, expressions: Expressions | None = None) -> None:
         self._writer = writer
         self._watch = watch
         self._clock = clock
-        self._expressions = Expressions()
+        self._expressions = expressions or Expressions()
         self._revision = -1
         self._triggers: HostTriggers = {}
         self._is_understood = True

@@ -73,5 +73,6 @@ def refused_numbers(poison: Iterable[Admitted], refusals: Iterable[Refused]) -> 
     for refusal in refusals:
         if refusal.source is not None:
             header = refusal.arrival.header
-            refused.setdefault((refusal.source.id, header.boot), RangeSet()).add(header.number, header.number)
+            first, last = refusal.first or header.number, refusal.last or header.number
+            refused.setdefault((refusal.source.id, header.boot), RangeSet()).add(first, last)
     return [ReceivedDelta(source_id=source, boot=boot, refused=ranges) for (source, boot), ranges in refused.items()]

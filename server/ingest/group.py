@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import compress
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from server.ingest.declarations import declare
 from server.ingest.ended import records_of, refused_numbers, stored_numbers
 from server.ingest.translation import translate
 from server.intake.dictionaries import NO_ITEM
+from server.intake.screening import MOST_PIECES
 from server.store.batches import copy_columns, copy_texts
 from server.store.dictionary import read_dictionaries, record_dictionaries
 from server.store.gaps import replace_gaps
@@ -59,6 +61,7 @@ class Effects:
     texts: Sequence[TextSample] = ()
     value_count: int = 0
     foreign_values: int = 0
+    unkept_losses: int = 0
     notice_count: int = 0
 
 
@@ -110,7 +113,7 @@ class GroupWriter:
         effects.deltas = [
             *stored_numbers(lives, _late_records(batches), now_us),
             *refused_numbers([admitted for admitted, _ in effects.poison], screened.refused),
-            *said.announced,
+            *self._kept_losses(said.announced, effects),
         ]
         try:
             if batches is not None:
@@ -142,6 +145,19 @@ class GroupWriter:
             life = (each.source_id, each.boot)
             lookups[life] = (lookups.get(life) or self._dictionaries.lookup(life)).extended(each)
         return lookups
+
+    def _kept_losses(self, announced: Iterable[ReceivedDelta], effects: Effects) -> list[ReceivedDelta]:
+        """Leave out losses that would make ever more pieces of a life: those numbers stay open."""
+        kept, pieces = [], Counter[tuple[int, int]]()
+        for delta in announced:
+            life = (delta.source_id, delta.boot)
+            lost = self._ledger.account(life).lost
+            if delta.lost and len(lost) + pieces[life] >= MOST_PIECES and not lost.common(delta.lost):
+                effects.unkept_losses += delta.lost.count
+                continue
+            pieces[life] += len(delta.lost)
+            kept.append(delta)
+        return kept
 
     def _tell_missed(self, lives: Mapping[Life, Sequence[Instants]], staged: Mapping[Life, Lookup]) -> None:
         """Tell the evaluator of records skipped between what was stored before and now: samples of theirs are missing.

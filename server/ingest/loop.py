@@ -14,7 +14,7 @@ from uuid import UUID
 from core.runtime.logging import Log
 from server.ingest.announce import write_events
 from server.intake.screening import Refused, believable, numbers_of, screen
-from server.store.errors import Fenced, StoreAway, StoreRefused
+from server.store.errors import StoreAway, StoreRefused
 from server.store.instants import to_datetime
 from server.store.quarantine import PoisonRecord, quarantine
 from server.store.received import ReceivedDelta, have_ended, record_received
@@ -97,7 +97,10 @@ class Ingest:
         self._parts.reception.wake()
 
     async def run(self) -> None:
-        """Ingest until told to finish. Raises Fenced. Cancelled between groups or within one, nothing is half done."""
+        """Ingest until told to finish. Cancelled between groups or within one, nothing is half done.
+
+        Raises Fenced, MemoryBehind.
+        """
         parts = self._parts
         while not self._is_finishing:
             await parts.prepare()
@@ -203,6 +206,8 @@ class Ingest:
             parts.counters.add("ingest.groups")
             if effects.foreign_values:
                 parts.counters.add("ingest.foreign_values", effects.foreign_values)
+            if effects.unkept_losses:
+                parts.counters.add("ingest.unkept_losses", effects.unkept_losses)
             parts.listener.committed(effects)
         parts.counters.add("ingest.duplicate_records", len(screened.duplicates))
         if done:
@@ -280,7 +285,7 @@ class Ingest:
         await parts.clock.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
 
 
-class MemoryBehind(Fenced):
+class MemoryBehind(Exception):
     """The store knows more than this server's memory does: the reign must end and begin again from the store."""
 
 

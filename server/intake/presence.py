@@ -176,8 +176,8 @@ class PresenceBook:
         return way.is_fresh(now) and now - way.since_seconds > self._grace_seconds and not self.is_behind(way)
 
     def is_behind(self, way: Upstream) -> bool:
-        """Tell whether a link still holds something old."""
-        return way.oldest_at_us != 0 and self._clock.now_us() - way.oldest_at_us > OLD_US
+        """Tell whether a link still holds something old, by its own clock."""
+        return way.oldest_at_us != 0 and self._clock.now_us() + way.skew_us - way.oldest_at_us > OLD_US
 
     def _has_announced_more(self, source: bytes, source_id: int, ledger: Ledger) -> bool:
         """Tell whether a number it announced, to us or to a proxy, has not ended yet and may still come."""

@@ -15,11 +15,18 @@ if TYPE_CHECKING:
 
     from core.model.record import Header
     from server.intake.directory import Directory
-    from server.intake.ledger import Ledger, Life
+    from server.intake.ledger import Account, Ledger, Life
     from server.store.peers import Source
 
 AHEAD_US: Final = 10 * 60 * 1_000_000
 """Samples further in the future than this are refused: a clock that wrong would end every window."""
+
+
+MOST_PIECES: Final = 10_000
+"""Stretches in which the stored numbers of one life may lie: each transaction writes them all."""
+SHREDDED: Final = (
+    "the stored numbers of its source's life lie in 10000 pieces: it skips numbers; a restart begins a new one"
+)
 
 
 @dataclass(slots=True, eq=False)  # not frozen: that makes making one three times as dear, and one is made a record
@@ -51,11 +58,16 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Refused:
-    """A record that never will be stored. `source` is None when it is not ours to keep an account of."""
+    """A record that never will be stored. `source` is None when it is not ours to keep an account of.
+
+    With it go all numbers of its life from `first` to `last`, itself among them; None: only its own.
+    """
 
     arrival: Arrival
     source: Source | None
     reason: str
+    first: int | None = None
+    last: int | None = None
 
 
 @dataclass(slots=True)
@@ -153,6 +165,8 @@ def _source_of_plain(run: _Run, ledger: Ledger, directory: Directory, horizon: H
         return None
     source = directory.sources[run.source]
     account = ledger.account((source.id, run.boot))
+    if _is_shredded(account, RangeSet(), run.first):
+        return None
     has_ended = any(ended.common([(run.first, run.last)]) for ended in (account.stored, account.refused))
     return None if has_ended else source
 
@@ -173,12 +187,30 @@ def _screen_one(
     if header.number in account.stored or header.number in account.refused or header.number in here:
         result.duplicates.append(arrival)
         return
+    if _is_shredded(account, here, header.number):
+        first, last = _gap_around(header.number, account.stored, here)
+        result.refused.append(Refused(arrival, source, SHREDDED, first, last))
+        return
     here.add(header.number, header.number)
     disbelief = _disbelief(header, horizon)
     if disbelief is None:
         result.admitted.append(Admitted(arrival, source))
     else:
         result.refused.append(Refused(arrival, source, disbelief))
+
+
+def _is_shredded(account: Account, here: RangeSet, number: int) -> bool:
+    """Tell whether this number would make one piece more of a life that has as many as are kept."""
+    if len(account.stored) + len(here) < MOST_PIECES:
+        return False
+    return not any(beside in known for beside in (number - 1, number + 1) for known in (account.stored, here))
+
+
+def _gap_around(number: int, stored: RangeSet, here: RangeSet) -> tuple[int, int]:
+    """Return the stretch of numbers not stored in which a number lies; above the highest it ends with it."""
+    bounds = [known.around(number) for known in (stored, here)]
+    ends = [last for _, last in bounds if last is not None]
+    return max(first for first, _ in bounds), min(ends, default=number)
 
 
 def numbers_of(arrivals: Iterable[Arrival]) -> dict[tuple[bytes, int], RangeSet]:

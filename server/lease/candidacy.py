@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from core.runtime.cancellation import honour_cancellation
 from core.runtime.logging import Log
+from server.ingest.loop import MemoryBehind
+from server.lease.readiness import Readiness
 from server.lease.standby import LeaseWatch, Silence
 from server.reign import Reign
 from server.store.database import Database
@@ -27,6 +30,7 @@ log = Log("server")
 WATCH_SECONDS: Final = 0.25
 ASKED_SECONDS: Final = 0.05
 LOOK_SECONDS: Final = 3.0
+READY_SECONDS: Final = 0.5
 SUCCESSION_SECONDS: Final = 5.0
 """How long a server that has handed over waits for the next one; when none comes it takes the lease again."""
 END_SECONDS: Final = 5.0
@@ -48,6 +52,7 @@ class Candidacy:
         self._watch = LeaseWatch(self._silence, settings.name)
         self._view: LeaseView | None = None
         self._standing: Standing = "held"
+        self._readiness = Readiness(realm)
 
     @property
     def endpoint(self) -> str:
@@ -69,15 +74,24 @@ class Candidacy:
 
         Raises Replaced when another server has the lease. Cancelled while reigning, hand over.
         """
+        try:
+            await self._run()
+        finally:
+            await self._readiness.close()
+
+    async def _run(self) -> NoReturn:
         while True:
             lease = await self._stand_by()
             try:
                 # A task of its own: in Python 3.11 a failed TaskGroup leaves its task looking cancelled, and this one
                 # has to go on (core/runtime/cancellation).
-                await asyncio.create_task(Reign(self._realm, lease).run(), name="reign")
+                reign = Reign(self._realm, lease, *await self._readiness.hand_out(lease.epoch))
+                await asyncio.create_task(reign.run(), name="reign")
             except* Fenced as group:
                 asyncio.get_running_loop().call_later(END_SECONDS, _end_at_once)
                 raise Replaced(str(group.exceptions[0])) from group
+            except* MemoryBehind as group:
+                log.warning("the reign ends, to begin again from the store", reason=group.exceptions[0])
             except* StoreAway as group:
                 log.warning("the reign could not begin", error=group.exceptions[0])
             else:
@@ -87,6 +101,23 @@ class Candidacy:
 
     async def _stand_by(self) -> Lease:
         """Return the lease once it is taken."""
+        preparing = asyncio.create_task(self._keep_ready(), name="readiness")
+        try:
+            return await self._await_lease()
+        finally:
+            preparing.cancel()
+            await asyncio.gather(preparing, return_exceptions=True)
+
+    async def _keep_ready(self) -> NoReturn:
+        """Prepare beside the looks, which must not wait for it."""
+        while True:
+            view = self._view
+            if view is not None and self._standing == "held" and view.holder != self._settings.name:
+                with suppress(StoreAway):  # a reign connects by itself
+                    await self._readiness.keep(view)
+            await self._realm.clock.sleep(READY_SECONDS)
+
+    async def _await_lease(self) -> Lease:
         options = self._realm.options
         clock = self._realm.clock
         async with Database(replace(options, max_connections=1), purpose="watch") as database:
@@ -123,7 +154,12 @@ class Candidacy:
 
     async def _take(self, limit: float) -> Lease | None:
         try:
-            return await take(self._realm.options, endpoint=self.endpoint, stale_after_seconds=limit)
+            return await take(
+                self._realm.options,
+                endpoint=self.endpoint,
+                stale_after_seconds=limit,
+                database=self._readiness.taker,
+            )
         except StoreAway:
             honour_cancellation()
             return None

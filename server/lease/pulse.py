@@ -27,15 +27,15 @@ DOUBT: Final = "this server does not reach the database; another one may have ta
 class Pulse:
     """Waits for nobody: a connection of its own, under the epoch's name like every other of the reign."""
 
-    def __init__(self, realm: Realm, epoch: int) -> None:
+    def __init__(self, realm: Realm, epoch: int, writer: Writer | None = None) -> None:
         self._realm = realm
         self._epoch = epoch
-        self._database = Writer(replace(realm.options, max_connections=1), epoch).database
+        self.database = (writer or Writer(replace(realm.options, max_connections=1), epoch)).database
         self._last_beat = realm.clock.monotonic()
 
     async def close(self) -> None:
         """Close the connection."""
-        await self._database.close()
+        await self.database.close()
 
     async def beat(self, is_open: Callable[[], bool]) -> str:
         """Beat until somebody wishes that this server hands over, and return who; a wish is heard once `is_open`.
@@ -47,7 +47,7 @@ class Pulse:
             began = clock.monotonic()
             wisher: str | None = None
             try:
-                async with self._database.connection(ANSWER_SECONDS) as connection:
+                async with self.database.connection(ANSWER_SECONDS) as connection:
                     await beat(connection, self._epoch)
                     self._last_beat = began
                     wisher = await wished_handover(connection, self._epoch)

@@ -76,13 +76,13 @@ class PartReporter:
         self._faulty_since: dict[str, float] = {}
 
     async def run(self) -> NoReturn:
-        """Report every five seconds until cancelled."""
+        """Report every five seconds until cancelled; not at once, when a reign has more urgent things to do."""
         while True:
+            await self._clock.sleep(REPORT_SECONDS)
             try:
                 await self._report()
             except StoreAway as error:  # there will be another look
                 log.debug("the parts are not reported", error=error)
-            await self._clock.sleep(REPORT_SECONDS)
 
     async def _report(self) -> None:
         states = judge_parts(self._parts(), self._told)

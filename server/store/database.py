@@ -24,7 +24,7 @@ from server.store.columns import register_columns
 from server.store.errors import StoreAway, StoreBusy, StoreError, StoreFull, translated
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from datetime import datetime
     from types import TracebackType
     from typing import Self
@@ -165,9 +165,26 @@ class Database:
         return self._backends[connection]
 
     async def dedicated(self) -> Connection:
-        """Open a connection outside the set, in autocommit mode; the caller closes it. Raises StoreAway."""
+        """Return a connection outside the set, in autocommit mode; the caller closes it. Raises StoreAway."""
         with translated():
-            return await self._connect()
+            return self._take_idle() or await self._connect()
+
+    async def warm(
+        self, count: int, look: Callable[[Connection], Awaitable[None]] | None = None, timeout_seconds: float = 3.0
+    ) -> None:
+        """Have at least `count` connections idle, each of the new ones having had a `look`. Raises StoreAway."""
+        while len(self._idle) < min(count, self._options.max_connections) and not self._is_closed:
+            with translated():
+                connection = await self._connect()
+                is_sound = False
+                try:
+                    with watchdog(connection, timeout_seconds):
+                        await self.backend(connection)
+                        if look is not None:
+                            await look(connection)
+                    is_sound = True
+                finally:
+                    await self._give_back(connection, is_sound=is_sound)
 
     async def _connect(self) -> Connection:
         limit = self._options.connect_timeout_seconds

@@ -122,13 +122,15 @@ async def take(
     endpoint: str,
     stale_after_seconds: float = DEFAULT_STALE_AFTER_SECONDS,
     timeout_seconds: float = 10.0,
+    database: Database | None = None,
 ) -> Lease | None:
     """Take the lease when its holder is silent for `stale_after_seconds` or has released it; None: it is not free.
 
     Terminates the old holder's connections first, frozen or not. Raises StoreAway; StoreBusy after `timeout_seconds`
-    when something that is not ours to terminate kept the lease row locked; nothing has changed then.
+    when something that is not ours to terminate kept the lease row locked; nothing has changed then. A `database` of
+    the taker's own may have a connection ready.
     """
-    database = Database(options, purpose="taker")
+    database = database or Database(options, purpose="taker")
     connection = await database.dedicated()
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_seconds

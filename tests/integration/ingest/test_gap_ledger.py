@@ -10,6 +10,7 @@ import numpy as np
 from core.model.gaps import Gap
 from core.model.ranges import RangeSet
 from core.model.record import pack_closing, pack_lost, pack_values
+from server.ingest import group
 from server.inventory.apply import apply, check_documents, propose
 from server.inventory.check import documents_from_plain
 from server.store.definitions import Author
@@ -20,6 +21,8 @@ from tests.integration.ingest.reigning import ingesting
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    import pytest
+
     from server.store.database import Database
     from server.store.received import Received
     from server.store.transaction import Writer
@@ -168,3 +171,17 @@ async def test_what_triggers_look_back_on_is_known_again_when_the_missing_record
         await feed.put(sample(feed, begin + 60 * SECOND, 10))
         await feed.settled(10)
         assert await problems() == 1, "all nine of them are counted"
+
+
+async def test_losses_in_ever_more_pieces_are_counted_and_not_noted(
+    writer: Writer, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group, "MOST_PIECES", 2)
+    async with ingesting(writer, database) as feed:
+        now = feed.clock.now_us()
+        rows = [(feed.boot, number, number) for number in (3, 5, 7, 9)]
+        await feed.put(feed.dictionary("load"), sample(feed, now, 20), pack_lost(feed.origin, 21, rows, now))
+        await feed.settled(1, 20, 21)
+        row, _ = await received(database, feed)
+        assert row.lost == RangeSet([(3, 3), (5, 5)])
+        assert feed.counters.get("ingest.unkept_losses") == 2

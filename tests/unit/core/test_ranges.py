@@ -41,3 +41,9 @@ def test_common_and_without_split_a_set_by_another(
     assert {n for first, last in left.common(right) for n in range(first, last + 1)} == numbers & others
     assert {n for first, last in left.without(right) for n in range(first, last + 1)} == numbers - others
     assert left.lowest == min(numbers, default=0)
+
+
+def test_a_missing_number_lies_between_its_neighbours() -> None:
+    known = RangeSet([(3, 4), (9, 9)])
+    assert [known.around(number) for number in (1, 5, 8, 12)] == [(1, 2), (5, 8), (5, 8), (10, None)]
+    assert RangeSet().around(7) == (1, None)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import closing
+from math import inf
 from typing import TYPE_CHECKING
 
 import zmq.asyncio
 
-from core.runtime.clock import SystemClock
+from core.runtime.clock import ManualClock, SystemClock
 from core.runtime.counters import Counters
 from core.spool.spool import Spool, SpoolLimits
 from core.wire.stream import Stream
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NEW_BOOT = BOOT + 1
+HOUR_US = 3_600_000_000
 
 
 def send_one(stream: Stream) -> None:
@@ -25,6 +27,12 @@ def send_one(stream: Stream) -> None:
     while (sent := stream._send_next()) == 0:
         pass
     assert sent
+
+
+def send_all(stream: Stream) -> None:
+    """Send until nothing can be sent."""
+    while stream._send_next() is not None:
+        pass
 
 
 async def test_a_record_appended_while_older_files_are_sent_is_sent_too(tmp_path: Path) -> None:
@@ -49,5 +57,38 @@ async def test_a_record_appended_while_older_files_are_sent_is_sent_too(tmp_path
             assert stream._send_next() is None
             sent = [numbers_in((await far.recv_multipart())[1]) for _ in range(2)]
         assert sent == [[1, 2], [2, 3]]
+    finally:
+        context.destroy(linger=0)
+
+
+async def test_what_a_slow_clock_stamped_long_ago_is_no_backlog_once_it_was_sent(tmp_path: Path) -> None:
+    context = zmq.asyncio.Context()
+    far, near = context.socket(zmq.PAIR), context.socket(zmq.PAIR)
+    far.bind("inproc://slow")
+    near.connect("inproc://slow")
+    clock = ManualClock()
+
+    def old(number: int) -> bytes:
+        return record(number, at=clock.now_us() - HOUR_US)
+
+    try:
+        with closing(Spool.open(tmp_path, SpoolLimits())) as spool:
+            stream = Stream(
+                spool=spool, socket=near, session=1, window=1 << 20, clock=clock, counters=Counters(),
+                timings=LinkTimings(),
+            )  # fmt: skip
+            assert stream.behind_seconds == inf, "nothing was looked at yet"
+            spool.append(old(1))
+            send_all(stream)
+            stream.receipt(1, 1 << 20)
+            send_all(stream)
+            assert stream.behind_seconds == 0
+            await clock.advance(5)
+            spool.append(old(2))
+            assert stream.behind_seconds == 5, "it waits"
+            send_all(stream)
+            stream.receipt(2, 1 << 20)
+            send_all(stream)
+            assert stream.behind_seconds == 0, "and so on, record by record"
     finally:
         context.destroy(linger=0)

@@ -59,6 +59,16 @@ def test_a_proxy_that_comes_or_is_revoked_changes_the_orders() -> None:
     assert set(keys) == {key_text(KEYS[0]), key_text(b"n" * 32)}
 
 
+def test_a_source_that_was_deleted_is_forgotten() -> None:
+    placements = Placements()
+    placements.replace([HOME], draw_directory(SOURCES, PROXIES, TENURES))
+    placements.forget_others([SOURCE.bytes])
+    assert SOURCE.bytes in placements.by_source
+    placements.forget_others([])
+    assert placements.by_source == {}
+    assert placements.amended(SOURCE.bytes, {}) == {}
+
+
 def test_without_balancing_agents_are_told_that_their_own_order_holds() -> None:
     placements = Placements(is_balancing=False)
     placements.replace([HOME], draw_directory(SOURCES, PROXIES, TENURES))

@@ -107,6 +107,14 @@ async def test_a_proxy_that_still_holds_old_records_may_hold_the_silent_ones(sce
     assert scene.is_judgeable
 
 
+async def test_a_proxy_whose_own_clock_is_slow_is_not_behind_for_that(scene: Scene) -> None:
+    for _ in range(20):
+        await scene.clock.advance(2)
+        slow = scene.clock.now_us() - 3_600_000_000
+        scene.book.heard(PROXY, replace(heartbeat(scene.clock, oldest_at=slow - 1_000_000), clock=slow))
+    assert scene.is_judgeable
+
+
 async def test_numbers_the_source_announced_must_have_ended_first(scene: Scene) -> None:
     await scene.pass_time(40, sighting(number=3))
     assert not scene.is_judgeable

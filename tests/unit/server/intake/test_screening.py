@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from core.model.ranges import RangeSet
 from core.model.record import ItemEntry, Origin, pack_dictionary, pack_values
+from server.ingest.ended import refused_numbers
+from server.intake import screening
 from server.intake.ledger import Ledger
 from server.intake.screening import AHEAD_US, believable, screen
 from server.own.identity import OWN_KEY, OWN_SOURCE
@@ -29,6 +31,8 @@ from tests.unit.server.intake.arrivals import (
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    import pytest
 
     from server.intake.screening import Screened
 
@@ -134,3 +138,33 @@ def test_what_the_server_says_itself_comes_under_its_own_key_only_and_that_key_s
         assert not known.may_relay(key, OWN_SOURCE.bytes, 0, 1)
     assert known.objection(OWN_KEY, MINE.bytes, 0)
     assert not known.may_relay(OWN_KEY, MINE.bytes, 0, 1)
+
+
+def test_a_source_that_skips_numbers_is_refused_what_would_make_ever_more_pieces_of_its_life(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(screening, "MOST_PIECES", 3)
+    ledger, refused = Ledger(), RangeSet()
+    for number in range(2, 400, 2):
+        result = screened((made(number), AGENT_KEY), ledger=ledger)
+        stored = RangeSet((each.arrival.header.number, each.arrival.header.number) for each in result.admitted)
+        ledger.commit([ReceivedDelta(source_id=1, boot=5, ranges=stored), *refused_numbers([], result.refused)])
+        refused.update((each.arrival.header.number, each.arrival.header.number) for each in result.refused)
+    account = ledger.account((1, 5))
+    assert list(account.stored) == [(2, 2), (4, 4), (6, 6)]
+    assert list(account.refused) == [(7, 398)], "with those that were skipped, so this grows no pieces either"
+    assert account.open == RangeSet([(1, 1), (3, 3), (5, 5)])
+    assert refused.count == 196
+
+
+def test_what_fills_gaps_and_what_comes_in_one_group_is_judged_by_the_pieces_it_makes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(screening, "MOST_PIECES", 3)
+    ledger = Ledger()
+    ledger.commit([ReceivedDelta(source_id=1, boot=5, ranges=RangeSet([(1, 1), (20, 20)]))])
+    numbers = (10, 11, 5, 2, 21, 22, 30, 31)
+    result = screened(*((made(number), AGENT_KEY) for number in numbers), ledger=ledger)
+    assert [admitted.arrival.header.number for admitted in result.admitted] == [10, 11, 2, 21, 22]
+    assert [(each.first, each.last) for each in result.refused] == [(2, 9), (23, 30), (23, 31)]
+    assert all("a restart begins a new one" in each.reason for each in result.refused)
