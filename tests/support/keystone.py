@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.support.swift import Swift
 
-TOKEN_SECONDS: Final = 5
+TOKEN_SECONDS: Final = 10
 USER_DOMAIN, PROJECT_DOMAIN, PROJECT, REGION = "people", "clients", "watchkeep", "here"
 _USERS: Final = {"owner": "manager", "web1": "member", "station": "member", "pruner": "member"}
 

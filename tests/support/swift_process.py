@@ -76,6 +76,7 @@ project_name = admin
 user_domain_id = default
 project_domain_id = default
 delay_auth_decision = true
+cache = swift.cache
 [filter:keystoneauth]
 use = egg:swift#keystoneauth
 operator_roles = admin, manager
