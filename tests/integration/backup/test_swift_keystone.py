@@ -88,6 +88,7 @@ def _has_ended(cloud: Cloud, token: str) -> bool:
     return status == 401
 
 
+@pytest.mark.timeout(300)  # it waits for a token to end, and each request asks two servers
 def test_a_run_goes_on_when_its_token_ends_while_a_volume_is_sent(pairs: Pairs, cloud: Cloud) -> None:
     container = _make_container(cloud)
     with FaultySwift(cloud.swift).running() as slow:
