@@ -17,9 +17,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from backup.cache import local_name
+from backup.damage import write_damage
 from backup.drill_record import DrillBook, DrillRecord
 from backup.engine.command import Workplace
-from backup.errors import BackupError, DrillFailed, WorkFailed
+from backup.errors import (
+    BackupError,
+    Cancelled,
+    DrillFailed,
+    ObjectMissing,
+    SignatureBad,
+    TargetDiffers,
+    WorkFailed,
+)
 from backup.journal import hold_lock
 from backup.leftovers import chain_manifests
 from backup.marks import reading
@@ -30,7 +39,7 @@ from backup.restore import Fetching, fetch, measure
 from core.runtime.logging import Log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from backup.catalogue import Catalogue
@@ -110,15 +119,11 @@ def _prove(
             (scratch / name).mkdir(mode=0o700, parents=True)
         scratch.chmod(0o700)
         _demand_room(station, scratch, manifest, prover)
+        workplace = Workplace(cache=scratch / "cache", temporary=scratch / "temporary")
         began = time.monotonic()
         with reading(station, [manifest], "drilled"):
             fetch(
-                Fetching(
-                    station,
-                    point,
-                    Workplace(cache=scratch / "cache", temporary=scratch / "temporary"),
-                    limits.left_seconds("it was restored"),
-                ),
+                Fetching(station, point, workplace, limits.left_seconds("it was restored")),
                 None,
                 scratch / "restored" / "root",
                 on_progress,
@@ -138,7 +143,12 @@ def _prove(
                 limits=limits,
             )
         )
+        if wrong := [name for check in evidence.checks if check.is_of_chain for name in check.names]:
+            _ask_for_full(station, manifest.chain, wrong)
         return _judge(record, evidence)
+    except (ObjectMissing, SignatureBad, TargetDiffers) as error:
+        _ask_for_full(station, manifest.chain, [str(error)])
+        raise
     finally:
         _clear_quietly(scratch)
 
@@ -150,6 +160,16 @@ def _judge(record: DrillRecord, evidence: Evidence) -> DrillRecord:
             f"the restore point is not what was saved: {evidence.words()}", DrillFailed.exit_code
         )
     return replace(record, status=Status.OK, ended_at=datetime.now(UTC))
+
+
+def _ask_for_full(station: Station, chain: str, whats: Sequence[str]) -> None:
+    """Note at the target that a chain is damaged: its host begins a new one then. A station may be let read only."""
+    try:
+        write_damage(station.target, station.place, chain, whats, by=station.settings.host)
+    except Cancelled:
+        raise
+    except BackupError as error:
+        log.warning("The damage a drill found could not be noted at the target: run `bkp run SET --full`", error=error)
 
 
 def _scratch_of(station: Station) -> Path:

@@ -122,14 +122,17 @@ def test_a_drill_that_cannot_restore_fails_with_its_reason_and_the_last_proof_on
     drilled(site)
     proven = state_of(site)["last_proven"]
     volume = next(site.chains.rglob("*.vol1.difftar.gpg"))
-    volume.rename(volume.with_name("aside"))
-    row = drilled(site, exit_code=23)
-    assert volume.name in row["error"]
+    content = bytearray(volume.read_bytes())
+    content[len(content) // 2] ^= 1
+    volume.write_bytes(content)
+    row = drilled(site, exit_code=24)
     assert datetime.fromisoformat(row["proven_before"]) == datetime.fromisoformat(proven["ended_at"])
     state = state_of(site)
-    assert (state["last_drill"]["status"], state["last_drill"]["exit_code"]) == ("failed", 23)
+    assert (state["last_drill"]["status"], state["last_drill"]["exit_code"]) == ("failed", 24)
     assert state["last_proven"] == proven
     assert remains(site) == []
+    assert "a verification by station1 found damage" in (site.run().reason or "")  # its host begins anew by itself
+    assert drilled(site)["is_proven"]
 
 
 def test_a_drill_without_room_says_how_much_it_needs_before_it_restores_anything(site: Site) -> None:
