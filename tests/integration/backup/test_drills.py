@@ -76,6 +76,14 @@ def test_every_entry_and_block_of_a_chain_is_compared_and_nothing_stays(site: Si
     assert state["last_drill"] == state["last_proven"]
     assert state["last_proven"]["bytes_per_second"] > 0
 
+    with site.file("station").open("a") as file:  # its [[sets]] stands last
+        file.write('restore_within = "1s"\n')
+    told = json.loads(site.bkp("station", "predict", "--json").stdout)["sets"][0]
+    assert told["restore_seconds"] >= state["last_proven"]["restore_seconds"]
+    status = site.bkp("station", "status")
+    assert "proven" in status.stdout
+    assert ("too long" in status.stdout, status.returncode) == (told["is_over"], int(told["is_over"]))
+
 
 def test_a_station_that_is_not_root_proves_what_root_has_shut(site: Site) -> None:
     (site.data / "shut").mkdir()
