@@ -65,10 +65,12 @@ def drill(
     """Prove the newest point not after `at`; return its record with status OK. Blocks; hours are possible.
 
     A failure raises the BackupError that says why, after the state file has it: DrillFailed when the point differs or
-    does not come up, else what stood in the way.
+    does not come up, else what stood in the way. The state is kept of the newest point of sets in the configuration.
     """
     place = station.place
-    book = DrillBook(station.settings.state, place)
+    station.demand_station()
+    is_kept = at is None and station.chosen in station.settings.sets
+    book = DrillBook(station.settings.state, place, is_kept=is_kept)
     started_at = datetime.now(UTC)
     record = DrillRecord(due_at=due_at or started_at, status=Status.RUNNING, started_at=started_at, pid=os.getpid())
     lock = station.settings.work / "drill-locks" / place.host / f"{place.set}.lock"
@@ -90,7 +92,7 @@ def drill(
             book.note(record)
             raise DrillFailed(record.error or "it proved nothing")
         book.note(record)
-        if record.point is not None and at is None:
+        if record.point is not None:
             book.predict(record.point, record.size_bytes or 0)
     return record
 

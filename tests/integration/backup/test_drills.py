@@ -151,6 +151,16 @@ def test_a_drill_without_room_says_how_much_it_needs_before_it_restores_anything
     assert "drills.scratch" in row["error"]
 
 
+def test_what_is_tried_by_hand_without_or_beside_the_configuration_leaves_no_record(site: Site) -> None:
+    site.run()
+    drilled(site, "--at", "2020-01-01", exit_code=50)
+    keys = site.folder / "station" / "keys" / "station"
+    assert drilled(site, "--target", str(site.store), "--key", str(keys))["is_proven"]
+    assert not (site.folder / "station" / "state").exists()
+    assert site.bkp("host", "drill", SET).returncode == 10
+    assert not (site.folder / "host" / "state" / "drills").exists()
+
+
 def test_a_killed_drill_proves_nothing_and_the_next_one_clears_what_it_left(site: Site) -> None:
     site.run()
     scratch = site.folder / "station/work/drills" / HOST / SET
