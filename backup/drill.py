@@ -69,7 +69,7 @@ def drill(
     """
     place = station.place
     station.demand_station()
-    is_kept = at is None and station.chosen in station.settings.sets
+    is_kept = at is None and station.settings.has_set(station.chosen)
     book = DrillBook(station.settings.state, place, is_kept=is_kept)
     started_at = datetime.now(UTC)
     record = DrillRecord(due_at=due_at or started_at, status=Status.RUNNING, started_at=started_at, pid=os.getpid())

@@ -61,7 +61,7 @@ def _predict(settings: BackupSettings, chosen: SetSettings) -> dict[str, Any]:
     with open_station(settings, chosen) as station:
         point = station.catalogue().newest()
         size_bytes = point.manifest.counts.bytes
-        seconds = DrillBook(settings.state, station.place, is_kept=chosen in settings.sets).predict(
+        seconds = DrillBook(settings.state, station.place, is_kept=settings.has_set(chosen)).predict(
             point.at, size_bytes
         )
     within = None if chosen.restore_within is None else chosen.restore_within.total_seconds()
