@@ -17,9 +17,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from backup.cache import local_name
+from backup.damage import write_damage
 from backup.drill_record import DrillBook, DrillRecord
 from backup.engine.command import Workplace
-from backup.errors import BackupError, DrillFailed, WorkFailed
+from backup.errors import (
+    BackupError,
+    Cancelled,
+    DrillFailed,
+    ObjectMissing,
+    SignatureBad,
+    TargetDiffers,
+    WorkFailed,
+)
 from backup.journal import hold_lock
 from backup.leftovers import chain_manifests
 from backup.marks import reading
@@ -30,7 +39,7 @@ from backup.restore import Fetching, fetch, measure
 from core.runtime.logging import Log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from backup.catalogue import Catalogue
@@ -56,10 +65,12 @@ def drill(
     """Prove the newest point not after `at`; return its record with status OK. Blocks; hours are possible.
 
     A failure raises the BackupError that says why, after the state file has it: DrillFailed when the point differs or
-    does not come up, else what stood in the way.
+    does not come up, else what stood in the way. The state is kept of the newest point of sets in the configuration.
     """
     place = station.place
-    book = DrillBook(station.settings.state, place)
+    station.demand_station()
+    is_kept = at is None and station.settings.has_set(station.chosen)
+    book = DrillBook(station.settings.state, place, is_kept=is_kept)
     started_at = datetime.now(UTC)
     record = DrillRecord(due_at=due_at or started_at, status=Status.RUNNING, started_at=started_at, pid=os.getpid())
     lock = station.settings.work / "drill-locks" / place.host / f"{place.set}.lock"
@@ -81,7 +92,7 @@ def drill(
             book.note(record)
             raise DrillFailed(record.error or "it proved nothing")
         book.note(record)
-        if record.point is not None and at is None:
+        if record.point is not None:
             book.predict(record.point, record.size_bytes or 0)
     return record
 
@@ -110,15 +121,11 @@ def _prove(
             (scratch / name).mkdir(mode=0o700, parents=True)
         scratch.chmod(0o700)
         _demand_room(station, scratch, manifest, prover)
+        workplace = Workplace(cache=scratch / "cache", temporary=scratch / "temporary")
         began = time.monotonic()
         with reading(station, [manifest], "drilled"):
             fetch(
-                Fetching(
-                    station,
-                    point,
-                    Workplace(cache=scratch / "cache", temporary=scratch / "temporary"),
-                    limits.left_seconds("it was restored"),
-                ),
+                Fetching(station, point, workplace, limits.left_seconds("it was restored")),
                 None,
                 scratch / "restored" / "root",
                 on_progress,
@@ -138,7 +145,12 @@ def _prove(
                 limits=limits,
             )
         )
+        if wrong := [name for check in evidence.checks if check.is_of_chain for name in check.names]:
+            _ask_for_full(station, manifest.chain, wrong)
         return _judge(record, evidence)
+    except (ObjectMissing, SignatureBad, TargetDiffers) as error:
+        _ask_for_full(station, manifest.chain, [str(error)])
+        raise
     finally:
         _clear_quietly(scratch)
 
@@ -150,6 +162,16 @@ def _judge(record: DrillRecord, evidence: Evidence) -> DrillRecord:
             f"the restore point is not what was saved: {evidence.words()}", DrillFailed.exit_code
         )
     return replace(record, status=Status.OK, ended_at=datetime.now(UTC))
+
+
+def _ask_for_full(station: Station, chain: str, whats: Sequence[str]) -> None:
+    """Note at the target that a chain is damaged: its host begins a new one then. A station may be let read only."""
+    try:
+        write_damage(station.target, station.place, chain, whats, by=station.settings.host)
+    except Cancelled:
+        raise
+    except BackupError as error:
+        log.warning("The damage a drill found could not be noted at the target: run `bkp run SET --full`", error=error)
 
 
 def _scratch_of(station: Station) -> Path:

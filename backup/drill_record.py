@@ -82,7 +82,9 @@ class DrillRecord:
 class DrillBook:
     """What is known of one set's drills. Everything here is durable on return."""
 
-    def __init__(self, state: Path, place: Place) -> None:
+    def __init__(self, state: Path, place: Place, *, is_kept: bool = True) -> None:
+        """Without `is_kept` nothing is written: what somebody tried by hand is nobody's problem a week later."""
+        self._is_kept = is_kept
         self._file = state / "drills" / place.host / f"{place.set}.json"
         self._place = place
 
@@ -120,6 +122,8 @@ class DrillBook:
         return seconds
 
     def _write(self, table: dict[str, Any]) -> None:
+        if not self._is_kept:
+            return
         head: dict[str, Any] = {
             "form": FORM,
             "host": self._place.host,

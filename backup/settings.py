@@ -218,6 +218,11 @@ class BackupSettings:
         known = ", ".join(sorted(each.name for each in self.sets)) or "none"
         raise ConfigInvalid(f"there is no backup set {name!r}; known: {known}")
 
+    def has_set(self, chosen: SetSettings) -> bool:
+        """Tell whether a set stands in the configuration, at whichever of its targets it is looked at."""
+        known = {(self.host_of(each), each.name) for each in self.sets}
+        return (self.host_of(chosen), chosen.name) in known
+
     def find_target(self, name: str) -> TargetSettings:
         """Return a target by name. Raises ConfigInvalid."""
         for target in self.targets:

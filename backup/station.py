@@ -50,16 +50,20 @@ class Station:
         """Read the set's restore points from the target, which takes a request a point."""
         return read_catalogue(self.target, self.place, self.ring)
 
-    def demand_decryption(self, manifest: Manifest) -> None:
-        """Return when what `manifest` speaks of can be decrypted here, within seconds and without a prompt.
-
-        Raises KeyMissing, KeyWrong, PassphraseMissing, PassphraseWrong.
-        """
+    def demand_station(self) -> None:
+        """Return when this machine has a station's keys. Raises KeyMissing."""
         if not self.can_decrypt:
             raise KeyMissing(
                 "this machine has no decryption key: use the restore station's configuration, or name the key folder"
                 " with --key"
             )
+
+    def demand_decryption(self, manifest: Manifest) -> None:
+        """Return when what `manifest` speaks of can be decrypted here, within seconds and without a prompt.
+
+        Raises KeyMissing, KeyWrong, PassphraseMissing, PassphraseWrong.
+        """
+        self.demand_station()
         keys = {key.fingerprint: key for key in self.ring.decryption_keys()}
         fitting = [keys[each] for each in manifest.recipients if each in keys]
         if not fitting:

@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from backup.command.drill_doctor import REMEDY, examine_drills
 from backup.command.options import ending, json_option, settings_of, station_config_option
 from backup.command.telling import size, write_json
 from backup.engine.command import program
-from backup.errors import BackupError, ConfigInvalid, KeyForbidden, KeyMissing, TargetAway, TargetFull, TargetRefused
+from backup.errors import (
+    BackupError,
+    ConfigInvalid,
+    DrillFailed,
+    KeyForbidden,
+    KeyMissing,
+    TargetAway,
+    TargetFull,
+    TargetRefused,
+)
 from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import reminders
 from backup.prune import demand_deleting, demand_no_secret
@@ -95,6 +105,8 @@ def examine(settings: BackupSettings, now: datetime) -> Iterator[Finding]:
         yield from _try("marks", "mend [marks] in backup.toml, or let this user write there", lambda: _marks(settings))
     if settings.pruner is not None:
         yield from examine_pruner(settings)
+    if settings.keys.station is not None:
+        yield from _drills(settings)
     yield from _work(settings)
 
 
@@ -115,6 +127,14 @@ def _remedy(target: TargetSettings, error: BackupError) -> str:
             return "make room there: bkp prune, or a larger quota"
         case _:
             return "mend its [[targets]] in backup.toml"
+
+
+def _drills(settings: BackupSettings) -> Iterator[Finding]:
+    """A station without drills restores as well as one with: a warning, no fault."""
+    try:
+        yield Finding(what="drills", level="ok", text=examine_drills(settings))
+    except DrillFailed as error:
+        yield Finding(what="drills", level="warning", text=str(error), remedy=REMEDY)
 
 
 def _clock(now: datetime) -> Iterator[Finding]:

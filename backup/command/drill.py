@@ -31,6 +31,7 @@ Examples:
 \b
 Files are compared block by block with what the host saw; a PostgreSQL dump is loaded into a server started for it, its
 rows counted. Needs the restore station's key, and room for the set (drills.scratch). Nothing of it stays.
+How it went is kept for `bkp status` and the station's agent: for sets in the configuration, without --at.
 Exit code 0: every one is proven. 54: one is not, or differs. Others: what stood in the way of the first.
 
 {SAID}"""

@@ -23,8 +23,8 @@ Examples:
   bkp predict                 every set
   bkp predict web1/shop
 \b
-The slowest of a set's last three proven drills counts, made longer as the set has grown since. Without a drill nothing
-is predicted: bkp drill SET. Exit code 1: one will take longer than its restore_within.
+The slowest of a set's last three proven drills counts, made longer as the set has grown since. Without a drill of a
+set in the configuration nothing is predicted: bkp drill SET. Exit code 1: one will take longer than its restore_within.
 """
 
 
@@ -61,7 +61,9 @@ def _predict(settings: BackupSettings, chosen: SetSettings) -> dict[str, Any]:
     with open_station(settings, chosen) as station:
         point = station.catalogue().newest()
         size_bytes = point.manifest.counts.bytes
-        seconds = DrillBook(settings.state, station.place).predict(point.at, size_bytes)
+        seconds = DrillBook(settings.state, station.place, is_kept=settings.has_set(chosen)).predict(
+            point.at, size_bytes
+        )
     within = None if chosen.restore_within is None else chosen.restore_within.total_seconds()
     return {
         "newest": instant(point.at),

@@ -62,12 +62,16 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was checked. what: in the plural ("files", "tables"). names: the first that differ, and how."""
+    """One thing that was checked. what: in the plural ("files", "tables"). names: the first that differ, and how.
+
+    is_of_chain: what differs here is damage of what lies at the target, which only a new full mends.
+    """
 
     what: str
     looked_at: int
     differing: int = 0
     names: tuple[str, ...] = ()
+    is_of_chain: bool = False
 
     def table(self) -> dict[str, Any]:
         """Return it as plain JSON values."""

@@ -86,12 +86,19 @@ class _Comparison:
         names = [f"{shown(path)}: {what}" for path, what in sorted(self._wrong.items())[:MOST_NAMED]]
         blocks = [f"{shown(path)}: {number} blocks" for path, number in sorted(self._wrong_blocks.items())[:MOST_NAMED]]
         return [
-            Check(what="entries", looked_at=len(self._seen), differing=len(self._wrong), names=tuple(names)),
+            Check(
+                what="entries",
+                looked_at=len(self._seen),
+                differing=len(self._wrong),
+                names=tuple(names),
+                is_of_chain=True,
+            ),
             Check(
                 what="blocks of files",
                 looked_at=self._blocks,
                 differing=sum(self._wrong_blocks.values()),
                 names=tuple(blocks),
+                is_of_chain=True,
             ),
         ]
 

@@ -34,6 +34,20 @@ def run(installation: LocalWatchkeep, name: str) -> int:
     ).returncode
 
 
+def drill_own(installation: LocalWatchkeep, *names: str) -> subprocess.CompletedProcess[str]:
+    """Drill sets as the agent of the installation's restore station would."""
+    account = account_for(installation.data, [Path(sys.executable)])
+    config = installation.data / "restore-station" / "backup.toml"
+    return subprocess.run(
+        [*account.prefix, sys.executable, "-m", "backup.command", "drill", *names, "--json", "--config", str(config)],
+        cwd=CHECKOUT, check=False, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def open_problems(api: Api) -> set[str]:
+    return {each["name"] for each in api.get("/problems")["problems"]}
+
+
 def sets_of(api: Api) -> dict[str, Any]:
     return {each["set"]: each for each in api.get("/backups")["backups"]}
 
@@ -116,12 +130,7 @@ def test_watchkeep_is_rebuilt_from_its_own_sets_as_a_drill_and_shown_as_proven(r
     assert "proven weekly sunday" in running.output
     for name in SETS:
         assert run(running, name) == 0
-    account = account_for(running.data, [Path(sys.executable)])
-    config = running.data / "restore-station" / "backup.toml"
-    done = subprocess.run(
-        [*account.prefix, sys.executable, "-m", "backup.command", "drill", "--json", "--config", str(config)],
-        cwd=CHECKOUT, check=False, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    done = drill_own(running)
     assert done.returncode == 0, done.stdout + done.stderr
     told = {row["set"].partition("/")[2]: row["drill"] for row in json.loads(done.stdout)["sets"]}
     checks = {check["what"].partition(" with")[0]: check for check in told[SETS[0]]["checks"]}
@@ -134,6 +143,15 @@ def test_watchkeep_is_rebuilt_from_its_own_sets_as_a_drill_and_shown_as_proven(r
     assert drill["restore_seconds"] > 0
     points = api.get(f"/backups/{running.host}/{SETS[0]}/points")["points"]
     assert next(iter(points))["proven_at"] is not None
+
+    files = f"{running.host}/{SETS[1]}"
+    volume = max((running.data / "backup-target" / files).rglob("*.difftar.gpg"), key=lambda path: path.stat().st_mtime)
+    aside = volume.rename(volume.with_name("aside"))
+    assert drill_own(running, files).returncode == 23
+    wait_until(lambda: f"Drill of {files} failed" in open_problems(api), 120, "a problem")
+    aside.rename(volume)
+    assert drill_own(running, files).returncode == 0
+    wait_until(lambda: f"Drill of {files} failed" not in open_problems(api), 120, "the problem's end")
 
 
 def test_its_pruner_is_a_role_of_its_own_that_keeps_what_was_saved(running: LocalWatchkeep) -> None:

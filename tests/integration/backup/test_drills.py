@@ -76,6 +76,14 @@ def test_every_entry_and_block_of_a_chain_is_compared_and_nothing_stays(site: Si
     assert state["last_drill"] == state["last_proven"]
     assert state["last_proven"]["bytes_per_second"] > 0
 
+    with site.file("station").open("a") as file:  # its [[sets]] stands last
+        file.write('restore_within = "1s"\n')
+    told = json.loads(site.bkp("station", "predict", "--json").stdout)["sets"][0]
+    assert told["restore_seconds"] >= state["last_proven"]["restore_seconds"]
+    status = site.bkp("station", "status")
+    assert "proven" in status.stdout
+    assert ("too long" in status.stdout, status.returncode) == (told["is_over"], int(told["is_over"]))
+
 
 def test_a_station_that_is_not_root_proves_what_root_has_shut(site: Site) -> None:
     (site.data / "shut").mkdir()
@@ -96,8 +104,7 @@ def test_whatever_differs_from_what_the_host_saw_is_named(site: Site, tmp_path: 
     site.run()
     signatures = sorted((site.folder / "host/work").rglob("duplicity-full-signatures.*"))
     top = tmp_path / "root"
-    top.mkdir()
-    subprocess.run(["cp", "-a", "--parents", str(site.data)[1:], str(top)], cwd="/", check=True, timeout=60)
+    assert site.bkp("station", "restore", f"{HOST}/{SET}", "--to", str(top)).returncode == 0
     assert not any(check.differing for check in compare_tree(top, signatures, _LIMITS))
 
     kept = top / str(site.data)[1:]
@@ -123,14 +130,17 @@ def test_a_drill_that_cannot_restore_fails_with_its_reason_and_the_last_proof_on
     drilled(site)
     proven = state_of(site)["last_proven"]
     volume = next(site.chains.rglob("*.vol1.difftar.gpg"))
-    volume.rename(volume.with_name("aside"))
-    row = drilled(site, exit_code=23)
-    assert volume.name in row["error"]
+    content = bytearray(volume.read_bytes())
+    content[len(content) // 2] ^= 1
+    volume.write_bytes(content)
+    row = drilled(site, exit_code=24)
     assert datetime.fromisoformat(row["proven_before"]) == datetime.fromisoformat(proven["ended_at"])
     state = state_of(site)
-    assert (state["last_drill"]["status"], state["last_drill"]["exit_code"]) == ("failed", 23)
+    assert (state["last_drill"]["status"], state["last_drill"]["exit_code"]) == ("failed", 24)
     assert state["last_proven"] == proven
     assert remains(site) == []
+    assert "a verification by station1 found damage" in (site.run().reason or "")  # its host begins anew by itself
+    assert drilled(site)["is_proven"]
 
 
 def test_a_drill_without_room_says_how_much_it_needs_before_it_restores_anything(site: Site) -> None:
@@ -139,6 +149,16 @@ def test_a_drill_without_room_says_how_much_it_needs_before_it_restores_anything
         file.write('[drills]\nkeep_free = "100000 GiB"\n')
     row = drilled(site, exit_code=44)
     assert "drills.scratch" in row["error"]
+
+
+def test_what_is_tried_by_hand_without_or_beside_the_configuration_leaves_no_record(site: Site) -> None:
+    site.run()
+    drilled(site, "--at", "2020-01-01", exit_code=50)
+    keys = site.folder / "station" / "keys" / "station"
+    assert drilled(site, "--target", str(site.store), "--key", str(keys))["is_proven"]
+    assert not (site.folder / "station" / "state").exists()
+    assert site.bkp("host", "drill", SET).returncode == 10
+    assert not (site.folder / "host" / "state" / "drills").exists()
 
 
 def test_a_killed_drill_proves_nothing_and_the_next_one_clears_what_it_left(site: Site) -> None:
