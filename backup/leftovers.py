@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backup.comparison import run_instant
-from backup.copies import open_copies
 from backup.errors import BackupError, TargetAway
-from backup.keys.ring import KeyRing
-from backup.mending import mend_records
 from backup.model import Status, read_instant
 from backup.targets.deleting import open_for_deleting
 
@@ -16,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from backup.attempt import Attempt
     from backup.catalogue import Catalogue
     from backup.model import Manifest, Place, RunRecord
     from backup.target_settings import TargetSettings
@@ -57,20 +53,6 @@ def clear_leftovers(
             raise
         except BackupError:
             return  # it may not be ours to delete; `doubt_of` sees what stays
-
-
-def take_back(attempt: Attempt) -> None:
-    """Remove what a run that was told to end left at its targets; one whose manifest was there already is a good one.
-
-    Raises what the targets raise; the next run does the same.
-    """
-    settings = attempt.settings
-    ring = KeyRing(settings.keys.host, settings.keys.host_passphrase_file)
-    with ring, open_copies(settings, attempt.chosen, attempt.place) as copies:
-        copies.look(ring)
-        mend_records(attempt.journal, copies.common)
-        for each in copies.present:
-            clear_leftovers(each.target, each.settings, attempt.place, each.catalogue, attempt.journal.newest())
 
 
 def withdraw(at: TargetSettings, names: Sequence[str], since: datetime) -> None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from backup.attempt import Attempt
 from backup.errors import BackupError, Cancelled, WorkFailed
 from backup.journal import Journal, write_state
-from backup.leftovers import take_back
 from backup.model import RunRecord, Status
 from backup.saving import save
 from backup.signals import cancelled_by_signals
 from backup.sources.registry import source_of
 from backup.state import state_table
+from backup.taking_back import take_back
 from backup.wal.state import read_archiving, state_lock
 
 if TYPE_CHECKING:
