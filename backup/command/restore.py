@@ -78,7 +78,7 @@ def _name(_context: click.Context, _parameter: click.Parameter, text: str | None
     "tables",
     metavar="NAME",
     multiple=True,
-    help="With --into-database: only this table (SCHEMA.NAME) of a PostgreSQL dump; the database may have others.",
+    help="With --into-database: only this table (PostgreSQL: SCHEMA.NAME); the database may have others.",
 )
 @domain_options
 @json_option

@@ -13,11 +13,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from backup.child import Program, run
 from backup.errors import BackupDamaged, DestinationInUse, NotInBackup, SourceFailed
-from backup.loading.rows import judged
+from backup.loading.rows import compare_rows, judged
 from backup.source_settings import MariadbSettings
 from backup.sources.mariadb import DUMP_FOLDER
 from backup.sources.mariadb_client import (
     ask,
+    base_tables,
     client_program,
     count_rows,
     environment,
@@ -25,7 +26,7 @@ from backup.sources.mariadb_client import (
     login,
     quoted,
 )
-from backup.sources.mariadb_dump import read_parts
+from backup.sources.mariadb_dump import file_name, read_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,13 +51,44 @@ def load_dump(manifest: Manifest, restored: Path, dsn: str, time_limit_seconds: 
         return judged(manifest, settings.database, count_rows(settings, time_limit_seconds))
 
 
+def load_tables(
+    manifest: Manifest, restored: Path, dsn: str, tables: Sequence[str], time_limit_seconds: float
+) -> dict[str, Any]:
+    """Load these tables, with their triggers, into a database that is there and has none of them; compare their rows.
+
+    Views and routines they use have to be there. What was loaded before one of them failed stays. Raises as
+    `registry.load_dump`; DestinationInUse when one is there.
+    """
+    parts = _parts(restored)
+    files = {name: restored / DUMP_FOLDER / "tables" / file_name(name) for name in tables}
+    lost = [name for name, file in files.items() if file not in parts]
+    if lost:
+        raise NotInBackup(f"there is no table {lost[0]!r} in this restore point: bkp ls SET database/tables shows them")
+    saved = manifest.consistency.get("rows") or {}
+    with _logged_in(dsn) as settings:
+        there = set(base_tables(settings, time_limit_seconds)) & files.keys()
+        if there:
+            raise DestinationInUse(
+                f"there is a table {min(there)!r} already: rename or drop it, or load into another database"
+            )
+        _load(settings, [parts[0], *files.values()], time_limit_seconds)
+        counted = count_rows(settings, time_limit_seconds)
+        found = {name: counted[name] for name in tables if name in counted}
+        if saved:
+            compare_rows({name: saved.get(name) for name in tables}, found)
+        return {
+            "database": settings.database,
+            "tables": len(found),
+            "rows": sum(found.values()),
+            "is_compared": bool(saved),
+            "taken_at": manifest.consistency.get("taken_at"),
+            "left_out": [],
+        }
+
+
 def load(settings: MariadbSettings, manifest: Manifest, restored: Path, time_limit_seconds: float) -> None:
     """Make a database and load the dump into it, all of it or nothing. Raises as `load_dump`."""
-    folder = restored / DUMP_FOLDER
-    try:
-        parts = read_parts(folder)
-    except (OSError, ValueError) as error:
-        raise NotInBackup(f"{folder} holds no whole database dump: {error}") from error
+    parts = _parts(restored)
     _make(settings, manifest)
     try:
         _load(settings, parts, time_limit_seconds)
@@ -64,6 +96,14 @@ def load(settings: MariadbSettings, manifest: Manifest, restored: Path, time_lim
         with suppress(SourceFailed):
             ask(settings, f"DROP DATABASE {quoted(settings.database)};", _ASKING_SECONDS)
         raise
+
+
+def _parts(restored: Path) -> list[Path]:
+    folder = restored / DUMP_FOLDER
+    try:
+        return read_parts(folder)
+    except (OSError, ValueError) as error:
+        raise NotInBackup(f"{folder} holds no whole database dump: {error}") from error
 
 
 def _make(settings: MariadbSettings, manifest: Manifest) -> None:
@@ -109,7 +149,7 @@ def _concatenated(parts: Sequence[Path]) -> Iterator[IO[bytes]]:
 
     def feed() -> None:
         try:
-            with os.fdopen(writing, "wb", buffering=0) as pipe:
+            with os.fdopen(writing, "wb") as pipe:
                 for part in parts:
                     with part.open("rb") as file:
                         while piece := file.read(_PIECE_BYTES):

@@ -18,21 +18,18 @@ def load_dump(
 ) -> dict[str, Any]:
     """Load the dump in `restored` into the database of `dsn`; return tables, rows and what was compared.
 
-    tables: only these, of a PostgreSQL dump, into a database that may have others. A whole PostgreSQL dump goes into an
-    empty database, a MariaDB dump into one that is not there yet. Raises NotInBackup (it is no dump), DestinationInUse
-    (the database is in use, or cannot be reached), BackupDamaged (the rows are not those that were saved).
+    tables: only these, into a database that is there and may have others. A whole PostgreSQL dump goes into an empty
+    database, a MariaDB dump into one that is not there yet. Raises NotInBackup (it is no dump, or has no such table),
+    DestinationInUse (the database is in use, or cannot be reached), BackupDamaged (the rows are not those saved).
     """
     if manifest.source == "postgresql":
         from backup.loading import postgresql  # noqa: PLC0415 - only what is used is imported
 
         return postgresql.load_dump(manifest, restored, dsn, time_limit_seconds, tables)
-    if tables:
-        raise NotInBackup(
-            "--table is for PostgreSQL: what MariaDB saved has a file a table, which its own client loads; it lies in"
-            f" {restored}"
-        )
     if manifest.source == "mariadb":
         from backup.loading import mariadb  # noqa: PLC0415 - only what is used is imported
 
+        if tables:
+            return mariadb.load_tables(manifest, restored, dsn, tables, time_limit_seconds)
         return mariadb.load_dump(manifest, restored, dsn, time_limit_seconds)
     raise NotInBackup(f"{restored} holds no database dump: this set saves {manifest.source}")

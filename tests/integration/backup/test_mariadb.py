@@ -142,7 +142,7 @@ def test_a_database_saved_under_load_comes_back_as_of_one_moment_and_no_writer_w
 
 
 def test_one_changed_row_makes_a_small_increment_and_a_database_that_is_there_is_refused(
-    mariadb: MariadbServer, shop: MariadbSettings, site: Site, figure: Callable[[str], None]
+    mariadb: MariadbServer, shop: MariadbSettings, site: Site, back: str, figure: Callable[[str], None]
 ) -> None:
     full = site.run()
     mariadb.sql("DELETE FROM `bulk /of %things` WHERE id = 30000; UPDATE bank SET amount = 7", shop.database)
@@ -158,6 +158,14 @@ def test_one_changed_row_makes_a_small_increment_and_a_database_that_is_there_is
     table = site.bkp("station", "restore", "files", "--path", "database/tables/bank.sql", "--to", str(site.folder))
     assert table.returncode == 0, table.stderr
     assert "(1,7);" in (site.folder / "bank.sql").read_text()
+    mariadb.sql(f"CREATE DATABASE {back}; CREATE TABLE {back}.other (a int)")
+    single = ("restore", "files", "--into-database", f"mariadb://root@localhost/{back}?socket={mariadb.socket}",
+              "--table", "bulk /of %things", "--json")  # fmt: skip
+    loaded = site.bkp("station", *single, "--to", str(site.folder / "single"))
+    assert loaded.returncode == 0, loaded.stdout + loaded.stderr
+    assert '"rows": 59999' in loaded.stdout
+    again = site.bkp("station", *single, "--to", str(site.folder / "again"))
+    assert (again.returncode, "there is a table 'bulk /of %things' already" in again.stderr) == (52, True), again.stderr
     used = site.bkp("station", "restore", "files", "--to", str(site.folder / "dump"), "--into-database",
                     f"mariadb://root@localhost/{shop.database}?socket={mariadb.socket}")  # fmt: skip
     assert used.returncode == 52
