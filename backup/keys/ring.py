@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _LOCK: Final = "watchkeep.lock"
 _MAKING_TRIES: Final = 3
+_BRINGING_SECONDS: Final = 60.0  # the agent locks a secret anew, and first measures how long that shall take
 _CLEAR_SIGNED: Final = "-----BEGIN PGP SIGNED MESSAGE-----"
 
 
@@ -197,7 +198,8 @@ class KeyRing:
     def bring(self, armoured: str, *, may_be_secret: bool) -> list[Key]:
         """Take the keys of an armoured text in; return them as the ring has them now.
 
-        Raises KeyMissing when it has none, KeyForbidden when it has a secret key and the ring's role must not.
+        Raises KeyMissing when it has none, KeyForbidden when it has a secret key and the ring's role must not, TimedOut
+        after 60 s.
         """
         found = _scan(self._gpg, armoured)
         if not found:
@@ -208,7 +210,7 @@ class KeyRing:
             )
         before = {entry["fingerprint"] for entry in found}
         passphrase = self.passphrase() if may_be_secret and self.passphrase_file.exists() else None
-        result = self._gpg.ask(lambda: self._gpg.import_keys(armoured, passphrase=passphrase))
+        result = self._gpg.ask(lambda: self._gpg.import_keys(armoured, passphrase=passphrase), _BRINGING_SECONDS)
         self._known = None
         if not result.fingerprints:
             raise trouble(str(result.stderr), "importing")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--to", "role", type=READERS, help="Whose folder; else the one of this machine's configuration.")
 @click.option(
     "--key",
+    "--keys",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     help="A restore station's key folder, made if it is not there; needs no configuration.",
