@@ -73,10 +73,9 @@ class PresenceReporter:
             now = self._clock.monotonic()
             session = self._publisher.state.session
             self._collector.stand(role="proxy", epoch=self._configuration.epoch, is_active=session != 0)
-            links = self._collector.links()
-            picture = (session, {(link.key, link.session) for link in links})
+            picture = (session, self._collector.sessions())
             if session and (picture != reported or now >= report_at):
-                for message in presence_of(links):
+                for message in presence_of(self._collector.links()):
                     await self._publisher.send(message)
                 reported = picture
                 report_at = now + _REPORT_SECONDS

@@ -143,6 +143,10 @@ class Collector:
         """Return the live links."""
         return [link.view() for link in self._links]
 
+    def sessions(self) -> set[tuple[bytes, int]]:
+        """Return key and session of each live link: cheap enough to be asked for all the time."""
+        return {(link.peer.key, link.session) for link in self._links}
+
     def _bind(self, socket: zmq.asyncio.Socket, port: int) -> int:
         try:
             return bind(socket, self._bind_host, port)

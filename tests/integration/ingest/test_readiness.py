@@ -11,6 +11,7 @@ from server.lease.readiness import Readiness
 from server.store.errors import Fenced
 from server.store.lease import read_lease, take
 from tests.integration.ingest.test_reign import throne
+from tests.support.waiting import until_found
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,15 @@ async def connections(database: Database, name: str) -> int:
         row = await (await connection.execute(NAMED, (name,))).fetchone()
     assert row is not None
     return int(row[0])
+
+
+async def gone(database: Database, name: str) -> None:
+    """Wait until the server processes of closed connections have ended."""
+
+    async def look() -> bool | None:
+        return await connections(database, name) == 0 or None
+
+    await until_found(look, 20, f"the end of {name}")
 
 
 async def test_connections_of_the_next_epoch_are_ready_and_a_reign_of_that_epoch_uses_them(
@@ -67,9 +77,9 @@ async def test_what_was_made_ready_for_an_epoch_that_another_took_is_closed(
         assert await connections(database, f"watchkeep/standby/{other.epoch}") == 3
         async with database.connection() as connection:
             await ready.keep(await read_lease(connection))
-        assert await connections(database, f"watchkeep/standby/{other.epoch}") == 0
+        await gone(database, f"watchkeep/standby/{other.epoch}")
         assert await connections(database, f"watchkeep/standby/{other.epoch + 1}") == 3
         writer, pulse = await ready.hand_out(other.epoch + 7)
         assert writer.epoch == pulse.epoch == other.epoch + 7
-        assert await connections(database, f"watchkeep/standby/{other.epoch + 1}") == 0
+        await gone(database, f"watchkeep/standby/{other.epoch + 1}")
         await ready.close()
