@@ -65,7 +65,8 @@ async def read_dictionaries(
     return [
         DictionaryEntries(
             source_id=source_id, boot=boot, version=version,
-            numbers=[int(number) for number in numbers], items=[int(item) for item in items], structured=tuple(structured),
+            numbers=[int(number) for number in numbers], items=[int(item) for item in items],
+            structured=tuple(structured),
         )
         for source_id, boot, version, numbers, items, structured in await cursor.fetchall()
     ]  # fmt: skip
