@@ -17,7 +17,7 @@ from agent.backup_child import run_child
 from agent.backup_orders import OrderBook
 from backup.errors import BackupError, ConfigInvalid
 from backup.schedule import Terms, decide, parse_schedule
-from backup.settings import read_settings
+from backup.settings.document import read_settings
 from core.runtime.logging import Log
 from core.runtime.window import parse_window
 from probes.backup import RUNS_FILE, SETS_FILE
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from agent.backup_orders import RunOrder, State
     from backup.schedule import Decision
-    from backup.settings import BackupSettings, SetSettings
+    from backup.settings.document import BackupSettings, SetSettings
     from core.runtime.clock import Clock
 
 log = Log("agent")

@@ -16,7 +16,7 @@ from agent.backup_attempts import MAY_HELP, attempts_of, read_json, stamp_of
 from agent.backup_child import run_child
 from backup.errors import BackupError, Cancelled, ConfigInvalid
 from backup.schedule import Attempts, decide, parse_schedule
-from backup.settings import read_settings
+from backup.settings.document import read_settings
 from core.runtime.logging import Log
 from probes.drill import DRILLS_FILE
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from backup.schedule import Decision, Schedule
-    from backup.settings import BackupSettings, SetSettings
+    from backup.settings.document import BackupSettings, SetSettings
     from core.runtime.clock import Clock
 
 log = Log("agent")

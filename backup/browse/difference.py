@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from backup.model import RestorePoint
-    from backup.station import Station
+    from backup.restoring.station import Station
 
 ADDED: Final = "added"
 REMOVED: Final = "removed"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from backup.browse.signatures import Entry
     from backup.model import RestorePoint
-    from backup.station import Station
+    from backup.restoring.station import Station
 
 Matches = dict[str, "list[Version]"]
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from backup.browse.signatures import fetch_list, read_changes
 from backup.browse.volumes import volumes_of
-from backup.comparison import volume_number
 from backup.errors import NotInBackup
-from backup.marks import reading
 from backup.model import Part
-from backup.station import scratch_workplace
+from backup.restoring.station import scratch_workplace
+from backup.retention.marks import reading
+from backup.saving.comparison import volume_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from backup.browse.signatures import Change, Entry
     from backup.model import Manifest, RestorePoint, VolumeRecord
-    from backup.station import Station
+    from backup.restoring.station import Station
 
 
 class Lists:

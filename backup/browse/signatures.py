@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from backup.model import Manifest, Part
-    from backup.station import Station
+    from backup.restoring.station import Station
 
 _HEADER: Final = struct.Struct(">4sII")
 _MAGIC: Final = b"rs\x01"  # librsync's signatures, whatever their sums are

@@ -13,8 +13,8 @@ from backup.command.offers import sets_offered
 from backup.command.options import config_option, ending, json_option, settings_of
 from backup.command.telling import working, write_json
 from backup.errors import NoRun, SetBusy, WorkFailed
-from backup.journal import Journal, lock_holder, record_table
 from backup.model import Status
+from backup.saving.journal import Journal, lock_holder, record_table
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ from backup.targets.registry import open_target
 if TYPE_CHECKING:
     import click
 
-    from backup.settings import BackupSettings
+    from backup.settings.document import BackupSettings
 
 _PATIENCE: Final = timedelta(seconds=2)
 _MOST: Final = 50

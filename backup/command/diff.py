@@ -15,14 +15,14 @@ from backup.command.ls import entry_document
 from backup.command.offers import points_offered, sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import about, counted, instant, local, working, write_json
-from backup.restore import read_path
-from backup.station import open_station
+from backup.restoring.restore import read_path
+from backup.restoring.station import open_station
 
 if TYPE_CHECKING:
     from pathlib import PurePosixPath
 
     from backup.browse.difference import Difference
-    from backup.settings import BackupSettings
+    from backup.settings.document import BackupSettings
     from backup.when import When
 
 _EPILOG = f"""\b

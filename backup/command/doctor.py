@@ -25,16 +25,16 @@ from backup.errors import (
 )
 from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import reminders
-from backup.prune import demand_deleting, demand_no_secret
-from backup.station import ring_of
+from backup.restoring.station import ring_of
+from backup.retention.prune import demand_deleting, demand_no_secret
 from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from backup.settings import BackupSettings
-    from backup.target_settings import TargetSettings
+    from backup.settings.document import BackupSettings
+    from backup.settings.target import TargetSettings
 
 Level = Literal["ok", "warning", "fault"]
 _EPILOG = """\b

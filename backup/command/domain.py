@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backup.machines import define_domain, demand_free
+from backup.restoring.machines import define_domain, demand_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,15 +12,15 @@ from backup.command.list import find_sets
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.run import due_instant
 from backup.command.telling import age, counted, local, progress, size, write_json
-from backup.drill import drill
-from backup.drill_record import DrillBook
 from backup.errors import BackupError, Cancelled
 from backup.model import Place
-from backup.station import open_station
+from backup.proof.drill import drill
+from backup.proof.record import DrillBook
+from backup.restoring.station import open_station
 
 if TYPE_CHECKING:
-    from backup.drill_record import DrillRecord
-    from backup.settings import BackupSettings, SetSettings
+    from backup.proof.record import DrillRecord
+    from backup.settings.document import BackupSettings, SetSettings
     from backup.when import When
 
 _EPILOG = f"""\b

@@ -10,7 +10,7 @@ from backup.proof.cluster import server_programs
 from backup.schedule import parse_schedule
 
 if TYPE_CHECKING:
-    from backup.settings import BackupSettings
+    from backup.settings.document import BackupSettings
 
 REMEDY = "give [drills] a schedule and name the sets, then `drills` in the agent's configuration (docs/backup.md)"
 

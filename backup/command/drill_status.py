@@ -9,12 +9,12 @@ import click
 from rich.table import Table
 
 from backup.command.telling import age, console, instant, local, seconds_text, size, write_json
-from backup.drill_record import DrillBook
 from backup.model import Place
+from backup.proof.record import DrillBook
 from backup.schedule import parse_schedule
 
 if TYPE_CHECKING:
-    from backup.settings import BackupSettings, SetSettings
+    from backup.settings.document import BackupSettings, SetSettings
 
 
 def show_drills(settings: BackupSettings, now: datetime, *, as_json: bool) -> None:

@@ -17,13 +17,13 @@ from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import about, counted, instant, local, working, write_json
 from backup.errors import BackupError, Cancelled, NoRestorePoint, NotInBackup
 from backup.model import instant_name
-from backup.station import open_station
+from backup.restoring.station import open_station
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backup.browse.finding import Found, Version
-    from backup.settings import BackupSettings, SetSettings
+    from backup.settings.document import BackupSettings, SetSettings
     from backup.when import When
 
 _EPILOG = f"""\b

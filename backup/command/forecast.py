@@ -9,15 +9,15 @@ import click
 from backup.command.options import set_of
 from backup.command.telling import counted, instant, local, size, working, write_json
 from backup.errors import BackupError, DestinationInUse, ObjectMissing
-from backup.forecast import forecast
-from backup.restore import demand_free
-from backup.station import open_station
+from backup.restoring.forecast import forecast
+from backup.restoring.restore import demand_free
+from backup.restoring.station import open_station
 from backup.wal.recovery import KIND, choose_wal, point_for
 
 if TYPE_CHECKING:
-    from backup.forecast import Forecast
-    from backup.restore import Wanted
-    from backup.settings import BackupSettings
+    from backup.restoring.forecast import Forecast
+    from backup.restoring.restore import Wanted
+    from backup.settings.document import BackupSettings
     from backup.wal.choice import Choice, Until
     from backup.when import When
 

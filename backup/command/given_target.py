@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from backup.errors import ConfigInvalid
-from backup.target_settings import TargetSettings
+from backup.settings.target import TargetSettings
 from core.config.reader import ConfigError, check_table, setting_types, split_optional
 
 _NAME: Final = "given"

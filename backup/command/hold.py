@@ -15,15 +15,24 @@ from backup.command.list import find_sets
 from backup.command.offers import sets_offered
 from backup.command.options import ending, json_option, pruner_config_option, set_of, settings_of
 from backup.command.telling import console, instant, local, write_json
-from backup.hold import Hold, HoldRegister, add_hold, demand_pruner, lift_hold, read_holds, remove_hold, write_hold
 from backup.model import Place, instant_name
-from backup.station import open_station
+from backup.restoring.station import open_station
+from backup.retention.hold import (
+    Hold,
+    HoldRegister,
+    add_hold,
+    demand_pruner,
+    lift_hold,
+    read_holds,
+    remove_hold,
+    write_hold,
+)
 from backup.targets.deleting import open_for_deleting
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from backup.settings import BackupSettings
+    from backup.settings.document import BackupSettings
     from backup.when import When
 
 _EPILOG = """\b

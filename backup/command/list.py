@@ -13,17 +13,17 @@ from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import console, local, point_document, size, write_json
 from backup.errors import KeyMissing, TargetAway, TargetRefused
-from backup.setting_checks import check_name
-from backup.settings import SetSettings
-from backup.station import open_station
+from backup.restoring.station import open_station
+from backup.settings.checks import check_name
+from backup.settings.document import SetSettings
 from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from backup.errors import BackupError
-    from backup.settings import BackupSettings
-    from backup.target_settings import TargetSettings
+    from backup.settings.document import BackupSettings
+    from backup.settings.target import TargetSettings
 
 _EPILOG = """\b
 Examples:

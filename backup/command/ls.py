@@ -11,12 +11,12 @@ from backup.command.instants import SAID, at_option
 from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import about, instant, local, write_json
-from backup.restore import read_path
-from backup.station import open_station
+from backup.restoring.restore import read_path
+from backup.restoring.station import open_station
 
 if TYPE_CHECKING:
     from backup.browse.signatures import Entry
-    from backup.settings import BackupSettings
+    from backup.settings.document import BackupSettings
     from backup.when import When
 
 _EPILOG = f"""\b

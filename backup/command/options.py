@@ -13,8 +13,8 @@ import click
 
 from backup.command.given_target import Given, given_target
 from backup.errors import BackupError, ConfigInvalid
-from backup.setting_checks import check_name
-from backup.settings import BackupSettings, KeySettings, SetSettings, read_settings
+from backup.settings.checks import check_name
+from backup.settings.document import BackupSettings, KeySettings, SetSettings, read_settings
 from backup.signals import cancelled_by_signals
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from rich.table import Table
 from backup.command.list import find_sets
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import console, instant, local, seconds_text, size, write_json
-from backup.drill_record import DrillBook
 from backup.errors import BackupError, Cancelled
-from backup.station import open_station
+from backup.proof.record import DrillBook
+from backup.restoring.station import open_station
 
 if TYPE_CHECKING:
-    from backup.settings import BackupSettings, SetSettings
+    from backup.settings.document import BackupSettings, SetSettings
 
 _EPILOG = """\b
 Examples:

@@ -16,10 +16,10 @@ from backup.command.options import end_with, ending, json_option, pruner_config_
 from backup.command.telling import console, counted, instant, local, progress, size
 from backup.engine.progress import Progress
 from backup.errors import BackupError, Cancelled, ConfigInvalid
-from backup.journal import write_state
-from backup.prune import Pruned, open_pruned
-from backup.setting_checks import check_name
-from backup.settings import SetSettings
+from backup.retention.prune import Pruned, open_pruned
+from backup.saving.journal import write_state
+from backup.settings.checks import check_name
+from backup.settings.document import SetSettings
 from backup.signals import cancelled_by_signals
 from backup.targets.registry import open_target
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from backup.prune import Plan
-    from backup.settings import BackupSettings
+    from backup.retention.prune import Plan
+    from backup.settings.document import BackupSettings
 
 _EPILOG = """\b
 Examples:

@@ -14,15 +14,15 @@ from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import counted, instant, local, progress, size, write_json
 from backup.command.wal_telling import ready_document, tell_ready
-from backup.restore import Wanted, read_path, restore
-from backup.station import open_station
+from backup.restoring.restore import Wanted, read_path, restore
+from backup.restoring.station import open_station
 from backup.wal.choice import Until
 from backup.wal.names import read_lsn
 from backup.wal.recovery import KIND as BASE_KIND
 from backup.wal.recovery import make_ready, point_for
 
 if TYPE_CHECKING:
-    from backup.settings import BackupSettings
+    from backup.settings.document import BackupSettings
     from backup.wal.recovery import Ready
     from backup.when import When
 

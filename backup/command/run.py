@@ -13,15 +13,15 @@ from backup.command.offers import sets_offered
 from backup.command.options import config_option, ending, json_option, settings_of
 from backup.command.telling import local, progress, size
 from backup.errors import RunKilled
-from backup.journal import Journal
 from backup.model import RunId, Status
+from backup.saving.journal import Journal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from backup.engine.progress import Progress
     from backup.model import RunRecord
-    from backup.settings import BackupSettings
+    from backup.settings.document import BackupSettings
 
 _EPILOG = """\b
 Examples:
@@ -61,7 +61,7 @@ def due_instant(_context: click.Context, _parameter: click.Parameter, text: str 
 @ending
 def run_command(*, config: Path | None, name: str, is_full: bool, due: datetime | None, as_json: bool) -> None:
     """Save SET now, compare what lies at its target, sign it."""
-    from backup.run import run_set  # noqa: PLC0415 - the engine and its libraries, only when they are needed
+    from backup.saving.run import run_set  # noqa: PLC0415 - the engine and its libraries, only when they are needed
 
     settings = settings_of(config)
     run = RunId(set=name, due_at=due.replace(microsecond=0)) if due is not None else _new_id(settings, name)
@@ -92,7 +92,7 @@ def _new_id(settings: BackupSettings, name: str) -> RunId:
 
 def _end(record: RunRecord, *, as_json: bool) -> None:
     """Say how the run went; end with its exit code when it is one that went wrong before."""
-    from backup.journal import record_table  # noqa: PLC0415 - as above
+    from backup.saving.journal import record_table  # noqa: PLC0415 - as above
 
     if as_json:
         click.echo(json.dumps(record_table(record)))

@@ -11,10 +11,10 @@ from rich.table import Table
 from backup.command.list import find_sets
 from backup.command.options import json_option, reading_options
 from backup.command.telling import console, write_json
-from backup.pruner_settings import RetentionSettings
+from backup.settings.pruner import RetentionSettings
 
 if TYPE_CHECKING:
-    from backup.settings import BackupSettings, SetSettings
+    from backup.settings.document import BackupSettings, SetSettings
 
 _EPILOG = """\b
 Examples:

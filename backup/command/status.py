@@ -18,7 +18,7 @@ from core.model.prediction import lost_seconds
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from backup.settings import SetSettings
+    from backup.settings.document import SetSettings
 
 _EPILOG = """\b
 Examples:

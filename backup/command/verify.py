@@ -12,13 +12,13 @@ from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import counted, instant, local, progress, size, write_json
 from backup.errors import BackupDamaged, TargetAway, TargetRefused
-from backup.station import open_station
-from backup.verify import Depth, verify
+from backup.restoring.station import open_station
+from backup.restoring.verify import Depth, verify
 
 if TYPE_CHECKING:
     from backup.errors import BackupError
-    from backup.settings import BackupSettings
-    from backup.verify import Report
+    from backup.restoring.verify import Report
+    from backup.settings.document import BackupSettings
     from backup.when import When
 
 _EPILOG = """\b

@@ -9,10 +9,10 @@ import click
 
 from backup.command.options import config_option, ending, json_option, reading_options, set_of, settings_of
 from backup.command.telling import counted, instant, local, size, write_json
-from backup.station import open_station
+from backup.restoring.station import open_station
 
 if TYPE_CHECKING:
-    from backup.settings import BackupSettings
+    from backup.settings.document import BackupSettings
 
 _PUT_EPILOG = """\b
 In postgresql.conf of the cluster that the set's [sets.postgresql_base] saves:

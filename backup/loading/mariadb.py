@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from backup.child import Program, run
 from backup.errors import BackupDamaged, DestinationInUse, NotInBackup, SourceFailed
 from backup.loading.rows import compare_rows, judged
-from backup.source_settings import MariadbSettings
+from backup.settings.source import MariadbSettings
 from backup.sources.mariadb import DUMP_FOLDER
 from backup.sources.mariadb_client import (
     ask,

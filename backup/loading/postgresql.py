@@ -14,7 +14,7 @@ from backup.child import Program, run
 from backup.errors import DestinationInUse, NotInBackup
 from backup.loading.postgresql_tables import load_tables
 from backup.loading.rows import judged
-from backup.source_settings import PostgresqlSettings
+from backup.settings.source import PostgresqlSettings
 from backup.sources.postgresql import DUMP_FOLDER, count_rows
 from backup.sources.psql import client_environment, client_program, session
 

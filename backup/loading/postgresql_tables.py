@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from backup.loading.table_of_contents import Item, Part
     from backup.model import Manifest
-    from backup.source_settings import PostgresqlSettings
+    from backup.settings.source import PostgresqlSettings
     from backup.sources.psql import Psql
 
 _WORDS = 1000

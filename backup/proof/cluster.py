@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from backup.child import Program, run, running
 from backup.errors import DrillFailed
-from backup.source_settings import PostgresqlSettings
+from backup.settings.source import PostgresqlSettings
 from backup.sources.psql import client_environment, embedded_folders
 from core.runtime.account import NoAccountError, account_for, hand_over
 

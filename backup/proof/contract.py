@@ -1,7 +1,7 @@
 """What every prover promises.
 
 A prover is given what a drill has restored, starts what has to be started within limits, checks, and says what it
-looked at. It is one file, and one line in the registry; what it needs to be told stands in backup/drill_settings.py.
+looked at. It is one file, and one line in the registry; what it needs to be told stands in backup/settings/drill.py.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from backup.errors import TimedOut
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from backup.drill_settings import DrillSettings
     from backup.model import Manifest
-    from backup.settings import SetSettings
-    from backup.station import Station
+    from backup.restoring.station import Station
+    from backup.settings.document import SetSettings
+    from backup.settings.drill import DrillSettings
 
 MOST_NAMED: Final = 10
 """How many differing things a check names; the others are counted."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from backup.proof.contract import Limits
-    from backup.source_settings import PostgresqlSettings
+    from backup.settings.source import PostgresqlSettings
     from backup.sources.psql import Psql
 
 _WORDS: Final = 200

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from backup.disks import read_disks
 from backup.errors import BackupDamaged, DrillFailed, SourceFailed
-from backup.machines import put_together
 from backup.proof.contract import Check, Evidence
 from backup.proof.guest import boot
 from backup.proof.paths import prove_tree
+from backup.restoring.disks import read_disks
+from backup.restoring.machines import put_together
 from backup.sources.libvirt import DEFINITION
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from backup.sources.mariadb_client import ask, base_tables, count_rows, quoted
 if TYPE_CHECKING:
     from backup.model import Manifest
     from backup.proof.contract import Case, Limits
-    from backup.source_settings import MariadbSettings
+    from backup.settings.source import MariadbSettings
 
 _EMPTY_SERVER_BYTES: Final = 250 << 20
 _SWOLLEN: Final = 1.5

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from backup.child import Program, run, running
 from backup.errors import DrillFailed, SourceFailed
 from backup.proof.cluster import limited
-from backup.source_settings import MariadbSettings
+from backup.settings.source import MariadbSettings
 from backup.sources.mariadb_client import ask
 from core.runtime.account import NoAccountError, account_for, hand_over
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from backup.model import Manifest
     from backup.proof.contract import Case
-    from backup.source_settings import PostgresqlSettings
+    from backup.settings.source import PostgresqlSettings
     from backup.wal.recovery import Ready
 
 _WAL_ROOM_BYTES: Final = 2 << 30  # how much WAL there is, only the target knows; the disk's own limit comes after that

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from backup.child import run
 from backup.errors import DrillFailed
 from backup.proof.cluster import PORT, ScratchCluster
-from backup.source_settings import PostgresqlSettings
+from backup.settings.source import PostgresqlSettings
 from core.runtime.account import hand_over
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from backup.sources.contract import Prepared
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from backup.source_settings import CommandSettings
+    from backup.settings.source import CommandSettings
 
 RECORD_FILE: Final = "consistency.json"
 _HOLE_BYTES: Final = 64 << 10

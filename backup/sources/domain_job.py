@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as Xml
 
 from backup.errors import SourceFailed, TimedOut
-from backup.mounts import unmount_below
+from backup.saving.mounts import unmount_below
 from backup.sources import guardian
 from backup.sources.nbd import address
 from backup.sources.virsh import Papers, environment, words_of

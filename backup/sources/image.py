@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from backup.disks import disks_table, is_disk_name, read_disks
 from backup.errors import BackupDamaged, SourceFailed
+from backup.restoring.disks import disks_table, is_disk_name, read_disks
 from backup.sources.contract import Prepared
 from backup.sources.reading_disks import laid_out
 from backup.sources.resting import image_facts, open_resting
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from backup.source_settings import ImageSettings
+    from backup.settings.source import ImageSettings
 
 
 class ImageSource:

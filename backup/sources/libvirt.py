@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from backup.disks import disks_table, read_disks
 from backup.errors import BackupDamaged, SourceFailed
 from backup.model import instant_name
+from backup.restoring.disks import disks_table, read_disks
 from backup.sources.contract import Prepared
 from backup.sources.domain_job import Job, end_leftovers, open_running
 from backup.sources.reading_disks import laid_out
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
-    from backup.source_settings import LibvirtSettings
+    from backup.settings.source import LibvirtSettings
     from backup.sources.domain_job import Opened
     from backup.sources.virsh import Domain
 

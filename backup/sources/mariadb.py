@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from backup.source_settings import MariadbSettings
+    from backup.settings.source import MariadbSettings
 
 DUMP_FOLDER: Final = "database"
 RECORD_FILE: Final = "consistency.json"

@@ -13,7 +13,7 @@ from backup.errors import SourceFailed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from backup.source_settings import MariadbSettings
+    from backup.settings.source import MariadbSettings
 
 _WORDS: Final = 600
 _ANSWER_LIMIT_BYTES: Final = 16 << 20

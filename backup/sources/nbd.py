@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from backup.child import Program, run, running
 from backup.errors import SourceFailed, TimedOut
-from backup.mounts import unmount
+from backup.saving.mounts import unmount
 from backup.sources.virsh import environment, words_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from backup.sources.survey import ATTRIBUTES, LISTS, survey
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from backup.source_settings import PathsSettings
+    from backup.settings.source import PathsSettings
 
 
 class PathsSource:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from backup.source_settings import PostgresqlSettings
+    from backup.settings.source import PostgresqlSettings
     from backup.sources.psql import Psql
 
 DUMP_FOLDER: Final = "database"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from backup.child import Program, run
 from backup.errors import SourceFailed
-from backup.source_settings import PostgresqlSettings
+from backup.settings.source import PostgresqlSettings
 from backup.sources.contract import Prepared
 from backup.sources.psql import client_environment, client_program, session
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from backup.source_settings import PostgresqlBaseSettings
+    from backup.settings.source import PostgresqlBaseSettings
 
 CLUSTER_FOLDER: Final = "cluster"
 RECORD_FILE: Final = "consistency.json"

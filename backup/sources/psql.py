@@ -18,7 +18,7 @@ from backup.errors import SourceFailed, TimedOut
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from backup.source_settings import PostgresqlSettings
+    from backup.settings.source import PostgresqlSettings
 
 _CONNECT_SECONDS: Final = 10
 _ANSWER_LIMIT_BYTES: Final = 16 << 20

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from backup.disks import Disk, lay_stand_ins, settle_folders, write_changes
 from backup.errors import SourceFailed
+from backup.restoring.disks import Disk, lay_stand_ins, settle_folders, write_changes
 from backup.sources.nbd import as_file, dirty_blocks
 
 if TYPE_CHECKING:

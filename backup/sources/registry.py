@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backup.errors import ConfigInvalid
-from backup.settings import SOURCE_KINDS
+from backup.settings.document import SOURCE_KINDS
 
 if TYPE_CHECKING:
-    from backup.settings import SetSettings
+    from backup.settings.document import SetSettings
     from backup.sources.contract import Source
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as Xml
 
 from backup.child import Program, run
-from backup.disks import is_disk_name
 from backup.errors import SourceFailed
+from backup.restoring.disks import is_disk_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from backup.errors import BackupError
-    from backup.target_settings import TargetSettings
+    from backup.settings.target import TargetSettings
 
 _PIECE_BYTES: Final = 1 << 20
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from backup.target_settings import TargetSettings
+    from backup.settings.target import TargetSettings
     from backup.targets.contract import Target
 
 

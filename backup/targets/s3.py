@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from backup.errors import BackupError
-    from backup.target_settings import TargetSettings
+    from backup.settings.target import TargetSettings
 
 _PIECE_BYTES: Final = 1 << 20
 _ATTEMPTS: Final = 3

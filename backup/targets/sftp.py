@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import paramiko
 
-    from backup.target_settings import TargetSettings
+    from backup.settings.target import TargetSettings
 
 AnswerT = TypeVar("AnswerT")
 _PIECE_BYTES: Final = 1 << 20

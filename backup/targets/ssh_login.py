@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from backup.errors import BackupError
-    from backup.target_settings import TargetSettings
+    from backup.settings.target import TargetSettings
 
 SIGN_IN_TROUBLES: Final = (paramiko.SSHException, OSError)
 # It logs what it raises, with traces.

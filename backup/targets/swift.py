@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from backup.errors import (
         BackupError,
     )
-    from backup.target_settings import TargetSettings
+    from backup.settings.target import TargetSettings
 
 _PIECE_BYTES: Final = 1 << 20
 _RETRIES: Final = 2  # of a request that met no answer or a 5xx; the whole stays below a minute at the usual timeout

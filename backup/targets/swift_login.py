@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from backup.errors import BackupError
-    from backup.target_settings import TargetSettings
+    from backup.settings.target import TargetSettings
 
 SignInFailed: Final = keystone.ClientException
 

@@ -21,7 +21,7 @@ from backup.wal.state import note_archived, note_failed
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from backup.settings import BackupSettings, SetSettings
+    from backup.settings.document import BackupSettings, SetSettings
     from backup.wal.names import WalObject
 
 # Rounded up, never down: a segment that seems to end before a moment must have nothing of later than it.

@@ -20,7 +20,7 @@ from backup.errors import (
     PointAmbiguous,
     SourceFailed,
 )
-from backup.marks import reading
+from backup.retention.marks import reading
 from backup.sources.postgresql_base import CLUSTER_FOLDER, MANIFEST_FILE
 from backup.wal.archive import WalArchive
 from backup.wal.choice import choose, read_base
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from backup.catalogue import Catalogue
     from backup.model import Manifest, RestorePoint
-    from backup.station import Station
+    from backup.restoring.station import Station
     from backup.wal.choice import Base, Choice, Until
     from backup.when import When
 

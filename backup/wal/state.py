@@ -6,13 +6,13 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from backup.journal import hold_lock, write_durably, write_state
+from backup.saving.journal import hold_lock, write_durably, write_state
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from backup.settings import BackupSettings
+    from backup.settings.document import BackupSettings
     from backup.wal.names import WalObject
 
 _FILE: Final = "wal.json"

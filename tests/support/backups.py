@@ -21,15 +21,15 @@ import pytest
 from backup.keys.making import make_folder, make_host_pair, make_passphrase_file, make_station_pair
 from backup.keys.ring import KeyRing
 from backup.model import Place, RunId
-from backup.run import run_set
-from backup.settings import read_settings
+from backup.saving.run import run_set
+from backup.settings.document import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from backup.keys.key import Key
     from backup.model import RunRecord
-    from backup.settings import BackupSettings
+    from backup.settings.document import BackupSettings
 
 CHECKOUT = Path(__file__).parents[2]
 HOST, SET = "web1", "files"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from backup.target_settings import TargetSettings
+    from backup.settings.target import TargetSettings
     from backup.targets.contract import DeletingTarget, Target
 
 _LARGE = bytes(range(256)) * (5 << 12)  # 5 MiB: more than a piece

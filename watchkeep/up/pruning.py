@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from backup.schedule import parse_schedule
-from backup.settings import read_settings
+from backup.settings.document import read_settings
 from core.runtime.logging import Log
 from watchkeep.up.children import Child, own_process
 

@@ -14,13 +14,13 @@ from backup.command.telling import counted, instant, local, write_json
 from backup.errors import KeyMissing, KeyNeeded
 from backup.keys.need import Saved, needed_by, newest_of_name
 from backup.keys.ring import KeyRing
-from backup.station import open_station
+from backup.restoring.station import open_station
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from backup.keys.key import Key
-    from backup.settings import BackupSettings
+    from backup.settings.document import BackupSettings
 
 _EPILOG = """\b
 Examples:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from backup.keys.key import Key
     from backup.keys.ring import KeyRing
     from backup.keys.sheet import Sheet
-    from backup.settings import BackupSettings
+    from backup.settings.document import BackupSettings
 
 ROLES: Final = click.Choice(["station", "host"])
 READERS: Final = click.Choice(["station", "host", "pruner"])

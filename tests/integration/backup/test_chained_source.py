@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backup import run
 from backup.errors import EngineFailed
 from backup.model import Kind
+from backup.saving import run
 from backup.sources.contract import Prepared
 
 if TYPE_CHECKING:

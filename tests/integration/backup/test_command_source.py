@@ -11,7 +11,7 @@ import pytest
 
 from backup.errors import SourceFailed, TimedOut
 from backup.model import Kind
-from backup.source_settings import CommandSettings
+from backup.settings.source import CommandSettings
 from backup.sources.command import CommandSource
 from core.config.reader import ByteSize
 from tests.support.backups import new_site

@@ -13,10 +13,10 @@ import pytest
 
 from backup.errors import SourceFailed
 from backup.model import Kind, RunId
-from backup.mounts import mounts_below
 from backup.proof.contract import Limits
 from backup.proof.guest import boot
-from backup.run import run_set
+from backup.saving.mounts import mounts_below
+from backup.saving.run import run_set
 from tests.support.backups import CHECKOUT, SET, demand_same, new_site, next_due
 from tests.support.hypervisor import make_disk, sum_of
 from tests.support.waiting import wait_until

@@ -28,7 +28,7 @@ from backup.keys.making import make_folder, make_host_pair, make_passphrase_file
 from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import reminders
 from backup.keys.sheet import draw_up, qr_texts, read_sheet
-from backup.settings import read_settings
+from backup.settings.document import read_settings
 from tests.support.backups import CHECKOUT, HOST, SET
 from tests.support.waiting import wait_until
 from watchkeep.up.backup import prepare_backups

@@ -12,7 +12,7 @@ import pytest
 
 from backup.errors import SourceFailed
 from backup.model import Kind
-from backup.source_settings import MariadbSettings
+from backup.settings.source import MariadbSettings
 from backup.sources.mariadb import MariadbSource
 from backup.sources.mariadb_client import login
 from tests.support.backups import new_site

@@ -15,13 +15,13 @@ import pytest
 
 from backup.catalogue import read_catalogue
 from backup.model import Kind
-from backup.prune import open_pruned
-from backup.settings import SetSettings
-from backup.station import open_station
-from backup.stock import Claims, take_stock
+from backup.restoring.station import open_station
+from backup.restoring.verify import Depth, verify
+from backup.retention.prune import open_pruned
+from backup.retention.stock import Claims, take_stock
+from backup.settings.document import SetSettings
 from backup.targets.folder import DeletingFolder
 from backup.targets.registry import open_target
-from backup.verify import Depth, verify
 from tests.support.backups import CHECKOUT, HOST, PLACE, SET, change, demand_same, fill, new_site
 from tests.support.processes import family
 from tests.support.waiting import wait_until
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from backup.prune import Pruned
+    from backup.retention.prune import Pruned
     from tests.support.backups import Pairs, Site
     from tests.support.processes import Living
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backup.settings import read_settings
+from backup.settings.document import read_settings
 from tests.support.backup_site import bkp, bkp_ok, fingerprint
 
 if TYPE_CHECKING:

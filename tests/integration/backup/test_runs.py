@@ -15,12 +15,12 @@ import pytest
 
 from backup.catalogue import read_catalogue
 from backup.errors import NoRun, RunKilled, SetBusy, SourceFailed
-from backup.journal import Journal
 from backup.keys.making import make_folder, make_host_pair, make_passphrase_file
 from backup.keys.ring import KeyRing
 from backup.manifest import read_manifest, write_manifest
 from backup.model import Kind, RunId, RunRecord, Status
-from backup.run import run_set
+from backup.saving.journal import Journal
+from backup.saving.run import run_set
 from backup.targets.registry import open_target
 from tests.support.backups import CHECKOUT, PLACE, SET, change, demand_same, next_due
 from tests.support.processes import family

@@ -9,7 +9,7 @@ import pytest
 
 from backup.errors import ConfigInvalid, ObjectMissing, TargetAway, TargetDiffers, TargetFull, TargetRefused
 from backup.model import Status
-from backup.target_settings import TargetSettings
+from backup.settings.target import TargetSettings
 from backup.targets.registry import open_target
 from tests.support.backups import SET, change, demand_same, fill, new_site
 from tests.support.faulty_swift import FaultySwift

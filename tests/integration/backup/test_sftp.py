@@ -11,7 +11,7 @@ import pytest
 
 from backup.errors import ConfigInvalid, TargetAway, TargetFull, TargetRefused
 from backup.model import Status
-from backup.target_settings import TargetSettings
+from backup.settings.target import TargetSettings
 from backup.targets.deleting import open_for_deleting
 from backup.targets.registry import open_target
 from tests.support.backups import SET, change, demand_same, fill, new_site

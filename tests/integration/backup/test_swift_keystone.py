@@ -11,7 +11,7 @@ from swiftclient import client
 
 from backup.errors import TargetAway, TargetRefused
 from backup.model import Status
-from backup.target_settings import TargetSettings
+from backup.settings.target import TargetSettings
 from backup.targets.deleting import open_for_deleting
 from backup.targets.registry import open_target
 from tests.support.backups import SET, demand_same, fill, new_site

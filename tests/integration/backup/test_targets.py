@@ -9,7 +9,7 @@ import pytest
 from swiftclient import client
 
 from backup.errors import ConfigInvalid, TargetAway, TargetFull, TargetRefused
-from backup.target_settings import TargetSettings
+from backup.settings.target import TargetSettings
 from backup.targets.registry import open_target
 from tests.support.target_contract import TargetContract
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backup.model import Kind, instant_name
-from backup.station import open_station
-from backup.verify import Depth
-from backup.verify import verify as verify_set
+from backup.restoring.station import open_station
+from backup.restoring.verify import Depth
+from backup.restoring.verify import verify as verify_set
 from tests.support.backup_site import bkp
 from tests.support.backups import SET, change, demand_same
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from backup.verify import Report
+    from backup.restoring.verify import Report
     from tests.support.backups import Site
     from tests.support.grown_backups import Grown
 

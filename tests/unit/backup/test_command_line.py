@@ -12,8 +12,8 @@ from backup.command.__main__ import COMMANDS, cli
 from backup.command.options import DATA_VARIABLE, VARIABLE, set_of
 from backup.command.telling import counted
 from backup.errors import ConfigInvalid, exit_codes
-from backup.settings import BackupSettings, SetSettings
-from backup.target_settings import TargetSettings
+from backup.settings.document import BackupSettings, SetSettings
+from backup.settings.target import TargetSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backup.damage import clear_damage, doubt_of_damage, write_damage
 from backup.model import Place
-from backup.target_settings import TargetSettings
+from backup.restoring.damage import clear_damage, doubt_of_damage, write_damage
+from backup.settings.target import TargetSettings
 from backup.targets.folder import DeletingFolder
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backup.errors import TargetRefused
-from backup.target_settings import TargetSettings
+from backup.settings.target import TargetSettings
 from backup.targets.deleting import open_for_deleting
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as Xml
 import pytest
 
 from backup.errors import SourceFailed
-from backup.machines import adapt
+from backup.restoring.machines import adapt
 from backup.sources.virsh import read_domain
 
 MAIL = """<domain type='kvm'>

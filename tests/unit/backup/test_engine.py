@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backup.child import Program, run
-from backup.comparison import part_of, volume_sums
 from backup.engine.command import Saving, Workplace, call, saving_arguments
 from backup.engine.process import Outcome, demand_success
 from backup.engine.progress import Listener, Told
 from backup.errors import EngineFailed, KeyWrong, PassphraseWrong, TargetAway, TargetDiffers, TimedOut
 from backup.model import Kind, Part
-from backup.source_settings import PathsSettings
+from backup.saving.comparison import part_of, volume_sums
+from backup.settings.source import PathsSettings
 from backup.sources.paths import selection
 
 if TYPE_CHECKING:

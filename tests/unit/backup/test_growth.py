@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backup.browse.volumes import volumes_of
-from backup.growth import growth, watched
+from backup.restoring.growth import growth, watched
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backup.leftovers import withdraw
-from backup.target_settings import TargetSettings
+from backup.saving.leftovers import withdraw
+from backup.settings.target import TargetSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

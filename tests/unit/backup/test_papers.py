@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backup.errors import ConfigInvalid, KeyWrong, SetBusy, SignatureBad, exit_codes
-from backup.journal import Journal
 from backup.keys.key import Key
 from backup.keys.sheet import armour, draw_up, qr_texts, read_sheet
 from backup.manifest import read_manifest, write_manifest
 from backup.model import Counts, Kind, Manifest, Part, RunId, RunRecord, Status, VolumeRecord
-from backup.retention import Rules
-from backup.settings import read_settings
-from backup.state import state_table
+from backup.retention.rules import Rules
+from backup.saving.journal import Journal
+from backup.saving.state import state_table
+from backup.settings.document import read_settings
 
 _AT = datetime(2026, 11, 21, 4, 16, tzinfo=UTC)
 _DOCS = Path(__file__).parents[3] / "docs"

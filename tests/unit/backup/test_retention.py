@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backup.model import instant_name
-from backup.retention import Chain, ChainPoint, Rules, judge_chains
-from backup.strays import Stray, judge_strays
+from backup.retention.rules import Chain, ChainPoint, Rules, judge_chains
+from backup.retention.strays import Stray, judge_strays
 
 _NOW = datetime(2026, 11, 30, 4, 0, tzinfo=UTC)
 _DAY = timedelta(days=1)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backup.errors import SignatureBad
-from backup.hold import HoldRegister, read_holds
 from backup.manifest import read_manifest
-from backup.marks import clear_marks, read_marks
 from backup.model import Place
-from backup.target_settings import TargetSettings
+from backup.retention.hold import HoldRegister, read_holds
+from backup.retention.marks import clear_marks, read_marks
+from backup.settings.target import TargetSettings
 from backup.targets.deleting import open_for_deleting
 
 if TYPE_CHECKING:

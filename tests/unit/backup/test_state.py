@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from backup.model import Kind, RunId, RunRecord, Status
-from backup.state import state_table
+from backup.saving.state import state_table
 
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
 

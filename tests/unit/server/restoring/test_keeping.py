@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backup.restore import _draft_beside
+from backup.restoring.restore import _draft_beside
 from core.runtime.clock import SystemClock
 from server.restoring import station as module
 from server.restoring.program import Answered, BackupProgram

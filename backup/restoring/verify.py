@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from backup.damage import write_damage
 from backup.errors import (
     BackupError,
     Cancelled,
@@ -19,10 +18,11 @@ from backup.errors import (
     SignatureBad,
     TargetDiffers,
 )
-from backup.marks import reading
 from backup.model import read_instant
-from backup.restore import Wanted, restore
-from backup.station import scratch_workplace
+from backup.restoring.damage import write_damage
+from backup.restoring.restore import Wanted, restore
+from backup.restoring.station import scratch_workplace
+from backup.retention.marks import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from backup.catalogue import Catalogue
     from backup.engine.progress import Progress
-    from backup.marks import Marking
     from backup.model import Manifest, RestorePoint
-    from backup.station import Station
+    from backup.restoring.station import Station
+    from backup.retention.marks import Marking
     from backup.when import When
 
 

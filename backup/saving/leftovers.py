@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backup.comparison import run_instant
 from backup.errors import BackupError, TargetAway
 from backup.model import Status, read_instant
+from backup.saving.comparison import run_instant
 from backup.targets.deleting import open_for_deleting
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from backup.catalogue import Catalogue
     from backup.model import Manifest, Place, RunRecord
-    from backup.target_settings import TargetSettings
+    from backup.settings.target import TargetSettings
     from backup.targets.contract import Target
 
 

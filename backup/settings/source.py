@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from backup.setting_checks import check_name
+from backup.settings.checks import check_name
 from core.config.reader import ByteSize, setting
 
 

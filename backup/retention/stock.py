@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backup.catalogue import MANIFEST_ENDING
-from backup.comparison import run_instant
-from backup.damage import doubt_of_damage
 from backup.errors import ObjectMissing
 from backup.model import read_instant
-from backup.retention import Chain, ChainPoint
-from backup.strays import Stray
+from backup.restoring.damage import doubt_of_damage
+from backup.retention.rules import Chain, ChainPoint
+from backup.retention.strays import Stray
+from backup.saving.comparison import run_instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from backup.catalogue import Catalogue, Refused
-    from backup.hold import Hold
-    from backup.marks import Mark
     from backup.model import Manifest, Place, RestorePoint
+    from backup.retention.hold import Hold
+    from backup.retention.marks import Mark
     from backup.targets.contract import Target
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
 
-from backup.setting_checks import check_address, check_name, check_remote_path
+from backup.settings.checks import check_address, check_name, check_remote_path
 from core.config.reader import ByteSize, setting
 
 # What each kind needs, and what it may have beside; all of them have name, kind and timeout.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backup.copies import open_copies
 from backup.keys.ring import KeyRing
-from backup.mending import mend_records
+from backup.saving.copies import open_copies
+from backup.saving.mending import mend_records
 
 if TYPE_CHECKING:
-    from backup.attempt import Attempt
+    from backup.saving.attempt import Attempt
 
 
 def take_back(attempt: Attempt) -> None:

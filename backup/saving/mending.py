@@ -9,8 +9,8 @@ from backup.model import Status, instant_name
 
 if TYPE_CHECKING:
     from backup.catalogue import Catalogue
-    from backup.journal import Journal
     from backup.model import Manifest, RunRecord
+    from backup.saving.journal import Journal
 
 _ENDED: Final = (Status.KILLED, Status.CANCELLED, Status.FAILED)
 

@@ -9,15 +9,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from backup.attempt import Attempt
 from backup.errors import BackupError, Cancelled, WorkFailed
-from backup.journal import Journal, write_state
 from backup.model import RunRecord, Status
-from backup.saving import save
+from backup.saving.attempt import Attempt
+from backup.saving.journal import Journal, write_state
+from backup.saving.state import state_table
+from backup.saving.steps import save
+from backup.saving.taking_back import take_back
 from backup.signals import cancelled_by_signals
 from backup.sources.registry import source_of
-from backup.state import state_table
-from backup.taking_back import take_back
 from backup.wal.state import read_archiving, state_lock
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from backup.engine.progress import Progress
     from backup.model import RunId
-    from backup.settings import BackupSettings
+    from backup.settings.document import BackupSettings
 
 
 def run_set(

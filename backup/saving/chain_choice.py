@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from backup.damage import doubt_of_damage
-from backup.leftovers import doubt_of
 from backup.model import instant_name
+from backup.restoring.damage import doubt_of_damage
+from backup.saving.leftovers import doubt_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from backup.cache import MetadataCache
-    from backup.copies import Copies
     from backup.model import Manifest, Place
+    from backup.saving.cache import MetadataCache
+    from backup.saving.copies import Copies
 
 
 def doubt_of_copies(copies: Copies, place: Place, manifests: Sequence[Manifest], cache: MetadataCache) -> str | None:

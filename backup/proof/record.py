@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from backup.errors import WorkFailed
-from backup.journal import write_durably
 from backup.model import Status
+from backup.saving.journal import write_durably
 from core.model.prediction import restore_seconds
 
 if TYPE_CHECKING:

@@ -11,21 +11,21 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
-from backup.cache import MetadataCache
-from backup.chain_choice import doubt_of_copies, new_chain
-from backup.comparison import compare, volume_sums
-from backup.copies import Effort, open_copies
 from backup.engine.command import Saving, Workplace, call, paced, saving_arguments
 from backup.engine.decision import Policy, Situation, decide
 from backup.engine.process import demand_success, run_call
 from backup.errors import EngineFailed, SourceFailed, TargetDiffers, WorkFailed
 from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import first_expiry, reminders
-from backup.leftovers import chain_manifests, withdraw
 from backup.manifest import write_manifest
-from backup.mending import mend_records, with_figures
 from backup.model import Counts, Manifest, read_instant
-from backup.mounts import unmount_below
+from backup.saving.cache import MetadataCache
+from backup.saving.chain_choice import doubt_of_copies, new_chain
+from backup.saving.comparison import compare, volume_sums
+from backup.saving.copies import Effort, open_copies
+from backup.saving.leftovers import chain_manifests, withdraw
+from backup.saving.mending import mend_records, with_figures
+from backup.saving.mounts import unmount_below
 from backup.sources.contract import ChainedSource
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from backup.attempt import Attempt
     from backup.catalogue import Catalogue
-    from backup.copies import Copies, Copy
     from backup.engine.decision import Decision
     from backup.engine.process import Outcome
     from backup.keys.key import Key
     from backup.model import VolumeRecord
+    from backup.saving.attempt import Attempt
+    from backup.saving.copies import Copies, Copy
     from backup.sources.contract import Prepared
     from backup.targets.contract import Target
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from backup.engine.command import call, common_arguments
 from backup.engine.process import demand_success, run_call
 from backup.errors import Cancelled, DestinationInUse, EngineFailed, NotInBackup, ObjectMissing
-from backup.growth import watched
-from backup.machines import demand_path, holds_disks, put_together
-from backup.marks import reading
-from backup.station import scratch_workplace
+from backup.restoring.growth import watched
+from backup.restoring.machines import demand_path, holds_disks, put_together
+from backup.restoring.station import scratch_workplace
+from backup.retention.marks import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from backup.engine.command import Workplace
     from backup.engine.progress import Progress
     from backup.model import RestorePoint
-    from backup.station import Station
+    from backup.restoring.station import Station
 
 _NOT_IN_BACKUP: Final = 19  # duplicity's ErrorCode.restore_path_not_found
 _MOST_DEPTH: Final = 256

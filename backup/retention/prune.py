@@ -15,20 +15,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from backup.catalogue import read_catalogue
-from backup.damage import clear_damage
 from backup.errors import KeyForbidden, ObjectMissing
-from backup.hold import HoldRegister, read_holds
-from backup.journal import hold_lock
 from backup.keys.trying import demand_public_only
-from backup.marks import clear_marks, read_marks
 from backup.model import Place, instant_name
-from backup.retention import judge_chains
-from backup.setting_checks import check_name
-from backup.station import ring_of
-from backup.stock import ChainFiles, Claims, take_stock
-from backup.strays import judge_strays
+from backup.restoring.damage import clear_damage
+from backup.restoring.station import ring_of
+from backup.retention.hold import HoldRegister, read_holds
+from backup.retention.marks import clear_marks, read_marks
+from backup.retention.rules import judge_chains
+from backup.retention.stock import ChainFiles, Claims, take_stock
+from backup.retention.strays import judge_strays
+from backup.retention.unfinished import UnfinishedNotes
+from backup.saving.journal import hold_lock
+from backup.settings.checks import check_name
 from backup.targets.deleting import open_for_deleting
-from backup.unfinished import UnfinishedNotes
 from backup.wal.outdated import outdated_wal
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
     from backup.catalogue import Catalogue
     from backup.keys.ring import KeyRing
-    from backup.retention import Rules, Verdict
-    from backup.settings import BackupSettings, SetSettings
-    from backup.stock import Stock
-    from backup.strays import StrayVerdict
-    from backup.target_settings import TargetSettings
+    from backup.retention.rules import Rules, Verdict
+    from backup.retention.stock import Stock
+    from backup.retention.strays import StrayVerdict
+    from backup.settings.document import BackupSettings, SetSettings
+    from backup.settings.target import TargetSettings
     from backup.targets.contract import DeletingTarget
 
 _NOWHERE: Final = "watchkeep-doctor/nothing-is-called-so"

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from backup.browse.signatures import Entry
     from backup.model import RestorePoint
-    from backup.restore import Wanted
-    from backup.station import Station
+    from backup.restoring.restore import Wanted
+    from backup.restoring.station import Station
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from backup.cache import local_name
-from backup.damage import write_damage
-from backup.drill_record import DrillBook, DrillRecord
 from backup.engine.command import Workplace
 from backup.errors import (
     BackupError,
@@ -29,13 +26,16 @@ from backup.errors import (
     TargetDiffers,
     WorkFailed,
 )
-from backup.journal import hold_lock
-from backup.leftovers import chain_manifests
-from backup.marks import reading
 from backup.model import Part, Status
 from backup.proof.contract import Case, Limits
+from backup.proof.record import DrillBook, DrillRecord
 from backup.proof.registry import prover_of
-from backup.restore import Fetching, fetch, measure
+from backup.restoring.damage import write_damage
+from backup.restoring.restore import Fetching, fetch, measure
+from backup.retention.marks import reading
+from backup.saving.cache import local_name
+from backup.saving.journal import hold_lock
+from backup.saving.leftovers import chain_manifests
 from core.runtime.logging import Log
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from backup.engine.progress import Progress
     from backup.model import Manifest, RestorePoint
     from backup.proof.contract import Evidence, Prover
-    from backup.station import Station
+    from backup.restoring.station import Station
     from backup.when import When
 
 log = Log("bkp")

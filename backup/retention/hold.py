@@ -13,9 +13,9 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 from backup.errors import ConfigInvalid, WorkFailed
-from backup.journal import write_durably
 from backup.model import instant_name, read_instant
-from backup.setting_checks import check_name
+from backup.saving.journal import write_durably
+from backup.settings.checks import check_name
 from backup.targets.small import parse_instant, parse_table, plain_text, read_start
 
 if TYPE_CHECKING:

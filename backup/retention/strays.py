@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backup.retention import spell
+from backup.retention.rules import spell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
 
-    from backup.retention import Chain
+    from backup.retention.rules import Chain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 from backup.errors import WorkFailed
-from backup.journal import write_durably
 from backup.model import Part
+from backup.saving.journal import write_durably
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from backup.errors import WorkFailed
-from backup.journal import write_durably
 from backup.model import instant_name, read_instant
-from backup.stock import ChainFiles
+from backup.retention.stock import ChainFiles
+from backup.saving.journal import write_durably
 from backup.targets.small import parse_table
 
 if TYPE_CHECKING:

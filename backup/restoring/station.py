@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from backup.catalogue import Catalogue
     from backup.errors import BackupError
     from backup.model import Manifest
-    from backup.settings import BackupSettings, SetSettings
+    from backup.settings.document import BackupSettings, SetSettings
     from backup.targets.contract import Target
 
 log = Log("bkp")

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as Xml
 
 from backup.child import Program, run
-from backup.disks import CHANGES, IMAGES, apply_changes, read_disks
 from backup.errors import BackupDamaged, DestinationInUse, NotInBackup, SourceFailed
+from backup.restoring.disks import CHANGES, IMAGES, apply_changes, read_disks
 from backup.sources.libvirt import BOOT, BOOT_FILES, DEFINITION
 from backup.sources.virsh import Virsh, environment, parse, words_of
 
 if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
-    from backup.disks import Disk
     from backup.model import Manifest
+    from backup.restoring.disks import Disk
 
 _DOMAINS: Final = "libvirt"
 _OF_DISKS: Final = (_DOMAINS, "image")

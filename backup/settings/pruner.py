@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
 
-from backup.retention import Rules
+from backup.retention.rules import Rules
 from core.config.reader import setting
 
 

@@ -25,8 +25,8 @@ from backup.errors import (
     TimedOut,
     WorkFailed,
 )
-from backup.leftovers import clear_leftovers
 from backup.model import Kind, RestorePoint
+from backup.saving.leftovers import clear_leftovers
 from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from backup.errors import BackupError
     from backup.keys.ring import KeyRing
     from backup.model import Manifest, Place, RunRecord
-    from backup.settings import BackupSettings, SetSettings
-    from backup.target_settings import TargetSettings
+    from backup.settings.document import BackupSettings, SetSettings
+    from backup.settings.target import TargetSettings
     from backup.targets.contract import Target
 
 _TROUBLES: Final = (TargetAway, TargetRefused, TargetFull, TargetDiffers, ObjectMissing)

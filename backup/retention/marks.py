@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from backup.model import Manifest, Place
-    from backup.station import Station
-    from backup.target_settings import TargetSettings
+    from backup.restoring.station import Station
+    from backup.settings.target import TargetSettings
     from backup.targets.contract import DeletingTarget, Target
 
 log = Log("bkp")

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-from backup.journal import record_table
 from backup.model import Kind, Status
+from backup.saving.journal import record_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

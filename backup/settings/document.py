@@ -5,12 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from backup.drill_settings import DrillSettings
 from backup.errors import ConfigInvalid
-from backup.pruner_settings import PrunerSettings, RetentionSettings
 from backup.schedule import check_schedule
-from backup.setting_checks import check_fingerprints, check_name
-from backup.source_settings import (
+from backup.settings.checks import check_fingerprints, check_name
+from backup.settings.drill import DrillSettings
+from backup.settings.pruner import PrunerSettings, RetentionSettings
+from backup.settings.source import (
     CommandSettings,
     ImageSettings,
     LibvirtSettings,
@@ -19,7 +19,7 @@ from backup.source_settings import (
     PostgresqlBaseSettings,
     PostgresqlSettings,
 )
-from backup.target_settings import TargetSettings
+from backup.settings.target import TargetSettings
 from core.config.reader import ByteSize, ConfigError, read_config, setting
 from core.runtime.window import check_window
 

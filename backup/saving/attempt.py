@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from backup.journal import Journal
     from backup.model import RunRecord
-    from backup.settings import BackupSettings, SetSettings
+    from backup.saving.journal import Journal
+    from backup.settings.document import BackupSettings, SetSettings
     from backup.sources.contract import Source
 
 

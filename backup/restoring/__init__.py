@@ -1,0 +1,1 @@
+"""What a restore station does: restores, forecasts, verifies."""

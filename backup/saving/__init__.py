@@ -1,0 +1,1 @@
+"""A run of a set, from looking at the target to the signed manifest."""

@@ -1,0 +1,1 @@
+"""What backup.toml says."""
