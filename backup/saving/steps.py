@@ -2,68 +2,44 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from backup.engine.command import Saving, Workplace, call, paced, saving_arguments
+from backup.engine.command import Workplace
 from backup.engine.decision import Policy, Situation, decide
-from backup.engine.process import demand_success, run_call
-from backup.errors import EngineFailed, SourceFailed, TargetDiffers, WorkFailed
+from backup.errors import EngineFailed, TargetDiffers, WorkFailed
 from backup.keys.ring import KeyRing
-from backup.keys.safekeeping import first_expiry, reminders
 from backup.manifest import write_manifest
-from backup.model import Counts, Manifest, read_instant
+from backup.model import Manifest
 from backup.saving.cache import MetadataCache
 from backup.saving.chain_choice import doubt_of_copies, new_chain
-from backup.saving.comparison import compare, volume_sums
+from backup.saving.comparison import compare
 from backup.saving.copies import Effort, open_copies
 from backup.saving.leftovers import chain_manifests, withdraw
 from backup.saving.mending import mend_records, with_figures
 from backup.saving.mounts import unmount_below
+from backup.saving.run_keys import try_keys
+from backup.saving.sending import send
 from backup.sources.contract import ChainedSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from backup.catalogue import Catalogue
     from backup.engine.decision import Decision
-    from backup.engine.process import Outcome
-    from backup.keys.key import Key
     from backup.model import VolumeRecord
     from backup.saving.attempt import Attempt
     from backup.saving.copies import Copies, Copy
+    from backup.saving.run_keys import RunKeys
+    from backup.saving.sending import Sent
     from backup.sources.contract import Prepared
     from backup.targets.contract import Target
-
-_INSTANT_OF: Final = re.compile(r"^duplicity-(?:full|inc\.\d{8}T\d{6}Z\.to)\.(\d{8}T\d{6}Z)\.manifest\.gpg$")
-_STATISTICS: Final = ("SourceFiles", "SourceFileSize", "RawDeltaSize")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Keys:
-    """The keys of this run; both sorts have been tried before anything is read."""
-
-    ring: KeyRing
-    signer: Key
-    recipients: Sequence[Key]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sent:
-    """What duplicity put at the target, by its own account."""
-
-    at: datetime
-    names: Mapping[str, int]
-    sums: Mapping[int, str]
-    counts: Counts
 
 
 def save(attempt: Attempt) -> None:
@@ -76,7 +52,7 @@ def save(attempt: Attempt) -> None:
     ring = KeyRing(settings.keys.host, settings.keys.host_passphrase_file)
     with ring, open_copies(settings, chosen, attempt.place) as copies:
         attempt.phase("looking")
-        keys = _try_keys(attempt, ring, now)
+        keys = try_keys(attempt, ring, now)
         copies.look(ring)
         with _work_folders(attempt.journal.folder) as (scratch, temporary):
             effort = _effort(attempt, temporary)
@@ -96,7 +72,7 @@ def save(attempt: Attempt) -> None:
             with _prepared(attempt, decision, scratch) as prepared:
                 attempt.reminders = [*(attempt.reminders or []), *prepared.remarks]
                 workplace = Workplace(cache=cache.place(chain), temporary=temporary)
-                sent = _send(attempt, main, prepared, decision, keys, workplace)
+                sent = send(attempt, main, prepared, decision, keys, workplace)
             attempt.phase("comparing")
             volumes = _compare(attempt, main.target, chain, sent)
             cache.seal(chain)
@@ -122,18 +98,7 @@ def _effort(attempt: Attempt, temporary: Path) -> Effort:
     return Effort(scratch=temporary / "copied", ends_at=ends_at, on_bytes=count)
 
 
-def _try_keys(attempt: Attempt, ring: KeyRing, now: datetime) -> _Keys:
-    """Return the keys after having tried them: what is wrong with them is known before hours of reading."""
-    ring.demand_no_decryption_key()
-    signer = ring.signing_key(now)
-    recipients = ring.recipients(attempt.settings.keys.recipients, now)
-    ring.check_passphrase(signer)
-    attempt.reminders = reminders(ring.home, [signer, *recipients], now)
-    attempt.key_expires_at = first_expiry([signer, *recipients])
-    return _Keys(ring=ring, signer=signer, recipients=recipients)
-
-
-def _decide(attempt: Attempt, copies: Copies, cache: MetadataCache, keys: _Keys, now: datetime) -> Decision:
+def _decide(attempt: Attempt, copies: Copies, cache: MetadataCache, keys: RunKeys, now: datetime) -> Decision:
     newest, catalogue = copies.main.newest, copies.main.catalogue
     doubt: str | None = None
     full_at: datetime | None = None
@@ -152,7 +117,7 @@ def _decide(attempt: Attempt, copies: Copies, cache: MetadataCache, keys: _Keys,
     return decide(situation, policy, now)
 
 
-def _changed(newest: Manifest, attempt: Attempt, keys: _Keys) -> str | None:
+def _changed(newest: Manifest, attempt: Attempt, keys: RunKeys) -> str | None:
     """Return what differs from the run before so that a chain may not go on; a chain has one signer and one source."""
     if newest.signer != keys.signer.fingerprint:
         return f"the signing key is another one: {keys.signer.fingerprint[-16:]} instead of {newest.signer[-16:]}"
@@ -198,83 +163,7 @@ def _work_folders(folder: Path) -> Iterator[tuple[Path, Path]]:
             shutil.rmtree(each, ignore_errors=True)
 
 
-def _send(
-    attempt: Attempt, main: Copy, prepared: Prepared, decision: Decision, keys: _Keys, workplace: Workplace
-) -> _Sent:
-    chosen, target = attempt.chosen, main.target
-    folder = attempt.place.chain(workplace.cache.name)
-    before = target.files(folder)
-    saving = Saving(
-        kind=decision.kind,
-        root=prepared.root,
-        selection=prepared.selection,
-        url=target.url(folder),
-        options=target.options(),
-        recipients=[key.fingerprint for key in keys.recipients],
-        signer=keys.signer.fingerprint,
-        volume_bytes=chosen.volume_size,
-        max_block_bytes=chosen.max_block_size,
-        shows_progress=attempt.counts_ahead,
-    )
-    timeout = main.settings.timeout.total_seconds()
-    attempt.phase("saving")
-    outcome = run_call(
-        call(
-            saving_arguments(saving, workplace, timeout),
-            keys.ring.signing_environment(),
-            target.environment(),
-            paced(main.settings.upload_limit),
-        ),
-        doing=f"saving set {chosen.name!r}",
-        time_limit_seconds=chosen.time_limit.total_seconds(),
-        on_progress=attempt.on_progress,
-    )
-    _demand_read(prepared, outcome)
-    demand_success(outcome, f"saving set {chosen.name!r}")
-    counts = _count(outcome)
-    _demand_unread(prepared, outcome)
-    after = target.files(folder)
-    names = {name: size for name, size in after.items() if name not in before}
-    found = [match for match in map(_INSTANT_OF.match, names) if match is not None]
-    if len(found) != 1:
-        raise TargetDiffers(f"duplicity ended well, but {len(found)} new manifests of it are at the target, not one")
-    local = workplace.cache / found[0][0].removesuffix(".gpg")
-    return _Sent(at=read_instant(found[0][1]), names=names, sums=volume_sums(local.read_bytes()), counts=counts)
-
-
-def _count(outcome: Outcome) -> Counts:
-    told = outcome.told
-    missing = [name for name in _STATISTICS if name not in told.statistics]
-    if missing:
-        raise EngineFailed(f"duplicity's statistics lack {missing[0]}; is it a version we do not know?")
-    return Counts(
-        entries=told.statistics["SourceFiles"],
-        bytes=told.statistics["SourceFileSize"],
-        changed_bytes=told.statistics["RawDeltaSize"],
-        unreadable=max(told.unreadable, told.statistics.get("Errors", 0)),
-        unreadable_names=tuple(told.unreadable_names),
-    )
-
-
-def _demand_read(prepared: Prepared, outcome: Outcome) -> None:
-    """Return when duplicity could read all of what is nothing in parts. Raises SourceFailed."""
-    told = outcome.told
-    if prepared.is_indivisible and (told.unreadable or told.statistics.get("Errors", 0)):
-        names = ", ".join(dict.fromkeys(told.unreadable_names)) or "a part"
-        raise SourceFailed(f"{names} could not be read to its end, and half is no backup: try again")
-
-
-def _demand_unread(prepared: Prepared, outcome: Outcome) -> None:
-    """Return when duplicity read no stand-in for what the chain has. Raises EngineFailed."""
-    changed = outcome.told.statistics.get("ChangedFiles")
-    if prepared.most_changed is not None and (changed is None or changed > prepared.most_changed):
-        raise EngineFailed(
-            f"duplicity found {changed} entries changed, not {prepared.most_changed} at most: it may have read what"
-            " only stood for data that the chain has; run the set with --full"
-        )
-
-
-def _compare(attempt: Attempt, target: Target, chain: str, sent: _Sent) -> list[VolumeRecord]:
+def _compare(attempt: Attempt, target: Target, chain: str, sent: Sent) -> list[VolumeRecord]:
     read = 0
 
     def count(size: int) -> None:
@@ -290,8 +179,8 @@ def _describe(
     attempt: Attempt,
     decision: Decision,
     prepared: Prepared,
-    keys: _Keys,
-    sent: _Sent,
+    keys: RunKeys,
+    sent: Sent,
     volumes: Sequence[VolumeRecord],
 ) -> Manifest:
     base = decision.base.manifest if decision.base else None
@@ -323,7 +212,7 @@ def _describe(
     )
 
 
-def _put_manifest(attempt: Attempt, main: Copy, manifest: Manifest, keys: _Keys) -> None:
+def _put_manifest(attempt: Attempt, main: Copy, manifest: Manifest, keys: RunKeys) -> None:
     """Sign and write the manifest, and read it back: from here on the run counts."""
     folder, target = attempt.place.points, main.target
     if manifest.name in target.files(folder):
