@@ -176,7 +176,7 @@ def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
             yield from _heard(each, each.phase, now)
         saved_at = None if good is None else _instant(good.get("at") or good["started_at"])
         yield from _ages(each, saved_at, now)
-        yield from _losses(each, saved_at, good, now)
+        yield from _losses(each, saved_at, state, now)
         if good is not None:
             for item, name in (
                 ("size_bytes", "source_bytes"),
@@ -256,15 +256,15 @@ def _ages(each: _Set, saved_at: datetime | None, now: datetime) -> "Iterator[Rea
         yield Reading("backup.overdue_seconds", max(0.0, late), each.name)
 
 
-def _losses(
-    each: _Set, saved_at: datetime | None, good: Mapping[str, Any] | None, now: datetime
-) -> "Iterator[Reading]":
+def _losses(each: _Set, saved_at: datetime | None, state: Mapping[str, Any], now: datetime) -> "Iterator[Reading]":
     """Yield the predicted loss; while nothing was ever saved, all the work since the set is known is lost."""
+    good, archived = state.get("last_good") or {}, (state.get("wal") or {}).get("written_at")
     since = saved_at or (each.since if each.period is not None else None)
     lost = lost_seconds(
         age=None if since is None else max(0.0, (now - since).total_seconds()),
         period=None if each.period is None else each.period.total_seconds(),
-        duration=0.0 if good is None else float(good.get("duration_seconds") or 0.0),
+        duration=float(good.get("duration_seconds") or 0.0),
+        archived=None if archived is None else max(0.0, (now - _instant(archived)).total_seconds()),
     )
     if lost is not None:
         yield Reading("backup.loss_seconds", lost, each.name)

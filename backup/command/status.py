@@ -49,7 +49,7 @@ def status(config: Path | None, *, as_json: bool) -> None:
     for chosen in settings.sets:
         state = read_state(settings.state / f"{chosen.name}.json")
         last, good = state.get("last_run") or {}, state.get("last_good") or {}
-        lost = _predict_loss(chosen, good, now)
+        lost = _predict_loss(chosen, state, now)
         rows.append(
             {
                 "set": chosen.name,
@@ -78,14 +78,16 @@ def status(config: Path | None, *, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _predict_loss(chosen: SetSettings, good: dict[str, Any], now: datetime) -> float | None:
+def _predict_loss(chosen: SetSettings, state: dict[str, Any], now: datetime) -> float | None:
     """Return how much work of a set a disaster would cost at worst; None while nothing of it is saved."""
-    saved_at = _read(good.get("at"))
+    good = state.get("last_good") or {}
+    saved_at, archived_at = _read(good.get("at")), _read((state.get("wal") or {}).get("written_at"))
     period = parse_schedule(chosen.schedule).period
     return lost_seconds(
         age=None if saved_at is None else max(0.0, (now - saved_at).total_seconds()),
         period=None if period is None else period.total_seconds(),
         duration=float(good.get("duration_seconds") or 0.0),
+        archived=None if archived_at is None else max(0.0, (now - archived_at).total_seconds()),
     )
 
 

@@ -28,7 +28,7 @@ class RunKeys:
 def try_keys(attempt: Attempt, ring: KeyRing, now: datetime) -> RunKeys:
     """Return the keys after having tried them; the attempt has what a person is to be told of them.
 
-    Raises KeyMissing, KeyWrong, PassphraseWrong.
+    Raises KeyMissing, KeyExpired, KeyForbidden, PassphraseMissing, PassphraseWrong.
     """
     ring.demand_no_decryption_key()
     signer = ring.signing_key(now)

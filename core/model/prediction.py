@@ -20,12 +20,16 @@ def restore_seconds(proofs: Sequence[tuple[int, float]], size_bytes: int) -> flo
     return max((seconds * max(1.0, size_bytes / max(1, size)) for size, seconds in newest), default=None)
 
 
-def lost_seconds(*, age: float | None, period: float | None, duration: float) -> float | None:
+def lost_seconds(
+    *, age: float | None, period: float | None, duration: float, archived: float | None = None
+) -> float | None:
     """Return how much work a disaster costs at worst, as things stand: None when nothing is saved and none is due.
 
     All in seconds. age: of the data of the last good backup. period: of its schedule. duration: of its last good run,
-    since a disaster just before the end of the next run loses that run too.
+    since a disaster just before the end of the next run loses that run too. archived: of a cluster whose WAL is
+    archived beside its base backups, how long ago the last that is safe was written; only what came after it is lost.
     """
     if age is None:
         return None
-    return max(age, (period or 0.0) + duration)
+    worst = max(age, (period or 0.0) + duration)
+    return worst if archived is None else min(worst, archived)

@@ -19,3 +19,5 @@ def test_what_is_lost_at_worst_is_a_period_and_a_run_or_what_is_late_already() -
     assert lost_seconds(age=90_000.0, period=3600.0, duration=60.0) == 90_000.0
     assert lost_seconds(age=100.0, period=None, duration=60.0) == 100.0
     assert lost_seconds(age=None, period=3600.0, duration=0.0) is None
+    assert lost_seconds(age=100.0, period=3600.0, duration=60.0, archived=30.0) == 30.0
+    assert lost_seconds(age=100.0, period=3600.0, duration=60.0, archived=90_000.0) == 3660.0

@@ -103,11 +103,13 @@ def test_archiving_of_wal_is_told_for_sets_that_have_it(agents: Reader, tmp_path
     state(tmp_path, "files", run(), run())
     assert not any("wal" in item for item in agents.read())
     file = tmp_path / "files.json"
-    wal = {"archived": "000000010000000000000003", "archived_at": instant(minutes=5), "failing_since": None}
+    wal = {"archived": "000000010000000000000003", "written_at": instant(minutes=9),
+           "archived_at": instant(minutes=5), "failing_since": None}  # fmt: skip
     file.write_text(json.dumps(json.loads(file.read_text()) | {"wal": wal}))
     found = agents.read()
     assert found["backup.wal_age_seconds[files]"] == pytest.approx(300, abs=60)
     assert found["backup.wal_failing_seconds[files]"] == 0.0
+    assert found["backup.loss_seconds[files]"] == pytest.approx(540, abs=60)  # not the day until the next base backup
     file.write_text(json.dumps(json.loads(file.read_text()) | {"wal": wal | {"failing_since": instant(hours=1)}}))
     assert agents.read()["backup.wal_failing_seconds[files]"] == pytest.approx(3600, abs=60)
 
