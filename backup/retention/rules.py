@@ -96,7 +96,7 @@ def judge_chains(chains: Sequence[Chain], rules: Rules, grace: timedelta, now: d
     """Judge each chain, newest first, and say why.
 
     grace: a chain goes only when no rule wanted it so long ago either, by the restore points there were then: whoever
-    began to read it while it counted has had that time. Points later than `now` (a host's clock is wrong, or it lies)
+    began to read it while it counted has had that time; nor one whose newest point became known since then. Points later than `now` (a host's clock is wrong, or it lies)
     fill no rule's place, and their chain stays.
     """
     wanted = _wanted(chains, rules, now)
@@ -115,12 +115,17 @@ def judge_chains(chains: Sequence[Chain], rules: Rules, grace: timedelta, now: d
             or (_OF_THE_FUTURE if chain.newest > now else None)
             or _first("wanted", wanted.get(chain.name, ()))
             or (f"no rule wants it any more, but since less than {spell(grace)}" if chain.name in wanted_then else None)
+            or (f"no rule wants it, but it is younger than {spell(grace)}" if _known_at(chain) > then else None)
         )  # fmt: skip
         age = spell(now - chain.newest)
         verdicts.append(
             Verdict(chain=chain, goes=stays is None, reason=stays or f"no rule wants it; its newest point is {age} old")
         )
     return verdicts
+
+
+def _known_at(chain: Chain) -> datetime:
+    return max(point.known_at for point in chain.points)
 
 
 def _first(word: str, reasons: Sequence[str]) -> str | None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from backup.model import VolumeRecord
     from backup.saving.attempt import Attempt
     from backup.saving.copies import Copies, Copy
+    from backup.saving.journal import Journal
     from backup.saving.run_keys import RunKeys
     from backup.saving.sending import Sent
     from backup.sources.contract import Prepared
@@ -63,7 +64,7 @@ def save(attempt: Attempt) -> None:
             attempt.restore_points = sum(1 for point in main.catalogue.points if point.broken is None)
             cache = MetadataCache(attempt.journal.folder / "cache")
             decision = _decide(attempt, copies, cache, keys, now)
-            _let_second_pass(main.catalogue)
+            _let_second_pass(main.catalogue, attempt.journal)
             chain = decision.base.manifest.chain if decision.base else new_chain(copies, attempt.place, now)
             attempt.note(kind=decision.kind, reason=decision.reason, chain=chain)
             copies.demand_room(decision.kind)
@@ -130,10 +131,16 @@ def _changed(newest: Manifest, attempt: Attempt, keys: RunKeys) -> str | None:
     return None
 
 
-def _let_second_pass(catalogue: Catalogue) -> None:
-    """Wait until the newest restore point is a second old: duplicity names runs by whole seconds, and so do we."""
-    if catalogue.points:
-        left = (catalogue.points[-1].at + timedelta(seconds=1) - datetime.now(UTC)).total_seconds()
+def _let_second_pass(catalogue: Catalogue, journal: Journal) -> None:
+    """Wait until the newest restore point is a second old: duplicity names runs by whole seconds, and so do we.
+
+    It may lie at a target that is away now, and be known from the journal alone.
+    """
+    known = [point.at for point in catalogue.points[-1:]] + [
+        each.at for each in journal.newest() if each.at is not None
+    ]
+    if known:
+        left = (max(known) + timedelta(seconds=1) - datetime.now(UTC)).total_seconds()
         if 0 < left <= 1:
             time.sleep(left)
 

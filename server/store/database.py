@@ -164,10 +164,14 @@ class Database:
             self._backends[connection] = await backend_of(connection)
         return self._backends[connection]
 
-    async def dedicated(self) -> Connection:
-        """Return a connection outside the set, in autocommit mode; the caller closes it. Raises StoreAway."""
+    async def dedicated(self, *, may_be_idle: bool = False) -> Connection:
+        """Return a connection outside the set, in autocommit mode; the caller closes it. Raises StoreAway.
+
+        may_be_idle: one of the set will do, if one is idle; the set forgets it.
+        """
         with translated():
-            return self._take_idle() or await self._connect()
+            idle = self._take_idle() if may_be_idle else None
+            return idle or await self._connect()
 
     async def warm(
         self, count: int, look: Callable[[Connection], Awaitable[None]] | None = None, timeout_seconds: float = 3.0

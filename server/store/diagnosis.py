@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from psycopg.rows import class_row
 
+from server.own.identity import OWN_SOURCE
 from server.store.definitions import read_definitions
 from server.store.gap_ledger import read_totals
 from server.store.lease import read_lease
@@ -32,7 +33,7 @@ SELECT s.name,
         WHERE r.source_id = s.id) AS heard_seconds_ago,
        coalesce((SELECT bool_and(k.revoked_at IS NOT NULL) FROM peer_key k WHERE k.source_id = s.id), false)
            AS is_shut_out
-FROM source s WHERE s.uuid NOT IN (
+FROM source s WHERE s.uuid <> %(own)s AND s.uuid NOT IN (
     SELECT encode(substring(sha256('watchkeep poller'::bytea || key) FROM 1 FOR 16), 'hex')::uuid
     FROM peer_key WHERE role = 'proxy'
 ) ORDER BY s.name
@@ -127,7 +128,7 @@ async def _read_skew(connection: Connection) -> float:
 
 async def _read_ledger(connection: Connection) -> Ledger:
     async with connection.cursor(row_factory=class_row(SourceView)) as cursor:
-        sources = await (await cursor.execute(SOURCES)).fetchall()
+        sources = await (await cursor.execute(SOURCES, {"own": OWN_SOURCE})).fetchall()
     async with connection.cursor(row_factory=class_row(NoticeView)) as notice_cursor:
         notices = await (await notice_cursor.execute(NOTICES)).fetchone()
     row = await (await connection.execute(COUNT_QUARANTINE)).fetchone()

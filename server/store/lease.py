@@ -131,7 +131,7 @@ async def take(
     the taker's own may have a connection ready.
     """
     database = database or Database(options, purpose="taker")
-    connection = await database.dedicated()
+    connection = await database.dedicated(may_be_idle=True)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_seconds
     try:

@@ -69,6 +69,8 @@ async def open_shop(running: LocalWatchkeep, folder: Path) -> AsyncIterator[Shop
             emitter.publish({ITEM: 5})  # whatever happened: the problem ends with the test
             await until(lambda: emitter.unstored == 0, 20, "the last value's storing")
             await asyncio.to_thread(wait_until, lambda: not owed(api), 20, "the last notice")
+        ended = await asyncio.to_thread(watchkeep, "key", "revoke", "--data", str(running.data), "--", keys.public_text)
+        assert ended.returncode == 0, ended.stderr  # a doctor asked later shall not miss it
 
 
 def owed(api: Api) -> list[str]:

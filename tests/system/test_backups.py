@@ -167,6 +167,6 @@ def test_its_pruner_is_a_role_of_its_own_that_keeps_what_was_saved(running: Loca
         assert done.returncode in codes, done.stdout + done.stderr
         if command[0] == "prune":
             end = json.loads(done.stdout.splitlines()[-1])
-            assert end["chains_deleted"] == 0
+            assert end["chains_deleted"] == 0, done.stdout
             assert end["chains_staying"] >= 1
     wait_until(lambda: pruned_sets(running.api()) >= 1, 120, "the prune as an item")

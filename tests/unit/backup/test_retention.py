@@ -151,6 +151,13 @@ def test_points_of_the_future_push_nothing_out() -> None:
     assert _going(chains, Rules(points=2)) == [5]
 
 
+def test_what_was_superseded_on_its_own_day_has_the_grace_too() -> None:
+    """No rule ever wanted it, but whoever began to read it while it was the newest shall come to the end."""
+    chains = [_chain(0.1), _chain(0.05)]
+    assert _going(chains, Rules(daily=7), _DAY) == []
+    assert _going(chains, Rules(daily=7), _HOUR) == [0]
+
+
 def test_what_was_superseded_a_while_ago_stays_for_the_grace() -> None:
     chains = [_chain(0.2), _chain(3, 2)]
     assert _going(chains, Rules(chains=1)) == [1]
