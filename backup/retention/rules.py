@@ -95,9 +95,9 @@ class Verdict:
 def judge_chains(chains: Sequence[Chain], rules: Rules, grace: timedelta, now: datetime) -> list[Verdict]:
     """Judge each chain, newest first, and say why.
 
-    grace: a chain goes only when no rule wanted it so long ago either, by the restore points there were then: whoever
-    began to read it while it counted has had that time; nor one whose newest point became known since then. Points later than `now` (a host's clock is wrong, or it lies)
-    fill no rule's place, and their chain stays.
+    grace: a chain goes only when no rule wanted it so long ago either, by the restore points there were then, and its
+    newest point was known then: whoever began to read it while it counted has had that time. Points later than `now`
+    (a host's clock is wrong, or it lies) fill no rule's place, and their chain stays.
     """
     wanted = _wanted(chains, rules, now)
     then = now - grace

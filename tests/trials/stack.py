@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
 _START_SECONDS: Final = 60.0
 # What the server says itself is no sign that sources get through.
-STORED: Final = f"""
+STORED: Final = """
 SELECT coalesce(sum(cardinality(items)), 0)::int8 FROM history_batch
-WHERE source_id <> ALL (ARRAY(SELECT id FROM source WHERE uuid = '{OWN_SOURCE}'))
+WHERE source_id <> ALL (ARRAY(SELECT id FROM source WHERE uuid = %s))
 """
 _POSTGRES_SETTINGS: Final = "track_commit_timestamp = on\n"
 
@@ -126,7 +126,7 @@ class Stack:
     async def stored_values(self) -> int:
         """Return how many values have been stored lately, by SQL; 0 while the database is away."""
         try:
-            ((count,),) = await self.query(STORED)
+            ((count,),) = await self.query(STORED, (OWN_SOURCE,))
         except psycopg.OperationalError:
             return 0
         return int(count)
