@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
 
 from backup.errors import TimedOut
+from backup.signals import demand_going_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -132,6 +133,7 @@ def drain(pipes: Mapping[int, Drain], deadline: float, doing: str) -> None:
         for descriptor, sink in pipes.items():
             selector.register(descriptor, selectors.EVENT_READ, sink)
         while selector.get_map():
+            demand_going_on()
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimedOut(f"{doing} took longer than its time limit and was ended")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from backup.errors import Cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_asked: list[Cancelled] = []
 
 
 @contextmanager
@@ -22,7 +25,8 @@ def cancelled_by_signals() -> Iterator[None]:
     def cancel(number: int, _frame: object) -> None:
         for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(each, signal.SIG_IGN)
-        raise Cancelled(f"ended by {signal.Signals(number).name}", is_asked_for=number == signal.SIGINT)
+        _asked[:] = [Cancelled(f"ended by {signal.Signals(number).name}", is_asked_for=number == signal.SIGINT)]
+        raise _asked[0]
 
     before = {each: signal.signal(each, cancel) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
@@ -30,3 +34,13 @@ def cancelled_by_signals() -> Iterator[None]:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+        _asked.clear()
+
+
+def demand_going_on() -> None:
+    """Raise Cancelled when a signal came and nobody heard: Python drops what is raised while it forks or clears away.
+
+    While an exception is on its way already, what is asked here belongs to the clearing, and goes on.
+    """
+    if _asked and sys.exc_info()[0] is None:
+        raise _asked[0]

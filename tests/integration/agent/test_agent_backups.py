@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -99,24 +98,22 @@ async def test_a_drill_is_run_when_it_is_due_and_told_with_what_a_restore_will_t
 async def test_a_run_that_is_under_way_ends_in_order_with_its_agent_and_leaves_no_process(
     site: BackupSite, tmp_path: Path
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        site.sets.clear()
-        site.add_database_set("stuck", "store", f'database = "x"\nhost = "127.0.0.1"\nport = {port}')
-        site.sets[0] = site.sets[0].replace('"never"', '"every 2s"')
-        site.write()
-        async with agent_process(with_backups(tmp_path, site)) as agent:
-            await until(
-                lambda: (
-                    (state_of(site, "stuck").get("last_run") or {}).get("status") == "running"
-                    and any("psql" in one.command for one in family([agent.pid]))
-                ),
-                60,
-                "a run that waits for its database",
-            )
-            members = family([agent.pid])
-            assert await agent.end() == 0
-        assert [one.command for one in members if one.is_there] == []
+    site.sets.clear()
+    add_endless_set(site, "stuck")
+    site.sets[0] = site.sets[0].replace('"never"', '"every 2s"')
+    site.write()
+    async with agent_process(with_backups(tmp_path, site)) as agent:
+        await until(
+            lambda: (
+                (state_of(site, "stuck").get("last_run") or {}).get("status") == "running"
+                and any("sleep" in one.command for one in family([agent.pid]))
+            ),
+            60,
+            "a run that waits for its program",
+        )
+        members = family([agent.pid])
+        assert await agent.end() == 0
+    assert [one.command for one in members if one.is_there] == []
     ended = state_of(site, "stuck")["last_run"]
     assert (ended["status"], ended["exit_code"]) == ("failed", 130)
 
@@ -126,38 +123,51 @@ async def test_sets_wait_for_each_other_and_say_so_unless_more_may_run_at_once_a
 ) -> None:
     keys = make_keys_of(tmp_path)
     closed = f"{datetime.now(UTC) + timedelta(hours=2):%H:%M}-{datetime.now(UTC) + timedelta(hours=3):%H:%M}"
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        site.sets.clear()
-        site.add_database_set("stuck", "store", f'database = "x"\nhost = "127.0.0.1"\nport = {silent.getsockname()[1]}')
-        site.sets[0] = site.sets[0].replace('"never"', '"every 2s"')
-        site.add_paths_set("second", "store", [site.folder / "data"], schedule="every 2s")
-        site.add_paths_set("closed", "store", [site.folder / "data"], schedule="every 2s")
-        site.sets[2] = site.sets[2].replace("schedule", f'window = "{closed}"\nschedule')
-        site.write()
-        desk = Desk()
-        desk.document = {"probes": [{"probe": "backup", "interval_seconds": 1.0}]}
-        async with (
-            collecting(desk, source=SOURCE, agent=keys) as (collector, server),
-            agent_process(with_backups(tmp_path, site, collector.control_port, server.public)) as agent,
-        ):
-            await until(
-                lambda: any(
-                    value > 0
-                    for name in ("second", "stuck")
-                    for value in desk.values(f"backup.waiting_seconds[{name}]")
-                ),
-                120,
-                "the set that waits",
-            )
-            site.host.write_text("at_once = 2\n" + site.host.read_text())
-            await until(lambda: state_of(site, "second").get("last_good") is not None, 120, "the second set beside it")
-            await until(
-                lambda: any(value > 0 for value in desk.values("backup.run_seconds[stuck]")), 60, "the run beside it"
-            )
-            last, beside = state_of(site, "stuck")["last_run"], state_of(site, "second")["last_good"]
-            assert last["status"] == "running" or last["ended_at"] > beside["started_at"]
-            assert await agent.end() == 0
+    site.sets.clear()
+    add_endless_set(site, "stuck")
+    site.sets[0] = site.sets[0].replace('"never"', '"every 2s"')
+    site.add_paths_set("second", "store", [site.folder / "data"], schedule="every 2s")
+    site.add_paths_set("closed", "store", [site.folder / "data"], schedule="every 2s")
+    site.sets[2] = site.sets[2].replace("schedule", f'window = "{closed}"\nschedule')
+    site.write()
+    desk = Desk()
+    desk.document = {"probes": [{"probe": "backup", "interval_seconds": 1.0}]}
+    async with (
+        collecting(desk, source=SOURCE, agent=keys) as (collector, server),
+        agent_process(with_backups(tmp_path, site, collector.control_port, server.public)) as agent,
+    ):
+        await until(
+            lambda: any(
+                value > 0 for name in ("second", "stuck") for value in desk.values(f"backup.waiting_seconds[{name}]")
+            ),
+            120,
+            "the set that waits",
+        )
+        site.host.write_text("at_once = 2\n" + site.host.read_text())
+        await until(lambda: were_side_by_side(site), 120, "the second set beside it")
+        await until(
+            lambda: any(value > 0 for value in desk.values("backup.run_seconds[stuck]")), 60, "the run beside it"
+        )
+        assert await agent.end() == 0
     assert state_of(site, "closed") == {}
+
+
+def add_endless_set(site: BackupSite, name: str) -> None:
+    """Add a set whose program does not end by itself."""
+    site.sets.append(
+        f'[[sets]]\nname = "{name}"\ntarget = "store"\nschedule = "never"\n'
+        '[sets.command]\narguments = ["sleep", "1000"]\n'
+    )
+
+
+def were_side_by_side(site: BackupSite) -> bool:
+    """Tell whether the second set was saved while the stuck one ran."""
+    stuck, good = state_of(site, "stuck").get("last_run"), state_of(site, "second").get("last_good")
+    return (
+        stuck is not None
+        and good is not None
+        and stuck["started_at"] < good["started_at"] < (stuck["ended_at"] or good["started_at"] + "~")
+    )
 
 
 def order(name: str, due_at: datetime, *, is_cancelled: bool = False, minutes: float = 15) -> dict[str, Any]:
@@ -225,27 +235,26 @@ async def test_a_run_that_was_ordered_can_be_cancelled_and_what_cannot_be_done_i
 ) -> None:
     keys = make_keys_of(tmp_path)
     now = datetime.now(UTC).replace(microsecond=0)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        site.sets.clear()
-        site.add_database_set("stuck", "store", f'database = "x"\nhost = "127.0.0.1"\nport = {silent.getsockname()[1]}')
-        site.add_paths_set("late", "store", [site.folder / "data"])
-        site.write()
-        desk = Desk()
-        desk.document = ordering(order("stuck", now), order("late", now, minutes=-1))
-        async with (
-            collecting(desk, source=SOURCE, agent=keys) as (collector, server),
-            agent_process(with_backups(tmp_path, site, collector.control_port, server.public)) as agent,
-        ):
-            assert await answered(desk, "late", now, "refused") == "the order came too late"
-            await until(lambda: state_of(site, "stuck").get("last_run") is not None, 60, "the run")
-            other = order("stuck", now + timedelta(seconds=5))
-            assert await desk.configure(keys.public, ordering(order("stuck", now), other))
-            note = await answered(desk, "stuck", now + timedelta(seconds=5), "refused")
-            assert note.endswith("is under way")
-            assert await desk.configure(keys.public, ordering(order("stuck", now, is_cancelled=True)))
-            assert await answered(desk, "stuck", now, "cancelled") == "it was cancelled"
-            await until(lambda: not any("psql" in one.command for one in family([agent.pid])), 30, "its end")
-            assert await agent.end() == 0
+    site.sets.clear()
+    add_endless_set(site, "stuck")
+    site.add_paths_set("late", "store", [site.folder / "data"])
+    site.write()
+    desk = Desk()
+    desk.document = ordering(order("stuck", now), order("late", now, minutes=-1))
+    async with (
+        collecting(desk, source=SOURCE, agent=keys) as (collector, server),
+        agent_process(with_backups(tmp_path, site, collector.control_port, server.public)) as agent,
+    ):
+        assert await answered(desk, "late", now, "refused") == "the order came too late"
+        await until(lambda: state_of(site, "stuck").get("last_run") is not None, 60, "the run")
+        other = order("stuck", now + timedelta(seconds=5))
+        assert await desk.configure(keys.public, ordering(order("stuck", now), other))
+        note = await answered(desk, "stuck", now + timedelta(seconds=5), "refused")
+        assert note.endswith("is under way")
+        assert await desk.configure(keys.public, ordering(order("stuck", now, is_cancelled=True)))
+        assert await answered(desk, "stuck", now, "cancelled") == "it was cancelled"
+        await until(lambda: not any("sleep" in one.command for one in family([agent.pid])), 30, "its end")
+        assert await agent.end() == 0
     assert state_of(site, "stuck")["last_run"]["exit_code"] == 130
 
 
@@ -254,25 +263,20 @@ async def test_an_ordered_run_whose_agent_was_killed_is_told_as_failed_and_not_b
 ) -> None:
     keys = make_keys_of(tmp_path)
     now = datetime.now(UTC).replace(microsecond=0)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        site.sets.clear()
-        site.add_database_set(
-            "killed", "store", f'database = "x"\nhost = "127.0.0.1"\nport = {silent.getsockname()[1]}'
-        )
-        site.write()
-        desk = Desk()
-        desk.document = ordering(order("killed", now))
-        async with (
-            collecting(desk, source=SOURCE, agent=keys) as (collector, server),
-            agent_process(with_backups(tmp_path, site, collector.control_port, server.public)) as agent,
-        ):
-            await answered(desk, "killed", now, "started")
-            await until(
-                lambda: (state_of(site, "killed").get("last_run") or {}).get("status") == "running", 60, "the run"
-            )
-            members = family([agent.pid])
-            assert await agent.end(signal.SIGKILL) == -signal.SIGKILL
-            await until(lambda: not any(one.is_there for one in members), 60, "the end of all")
+    site.sets.clear()
+    add_endless_set(site, "killed")
+    site.write()
+    desk = Desk()
+    desk.document = ordering(order("killed", now))
+    async with (
+        collecting(desk, source=SOURCE, agent=keys) as (collector, server),
+        agent_process(with_backups(tmp_path, site, collector.control_port, server.public)) as agent,
+    ):
+        await answered(desk, "killed", now, "started")
+        await until(lambda: (state_of(site, "killed").get("last_run") or {}).get("status") == "running", 60, "the run")
+        members = family([agent.pid])
+        assert await agent.end(signal.SIGKILL) == -signal.SIGKILL
+        await until(lambda: not any(one.is_there for one in members), 60, "the end of all")
     desk = Desk()  # nobody orders anything: what was remembered is enough
     async with (
         collecting(desk, source=SOURCE, agent=keys) as (collector, server),

@@ -165,7 +165,7 @@ def test_a_run_that_is_cancelled_counts_as_that_and_leaves_nothing_at_the_target
         site.run()
     before = {path for path in site.store.rglob("*") if path.is_file()}
     change(site.data / "empty", "something")
-    (site.data / "deep" / "noise").write_bytes(os.urandom(5 << 22))
+    (site.data / "deep" / "more noise").write_bytes(os.urandom(5 << 23))  # some seconds' work
     with (site.folder / "told").open("wb") as out:
         run = subprocess.Popen(
             site.command("host", "run", SET, "--json"), cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
