@@ -36,14 +36,17 @@ _PASSING: Final = (
     TargetDiffers,
     TargetFull,
 )
-MAY_HELP: Final = frozenset(kind.exit_code for kind in _PASSING)
-"""Exit codes after which another try may help."""
+_MAY_HELP: Final = frozenset(kind.exit_code for kind in _PASSING)
 
 
 @dataclass(slots=True)
 class AttemptBook:
-    """What this agent's life adds to the state files: how often each due instant was tried, and how that ended."""
+    """What this agent's life adds to the state files: how often each due instant was tried, and how that ended.
 
+    entry: under which name the state files have it.
+    """
+
+    entry: str = "last_run"
     _own: dict[str, Attempts] = field(default_factory=dict)
     _counts: dict[str, tuple[datetime | None, int]] = field(default_factory=dict)
 
@@ -51,7 +54,7 @@ class AttemptBook:
         """Return how the last run of a set went; `base` is the due instant its tries count for now."""
         counted_for, count = self._counts.get(name, (None, 0))
         known = self._own.get(name)
-        written = attempts_of(read_json(state).get("last_run"))
+        written = _attempts_of(read_json(state).get(self.entry))
         if written is not None and (known is None or written.due_at >= known.due_at):
             known = written
         if known is not None and counted_for == base:
@@ -68,7 +71,7 @@ class AttemptBook:
         self._own[name] = Attempts(
             due_at=due_at,
             is_ok=code == 0,
-            may_help=code in MAY_HELP or code < 0,
+            may_help=code in _MAY_HELP or code < 0,
             count=self._counts[name][1],
             ended_at=ended_at,
         )
@@ -93,7 +96,7 @@ def stamp_of(file: Path) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_size
 
 
-def attempts_of(run: Any) -> Attempts | None:
+def _attempts_of(run: Any) -> Attempts | None:
     """Return what the state file says of the last run; None when it says nothing that can be used."""
     try:
         status, due_at = run["status"], datetime.fromisoformat(run["due_at"])
@@ -105,7 +108,7 @@ def attempts_of(run: Any) -> Attempts | None:
         return Attempts(
             due_at=due_at,
             is_ok=status == "ok",
-            may_help=is_lost or run.get("exit_code") in MAY_HELP,
+            may_help=is_lost or run.get("exit_code") in _MAY_HELP,
             count=1,
             ended_at=ended_at if status != "running" or is_lost else None,
         )

@@ -10,9 +10,9 @@ import json
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from agent.backup_attempts import MAY_HELP, attempts_of, read_json, stamp_of
+from agent.backup_attempts import AttemptBook, read_json, stamp_of
 from agent.backup_child import run_child
 from backup.errors import BackupError, Cancelled, ConfigInvalid
 from backup.schedule import Attempts, decide, parse_schedule
@@ -47,8 +47,7 @@ class DrillKeeper:
         self._started_at = self._now()
         self._settings: BackupSettings | None = None
         self._stamp: tuple[int, int] | None = (0, 0)
-        self._own: dict[str, Attempts] = {}
-        self._tries: dict[str, tuple[datetime | None, int]] = {}
+        self._attempts = AttemptBook(entry="last_drill")
         self._since: dict[str, datetime] = {}
         self._predicted_at: datetime | None = None
 
@@ -111,18 +110,12 @@ class DrillKeeper:
         draft.replace(file)
 
     def _decide(self, settings: BackupSettings, chosen: SetSettings) -> Decision:
-        label, schedule = _label(settings, chosen), parse_schedule(_schedule(settings, chosen))
-        known = self._own.get(label) or self._first(label, schedule)
-        last: Any = read_json(settings.state / "drills" / f"{label}.json").get("last_drill")
-        written = attempts_of(last)
-        if written is not None and (known is None or written.due_at >= known.due_at):
-            known = written
-            if last.get("exit_code") == Cancelled.exit_code:  # its agent stopped: a week without a proof is too long
-                known = replace(known, may_help=True)
-        base, count = self._tries.get(label, (None, 0))
-        if known is not None and base == schedule.last_due(self._now()):
-            known = replace(known, count=max(known.count, count))
-        return decide(schedule, name=f"drill {label}", known=known, started_at=self._started_at, now=self._now())
+        label, schedule, now = _label(settings, chosen), parse_schedule(_schedule(settings, chosen)), self._now()
+        state = settings.state / "drills" / f"{label}.json"
+        known = self._attempts.known(label, state, schedule.last_due(now)) or self._first(label, schedule)
+        if known is not None and not known.is_ok and _was_broken_off(state):
+            known = replace(known, may_help=True)  # its agent stopped: a week without a proof is too long
+        return decide(schedule, name=f"drill {label}", known=known, started_at=self._started_at, now=now)
 
     def _first(self, label: str, schedule: Schedule) -> Attempts | None:
         """Return what stands for a drill of a new set: it has nothing to prove before its schedule's next instant."""
@@ -137,9 +130,7 @@ class DrillKeeper:
         label, due_at = _label(settings, chosen), decision.due_at
         if due_at is None:
             return
-        base = parse_schedule(_schedule(settings, chosen)).last_due(self._now())
-        before = self._tries.get(label, (None, 0))
-        self._tries[label] = (base, before[1] + 1 if before[0] == base else 1)
+        self._attempts.begin(label, parse_schedule(_schedule(settings, chosen)).last_due(self._now()))
         log.info("A drill starts", set=label, due_at=due_at, reason=decision.reason)
         limit = settings.drills.time_limit.total_seconds() + OVERTIME_SECONDS
         code, words = await self._bkp(limit, "drill", label, "--due", due_at.isoformat())
@@ -147,13 +138,7 @@ class DrillKeeper:
             log.info("A drill has proven its set", set=label)
         else:
             log.error("A drill failed", set=label, exit_code=code, error=words)
-        self._own[label] = Attempts(
-            due_at=due_at,
-            is_ok=code == 0,
-            may_help=code in MAY_HELP or code < 0,
-            count=self._tries[label][1],
-            ended_at=self._now(),
-        )
+        self._attempts.end(label, due_at, code, self._now())
 
     async def _predict(self) -> None:
         """Look once an hour how large the sets have become; what cannot be looked at keeps its prediction."""
@@ -182,3 +167,8 @@ def _label(settings: BackupSettings, chosen: SetSettings) -> str:
 
 def _schedule(settings: BackupSettings, chosen: SetSettings) -> str:
     return chosen.drill or settings.drills.schedule
+
+
+def _was_broken_off(state: Path) -> bool:
+    last = read_json(state).get("last_drill")
+    return isinstance(last, dict) and last.get("exit_code") == Cancelled.exit_code
