@@ -204,16 +204,6 @@ def _announce(
     backup_notes: tuple[str, ...],
 ) -> None:
     password = layout.password_file.read_text().strip() if layout.password_file.exists() else None
-    if wishes.ready_file is not None:
-        pids = {"up": os.getpid(), "postgres": postgres.pid} | {child.name: child.pid for child in children}
-        facts = {
-            "url": installation.url,
-            "user": USER,
-            "password": password,
-            "pids": pids,
-            "dsn": installation.dsn,
-        }
-        write_private(wishes.ready_file, json.dumps(facts, indent=1) + "\n")
     click.echo()
     click.secho("  Watchkeep is up.", bold=True)
     click.echo(f"  Page       {click.style(installation.url, fg='cyan')}")
@@ -230,6 +220,17 @@ def _announce(
         click.echo(f"  {label:<10} {note}")
     click.echo("  Stop       Ctrl-C")
     click.echo()
+    # Last of all: who waits for this file finds everything said that is to be said.
+    if wishes.ready_file is not None:
+        pids = {"up": os.getpid(), "postgres": postgres.pid} | {child.name: child.pid for child in children}
+        facts = {
+            "url": installation.url,
+            "user": USER,
+            "password": password,
+            "pids": pids,
+            "dsn": installation.dsn,
+        }
+        write_private(wishes.ready_file, json.dumps(facts, indent=1) + "\n")
 
 
 def _forget(wishes: Wishes) -> None:
