@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, NoReturn
 
 import zmq
+import zmq.asyncio
 
 from core.wire import messages as m
 from core.wire.authentication import key_of
@@ -13,8 +14,6 @@ from core.wire.checking import check_records
 from core.wire.frames import FrameError, read_envelope
 
 if TYPE_CHECKING:
-    import zmq.asyncio
-
     from core.runtime.clock import Clock
     from core.runtime.counters import Counters
     from core.security.authority import Peer
@@ -64,18 +63,20 @@ class Intake:
 
     async def _read(self, socket: zmq.asyncio.Socket) -> NoReturn:
         turns = 0
+        # A future for each frame costs as much as judging it: one is made only to wait for what is not there yet.
+        plain: zmq.Socket[bytes] = zmq.Socket.shadow(socket)
         while True:
-            receiving = asyncio.ensure_future(socket.recv_multipart(copy=False))
-            if receiving.done():
+            try:
+                parts = plain.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                self._idle_since = self._clock.monotonic()
+                parts = await socket.recv_multipart(copy=False)
+                self._last_idle_at = self._clock.monotonic()
+                self._idle_since = None
+            else:
                 turns += 1
                 if turns % _FRAMES_A_TURN == 0:
                     await asyncio.sleep(0)
-            else:
-                self._idle_since = self._clock.monotonic()
-            parts = await receiving
-            if self._idle_since is not None:
-                self._last_idle_at = self._clock.monotonic()
-                self._idle_since = None
             await self._take(parts)
 
     async def _take(self, parts: list[zmq.Frame]) -> None:

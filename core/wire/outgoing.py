@@ -32,6 +32,9 @@ _KINDS: Final[dict[AckKind, type[m.Taken | m.Stored | m.Refused]]] = {
     "refused": m.Refused,
 }
 _RECEIPT_FRAMES: Final = 16
+# Who has sent so much is told soon, as a backlog's share goes on by it. With hundreds of links that send a little each
+# it would be three messages a frame.
+_MUCH_BYTES: Final = 32 << 10  # not more than the smallest share
 
 
 class Outgoing:
@@ -106,25 +109,33 @@ class Outgoing:
                 link.owe(kind, {life: ranges})
 
     async def run(self) -> NoReturn:
-        """Send what is owed every few milliseconds, heartbeats when due, until cancelled."""
-        beat_at = self._clock.monotonic()
+        """Send what is owed every few milliseconds or less often, heartbeats when due, until cancelled."""
+        beat_at = all_at = self._clock.monotonic()
         while True:
             await self._clock.sleep(self._timings.acknowledge_seconds)
             now = self._clock.monotonic()
             if now >= beat_at:
                 beat_at = now + self._timings.heartbeat_seconds
                 self._beat(now)
-            if (now < self._full_until) != self.is_full:
+            is_turning = (now < self._full_until) != self.is_full
+            if is_turning:
                 self.is_full = not self.is_full
                 for link in self._links:
                     link.owes_receipt = True
+            is_for_all = is_turning or now >= all_at
+            if is_for_all:
+                all_at = now + self._timings.gather_acknowledgements_seconds
             for place, link in enumerate(self._links):
-                if link.owes_receipt:
-                    self._send_receipt(link)
-                if link.pending:
-                    self._send_acknowledgements(link)
+                if is_for_all or link.unreceipted_bytes >= _MUCH_BYTES:
+                    self._tell(link)
                 if place % 100 == 99:
                     await asyncio.sleep(0)
+
+    def _tell(self, link: Link) -> None:
+        if link.owes_receipt:
+            self._send_receipt(link)
+        if link.pending:
+            self._send_acknowledgements(link)
 
     def _beat(self, now: float) -> None:
         for link in self._links:

@@ -18,6 +18,7 @@ class LinkTimings:
     probes_until_steady: int = 2
     gather_seconds: float = 0.005  # small frames are gathered for so long after one was sent
     acknowledge_seconds: float = 0.02  # acknowledgements and receipts are gathered for so long
+    gather_acknowledgements_seconds: float = 0.1  # and so long for links that send little
     again_seconds: float = 1.0  # a frame announced or skipped and not read within this is asked for (again)
     stall_seconds: float = 0.05  # a receiver that takes longer is full: no more credit until it is back
     stuck_seconds: float = 30.0  # frames under way with credit left and no receipt: go back
