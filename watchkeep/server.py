@@ -74,6 +74,8 @@ def _end(group: BaseExceptionGroup[Exception], code: int) -> None:
 def _write_to(path: Path | None) -> Callable[[str], None]:
     def write(url: str) -> None:
         if path is not None:
-            path.write_text(url + "\n")
+            draft = path.with_suffix(path.suffix + ".new")
+            draft.write_text(url + "\n")
+            draft.replace(path)  # in one step: who waits for the file finds the address in it
 
     return write
