@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from tests.support.processes import Living
 
-BOOT_SECONDS: Final = 60.0
-STOP_SECONDS: Final = 30.0
+BOOT_SECONDS: Final = 120.0
+STOP_SECONDS: Final = 120.0
 _BOOT: Final = Path(__file__).with_name("systemd_boot.sh")
 _CHECKOUT: Final = Path(__file__).parents[2]
 _BOOTED: Final = ("running", "degraded")  # systemctl(1), is-system-running: degraded is what a failed unit makes it
@@ -43,7 +43,7 @@ class SystemdMachine:
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command over there to its end."""
         return subprocess.run(
-            [*self.prefix, *words], cwd=_CHECKOUT, capture_output=True, text=True, timeout=60, check=False
+            [*self.prefix, *words], cwd=_CHECKOUT, capture_output=True, text=True, timeout=120, check=False
         )
 
     def systemctl(self, *words: str) -> str:
