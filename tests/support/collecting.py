@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from core.model.record import HEADER_BYTES, Kind, iterate, unpack_rows
 from core.runtime.clock import SystemClock
@@ -13,14 +13,22 @@ from core.security.authority import KeyRing, Peer
 from core.wire.collector import Collector
 from core.wire.curve import make_keys
 from core.wire.messages import Configuration, Configured, Goodbye, Hello, Welcome
+from tests.support.waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection, Iterable, Iterator
     from uuid import UUID
 
     from core.security.keys import KeyPair
     from core.wire.messages import SourceMessage
     from core.wire.timings import LinkTimings
+
+
+class _Sample(NamedTuple):
+    boot: int
+    key: str
+    at_us: int
+    value: float | str
 
 
 class Desk:
@@ -69,52 +77,54 @@ class Desk:
 
     def kinds(self) -> list[Kind]:
         """Return the kind of each record received, by boot and number."""
-        return [header.kind for _, header in self._read()]
+        return [next(iterate(record))[1].kind for _, record in sorted(self.records.items())]
+
+    def boots(self) -> set[int]:
+        """Return the lives that records came of."""
+        return {boot for boot, _ in self.records}
 
     def items(self) -> dict[str, int]:
         """Return how many values came of each item, by key."""
-        names: dict[tuple[int, int], str] = {}
         counts: dict[str, int] = {}
-        for record, header in self._read():
-            if header.kind == Kind.DICTIONARY:
-                names |= {(header.boot, row[0]): row[1] for row in unpack_rows(record, header)}
-            elif header.kind == Kind.VALUES:
-                numbers = memoryview(record)[HEADER_BYTES : HEADER_BYTES + 4 * header.count].cast("I")
-                for number in numbers:
-                    key = names[header.boot, number]
-                    counts[key] = counts.get(key, 0) + 1
-            elif header.kind == Kind.TEXTS:
-                for row in unpack_rows(record, header):
-                    key = names[header.boot, row[0]]
-                    counts[key] = counts.get(key, 0) + 1
+        for sample in self._samples():
+            counts[sample.key] = counts.get(sample.key, 0) + 1
         return counts
 
     def values(self, wanted: str) -> list[float]:
         """Return the numbers that came of the item `wanted`."""
+        return [s.value for s in self._samples() if s.key == wanted and isinstance(s.value, float)]
+
+    def texts(self, wanted: str, but_of: Collection[int] = ()) -> list[str]:
+        """Return the texts that came of the item `wanted`, those of the lives `but_of` left out."""
+        return [
+            s.value for s in self._samples() if s.key == wanted and isinstance(s.value, str) and s.boot not in but_of
+        ]
+
+    def instants(self, wanted: str) -> list[int]:
+        """Return when the samples of the item `wanted` were taken, µs since 1970, in order."""
+        return sorted(s.at_us for s in self._samples() if s.key == wanted)
+
+    def _samples(self) -> Iterator[_Sample]:
+        """Yield what came, life by life; what is only named by a dictionary still on its way is left out."""
         names: dict[tuple[int, int], str] = {}
-        found: list[float] = []
-        for record, header in self._read():
+        for _, record in sorted(self.records.items()):
+            _, header = next(iterate(record))
+            rows: Iterable[tuple[int, int, float | str]] = ()
             if header.kind == Kind.DICTIONARY:
                 names |= {(header.boot, row[0]): row[1] for row in unpack_rows(record, header)}
             elif header.kind == Kind.VALUES:
-                body = memoryview(record)[HEADER_BYTES:]
-                numbers, values = body[: 4 * header.count].cast("I"), body[8 * header.count :].cast("d")
-                found += [v for n, v in zip(numbers, values, strict=True) if names[header.boot, n] == wanted]
-        return found
-
-    def texts(self, wanted: str) -> list[str]:
-        """Return the texts that came of the item `wanted`."""
-        names: dict[int, str] = {}
-        found: list[str] = []
-        for record, header in self._read():
-            if header.kind == Kind.DICTIONARY:
-                names |= {row[0]: row[1] for row in unpack_rows(record, header)}
+                body, count = memoryview(record)[HEADER_BYTES:], header.count
+                columns = (
+                    body[: 4 * count].cast("I"),
+                    body[4 * count : 8 * count].cast("I"),
+                    body[8 * count :].cast("d"),
+                )
+                rows = zip(*columns, strict=True)
             elif header.kind == Kind.TEXTS:
-                found += [row[2] for row in unpack_rows(record, header) if names[row[0]] == wanted]
-        return found
-
-    def _read(self) -> list[tuple[bytes, Any]]:
-        return [(record, next(iterate(record))[1]) for _, record in sorted(self.records.items())]
+                rows = ((row[0], row[1], row[2]) for row in unpack_rows(record, header))
+            for number, offset, value in rows:
+                if (key := names.get((header.boot, number))) is not None:
+                    yield _Sample(header.boot, key, header.base_at + offset, value)
 
 
 @asynccontextmanager
@@ -132,7 +142,7 @@ async def collecting(
     serving = asyncio.create_task(collector.run())
     try:
         ready = asyncio.create_task(collector.ready.wait())
-        await asyncio.wait([ready, serving], timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([ready, serving], timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         assert ready.done(), "the collector did not start"
         collector.stand(role="server", epoch=desk.epoch, is_active=True)
         yield collector, keys

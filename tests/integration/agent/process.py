@@ -53,7 +53,7 @@ class AgentProcess:
         """Send a signal, return the exit status."""
         if self.process.returncode is None:
             self.process.send_signal(number)
-        _, errors = await asyncio.wait_for(self.process.communicate(), 20)
+        _, errors = await asyncio.wait_for(self.process.communicate(), 120)
         self.log += errors.decode()
         assert self.process.returncode is not None
         return self.process.returncode

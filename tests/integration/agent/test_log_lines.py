@@ -43,15 +43,15 @@ async def test_an_agent_killed_again_and_again_loses_no_line_and_tells_lines_bet
         settings.write_text(f'logs = ["{file}"]\n{settings.read_text()}')
         for life in range(4):
             async with agent_process(settings) as agent:
-                await until(lambda: any((tmp_path / "data/probes").glob("log-*.json")), 20, "the first position")
+                await until(lambda: any((tmp_path / "data/probes").glob("log-*.json")), what="the first position")
                 write(5)
-                await until(partial(is_told, f"line {written}"), 20, "a line between two due reads")
+                await until(partial(is_told, f"line {written}"), what="a line between two due reads")
                 write(50)  # what of these was read, spooled or sent when it dies is chance
                 if life == 2:
                     file.rename(tmp_path / "app.log.1")
                 await agent.end(signal.SIGKILL)
             write(5)
         async with agent_process(settings) as agent:
-            await until(lambda: len(told()) >= written, 20, "every line")
+            await until(lambda: len(told()) >= written, what="every line")
             assert await agent.end() == 0
     assert told() == {f"line {number}" for number in range(1, written + 1)}
