@@ -23,10 +23,10 @@ __all__ = ["embedded"]
 
 @pytest.fixture
 async def options(request: pytest.FixtureRequest) -> AsyncIterator[DatabaseOptions]:
-    """A fresh migrated database; a short wait for locks, so that a blocked table shows soon."""
+    """A fresh migrated database; a long wait for locks, since some tests have many ask at once."""
     server: DatabaseServer = request.getfixturevalue("embedded")
     with server.fresh_database() as dsn:
-        options = DatabaseOptions(dsn=dsn, server="web", lock_timeout_seconds=0.5)
+        options = DatabaseOptions(dsn=dsn, server="web", lock_timeout_seconds=25.0)
         await migrate(options)
         yield options
 

@@ -57,7 +57,8 @@ async def test_the_store_says_how_many_values_come_and_how_far_back_they_go(
 ) -> None:
     now_us = int(datetime.now(UTC).timestamp() * 1e6)
     host = await store_host(database, "db1", "cpu.busy")
-    at_us = [now_us - 9_000_000 + n * 10_000 for n in range(500)]
+    # Counted are batches that ended two to twelve seconds ago: this one has just begun to be counted.
+    at_us = [now_us - 7_100_000 + n * 10_000 for n in range(500)]
     await store_values(database, host, "cpu.busy", at_us, [1.0] * 500)
     store = (await signed_in.get("/health"))["store"]
     assert store["values_per_second"] == 50.0

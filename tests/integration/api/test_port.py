@@ -24,7 +24,7 @@ async def test_a_first_line_may_be_long_and_what_is_longer_is_refused_as_describ
     async with open_port(web.Application(), PortTerms(port=0)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /?a=" + b"a" * letters + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        head, _, _ = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+        head, _, _ = (await asyncio.wait_for(reader.read(), 60)).partition(b"\r\n\r\n")
         writer.close()
     assert head.split(b" ", 2)[1] == b"%d" % status
     assert b"Content-Type: text/plain" in head
@@ -36,7 +36,7 @@ async def test_connections_that_send_no_whole_request_are_closed() -> None:
         for sent in (b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(sent)
-            assert await asyncio.wait_for(reader.read(), 5) == b""
+            assert await asyncio.wait_for(reader.read(), 60) == b""
             writer.close()
 
 
@@ -56,9 +56,9 @@ async def test_a_request_whose_sender_has_gone_is_cancelled() -> None:
     async with open_port(application, PortTerms(port=0)) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), 60)
         writer.close()
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 50)
 
 
 async def test_stopping_does_not_wait_long_for_a_request_that_hangs() -> None:
@@ -74,7 +74,7 @@ async def test_stopping_does_not_wait_long_for_a_request_that_hangs() -> None:
     async with open_port(application, PortTerms(port=0, stop_seconds=0.2)) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), 60)
         stopped_at = time.monotonic()
-    assert time.monotonic() - stopped_at < 5
+    assert time.monotonic() - stopped_at < 30
     writer.close()

