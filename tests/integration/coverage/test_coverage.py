@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from server.store.database import Database, DatabaseOptions
     from tests.integration.api.data import StoredHost
 
-TODAY = datetime.now(UTC).date()
+
+def today() -> date:
+    return datetime.now(UTC).date()
 
 
 @asynccontextmanager
@@ -83,11 +85,11 @@ async def test_a_host_nobody_saves_is_a_problem_until_it_is_waived_and_again_whe
 
     async with reigning(database_options, database, tmp_path):
         title = "bare is not backed up"
-        await until_found(lambda: seen((title, False)), 20, "the problem of the host without a backup")
-        await define(database, waiver(TODAY, "bare"))
-        await until_found(lambda: seen((title, True)), 20, "its end by the waiver")
-        await define(database, waiver(TODAY - timedelta(days=1), "bare"))
-        await until_found(lambda: seen((title, True), (title, False)), 20, "the problem again, for the waiver is over")
+        await until_found(lambda: seen((title, False)), 60, "the problem of the host without a backup")
+        await define(database, waiver(today(), "bare"))
+        await until_found(lambda: seen((title, True)), 60, "its end by the waiver")
+        await define(database, waiver(today() - timedelta(days=1), "bare"))
+        await until_found(lambda: seen((title, True), (title, False)), 60, "the problem again, for the waiver is over")
 
 
 async def test_what_the_server_says_of_a_host_is_no_sign_of_life_of_it(
@@ -104,11 +106,12 @@ async def test_what_the_server_says_of_a_host_is_no_sign_of_life_of_it(
                 True if {item["key"] for item in items} == {"backup.coverage", "backup.unprotected_seconds"} else None
             )
 
-        await until_found(said, 20, "the server's items of the host")
+        await until_found(said, 60, "the server's items of the host")
         assert (await site.get("/hosts/bare"))["state"] == "unknown"
 
 
 async def test_the_api_says_of_every_host_how_it_stands_and_by_what(database: Database) -> None:
+    until = today().isoformat()
     await store_set(database, "web1", timedelta(hours=3))
     await store_set(database, "hyper1", timedelta(hours=1), "vm1")
     await store_set(database, "own", timedelta(hours=1), "watchkeep-database")
@@ -118,7 +121,7 @@ async def test_the_api_says_of_every_host_how_it_stands_and_by_what(database: Da
         {"kind": "host", "name": "vm1", "groups": ["web"], "backup": {"by": ["hyper1/vm1"], "within": "2h"}},
         {"kind": "host", "name": "cache1", "groups": ["caches"]},
         {"kind": "host", "name": "own"},
-        {"kind": "waiver", "name": "w", "groups": ["caches"], "until": TODAY.isoformat(), "reason": "caches"},
+        {"kind": "waiver", "name": "w", "groups": ["caches"], "until": until, "reason": "caches"},
     )
     await know_since(database, timedelta(days=3))
     async with open_site(database, SystemClock()) as site:
@@ -132,7 +135,7 @@ async def test_the_api_says_of_every_host_how_it_stands_and_by_what(database: Da
             "vm1": ("covered", "hyper1/vm1"),
             "web1": ("covered", "web1/files"),
         }
-        assert found["hosts"][0]["waiver"] == {"name": "w", "until": TODAY.isoformat(), "reason": "caches"}
+        assert found["hosts"][0]["waiver"] == {"name": "w", "until": until, "reason": "caches"}
         headers = await sign_in_new(site, "webber", "viewer", ["web"])
         async with site.stranger.get(site.api("/backups/coverage"), headers=headers) as answer:
             cut = await answer.json()
