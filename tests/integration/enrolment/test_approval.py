@@ -40,7 +40,7 @@ async def asked(door: Entry, name: str) -> RequestView:
         _, found = await door.desk.requests()
         return next((each for each in found if each.name == name and each.state == "waiting"), None)
 
-    return await until_found(waiting, 20, f"a waiting request of {name}")
+    return await until_found(waiting, 60, f"a waiting request of {name}")
 
 
 async def test_who_is_approved_and_compares_the_fingerprint_is_in(

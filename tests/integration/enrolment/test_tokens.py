@@ -214,7 +214,7 @@ async def test_nobody_there_is_told_with_what_to_look_at(tmp_path: Path, capsys:
     began = time.monotonic()
     assert await join("http://127.0.0.1:1", TOKEN, tmp_path / "agent", name="lonely") == 3
     assert "nobody answers at 127.0.0.1:1 (Connection refused): check address" in capsys.readouterr().err
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 100  # it waits for approval for a quarter of an hour, but for nobody
 
 
 @pytest.mark.parametrize("words", [("http://h:1/x", "wk-a"), ("ftp://h", None), ("http://h:99999", None)])
@@ -252,18 +252,26 @@ async def test_one_address_may_not_ask_without_end(options: DatabaseOptions) -> 
         assert door.refused["too_many"] == 1
 
 
+async def connect(door: Entry) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, _, port = door.url.removeprefix("http://").partition(":")
+    return await asyncio.open_connection(host, int(port))
+
+
 async def test_connections_of_one_address_are_few_and_idle_ones_are_closed(
     options: DatabaseOptions, tmp_path: Path
 ) -> None:
-    async with entry(options, idle_seconds=1.0) as door:
-        host, _, port = door.url.removeprefix("http://").partition(":")
-        idle = [await asyncio.open_connection(host, int(port)) for _ in range(MOST_OF_AN_ADDRESS)]
-        reader, writer = await asyncio.open_connection(host, int(port))
-        assert await asyncio.wait_for(reader.read(), 10) == b"", "one too many is cut at once"
+    async with entry(options, idle_seconds=120.0) as door:  # so that none of them is closed as idle
+        crowd = [await connect(door) for _ in range(MOST_OF_AN_ADDRESS)]
+        reader, writer = await connect(door)
+        assert await asyncio.wait_for(reader.read(), 60) == b"", "one too many is cut at once"
         assert door.refused["crowd"] == 1
+        for stranger in (writer, *(one for _, one in crowd)):
+            stranger.close()
+    async with entry(options, idle_seconds=1.0) as door:
+        idle = [await connect(door) for _ in range(MOST_OF_AN_ADDRESS)]
         for each, _ in idle:
-            assert await asyncio.wait_for(each.read(), 20) == b"", "who says nothing is not waited for"
-        for stranger in (writer, *(one for _, one in idle)):
+            assert await asyncio.wait_for(each.read(), 60) == b"", "who says nothing is not waited for"
+        for _, stranger in idle:
             stranger.close()
         made = await door.token()
         assert await join(door.url, made.token, tmp_path / "agent", name="patient1") == 0
