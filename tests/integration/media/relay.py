@@ -95,10 +95,10 @@ async def open_relay(folder: Path, security: str = "starttls") -> AsyncIterator[
         yield relay
     finally:
         server.close()
-        await server.wait_closed()
         for session in made:
             if session.transport is not None:
                 cast("asyncio.WriteTransport", session.transport).abort()
+        await server.wait_closed()  # with the connections: a server waits for those that are open
         await until(lambda: all(session.transport is None for session in made), what="the end of the connections")
 
 

@@ -61,6 +61,7 @@ async def tellers(options: DatabaseOptions, secrets: Path) -> AsyncIterator[Tell
 
 
 @pytest.mark.trial("R13")
+@pytest.mark.timeout(600)  # ten programs are started one after the other
 async def test_killed_before_each_receipt_the_steps_and_repeats_go_on_and_each_is_told_at_most_once_more(
     database: Database, options: DatabaseOptions, writer: Writer, receiver: WebhookReceiver, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from server.store.problems import find_problem
 from server.store.remarks import acknowledge
 from tests.integration.media.escalating import define, end_problem, open_problem, read_audience, telling
 from tests.integration.media.relay import open_relay
-from tests.support.waiting import until
+from tests.support.waiting import until, until_found
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ async def test_steps_repeats_acknowledgement_and_end_reach_exactly_whom_they_con
         async with telling(writer, audience, tmp_path):
             async with writer.transaction() as connection:
                 problem_id = await open_problem(connection, audience)
-            await until(lambda: len(events(receiver.received, "/first")) >= 3 and bool(relay.mails), 30, "the steps")
+            await until(lambda: len(events(receiver.received, "/first")) >= 3 and bool(relay.mails), 60, "the steps")
             async with database.connection() as connection, connection.transaction():
                 remark = await acknowledge(connection, problem_id, by="anna", text="mine")
                 problem = await find_problem(connection, problem_id)
@@ -69,11 +69,11 @@ async def test_steps_repeats_acknowledgement_and_end_reach_exactly_whom_they_con
                 happening = happening_of(problem, "acknowledged", by="anna", at=remark.at, text="mine")
                 update = Occurrence(event_id=remark.event_id, happening=happening)
                 await outbox.enqueue(connection, await notices_of_updates(connection, [update], audience, remark.at))
-            await until(lambda: "acknowledged" in events(receiver.received, "/first"), 30, "the acknowledgement")
+            await until(lambda: "acknowledged" in events(receiver.received, "/first"), 60, "the acknowledgement")
             async with writer.transaction() as connection:
                 await end_problem(connection, audience, problem_id)
-            await until(lambda: "resolved" in events(receiver.received, "/first"), 30, "the end")
-            await until(lambda: len(relay.mails) == 2, 30, "the end by mail")
+            await until(lambda: "resolved" in events(receiver.received, "/first"), 60, "the end")
+            await until(lambda: len(relay.mails) == 2, 60, "the end by mail")
     heard = events(receiver.received, "/first")
     repeats = heard.count("reminder")
     assert heard == ["opened", *["reminder"] * repeats, "acknowledged", "resolved"]
@@ -101,14 +101,13 @@ async def test_a_receiver_with_hours_is_told_when_they_begin_and_of_nothing_that
             over = await open_problem(connection, audience, "over")
             lasting = await open_problem(connection, audience, "lasting")
         async with database.connection() as connection:
-            due = await seconds_until_due(connection)
-        await until(lambda: due is not None, what="the escalations")
+            assert await seconds_until_due(connection) is not None, "the escalations are under way"
         async with writer.transaction() as connection:
             await end_problem(connection, audience, over)
     assert receiver.received == []
     audience = await define(database, hook(receiver, "office", hours="00:00-24:00 UTC"))
     async with telling(writer, audience, tmp_path):
-        await until(lambda: bool(receiver.received), 30, "what was held")
+        await until(lambda: bool(receiver.received), 60, "what was held")
     assert [json.loads(each.body)["problem"] for each in receiver.received] == [lasting]
 
 
@@ -119,7 +118,13 @@ async def test_an_end_outside_the_hours_is_held_and_does_not_grow_old_meanwhile(
     async with telling(writer, always, tmp_path):
         async with writer.transaction() as connection:
             problem_id = await open_problem(connection, always)
-        await until(lambda: bool(receiver.received), 30, "the opening")
+
+        async def opening_is_sent() -> bool | None:
+            async with database.connection() as connection:
+                told = await outbox.read_told(connection, [problem_id])
+            return any(each.state == "sent" for each in told) or None
+
+        await until_found(opening_is_sent, 60, "the receipt of the opening")
         begin = datetime.now(UTC) + timedelta(hours=2)
         closed = await define(
             database, hook(receiver, "office", hours=f"{begin:%H:%M}-{begin + timedelta(hours=1):%H:%M} UTC")
@@ -144,10 +149,10 @@ async def test_who_does_not_want_ends_or_updates_gets_none(
     async with telling(writer, audience, tmp_path):
         async with writer.transaction() as connection:
             problem_id = await open_problem(connection, audience)
-        await until(lambda: len(receiver.received) == 2, 30, "both openings")
+        await until(lambda: len(receiver.received) == 2, 60, "both openings")
         async with writer.transaction() as connection:
             await end_problem(connection, audience, problem_id)
-        await until(lambda: len(receiver.received) == 3, 30, "the end")
+        await until(lambda: len(receiver.received) == 3, 60, "the end")
     assert events(receiver.received, "/quiet") == ["opened"]
     assert events(receiver.received, "/loud") == ["opened", "resolved"]
     assert (await read_audience(database)).escalations_of("db1", "warning") == ["brief"]
@@ -166,5 +171,5 @@ async def test_a_changed_escalation_holds_for_the_problems_it_has_taken(
         await open_problem(connection, audience)
     changed = await define(database, escalation({"tell": ["boss"]}, {"after": "1h", "tell": ["first"]}))
     async with telling(writer, changed, tmp_path):
-        await until(lambda: bool(receiver.received), 30, "the earlier step")
+        await until(lambda: bool(receiver.received), 60, "the earlier step")
     assert [each.path for each in receiver.received] == ["/boss"]
