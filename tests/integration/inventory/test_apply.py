@@ -157,7 +157,7 @@ async def test_a_change_is_announced_with_its_revision(database: Database) -> No
     try:
         await listener.execute(f"LISTEN {CHANNEL}")
         revision = await apply_all(database, TEMPLATE)
-        told = [notice.payload async for notice in listener.notifies(timeout=10, stop_after=1)]
+        told = [notice.payload async for notice in listener.notifies(timeout=60, stop_after=1)]
         assert told == [str(revision)]
     finally:
         await listener.close()

@@ -38,7 +38,7 @@ templates: [t]
 
 def watchkeep(data: Path, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "watchkeep", *arguments, "--data", str(data)]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=180)
 
 
 def test_diff_then_apply_then_nothing_differs(data: Path, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def run_under_make(terminal: tuple[int, int], folder: Path, *arguments: str) -> 
         preexec_fn=_take_terminal,  # noqa: PLW1509 # there is no other way to a terminal of its own
     )  # fmt: skip
     try:
-        wait_until(ready.exists, 20, "the command under make")
+        wait_until(ready.exists, what="the command under make")
     except BaseException:
         made.kill()
         raise
@@ -68,17 +68,17 @@ def _take_terminal() -> None:
 def test_ctrl_c_is_no_error_to_make(terminal: tuple[int, int], tmp_path: Path) -> None:
     made = run_under_make(terminal, tmp_path, "take")
     os.write(terminal[0], b"\x03")
-    assert made.wait(20) == 0
+    assert made.wait(60) == 0
 
 
 def test_ctrl_z_does_not_leave_a_terminal_that_answers_nobody(terminal: tuple[int, int], tmp_path: Path) -> None:
     made = run_under_make(terminal, tmp_path, "take")
     os.write(terminal[0], b"\x1a")
     os.write(terminal[0], b"\x03")
-    assert made.wait(20) == 0
+    assert made.wait(60) == 0
 
 
 def test_without_it_make_would_call_a_clean_stop_an_error(terminal: tuple[int, int], tmp_path: Path) -> None:
     made = run_under_make(terminal, tmp_path)
     os.write(terminal[0], b"\x03")
-    assert made.wait(20) != 0
+    assert made.wait(60) != 0

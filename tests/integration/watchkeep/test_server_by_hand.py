@@ -27,7 +27,7 @@ CHECKOUT = Path(__file__).parents[3]
 def watchkeep(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "watchkeep", *arguments],
-        cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=False,
+        cwd=CHECKOUT, capture_output=True, text=True, timeout=180, check=False,
     )  # fmt: skip
 
 
@@ -51,14 +51,14 @@ def page(options: DatabaseOptions, data: Path) -> Iterator[str]:
     arguments = ["server", "--config", str(config), "--ready-file", str(ready)]
     server = subprocess.Popen([sys.executable, "-m", "watchkeep", *arguments], cwd=CHECKOUT, stderr=subprocess.PIPE)
     try:
-        wait_until(lambda: ready.exists() or server.poll() is not None, 30, "the page")
-        assert ready.exists(), server.communicate(timeout=20)[1]
+        wait_until(lambda: ready.exists() or server.poll() is not None, 120, "the page")
+        assert ready.exists(), server.communicate(timeout=60)[1]
         url = ready.read_text().strip()
         Installation(dsn=options.dsn, url=url, server="one").write(data)
         yield url
     finally:
         server.send_signal(signal.SIGTERM)
-        server.communicate(timeout=20)
+        server.communicate(timeout=120)
 
 
 def test_the_password_command_makes_the_administrator_and_the_shipped_template_is_there(page: str, data: Path) -> None:
@@ -67,6 +67,7 @@ def test_the_password_command_makes_the_administrator_and_the_shipped_template_i
     api = Api(page)
     assert api.sign_in("admin", made.stdout.strip()) == 200
     assert "linux-host" in {each["name"] for each in api.get("/definitions")["definitions"]}
+    wait_until(lambda: api.get("/health")["role"] == "active", what="the server's reign")
     assert watchkeep("doctor", "--data", str(data)).returncode == 1, "only that no source may speak yet"
 
 
