@@ -62,7 +62,7 @@ def test_the_chosen_prefix_runs_this_interpreter_without_being_root(tmp_path: Pa
     account = account_for(folder, [Path(sys.executable).resolve()])
     answer = subprocess.run(
         [*account.prefix, sys.executable, "-c", "import os; print(os.geteuid(), os.getpid())"],
-        check=True, capture_output=True, text=True, cwd="/", timeout=30,
+        check=True, capture_output=True, text=True, cwd="/", timeout=120,
     )  # fmt: skip
     assert answer.stdout.split()[0] == str(account.uid)
     assert account.uid != 0

@@ -281,11 +281,11 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     privileged = [] if os.geteuid() == 0 else ["sudo", "-n"]
     mount = [*privileged, "mount", "-t", "tmpfs", "-o", "size=64k,mode=0777", "tmpfs", str(folder)]
-    subprocess.run(mount, check=True, timeout=10)
+    subprocess.run(mount, check=True, timeout=60)
     with pytest.raises(OSError, match="No space"):
         (folder / "ballast").write_bytes(bytes(100 * 1024))
     yield folder
-    subprocess.run([*privileged, "umount", str(folder)], check=True, timeout=10)
+    subprocess.run([*privileged, "umount", str(folder)], check=True, timeout=60)
 
 
 @pytest.mark.trial("R4")

@@ -29,9 +29,9 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     privileged = [] if os.geteuid() == 0 else ["sudo", "-n"]
     mount = [*privileged, "mount", "-t", "tmpfs", "-o", "size=256k,mode=0777", "tmpfs", str(folder)]
-    subprocess.run(mount, check=True, timeout=10)
+    subprocess.run(mount, check=True, timeout=60)
     yield folder
-    subprocess.run([*privileged, "umount", str(folder)], check=True, timeout=10)
+    subprocess.run([*privileged, "umount", str(folder)], check=True, timeout=60)
 
 
 def test_on_a_full_disk_nothing_is_torn_and_appending_goes_on_when_there_is_room(tiny_disk: Path) -> None:

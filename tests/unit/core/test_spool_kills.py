@@ -44,9 +44,9 @@ async def test_everything_a_killed_process_appended_is_found(tmp_path: Path) -> 
         assert child.stdout is not None
         more = random.randint(1, 400)
         for _ in range(more):
-            reported = int.from_bytes(await asyncio.wait_for(child.stdout.readexactly(8), 30), "little")
+            reported = int.from_bytes(await asyncio.wait_for(child.stdout.readexactly(8), 120), "little")
         child.send_signal(signal.SIGKILL)
-        rest = await asyncio.wait_for(child.stdout.read(), 30)
+        rest = await asyncio.wait_for(child.stdout.read(), 120)
         await child.wait()
         if len(rest) >= 8:
             reported = int.from_bytes(rest[len(rest) // 8 * 8 - 8 : len(rest) // 8 * 8], "little")

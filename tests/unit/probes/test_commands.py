@@ -74,9 +74,9 @@ def test_what_a_program_does_wrong_is_said(script: str, parameters: dict[str, An
 
 def test_a_program_at_its_timeout_is_killed_with_everything_it_started(tmp_path: Path) -> None:
     file = tmp_path / "pids"
-    reader = run(f"sleep 600 & echo $! >> {file}; echo $$ >> {file}; sleep 600", timeout="2s")
+    reader = run(f"sleep 600 & echo $! >> {file}; echo $$ >> {file}; sleep 600", timeout="5s")
     reader.read()
-    assert reader.failures == ["/bin/sh did not end within 2 s and was killed"]
+    assert reader.failures == ["/bin/sh did not end within 5 s and was killed"]
     assert_gone(file)
 
 
@@ -97,7 +97,7 @@ def assert_gone(file: Path) -> None:
 
     pids = [int(line) for line in file.read_text().splitlines()]
     assert pids
-    wait_until(lambda: all(is_dead(pid) for pid in pids), 20, "the end of all")
+    wait_until(lambda: all(is_dead(pid) for pid in pids), what="the end of all")
 
 
 def test_a_flood_of_output_is_cut_and_does_not_hold_the_program_up() -> None:

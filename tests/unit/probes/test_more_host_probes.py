@@ -241,7 +241,7 @@ def test_a_real_process_is_found_and_measured(busy_child: subprocess.Popen[bytes
     def has_used_time() -> bool:
         return float(reader.read(1.0).get("process.cpu[mine]", 0.0)) > 0
 
-    wait_until(has_used_time, 20, "processor time")
+    wait_until(has_used_time, what="processor time")
     busy_child.kill()
     busy_child.wait()
     assert reader.read() == {"process.count[mine]": 0.0}

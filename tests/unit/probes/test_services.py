@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,14 +49,19 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return make_authority(tmp_path_factory.mktemp("authority"))
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """Keep a port that nobody listens on."""
+    with socket.socket() as kept:
+        kept.bind(("127.0.0.1", 0))
+        yield int(kept.getsockname()[1])
 
 
 def page(url: str, **parameters: Any) -> dict[str, float | str]:
     """Get `url` once; the values by their items' last word."""
-    reader = Reader(get, parameters=check_table({"url": url, "name": "shop", **parameters}, Parameters, Path("x")))
+    reader = Reader(
+        get, parameters=check_table({"url": url, "name": "shop", "timeout": "40s", **parameters}, Parameters, Path("x"))
+    )
     values = reader.read()
     assert reader.failures == []
     return {key.removeprefix("http.").removesuffix("[shop]"): value for key, value in values.items()}
@@ -67,12 +73,12 @@ def test_a_port_that_accepts_is_reachable_and_one_that_does_not_says_why(site: S
     assert 0 < float(values.pop("tcp.seconds[web]")) < 10
     assert values == {"tcp.reachable[web]": 1.0, "tcp.state[web]": "ok"}
     assert "tcp.state[web]" not in reader.read()
-    closed = free_port()
-    reader = Reader(connect_once, parameters=ConnectParameters(host="localhost", port=closed))
-    label = f"localhost:{closed}"
-    assert reader.read() == {
-        f"tcp.reachable[{label}]": 0.0, f"tcp.state[{label}]": f"localhost port {closed}: Connection refused",
-    }  # fmt: skip
+    with closed_port() as closed:
+        reader = Reader(connect_once, parameters=ConnectParameters(host="localhost", port=closed))
+        label = f"localhost:{closed}"
+        assert reader.read() == {
+            f"tcp.reachable[{label}]": 0.0, f"tcp.state[{label}]": f"localhost port {closed}: Connection refused",
+        }  # fmt: skip
     reader = Reader(
         connect_once,
         parameters=ConnectParameters(host="no-such-host.invalid", port=80, name="x", timeout=timedelta(seconds=2)),
@@ -111,7 +117,7 @@ def test_a_body_that_is_a_document_is_kept(site: Served) -> None:
 
 def test_a_page_is_told_with_status_size_and_time(site: Served) -> None:
     values = page(f"http://127.0.0.1:{site[0]}/200?a=b c".replace(" ", "%20"), body="Welcome .* café")
-    assert 0 < float(values.pop("seconds")) < 10
+    assert 0 < float(values.pop("seconds")) < 40
     assert values == {"ok": 1.0, "status": 200.0, "size": 26.0, "matched": 1.0, "state": "ok"}
     assert site[1][-1] == {
         "Host": f"127.0.0.1:{site[0]}", "User-Agent": "Watchkeep", "Accept": "*/*", "Connection": "close",
@@ -196,7 +202,7 @@ def test_a_certificate_counts_only_when_it_is_trusted_and_for_this_name(tmp_path
 
 
 def certificate_at(port: int, **parameters: Any) -> tuple[dict[str, float | str], list[str]]:
-    table = {"host": "127.0.0.1", "port": port, "name": "web", **parameters}
+    table = {"host": "127.0.0.1", "port": port, "name": "web", "timeout": "40s", **parameters}
     reader = Reader(read_shown_certificate, parameters=check_table(table, CertificateParameters, Path("x")))
     values = reader.read()
     return {key.removeprefix("tls.").removesuffix("[web]"): value for key, value in values.items()}, reader.failures
@@ -222,7 +228,8 @@ def test_a_certificates_days_are_told_though_it_has_expired(
 
 
 def test_without_a_handshake_there_is_a_reason_and_no_certificate(authority: Authority, tmp_path: Path) -> None:
-    assert certificate_at(free_port())[0]["reachable"] == 0.0
+    with closed_port() as closed:
+        assert certificate_at(closed)[0]["reachable"] == 0.0
     with serving(lambda connection: connection.sendall(b"220 mail ready\r\n")) as port:
         values, failures = certificate_at(port, timeout="20s")
     assert (values["reachable"], failures) == (0.0, [])
@@ -273,7 +280,7 @@ def ping_apart(*words: str, as_root: bool = True) -> list[list[Any]]:
     """Ping the loopback in a network of its own, which has the kernel's own defaults."""
     user = ["--map-root-user"] if as_root else ["--map-user=1000", "--map-group=1000"]
     command = ["unshare", "--user", *user, "--net", "--", sys.executable, "-c", PING, *words]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
     found: list[list[Any]] = json.loads(done.stdout)
     return found
@@ -285,7 +292,7 @@ def test_echo_requests_are_answered_by_the_loopback_raw_or_by_grant(words: tuple
     assert [item for item, _ in found] == ["ping.loss", "ping.fastest", "ping.mean", "ping.slowest", "ping.state"] * 2
     assert [value for item, value in found if item in ("ping.loss", "ping.state")] == [0.0, "ok", 0.0, "ok"]
     fastest, mean, slowest = (value for _, value in found[1:4])
-    assert 0 < fastest <= mean <= slowest < 3
+    assert 0 < fastest <= mean <= slowest < 10
 
 
 def test_without_a_network_all_is_lost_and_the_reason_said() -> None:

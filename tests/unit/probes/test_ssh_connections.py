@@ -38,7 +38,7 @@ class _Mute(paramiko.ServerInterface):
         return OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:  # noqa: ARG002 - paramiko's signature
-        self.ended.wait(60)
+        self.ended.wait(120)
         return False
 
 
@@ -61,7 +61,7 @@ def mute_server() -> Iterator[tuple[int, str]]:
             yield listener.getsockname()[1], _fingerprint(key.asbytes())
         finally:
             interface.ended.set()
-            thread.join(10)
+            thread.join(60)
             for each in served:
                 each.close()
 
@@ -76,7 +76,7 @@ async def test_one_that_never_answers_a_command_holds_its_slot_no_longer_than_th
         connections = Connections()
         began = time.monotonic()
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(55):
                 with pytest.raises(SilentError, match="no answer in time"):
                     await connections.run(visit, "true", 0.3)
         finally:

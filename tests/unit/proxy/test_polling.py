@@ -41,6 +41,7 @@ def test_a_document_of_another_form_hurts_no_other_host() -> None:
 
 
 async def test_the_living_keep_their_interval_while_others_are_dead() -> None:
-    result = await measure(devices=40, dead=20, interval=1.0, seconds=8.0)
+    # Long enough that a machine that stands still for some seconds costs less than what may be missing.
+    result = await measure(devices=40, dead=20, interval=1.0, seconds=20.0)
     assert result.kept_percent > 70, result
     assert result.distance_median < 2.0, result

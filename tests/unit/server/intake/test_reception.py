@@ -88,7 +88,7 @@ async def test_putting_waits_while_the_queue_is_full_and_goes_on_when_it_was_emp
     await asyncio.sleep(0)
     assert not waiting.done()
     assert await numbers(reception) == [1]
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 60)
     assert await numbers(reception) == [2]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backup.restoring.restore import _draft_beside
-from core.runtime.clock import SystemClock
+from core.runtime.clock import ManualClock, SystemClock
 from server.restoring import station as module
 from server.restoring.program import Answered, BackupProgram
 from server.restoring.station import RestoreStation
@@ -19,6 +19,7 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from core.runtime.clock import Clock
     from server.restoring.station import Restoration
 
 pytestmark = pytest.mark.trial("S-8")
@@ -43,8 +44,10 @@ class _Bkp(BackupProgram):
 
 
 @asynccontextmanager
-async def opened(folder: Path, *, is_endless: bool = False) -> AsyncIterator[RestoreStation]:
-    station = RestoreStation(folder / "none.toml", folder / "scratch", SystemClock())
+async def opened(
+    folder: Path, *, is_endless: bool = False, clock: Clock | None = None
+) -> AsyncIterator[RestoreStation]:
+    station = RestoreStation(folder / "none.toml", folder / "scratch", clock or SystemClock())
     station.program = program = _Bkp(folder / "none.toml")
     program.is_endless = is_endless
     try:
@@ -70,14 +73,14 @@ async def test_what_outgrows_its_room_is_ended_and_leaves_nothing(
         await until(lambda: not any((tmp_path / "scratch").iterdir()))
 
 
-async def test_what_nobody_asks_for_is_thrown_away_after_its_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "KEPT_SECONDS", 0.3)
-    async with opened(tmp_path) as station:
+async def test_what_nobody_asks_for_is_thrown_away_after_its_time(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with opened(tmp_path, clock=clock) as station:
         made = begin(station)
-        await until(lambda: made.state == "done")
+        await until(lambda: made.state == "done" and clock.sleepers == 1)
+        await clock.advance(module.KEPT_SECONDS - 1)
         assert made.file is not None
         assert made.file.exists()
+        await clock.advance(1)
         await until(lambda: not any((tmp_path / "scratch").iterdir()))
         assert station.find(made.id) is None
