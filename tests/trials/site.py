@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -19,6 +17,7 @@ from server.store.definitions import Author
 from server.store.inventory import ensure_hosts
 from server.store.migrate import migrate
 from server.store.peers import PeerKey, add_key, assign_source, ensure_group, ensure_source
+from tests.support.ports import claim_ports
 from tests.trials.plan import WAVE_HIGH, WAVE_KEY, Plan
 from watchkeep.up.layout import toml
 
@@ -35,8 +34,6 @@ PROXIES: Final = ("proxy1", "proxy2")
 SOURCES: Final = "sources"
 """The name of the part that runs all sources."""
 POSTGRES: Final = "postgres"
-# Below the ports that the kernel gives to outgoing connections, so that none is taken while its owner is dead.
-_PORTS: Final = range(20_000, 32_000)
 _NAMED_PORTS: Final = (
     POSTGRES,
     "webhook",
@@ -85,7 +82,7 @@ class Site:
         """Choose free ports and new sources."""
         sources = tuple((f"source{place}", uuid4()) for place in range(1, source_count + 1))
         named = (*_NAMED_PORTS, *(f"{proxy} {use}" for proxy in proxies for use in ("control", "data")))
-        return cls(folder=folder, ports=dict(zip(named, _free_ports(len(named)), strict=True)), sources=sources,
+        return cls(folder=folder, ports=dict(zip(named, claim_ports(len(named)), strict=True)), sources=sources,
                    proxies=proxies, server_settings=server_settings, addresses=addresses or {})  # fmt: skip
 
     def address(self, part: str) -> str:
@@ -205,17 +202,3 @@ async def _define(database: Database, site: Site) -> None:
     proposal = await propose(database, check_documents(documents), via="file")
     assert not [*faults, *proposal.faults], [*faults, *proposal.faults]
     await apply(database, proposal, Author(name="trial", via="file"))
-
-
-def _free_ports(count: int) -> list[int]:
-    ports: list[int] = []
-    for port in random.sample(_PORTS, len(_PORTS)):
-        with socket.socket() as listener:
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        ports.append(port)
-        if len(ports) == count:
-            return ports
-    raise AssertionError("no free ports on loopback")
