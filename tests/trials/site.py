@@ -12,12 +12,13 @@ from server.api.passwords import Passwords
 from server.inventory.apply import apply, check_documents, propose
 from server.inventory.yaml import read_yaml
 from server.store.accounts import Accounts
-from server.store.database import Database, DatabaseOptions
+from server.store.database import Database
 from server.store.definitions import Author
 from server.store.inventory import ensure_hosts
 from server.store.migrate import migrate
 from server.store.peers import PeerKey, add_key, assign_source, ensure_group, ensure_source
 from tests.support.ports import claim_ports
+from tests.support.postgres import patient
 from tests.trials.plan import WAVE_HIGH, WAVE_KEY, Plan
 from watchkeep.up.layout import toml
 
@@ -152,7 +153,7 @@ def write_configurations(site: Site, dsns: dict[str, str]) -> None:
 
 async def enrol(site: Site, plan: Plan, dsn: str) -> str:
     """Bring the database up to date, let every part in, define hosts, trigger and receiver; return a password."""
-    options = DatabaseOptions(dsn=dsn, server="trial", max_connections=2)
+    options = patient(dsn, "trial", max_connections=2)
     await migrate(options)
     async with Database(options, purpose="trial") as database:
         async with database.connection() as connection, connection.transaction():
@@ -175,7 +176,7 @@ async def enrol(site: Site, plan: Plan, dsn: str) -> str:
 async def let_in_source(dsn: str, name: str, uuid: UUID, key: bytes) -> None:
     """Let one more source in, of a host of its own name; takes a second until the servers know."""
     async with (
-        Database(DatabaseOptions(dsn=dsn, server="trial", max_connections=1), purpose="trial") as database,
+        Database(patient(dsn, "trial", max_connections=1), purpose="trial") as database,
         database.connection() as connection,
         connection.transaction(),
     ):
