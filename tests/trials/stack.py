@@ -44,6 +44,7 @@ _START_SECONDS: Final = 120.0
 _ANSWER_SECONDS: Final = 60.0
 _ASKING: Final = aiohttp.ClientTimeout(total=30.0)
 _DATABASE_SECONDS: Final = 180.0
+_AGAIN_SECONDS: Final = 6.5  # ten tries to sign in that do not succeed would shut us out for minutes
 # What the server says itself is no sign that sources get through.
 _STORED_SINCE: Final = """
 SELECT EXISTS (
@@ -155,13 +156,12 @@ class Stack:
             nonlocal trouble
             try:
                 return await self._ask_health(server or await self.active())
-            except (
-                aiohttp.ClientError,
-                TimeoutError,
-                AssertionError,
-            ) as error:  # it begins, ends, or waits for its database
+            except (aiohttp.ClientError, TimeoutError) as error:  # it begins or ends
                 trouble = f"{type(error).__name__}: {error}"
-                return None
+            except AssertionError as error:  # it waits for its database
+                trouble = str(error)
+                await asyncio.sleep(_AGAIN_SECONDS)
+            return None
 
         try:
             return await until_found(look, _ANSWER_SECONDS)
