@@ -13,7 +13,6 @@ from core.security.authority import KeyRing, Peer
 from core.wire.collector import Collector
 from core.wire.curve import make_keys
 from core.wire.messages import Configuration, Configured, Goodbye, Hello, Welcome
-from tests.support.waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -133,7 +132,7 @@ async def collecting(
     serving = asyncio.create_task(collector.run())
     try:
         ready = asyncio.create_task(collector.ready.wait())
-        await asyncio.wait([ready, serving], timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([ready, serving], timeout=10, return_when=asyncio.FIRST_COMPLETED)
         assert ready.done(), "the collector did not start"
         collector.stand(role="server", epoch=desk.epoch, is_active=True)
         yield collector, keys

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -25,15 +26,13 @@ from server.store.embedded import EmbeddedPostgres
 from server.store.lease import take
 from server.store.migrate import migrate
 from server.store.transaction import Writer
-from tests.support.ports import claim_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 CHECKOUT = Path(__file__).parents[2]
 _ROLE, _PASSWORD = "watchkeep", "for tests on loopback"
-_READY_SECONDS = 120.0
-_DROP_SECONDS = 60.0
+_READY_SECONDS = 30.0
 
 
 class DatabaseServer:
@@ -68,9 +67,9 @@ class DatabaseServer:
         finally:
             self._drop(identifier)
 
-    def _drop(self, database: sql.Identifier) -> None:
+    def _drop(self, database: sql.Identifier, timeout_seconds: float = 60.0) -> None:
         """Drop a database; PostgreSQL gives those it has just ended five seconds, which a busy machine exceeds."""
-        deadline = time.monotonic() + _DROP_SECONDS
+        deadline = time.monotonic() + timeout_seconds
         with psycopg.connect(self.superuser_dsn, autocommit=True) as connection:
             while True:
                 try:
@@ -80,6 +79,16 @@ class DatabaseServer:
                         raise
                 else:
                     return
+
+
+def patient(dsn: str, server: str, **others: Any) -> DatabaseOptions:
+    """Return options under which nothing fails only because the machine is busy."""
+    limits = {
+        "connect_timeout_seconds": 30.0,
+        "lock_timeout_seconds": 30.0,
+        "idle_in_transaction_timeout_seconds": 100.0,
+    }
+    return DatabaseOptions(dsn=dsn, server=server, **limits | others)
 
 
 @contextmanager
@@ -107,11 +116,11 @@ def timescale_server() -> Iterator[DatabaseServer]:
     inside = [*become_root, "chroot", "--userspec=postgres:postgres", str(root), "/usr/bin/env", "-i", "LC_ALL=C"]
     programs = "/usr/lib/postgresql/17/bin"
     data = f"/var/lib/postgresql/watchkeep-{uuid4().hex[:12]}"
-    port = claim_port()
+    port = _free_port()
     log = tempfile.TemporaryFile()  # noqa: SIM115 - closed below, when the server has ended
     subprocess.run(
         [*inside, f"{programs}/initdb", f"--pgdata={data}", "--auth=trust", "--encoding=UTF8", "--locale=C", "-N"],
-        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=300, cwd="/",
+        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60, cwd="/",
     )  # fmt: skip
     settings = {
         "listen_addresses": "127.0.0.1",
@@ -134,10 +143,10 @@ def timescale_server() -> Iterator[DatabaseServer]:
         _await_connection(dsn, child)
         yield DatabaseServer("timescale", dsn)
     finally:
-        subprocess.run([*inside, f"{programs}/pg_ctl", "-D", data, "-m", "fast", "stop"], check=False, timeout=120,
+        subprocess.run([*inside, f"{programs}/pg_ctl", "-D", data, "-m", "fast", "stop"], check=False, timeout=60,
                        stdout=subprocess.DEVNULL, cwd="/")  # fmt: skip
-        child.wait(timeout=120)
-        subprocess.run([*inside, "rm", "-rf", data], check=True, timeout=120, cwd="/")
+        child.wait(timeout=30)
+        subprocess.run([*inside, "rm", "-rf", data], check=True, timeout=60, cwd="/")
         log.close()
 
 
@@ -145,7 +154,7 @@ def _await_connection(dsn: str, child: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _READY_SECONDS
     while True:
         try:
-            psycopg.connect(dsn, connect_timeout=20).close()
+            psycopg.connect(dsn, connect_timeout=5).close()
         except psycopg.OperationalError:
             if child.poll() is not None or time.monotonic() > deadline:
                 raise
@@ -154,14 +163,11 @@ def _await_connection(dsn: str, child: subprocess.Popen[bytes]) -> None:
             return
 
 
-def patient(dsn: str, server: str, **others: Any) -> DatabaseOptions:
-    """Return options under which nothing fails only because the machine is busy."""
-    limits = {
-        "connect_timeout_seconds": 30.0,
-        "lock_timeout_seconds": 30.0,
-        "idle_in_transaction_timeout_seconds": 100.0,
-    }
-    return DatabaseOptions(dsn=dsn, server=server, **limits | others)
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
 
 
 @pytest.fixture(scope="session")
