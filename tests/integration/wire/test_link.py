@@ -151,7 +151,8 @@ async def test_a_source_that_comes_while_the_receiver_is_full_is_served_afterwar
         end.ledger.room.clear()
         one.publish(10)
         async with running(one):
-            await until(lambda: one.publisher.state.window == 0 and end.collector.links()[0].frame > 0)
+            await until(lambda: any(link.frame for link in end.collector.links()), what="a frame that waits")
+            await until(lambda: one.publisher.state.window == 0 and one.is_up, what="the credit withdrawn")
             two = Origin(tmp_path / "two", [end.upstream], keys=second, boot=43)
             two.publish(10)
             async with running(two):
