@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# No test measures time: a busy machine may take long for an example.
-settings.register_profile("watchkeep", deadline=None)
+# No test measures time: a busy machine may take long for an example, and for thinking of one.
+settings.register_profile("watchkeep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("watchkeep")
 
 _FIGURES: Final = pytest.StashKey[list[str]]()

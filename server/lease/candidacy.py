@@ -33,8 +33,9 @@ LOOK_SECONDS: Final = 3.0
 READY_SECONDS: Final = 0.5
 SUCCESSION_SECONDS: Final = 5.0
 """How long a server that has handed over waits for the next one; when none comes it takes the lease again."""
-END_SECONDS: Final = 5.0
-"""What a replaced server may take to end in order; then its process ends all the same."""
+END_SECONDS: Final = 15.0
+"""What a replaced server may take to end in order (four seconds on a machine that is not busy); then its process ends
+all the same."""
 REPLACED_EXIT_CODE: Final = 3
 
 

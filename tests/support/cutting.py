@@ -63,10 +63,10 @@ class Cutter:
             far_writer.write(data)
             await far_writer.drain()
             writer.close()
-            await asyncio.wait_for(self.released.wait(), 30)  # the far side has time to act on what it got
+            await self.released.wait()  # the far side has time to act on what it got
         elif self.harm == "hold":
             writer.close()
-            await asyncio.wait_for(self.released.wait(), 30)
+            await self.released.wait()
             far_writer.write(data)
             await far_writer.drain()
             self.forwarded.set()

@@ -20,6 +20,7 @@ from core.wire.messages import Welcome
 from core.wire.publisher import Publisher, Upstream
 from core.wire.timings import LinkTimings
 from tests.support.records import BOOT, SOURCE, record
+from tests.support.waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
@@ -32,16 +33,18 @@ if TYPE_CHECKING:
     from core.wire.greeter import AckKind
     from core.wire.messages import Acknowledgements, Configuration, Hello, Redirect, Refusal, SourceMessage
 
+# Short is how often something is done. What ends a link that does not answer is long: both ends of a test's links live
+# in one process, and when that is held up nobody is dead.
 SHORT = LinkTimings(
     heartbeat_seconds=0.1,
-    dead_seconds=3.0,
-    welcome_seconds=2.0,
+    dead_seconds=60.0,
+    welcome_seconds=5.0,
     clone_seconds=0.5,
-    receiver_seconds=0.4,
+    receiver_seconds=5.0,
     probe_seconds=0.1,
     probes_until_steady=2,
     again_seconds=0.2,
-    stuck_seconds=5.0,
+    stuck_seconds=60.0,
     first_retry_seconds=0.02,
     longest_retry_seconds=0.1,
 )
@@ -171,7 +174,14 @@ class End:
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self.collector.run())
-        await asyncio.wait_for(self.collector.ready.wait(), 5)
+        ready = asyncio.create_task(self.collector.ready.wait())
+        try:
+            await asyncio.wait((ready, self._task), timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
+        if self._task.done():
+            self._task.result()  # says why it cannot serve
+        assert self.collector.ready.is_set(), "the collector did not start"
 
     async def stop(self) -> None:
         """End the collector as a crash does: no word to anybody, the ledger stays."""

@@ -13,7 +13,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import psycopg
@@ -58,12 +58,37 @@ class DatabaseServer:
         name = f"test_{uuid4().hex[:12]}"
         identifier = sql.Identifier(name)
         with psycopg.connect(self.superuser_dsn, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(identifier, sql.Identifier(_ROLE)))
+            # Of template0, which nobody can be connected to: TimescaleDB's launcher looks into template1 now and then.
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0").format(identifier, sql.Identifier(_ROLE))
+            )
         try:
             yield make_conninfo(self.superuser_dsn, dbname=name, user=_ROLE, password=_PASSWORD)
         finally:
-            with psycopg.connect(self.superuser_dsn, autocommit=True) as connection:
-                connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
+            self._drop(identifier)
+
+    def _drop(self, database: sql.Identifier, timeout_seconds: float = 60.0) -> None:
+        """Drop a database; PostgreSQL gives those it has just ended five seconds, which a busy machine exceeds."""
+        deadline = time.monotonic() + timeout_seconds
+        with psycopg.connect(self.superuser_dsn, autocommit=True) as connection:
+            while True:
+                try:
+                    connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(database))
+                except psycopg.errors.ObjectInUse:
+                    if time.monotonic() > deadline:
+                        raise
+                else:
+                    return
+
+
+def patient(dsn: str, server: str, **others: Any) -> DatabaseOptions:
+    """Return options under which nothing fails only because the machine is busy."""
+    limits = {
+        "connect_timeout_seconds": 30.0,
+        "lock_timeout_seconds": 30.0,
+        "idle_in_transaction_timeout_seconds": 100.0,
+    }
+    return DatabaseOptions(dsn=dsn, server=server, **limits | others)
 
 
 @contextmanager
@@ -162,7 +187,7 @@ async def database_options(request: pytest.FixtureRequest) -> AsyncIterator[Data
     """A fresh migrated database on each kind of server."""
     server: DatabaseServer = request.getfixturevalue(request.param)
     with server.fresh_database() as dsn:
-        options = DatabaseOptions(dsn=dsn, server="one")
+        options = patient(dsn, "one")
         await migrate(options)
         yield options
 

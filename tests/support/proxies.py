@@ -15,6 +15,7 @@ from core.wire.publisher import Upstream
 from proxy.daemon import run_proxy
 from proxy.settings import ProxySettings
 from tests.support.links import SHORT, end, peer_of
+from tests.support.waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,7 +66,7 @@ class Middle:
 
         self._task = asyncio.create_task(run_proxy(settings, SystemClock(), timings=SHORT, on_ready=note))
         self._task.add_done_callback(lambda _: ready.set())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await ready.wait()
         if self._task.done():
             self._task.result()

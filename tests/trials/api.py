@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from server.store.database import Database, DatabaseOptions
+from server.store.database import Database
 from server.store.migrate import migrate
 from tests.integration.api.ground import open_ground
 from tests.integration.api.people import sign_in_new
-from tests.support.postgres import embedded_server
+from tests.support.postgres import embedded_server, patient
 from tests.trials.finding import Finding
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ async def run(*, is_long: bool) -> list[Finding]:
         findings = []
         for role in ("administrator", "viewer"):
             with server.fresh_database() as dsn:
-                options = DatabaseOptions(dsn=dsn, server="web")
+                options = patient(dsn, "web")
                 await migrate(options)
                 async with Database(options, purpose="web") as database, open_ground(database) as ground:
                     headers = await sign_in_new(ground.site, "asking", role)

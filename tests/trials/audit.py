@@ -70,7 +70,7 @@ class Audit:
         """Install the triggers; this takes table locks for a moment."""
         self._stack = stack
         with psycopg.connect(self._superuser_dsn, autocommit=True) as connection:
-            connection.execute("SET lock_timeout = '10s'")
+            connection.execute("SET lock_timeout = '60s'")
             connection.execute(_INSTALL.encode())
             for table in _FENCED_TABLES:
                 connection.execute(_WATCH.format(table=table).encode())

@@ -43,7 +43,7 @@ class Pace:
 
 # At two seconds a round what is measured is noise on a busy machine: a late move is no fault there.
 SHORT: Final = Pace(
-    every_seconds=2, watch_seconds=4, patience_seconds=90, most_late_moves=3, sources=30, is_alternating=True
+    every_seconds=2, watch_seconds=4, patience_seconds=240, most_late_moves=3, sources=30, is_alternating=True
 )
 LONG: Final = Pace(
     every_seconds=15, watch_seconds=240, patience_seconds=600, most_late_moves=0, sources=60, is_alternating=False
@@ -86,7 +86,7 @@ async def run(*, is_long: bool) -> list[Finding]:
         await _watch(stack, pace, course)
         # Who was moved just now is on its way.
         await until_true(lambda: _is_everybody_at_home(stack), pace.patience_seconds, "everybody at home")
-        course.faults += await _shown_wrongly(stack, await _homes(stack))
+        course.faults += await _shown_wrongly(stack, pace)
         await stack.drain()
         verdict = await asyncio.to_thread(judge, stack.plan, stack.dsn, stack.receiver.told)
     return [
@@ -137,7 +137,7 @@ async def _flowing(stack: Stack, names: list[str], since: object) -> None:
     async def look() -> bool:
         return set(names) <= {name for (name,) in await stack.query(FLOWING, (since,))}
 
-    await until_true(look, 60, "values of every source of the killed proxy")
+    await until_true(look, 240, "values of every source of the killed proxy")
 
 
 async def _now(stack: Stack) -> object:
@@ -153,9 +153,24 @@ async def _homes(stack: Stack) -> dict[str, str]:
     return {str(source): str(proxy) for source, proxy in await stack.query(HOMES)}
 
 
-async def _shown_wrongly(stack: Stack, homes: dict[str, str]) -> list[str]:
-    """Return what the health page says of homes that is not so."""
-    parts = (await stack.health(await stack.active()))["parts"]
+async def _shown_wrongly(stack: Stack, pace: Pace) -> list[str]:
+    """Return what the health page says of homes that is not so, and does not become so."""
+    found: list[str] = []
+
+    async def is_right() -> bool:
+        found[:] = await _compared(stack, await _homes(stack))  # a move between the two is no fault
+        return not found
+
+    try:
+        await until_true(is_right, pace.patience_seconds, "homes shown as they are")
+    except AssertionError:
+        return found
+    return []
+
+
+async def _compared(stack: Stack, homes: dict[str, str]) -> list[str]:
+    """Return what the health page says now that differs from these homes."""
+    parts = (await stack.health())["parts"]
     shares = [part["counters"].get("balance.share", 0.0) for part in parts if part["kind"] == "proxy"]
     served = sum(part["counters"].get("balance.sources", 0) for part in parts if part["kind"] == "proxy")
     found = [] if served == len(homes) else [f"the proxies are said to serve {served} of {len(homes)} sources"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.trials.database_wire import Moment, Passage
     from tests.trials.stack import Stack
 
-AIM_SECONDS: Final = 30.0
+AIM_SECONDS: Final = 60.0
 """How long an aimed blow waits for its moment."""
 WRITERS: Final = "SELECT pid FROM pg_stat_activity WHERE application_name ~ '^watchkeep/[^/]*/[0-9]+$'"
 
@@ -117,6 +117,7 @@ def _at(moment: Moment, victim: str, *, is_seen_in_sql: bool = False) -> Blow:
             if moment == "answer passed":  # the server now acknowledges; somewhere on the way of that
                 await asyncio.sleep(random.uniform(0, 0.04))
             if victim == "backend":
+                assert passage.backend, "it is not known whom to kill"
                 with suppress(ProcessLookupError):
                     os.kill(passage.backend, signal.SIGKILL)
             else:

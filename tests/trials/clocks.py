@@ -148,7 +148,7 @@ async def _reign_with(
         clocks.faults.append(f"{active} ended with {code}")
     await stack.start(active)
     await stack.flowing()
-    await until_true(lambda: _shows(stack, standby, "its clock is"), 30, f"the wrong clock of {standby} on its page")
+    await until_true(lambda: _shows(stack, standby, "its clock is"), 120, f"the wrong clock of {standby} on its page")
     await asyncio.sleep(watch_seconds)
     found, holder, _ = await stack.lease()
     if (found, holder) != (epoch + 1, standby):
@@ -171,7 +171,7 @@ async def _open_source(stack: Stack, opened: AsyncExitStack, seconds: int) -> Em
 async def _judge_source(stack: Stack, clocks: Clocks, seconds: int, emitter: Emitter) -> None:
     """Every batch is stored, or refused and counted when it is ahead; the skew is shown."""
     name = _name_of(seconds)
-    await until(lambda: emitter.unstored == 0, 60, f"the end of what {name} has said")
+    await until(lambda: emitter.unstored == 0, 120, f"the end of what {name} has said")
     ((stored,),) = await stack.query(STORED, (name,))
     ((refused,),) = await stack.query(REFUSED, (name,))
     said = clocks.reigns * BATCHES
@@ -180,7 +180,7 @@ async def _judge_source(stack: Stack, clocks: Clocks, seconds: int, emitter: Emi
         clocks.faults.append(f"{name}: {stored} stored and {refused} refused instead of {wanted}")
     active = await stack.active()
     way = "ahead of" if seconds > 0 else "behind"
-    await until_true(lambda: _shows(stack, active, f"{way} its proxy's", name), 30, f"the skew of {name} on the page")
+    await until_true(lambda: _shows(stack, active, f"{way} its proxy's", name), 120, f"the skew of {name} on the page")
     clocks.sources.append(f"{name}: {stored} batches stored, {refused} refused and counted")
 
 

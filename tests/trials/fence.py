@@ -6,6 +6,7 @@ import asyncio
 import random
 import signal
 import time
+from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -109,18 +110,19 @@ async def _freeze_active(stack: Stack, takeovers: Takeovers, *, wakes_late: bool
     part = stack.parts[active]
     began = 0.0
 
-    async def freeze(_: Passage) -> None:
+    async def freeze(passage: Passage) -> None:
         nonlocal began
+
+        async def is_inside() -> bool:
+            ((count,),) = await stack.query(HELD, (passage.backend,))
+            return int(count) > 0
+
+        # Before it is frozen: what it copies is held back already, and soon after the takeover ends its connection.
+        await until_true(is_inside, 15, "the stalled COPY that holds the epoch")
         part.send(signal.SIGSTOP)
         began = time.time()
 
-    passage = await asyncio.wait_for(stack.wires[active].aim("copy", freeze), 30)
-
-    async def is_inside() -> bool:
-        ((count,),) = await stack.query(HELD, (passage.backend,))
-        return int(count) > 0
-
-    await until_true(is_inside, 2, "the stalled COPY that holds the epoch")
+    await asyncio.wait_for(stack.wires[active].aim("copy", freeze), 60)
     takeovers.seconds.append(await taken_at(stack, epoch) - began)
     if wakes_late:
         await stack.flowing()
@@ -150,11 +152,11 @@ class Pretender:
     def __init__(self, role: str, epoch: int) -> None:
         self.role = role
         self.epoch = epoch
-        self.hellos = 0
+        self.hellos: Counter[bytes] = Counter()
         self.welcomed: list[bytes] = []
 
-    async def greet(self, _peer: Peer, _hello: Hello) -> Welcome:
-        self.hellos += 1
+    async def greet(self, peer: Peer, _hello: Hello) -> Welcome:
+        self.hellos[peer.key] += 1
         return Welcome(role=self.role, epoch=self.epoch)
 
     async def receive(self, _peer: Peer, _records: bytes) -> None:
@@ -175,7 +177,7 @@ async def pretending(stack: Stack, part: str, pretender: Pretender, peers: list[
     )  # fmt: skip
     serving = asyncio.create_task(collector.run())
     try:
-        await asyncio.wait_for(collector.ready.wait(), 10)
+        await asyncio.wait_for(collector.ready.wait(), 60)
         collector.stand(role=pretender.role, epoch=pretender.epoch, is_active=True)
         yield collector
     finally:
@@ -197,14 +199,17 @@ async def _command_with_old_epochs(stack: Stack) -> Refused:
     nobody = {"full": True, "peers": [], "documents": []}
     old = Pretender("server", epoch - 1)
     async with pretending(stack, SERVERS[0], old, proxies):
-        await until(lambda: old.hellos >= 2 * len(proxies), 60, "the proxies' hellos")
+        await until(lambda: all(old.hellos[proxy.key] >= 2 for proxy in proxies), 120, "each proxy's second hello")
     present = Pretender("server", epoch)
+    refusals = {proxy: _refusals(stack, proxy) for proxy in PROXIES}
     async with pretending(stack, SERVERS[0], present, proxies) as collector:
-        await until(lambda: len(set(present.welcomed)) == len(proxies), 60, "the proxies")
+        await until(lambda: len(set(present.welcomed)) == len(proxies), 120, "the proxies")
         for peer in proxies:
             assert await collector.send(peer.key, Configuration(epoch=epoch - 1, version=1 << 30, body=nobody))
         # Only queued so far: whoever closes now may close before it has left.
-        await until(lambda: all(_refusals(stack, proxy) for proxy in PROXIES), 30, "the proxies' refusals")
+        await until(
+            lambda: all(_refusals(stack, proxy) > refusals[proxy] for proxy in PROXIES), 120, "the proxies' refusals"
+        )
     for server in SERVERS:
         await stack.start(server)
     await stack.flowing()
@@ -242,10 +247,10 @@ async def _command_sources(stack: Stack, epoch: int, refused: Refused) -> None:
     ]
     lagging = Pretender("proxy", epoch - 1)
     async with pretending(stack, PROXIES[0], lagging, peers) as collector:
-        await until(lambda: len(set(lagging.welcomed)) == len(peers), 60, "the sources")
+        await until(lambda: len(set(lagging.welcomed)) == len(peers), 120, "the sources")
         for peer in peers:
             assert await collector.send(peer.key, Configuration(epoch=epoch - 1, version=1 << 30, body={}))
-        await until(lambda: all(now > then for now, then in zip(commands(), before, strict=True)), 10, "the refusals")
+        await until(lambda: all(now > then for now, then in zip(commands(), before, strict=True)), 60, "the refusals")
     refused.summary += f"; sources: link.stale_commands {sum(commands()) - sum(before):.0f}"
     for proxy in PROXIES:
         await stack.start(proxy)
@@ -258,7 +263,7 @@ async def _proxy_counters(stack: Stack) -> dict[str, Any]:
 
     async def look() -> bool:
         nonlocal found
-        health = await stack.health(await stack.active())
+        health = await stack.health()
         found = {part["name"]: part["counters"] for part in health["parts"] if part["kind"] == "proxy"}
         return all("link.sessions" in found.get(proxy, {}) for proxy in PROXIES)
 

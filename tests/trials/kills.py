@@ -53,7 +53,7 @@ async def run(*, is_long: bool) -> list[Finding]:
                 break
         await _raise_the_fallen(stack, campaign)
         await stack.drain()
-        await until_true(lambda: _is_everything_told(stack), 90, "the last webhook")
+        await until_true(lambda: _is_everything_told(stack), 180, "the last webhook")
         verdict = await asyncio.to_thread(judge, stack.plan, stack.dsn, stack.receiver.told)
     dealt = campaign.dealt.total()
     faults = verdict.faults() + campaign.own_ends
@@ -80,7 +80,7 @@ async def _warm_up(stack: Stack) -> None:
         ((hosts,),) = await stack.query(resolved)
         return int(hosts) == len(stack.plan.sources)
 
-    await until_true(look, 60, "the first events")
+    await until_true(look, 180, "the first events")
 
 
 async def _deal(stack: Stack, blow: Blow, campaign: Campaign, chance: random.Random) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 CHECKOUT: Final = Path(__file__).parents[2]
-STOP_SECONDS: Final = 15.0
+STOP_SECONDS: Final = 60.0
 
 
 @dataclass(slots=True, kw_only=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -14,11 +12,13 @@ from server.api.passwords import Passwords
 from server.inventory.apply import apply, check_documents, propose
 from server.inventory.yaml import read_yaml
 from server.store.accounts import Accounts
-from server.store.database import Database, DatabaseOptions
+from server.store.database import Database
 from server.store.definitions import Author
 from server.store.inventory import ensure_hosts
 from server.store.migrate import migrate
 from server.store.peers import PeerKey, add_key, assign_source, ensure_group, ensure_source
+from tests.support.ports import claim_ports
+from tests.support.postgres import patient
 from tests.trials.plan import WAVE_HIGH, WAVE_KEY, Plan
 from watchkeep.up.layout import toml
 
@@ -35,8 +35,6 @@ PROXIES: Final = ("proxy1", "proxy2")
 SOURCES: Final = "sources"
 """The name of the part that runs all sources."""
 POSTGRES: Final = "postgres"
-# Below the ports that the kernel gives to outgoing connections, so that none is taken while its owner is dead.
-_PORTS: Final = range(20_000, 32_000)
 _NAMED_PORTS: Final = (
     POSTGRES,
     "webhook",
@@ -85,7 +83,7 @@ class Site:
         """Choose free ports and new sources."""
         sources = tuple((f"source{place}", uuid4()) for place in range(1, source_count + 1))
         named = (*_NAMED_PORTS, *(f"{proxy} {use}" for proxy in proxies for use in ("control", "data")))
-        return cls(folder=folder, ports=dict(zip(named, _free_ports(len(named)), strict=True)), sources=sources,
+        return cls(folder=folder, ports=dict(zip(named, claim_ports(len(named)), strict=True)), sources=sources,
                    proxies=proxies, server_settings=server_settings, addresses=addresses or {})  # fmt: skip
 
     def address(self, part: str) -> str:
@@ -155,7 +153,7 @@ def write_configurations(site: Site, dsns: dict[str, str]) -> None:
 
 async def enrol(site: Site, plan: Plan, dsn: str) -> str:
     """Bring the database up to date, let every part in, define hosts, trigger and receiver; return a password."""
-    options = DatabaseOptions(dsn=dsn, server="trial", max_connections=2)
+    options = patient(dsn, "trial", max_connections=2)
     await migrate(options)
     async with Database(options, purpose="trial") as database:
         async with database.connection() as connection, connection.transaction():
@@ -178,7 +176,7 @@ async def enrol(site: Site, plan: Plan, dsn: str) -> str:
 async def let_in_source(dsn: str, name: str, uuid: UUID, key: bytes) -> None:
     """Let one more source in, of a host of its own name; takes a second until the servers know."""
     async with (
-        Database(DatabaseOptions(dsn=dsn, server="trial", max_connections=1), purpose="trial") as database,
+        Database(patient(dsn, "trial", max_connections=1), purpose="trial") as database,
         database.connection() as connection,
         connection.transaction(),
     ):
@@ -205,17 +203,3 @@ async def _define(database: Database, site: Site) -> None:
     proposal = await propose(database, check_documents(documents), via="file")
     assert not [*faults, *proposal.faults], [*faults, *proposal.faults]
     await apply(database, proposal, Author(name="trial", via="file"))
-
-
-def _free_ports(count: int) -> list[int]:
-    ports: list[int] = []
-    for port in random.sample(_PORTS, len(_PORTS)):
-        with socket.socket() as listener:
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        ports.append(port)
-        if len(ports) == count:
-            return ports
-    raise AssertionError("no free ports on loopback")

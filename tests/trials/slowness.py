@@ -44,7 +44,7 @@ async def run(*, is_long: bool) -> list[Finding]:
         await stack.start(SOURCES)
         await stack.flowing()
         await until_true(
-            lambda: _holds(stack, at_most=RECORD_BYTES * 10), 60, "the storing of what waited for the start"
+            lambda: _holds(stack, at_most=RECORD_BYTES * 10), 120, "the storing of what waited for the start"
         )
         before = _memory(stack)
         wire.bytes_per_second, passed = SLOW_BYTES_PER_SECOND, wire.passed_bytes
@@ -55,7 +55,7 @@ async def run(*, is_long: bool) -> list[Finding]:
             in_flight = max(in_flight, stack.status()["sources"][SOURCE]["counters"].get("link.in_flight_bytes", 0))
             return _held_bytes(stack) >= wanted and in_flight > 0
 
-        await until_true(holds_enough, 60 + wanted / 100_000, f"{wanted} bytes waiting at the source")
+        await until_true(holds_enough, 120 + wanted / 100_000, f"{wanted} bytes waiting at the source")
         growth = {part: size - before[part] for part, size in _memory(stack).items()}
         trickled = wire.passed_bytes - passed
         wire.bytes_per_second = None

@@ -12,13 +12,14 @@ from core.runtime.logging import Log
 from core.spool.scan import records_of
 from core.spool.segment import START
 from server.store.received import from_multirange
+from tests.support.waiting import until_found
 from tests.trials.finding import Finding
 from tests.trials.judging import judge
 from tests.trials.site import PROXIES, SERVERS, SOURCES
 from tests.trials.stack import running_stack, until_true
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from tests.trials.judging import Verdict
@@ -45,10 +46,12 @@ async def run(*, is_long: bool) -> list[Finding]:
     chance = random.Random(seed)
     async with running_stack(sources=1, counters=50, batches_per_second=20.0) as stack:
         held, late = await _move_away_and_back(stack, records)
-        both, either, reports, faults = await _damage(stack, records, chance)
+        both, either, since = await _damage(stack, records, chance)
         await stack.drain()
+        reports = _reports(stack, since)  # now that everything has been read
         verdict = await asyncio.to_thread(judge, stack.plan, stack.dsn, stack.receiver.told)
         ((lost, missing),) = await stack.query(LOST)
+    faults = [] if reports else ["no part reported damage"]
     items = len(stack.plan.item_keys)
     if verdict.lost != items * len(both) or lost != len(both) or missing:
         faults.append(
@@ -82,31 +85,31 @@ def _damaged(verdict: Verdict, items: int, both: int, either: int, reports: int,
 async def _move_away_and_back(stack: Stack, records: int) -> tuple[int, int]:
     """Return how many records the proxy that was left held, and how many of them it brought once more."""
     await _away(stack, records)
-    left = _linked_proxy(stack)
+    left = await _linked_proxy(stack)
     stack.parts[left].send(signal.SIGSTOP)
     held = len(_named(stack.site.data(left) / "spool"))
     for server in SERVERS:
         await stack.start(server)
     await stack.active()
-    await until_true(lambda: _is_linked_elsewhere(stack, left), 60, "the source's move to the other proxy")
+    await until_true(lambda: _is_linked_elsewhere(stack, left), 120, "the source's move to the other proxy")
     await stack.flowing()
     stack.parts[left].send(signal.SIGCONT)
-    await until_true(lambda: _holds_nothing(stack, left), 90, "the end of what the proxy that came back held")
+    await until_true(lambda: _holds_nothing(stack, left), 180, "the end of what the proxy that came back held")
     return held, round(await stack.part_counter(await stack.active(), "ingest.duplicate_records"))
 
 
 async def _holds_nothing(stack: Stack, proxy: str) -> bool:
     """Whether the active server hears that the proxy is well and holds nothing."""
-    for part in (await stack.health(await stack.active()))["parts"]:
+    for part in (await stack.health())["parts"]:
         if part["name"] == proxy:
             return bool(part["state"] == "up" and part["counters"].get("held_records") == 0)
     return False
 
 
-async def _damage(stack: Stack, records: int, chance: random.Random) -> tuple[set[Name], int, int, list[str]]:
-    """Damage records in both spools; return those without a whole copy, how many in all, and the reports of it."""
+async def _damage(stack: Stack, records: int, chance: random.Random) -> tuple[set[Name], int, dict[str, int]]:
+    """Damage records in both spools; return those without a whole copy, how many in all, and how long the logs were."""
     await _away(stack, records)
-    proxy = _linked_proxy(stack)
+    proxy = await _linked_proxy(stack)
     await stack.kill(SOURCES)
     await asyncio.gather(*(stack.kill(each) for each in PROXIES))
     at_source = _named(stack.plan.spool_folder(SOURCE))
@@ -125,11 +128,13 @@ async def _damage(stack: Stack, records: int, chance: random.Random) -> tuple[se
         await stack.start(part)
     await stack.active()
     await stack.flowing()
-    reports = sum(
-        stack.parts[part].log_file.read_bytes()[at:].count(b"A spool file is damaged") for part, at in since.items()
-    )
-    faults = [] if reports else ["no part reported damage"]
-    return both, len(chosen), reports, faults
+    return both, len(chosen), since
+
+
+def _reports(stack: Stack, since: Mapping[str, int]) -> int:
+    """Return how often the logs of these parts speak of damage after so many bytes."""
+    logs = [stack.parts[part].log_file.read_bytes()[at:] for part, at in since.items()]
+    return sum(log.count(b"A spool file is damaged") for log in logs)
 
 
 async def _away(stack: Stack, records: int) -> None:
@@ -140,20 +145,24 @@ async def _away(stack: Stack, records: int) -> None:
         status = stack.status()["sources"][SOURCE]
         return status["upstream"] is not None and status["unstored"] >= records
 
-    await until_true(are_held, 60 + records / 10, f"{records} records held")
-    await until_true(lambda: _is_in_custody(stack), 30, "the proxy's custody of them")
+    await until_true(are_held, 120 + records / 10, f"{records} records held")
+    await until_true(lambda: _is_in_custody(stack), 120, "the proxy's custody of them")
 
 
 async def _is_in_custody(stack: Stack) -> bool:
     """Whether the linked proxy has on disk most of what the source holds."""
     held = _named(stack.plan.spool_folder(SOURCE)).keys()
-    return len(held & _named(stack.site.data(_linked_proxy(stack)) / "spool").keys()) > len(held) * 0.8
+    return len(held & _named(stack.site.data(await _linked_proxy(stack)) / "spool").keys()) > len(held) * 0.8
 
 
-def _linked_proxy(stack: Stack) -> str:
-    upstream = stack.status()["sources"][SOURCE]["upstream"]
-    (found,) = [proxy for proxy in PROXIES if stack.site.endpoint(proxy) == upstream]
-    return found
+async def _linked_proxy(stack: Stack) -> str:
+    """Return where the source is linked; waits while it is nowhere."""
+
+    async def look() -> str | None:
+        upstream = stack.status()["sources"][SOURCE]["upstream"]
+        return next((proxy for proxy in PROXIES if stack.site.endpoint(proxy) == upstream), None)
+
+    return await until_found(look, what="a link of the source")
 
 
 async def _is_linked_elsewhere(stack: Stack, left: str) -> bool:

@@ -28,7 +28,7 @@ from psycopg.conninfo import make_conninfo
 
 from server.own.identity import OWN_SOURCE
 from server.store.embedded import EmbeddedPostgres
-from tests.support.waiting import until
+from tests.support.waiting import until, until_found
 from tests.trials.database_wire import DatabaseWire
 from tests.trials.part import Part
 from tests.trials.receiver import WebhookReceiver
@@ -40,8 +40,17 @@ if TYPE_CHECKING:
     from tests.trials.network import Network
     from tests.trials.plan import Plan
 
-_START_SECONDS: Final = 60.0
+_START_SECONDS: Final = 120.0
+_ANSWER_SECONDS: Final = 60.0
+_ASKING: Final = aiohttp.ClientTimeout(total=30.0)
+_DATABASE_SECONDS: Final = 180.0
+_AGAIN_SECONDS: Final = 6.5  # ten tries to sign in that do not succeed would shut us out for minutes
 # What the server says itself is no sign that sources get through.
+_STORED_SINCE: Final = """
+SELECT EXISTS (
+    SELECT FROM history_batch WHERE stored_at > %s AND source_id <> ALL (ARRAY(SELECT id FROM source WHERE uuid = %s))
+)
+"""
 STORED: Final = """
 SELECT coalesce(sum(cardinality(items)), 0)::int8 FROM history_batch
 WHERE source_id <> ALL (ARRAY(SELECT id FROM source WHERE uuid = %s))
@@ -72,7 +81,7 @@ class Stack:
         """Start a part, or the database, that does not run."""
         if name == POSTGRES:
             self.postgres.is_alive()  # reaps the one we started, so that its death is not taken for a failed start
-            await asyncio.to_thread(self.postgres.start)
+            await asyncio.to_thread(self.postgres.start, _DATABASE_SECONDS)
         else:
             await self.parts[name].start()
 
@@ -96,7 +105,7 @@ class Stack:
     # ── Looking ──────────────────────────────────────────────────────────────────────────────────────────────
     async def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return a statement's rows, straight from the database. Raises psycopg.OperationalError when it is away."""
-        connection = await psycopg.AsyncConnection.connect(self.dsn, autocommit=True, connect_timeout=5)
+        connection = await psycopg.AsyncConnection.connect(self.dsn, autocommit=True, connect_timeout=20)
         async with connection:
             return await (await connection.execute(statement.encode(), parameters or None)).fetchall()
 
@@ -108,7 +117,7 @@ class Stack:
         )
         return int(row[0]), str(row[1]), bool(row[2])
 
-    async def active(self, timeout_seconds: float = 60.0) -> str:
+    async def active(self, timeout_seconds: float = 120.0) -> str:
         """Return the name of the active server; waits until there is one."""
         found = ""
 
@@ -139,10 +148,30 @@ class Stack:
             return {}
         return found
 
-    async def health(self, server: str) -> dict[str, Any]:
-        """Return GET /api/v1/health of a server, asked as its administrator."""
+    async def health(self, server: str = "") -> dict[str, Any]:
+        """Return GET /api/v1/health of a server, else of the active one; asked again while it does not answer well."""
+        trouble = ""
+
+        async def look() -> dict[str, Any] | None:
+            nonlocal trouble
+            try:
+                return await self._ask_health(server or await self.active())
+            except (aiohttp.ClientError, TimeoutError) as error:  # it begins or ends
+                trouble = f"{type(error).__name__}: {error}"
+            except AssertionError as error:  # it waits for its database
+                trouble = str(error)
+                await asyncio.sleep(_AGAIN_SECONDS)
+            return None
+
+        try:
+            return await until_found(look, _ANSWER_SECONDS)
+        except AssertionError:
+            raise AssertionError(f"the health page of {server or 'the active server'}: {trouble}") from None
+
+    async def _ask_health(self, server: str) -> dict[str, Any]:
+        """Ask once, as the server's administrator."""
         base = f"http://{self.site.address(server)}:{self.site.ports[f'{server} web']}/api/v1"
-        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True), timeout=_ASKING) as browser:
             body = {"user": "admin", "password": self.password}
             async with browser.post(f"{base}/session", json=body) as answer:
                 assert answer.status == 200, await answer.text()
@@ -153,19 +182,29 @@ class Stack:
 
     async def part_counter(self, part: str, counter: str) -> float:
         """Return a counter of a part as the active server's health page shows it; 0 when it shows none."""
-        health = await self.health(await self.active())
+        health = await self.health()
         for each in health["parts"]:
             if each["name"] == part:
                 return float(each["counters"].get(counter, 0))
         return 0.0
 
     # ── Waiting ──────────────────────────────────────────────────────────────────────────────────────────────
-    async def flowing(self, timeout_seconds: float = 60.0) -> None:
-        """Return once values are being stored: some more than now."""
-        before = await self.stored_values()
+    async def flowing(self, timeout_seconds: float = 120.0) -> None:
+        """Return once values are being stored: some that come after now, by the database's clock.
+
+        Not by their number: that falls when an hour is over and its values are packed.
+        """
+        since: object = None
 
         async def look() -> bool:
-            return await self.stored_values() > before
+            nonlocal since
+            try:
+                if since is None:
+                    ((since,),) = await self.query("SELECT clock_timestamp()")
+                ((is_so,),) = await self.query(_STORED_SINCE, (since, OWN_SOURCE))
+            except psycopg.OperationalError:
+                return False
+            return bool(is_so)
 
         await until_true(look, timeout_seconds, "values in the database")
 
@@ -189,7 +228,7 @@ class Stack:
         await until_true(self._are_proxies_empty, timeout_seconds, "the end of the proxies' forwarding")
 
     async def _are_proxies_empty(self) -> bool:
-        health = await self.health(await self.active())
+        health = await self.health()
         proxies = [part for part in health["parts"] if part["kind"] == "proxy"]
         return len(proxies) == len(self.site.proxies) and all(
             part["state"] == "up" and part["counters"].get("held_records") == 0 for part in proxies
@@ -200,8 +239,11 @@ async def until_true(check: Callable[[], Awaitable[bool]], timeout_seconds: floa
     """Await `check()` again and again, 20 times a second, until it is true; fail after the timeout, naming `what`."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_seconds
-    while not await check():
-        assert loop.time() < deadline, f"{what} did not come within {timeout_seconds} s"
+    while True:
+        is_late = loop.time() > deadline  # read before the look: a pause after it fails nothing
+        if await check():
+            return
+        assert not is_late, f"{what} did not come within {timeout_seconds} s"
         await asyncio.sleep(0.05)
 
 
@@ -270,7 +312,7 @@ async def running_stack(
 
 def _start_postgres(postgres: EmbeddedPostgres, address: str) -> None:
     """Make the cluster, and start it with what trials need besides: the instants of commits, an address of this net."""
-    postgres.start()
+    postgres.start(_DATABASE_SECONDS)
     cluster = postgres.folder / "cluster"
     settings = _POSTGRES_SETTINGS
     if address != LOOPBACK:
@@ -279,7 +321,7 @@ def _start_postgres(postgres: EmbeddedPostgres, address: str) -> None:
             rules.write(f"host all all {address}/24 scram-sha-256\n")
     (cluster / "local.conf").write_text(settings)
     postgres.stop()
-    postgres.start()
+    postgres.start(_DATABASE_SECONDS)
 
 
 async def _stop_parts(stack: Stack) -> None:

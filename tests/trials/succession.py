@@ -50,7 +50,7 @@ async def ready_to_take_over(stack: Stack) -> tuple[str, int]:
         ((count,),) = await stack.query(STANDING_BY, (standby,))
         return int(count) > 0
 
-    await until_true(look, 60, "a standby")
+    await until_true(look, 120, "a standby")
     epoch, holder, _ = await stack.lease()
     assert holder == active, f"{holder} has taken over from {active} without a blow"
     return active, epoch
@@ -66,5 +66,5 @@ async def taken_at(stack: Stack, epoch: int) -> float:
         found = at
         return int(now_epoch) > epoch
 
-    await until_true(look, 60, "a takeover")
+    await until_true(look, 120, "a takeover")
     return found

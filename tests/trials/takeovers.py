@@ -32,8 +32,8 @@ SHORT_BLOWS: Final = 6
 LONG_BLOWS: Final = 100
 MIDDLE_SECONDS: Final = 3.0
 HAND_OVER_SECONDS: Final = 1.0
-LOADED_SECONDS: Final = 5.0
-"""What a hand-over may take in a test, whose machine may be busy with others."""
+LOADED_SECONDS: Final = 20.0
+"""What a hand-over or a takeover may take in a test, whose machine may be busy with others."""
 log = Log("trial")
 
 
@@ -96,7 +96,7 @@ def judge_campaign(campaign: Campaign, audit: Audit, *, is_strict: bool) -> Find
         "false takeovers": campaign.false_takeovers,
     }
     faults += [f"{name}: {count}" for name, count in zeros.items() if count]
-    if max(everything) > TAKEOVER_SECONDS:
+    if max(everything) > (TAKEOVER_SECONDS if is_strict else LOADED_SECONDS):
         faults.append(f"a takeover took {max(everything):.1f} s")
     if is_strict and sorted(everything)[len(everything) // 2] > MIDDLE_SECONDS:
         faults.append(f"half of the takeovers took more than {MIDDLE_SECONDS:g} s")
@@ -172,7 +172,7 @@ async def _hand_over(stack: Stack, blow: Blow) -> None:
         sys.executable, "-m", "watchkeep", "server", "handover", "--json", "--data", str(stack.site.folder),
         cwd=CHECKOUT, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    output, trouble = await asyncio.wait_for(child.communicate(), 60)
+    output, trouble = await asyncio.wait_for(child.communicate(), 180)
     outcome = json.loads(output or b"{}")
     if child.returncode != 0 or not outcome.get("handed_over") or outcome.get("by") != blow.active:
         blow.campaign.faults.append(f"{blow.kind}: exit code {child.returncode}: {outcome} {trouble.decode()[-300:]}")

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.trial("S-1")
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], cwd=CHECKOUT, capture_output=True, text=True, timeout=30, check=False,
+        [sys.executable, *arguments], cwd=CHECKOUT, capture_output=True, text=True, timeout=110, check=False,
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
 

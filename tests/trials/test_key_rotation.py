@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
     from tests.trials.stack import Stack
 
-ROUND_SECONDS = 60.0
+ROUND_SECONDS = 120.0
 Blow: TypeAlias = "tuple[str, str, Callable[[Stack, Mapping[Path, bytes]], Awaitable[bool]]]"
 """Who is killed, at which moment in words, and what tells that it has come."""
 
 
 @pytest.mark.trial("S-6")
+@pytest.mark.timeout(600)
 async def test_keys_are_replaced_under_load_and_kills_without_losing_or_doubling_a_value(
     figure: Callable[[str], None],
 ) -> None:
@@ -80,7 +81,8 @@ async def _is_asked(_stack: Stack, _old: Mapping[Path, bytes]) -> bool:
 
 
 async def _is_on_disk(_stack: Stack, old: Mapping[Path, bytes]) -> bool:
-    return any(file.with_name(file.name + ".next").exists() for file in old)
+    """A pair lies there until it is welcomed; who looks too seldom to see it finds that it is in use already."""
+    return any(file.with_name(file.name + ".next").exists() or load(file).public != key for file, key in old.items())
 
 
 async def _is_accepted(stack: Stack, old: Mapping[Path, bytes]) -> bool:

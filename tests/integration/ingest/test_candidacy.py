@@ -43,7 +43,7 @@ async def test_a_reign_whose_memory_is_behind_the_store_is_followed_by_another_o
         )
         running = asyncio.create_task(Candidacy(replace(on.realm), settings).run())
         try:
-            await until(lambda: on.realm.desk.duty is not None or running.done(), 20, "the second reign")
+            await until(lambda: on.realm.desk.duty is not None or running.done(), what="the second reign")
             assert not running.done(), running.exception()
             async with database.connection() as connection:
                 view = await read_lease(connection)

@@ -22,7 +22,7 @@ from server.store.batches import Batches, TextSample
 from server.store.errors import StoreAway
 from server.store.inventory import ItemDeclaration, ensure_hosts, ensure_items
 from tests.support.links import end, peer_of
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -61,7 +61,7 @@ async def publishing(database: Database, *prefixes: str) -> AsyncIterator[tuple[
         await until(lambda: feed.port != 0)
         place = FeedPlace(endpoint=f"tcp://127.0.0.1:{feed.port}", key=keys.public)
         async with Listener(own, [place], prefixes) as listener:
-            await until(lambda: len(feed.prefixes) == len(prefixes), 20, "the subscription")
+            await until(lambda: len(feed.prefixes) == len(prefixes), what="the subscription")
             yield publisher, listener
     finally:
         for task in tasks:
@@ -69,8 +69,8 @@ async def publishing(database: Database, *prefixes: str) -> AsyncIterator[tuple[
 
 
 async def learn_while_the_connection_is_cut(database: Database, topics: Topics, items: NDArray[np.int32]) -> None:
-    async with database.connection() as connection, database.connection() as other:
-        await other.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
+    async with database.connection(60) as connection, database.connection(60) as other:
+        await other.execute("SELECT pg_terminate_backend(%s, 20000)", (connection.info.backend_pid,))
         await topics.learn(connection, topics.unknown(items))
 
 
@@ -97,7 +97,7 @@ async def test_groups_of_any_kind_are_told_as_far_as_somebody_listens(database: 
         publisher.offer(batch(3, [free], [7.0]), [])
         publisher.offer(None, [text])
         publisher.offer(batch(5, [busy], [8.0]), [text])
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             told = [await listener.next() for _ in range(4)]
     assert [(each.topic, list(each.values)) for each in told] == [
         ("h/cpu/busy", [4.0, 6.0]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,6 @@ from server.ingest.orphans import resolve_orphans
 from server.inventory.apply import apply, check_documents, propose
 from server.inventory.check import documents_from_plain
 from server.picture import Picture
-from server.store.database import DatabaseOptions
 from server.store.definitions import Author
 from server.store.escalations import read_under_way
 from server.store.lease import take
@@ -28,7 +28,7 @@ from tests.integration.ingest.reigning import Feed, ingesting
 from tests.support.cutting import cutter
 
 if TYPE_CHECKING:
-    from server.store.database import Connection, Database
+    from server.store.database import Connection, Database, DatabaseOptions
 
 TEMPLATE = {
     "kind": "template",
@@ -151,7 +151,7 @@ async def test_after_an_outage_live_values_are_judged_and_the_backlog_is_stored_
     writer: Writer, database: Database
 ) -> None:
     await define(database)
-    async with ingesting(writer, database) as feed, database.connection() as connection:
+    async with ingesting(writer, database) as feed, database.connection(100) as connection:
         await feed.put(feed.dictionary("load"), feed.values(10))
         await feed.settled(1, 2)
         await feed.bound()
@@ -171,7 +171,7 @@ async def test_an_escalation_starts_with_its_problem_and_goes_with_it(writer: Wr
     steps = [{"after": "1h", "tell": ["r"]}]
     taking = {"kind": "escalation", "name": "taking", "for": {"hosts": ["h"]}, "steps": steps}
     await define(database, taking, {"kind": "escalation", "name": "other", "for": {"groups": ["x"]}, "steps": steps})
-    async with ingesting(writer, database) as feed, database.connection() as connection:
+    async with ingesting(writer, database) as feed, database.connection(100) as connection:
         await feed.put(feed.dictionary("load"), feed.values(10))
         await feed.settled(1, 2)
         await feed.bound()
@@ -217,7 +217,7 @@ async def test_an_unanswered_commit_is_settled_by_what_is_stored(
     await define(database)
     address = conninfo_to_dict(database_options.dsn)
     async with cutter(str(address["host"]), int(str(address["port"]))) as cut:
-        cut_options = DatabaseOptions(dsn=make_conninfo(database_options.dsn, port=cut.port), server="one")
+        cut_options = replace(database_options, dsn=make_conninfo(database_options.dsn, port=cut.port))
         lease = await take(cut_options, endpoint="here")
         assert lease is not None
         writer = Writer(cut_options, lease.epoch)

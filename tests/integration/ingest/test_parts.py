@@ -58,10 +58,10 @@ async def test_a_fault_that_lasts_is_a_problem_until_it_is_mended(
             async def is_over() -> bool | None:
                 return (await open_problems() == []) or None
 
-            await until_found(is_open, 40, "the problem")
+            await until_found(is_open, what="the problem")
             assert PARTS_HOST in realm.picture.inventory.hosts
             faults.clear()
-            await until_found(is_over, 40, "the end of the problem")
+            await until_found(is_over, what="the end of the problem")
             async with database.connection() as connection:
                 cursor = await connection.execute("SELECT value FROM history_text ORDER BY at")
                 assert await cursor.fetchall() == [("its disk is full",), ("ok",)]

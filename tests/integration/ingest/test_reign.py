@@ -31,12 +31,14 @@ from server.store.inventory import ensure_hosts
 from server.store.lease import take
 from server.store.peers import PeerKey, add_key, ensure_source
 from server.store.servers import wish_handover
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until, until_found
 from tests.unit.server.intake.arrivals import AGENT_KEY, MINE, PROXY_KEY, arrival, directory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    import pytest
 
     from server.store.database import Database, DatabaseOptions
     from server.store.lease import Lease
@@ -76,13 +78,14 @@ async def test_the_heart_beats_while_the_store_is_being_opened(
     database_options: DatabaseOptions, database: Database, tmp_path: Path
 ) -> None:
     """Otherwise a standby takes over from a server that needs longer to open, and so do they by turns for ever."""
-    async with throne(database_options, database, tmp_path) as on, database.connection(30) as other:
+    patient = replace(database_options, lock_timeout_seconds=100, statement_timeout_seconds=100)
+    async with throne(patient, database, tmp_path) as on, database.connection(100) as other:
         await other.execute("BEGIN")
         await other.execute("LOCK TABLE problem IN ACCESS EXCLUSIVE MODE")
         reigning = asyncio.create_task(Reign(on.realm, on.lease).run())
         try:
             beats: set[object] = set()
-            async with asyncio.timeout(4):  # the lock is waited for 5 s at most
+            async with asyncio.timeout(50):  # a reign that opens waits for a minute
                 while len(beats) < 3:
                     cursor = await other.execute("SELECT at FROM lease_heartbeat, pg_sleep(0.05)")
                     beats.add(await cursor.fetchone())
@@ -163,10 +166,24 @@ async def test_who_was_sent_away_while_the_database_was_away_is_not_silent_when_
             await pulse.close()
 
 
+async def somebody_waits_for(database: Database, table: str) -> None:
+    """Return once a transaction waits for a lock on this table."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE relation = %s::regclass AND NOT granted"
+
+    async def look() -> bool | None:
+        async with database.connection() as connection:
+            row = await (await connection.execute(waiting, (table,))).fetchone()
+        assert row is not None
+        return row[0] > 0 or None
+
+    await until_found(look, what=f"who waits for {table}")
+
+
 async def test_the_heart_beats_while_the_last_group_of_a_hand_over_is_stored(
-    database_options: DatabaseOptions, database: Database, tmp_path: Path
+    database_options: DatabaseOptions, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a standby takes the silence for the holder's end and undoes the group."""
+    monkeypatch.setattr("server.reign.FINISH_SECONDS", 100.0)  # or a busy machine would have the group undone
     async with database.connection() as connection:
         hosts = await ensure_hosts(connection, {"h"})
         source = await ensure_source(connection, MINE, "h", hosts["h"])
@@ -174,7 +191,7 @@ async def test_the_heart_beats_while_the_last_group_of_a_hand_over_is_stored(
             key=AGENT_KEY, role="agent", name="h", source_id=source.id, source_uuid=MINE, group_id=None, revoked_at=None
         )
         await add_key(connection, key)
-    async with throne(database_options, database, tmp_path) as on, database.connection(30) as other:
+    async with throne(database_options, database, tmp_path) as on, database.connection(100) as other:
         reign = Reign(on.realm, on.lease)
         reigning = asyncio.create_task(reign.run())
         try:
@@ -182,16 +199,17 @@ async def test_the_heart_beats_while_the_last_group_of_a_hand_over_is_stored(
             await other.execute("BEGIN")
             await other.execute("LOCK TABLE received IN ACCESS EXCLUSIVE MODE")
             await on.realm.reception.put(AGENT_KEY, pack_closing(Origin(MINE, 9), 4, [(9, 4)], 0))
+            await somebody_waits_for(database, "received")
             async with database.connection() as connection:
                 await wish_handover(connection, on.lease.epoch, by="somebody", reason="a test")
             await until(lambda: reign._ingesting is not None and reign._ingesting._is_finishing, what="the hand-over")
             beats: set[object] = set()
-            async with asyncio.timeout(4):  # the lock is waited for 5 s at most
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while len(beats) < 4:
                     cursor = await other.execute("SELECT at FROM lease_heartbeat, pg_sleep(0.05)")
                     beats.add(await cursor.fetchone())
             await other.execute("ROLLBACK")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await reigning
         finally:
             reigning.cancel()

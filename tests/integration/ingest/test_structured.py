@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,8 @@ async def test_what_a_program_prints_is_stored_as_one_document(
         outlet = Outlet(outbox, Counters(), lambda: None)
         command = ("/bin/sh", "-c", """echo '{"state": "ready", "jobs": [{"id": 7, "load": 0.50}]}'""")
         found = run_command.read(
-            Visit(commands=[Path("/bin/sh")]), Parameters(command=command, name="queue", output="document")
+            Visit(commands=[Path("/bin/sh")]),
+            Parameters(command=command, name="queue", output="document", timeout=timedelta(minutes=1)),
         )
         assert isinstance(found, Iterator)
         items = {item.key: item for item in run_command.items}

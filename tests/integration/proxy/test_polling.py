@@ -10,9 +10,10 @@ import pytest
 
 from server.inventory.apply import apply, check_documents, install_shipped, propose
 from server.inventory.yaml import read_yaml
-from server.store.database import Database, DatabaseOptions
+from server.store.database import Database
 from server.store.definitions import Author
 from tests.support.devices import AUTH, COMMUNITY, PRIVACY, USER, Snmpd, Sshd, device_folder
+from tests.support.postgres import patient
 from tests.trials.site import PROXIES
 from tests.trials.stack import running_stack, until_true
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tests.support.devices import Daemon
     from tests.trials.stack import Stack
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 DEFINITIONS = """
 kind: template
@@ -115,7 +116,7 @@ async def polling(devices: dict[str, Any]) -> AsyncIterator[Stack]:
             wrong="A" * 43,
         )
         documents, faults = read_yaml(text, "polled.yaml")
-        async with Database(DatabaseOptions(dsn=stack.dsn, server="test"), purpose="test") as database:
+        async with Database(patient(stack.dsn, "test"), purpose="test") as database:
             await install_shipped(database)
             proposal = await propose(database, check_documents(documents), via="file")
             assert not [*faults, *proposal.faults], [*faults, *proposal.faults]
@@ -140,7 +141,7 @@ async def await_value(stack: Stack, host: str, key: str, *, text: str = "", more
         count, value = await newest(stack, host, key)
         return count > more_than and text in str(value)
 
-    await until_true(look, 60, f"{key} of {host} with {text!r}")
+    await until_true(look, 120, f"{key} of {host} with {text!r}")
 
 
 async def await_problems(stack: Stack, *hosts: str) -> None:
@@ -150,7 +151,7 @@ async def await_problems(stack: Stack, *hosts: str) -> None:
         )
         return [name for (name,) in rows] == sorted(hosts)
 
-    await until_true(look, 60, f"problems of {hosts}")
+    await until_true(look, 120, f"problems of {hosts}")
 
 
 async def test_devices_are_polled_up_to_the_database_and_one_that_dies_opens_its_problem_only(

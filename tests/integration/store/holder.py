@@ -32,7 +32,7 @@ def say(line: str) -> None:
 async def stall(writer: Writer) -> None:
     """Store half of a COPY, wait for a line on stdin, then try to finish and commit."""
     try:
-        async with writer.transaction(timeout_seconds=60) as connection:
+        async with writer.transaction(timeout_seconds=100) as connection:
             await copy_slowly(connection)
         say("committed")
     except StoreError as error:
@@ -69,7 +69,11 @@ async def keep_beating(writer: Writer) -> None:
 
 
 async def main(mode: str, dsn: str, server: str) -> None:
-    options = DatabaseOptions(dsn=dsn, server=server)
+    # What it is to fail by is the fence, not a busy machine.
+    options = DatabaseOptions(
+        dsn=dsn, server=server, connect_timeout_seconds=30.0, statement_timeout_seconds=100.0,
+        idle_in_transaction_timeout_seconds=100.0,
+    )  # fmt: skip
     lease = await take(options, endpoint=server)
     assert lease is not None
     writer = Writer(options, lease.epoch)

@@ -97,7 +97,7 @@ def test_a_start_waits_for_children_of_a_killed_server_that_are_slow_to_go(folde
         with pytest.raises(TimeoutError):  # it goes on trying; an error would come out
             start.result(timeout=4)
         os.kill(slow, signal.SIGCONT)
-        start.result(timeout=30)
+        start.result(timeout=90)
     assert _value(again, "SELECT 1") == 1
     again.stop()
     assert not postgres.is_alive()
@@ -107,7 +107,7 @@ def test_a_stale_pid_file_with_the_number_of_a_living_process_does_not_stop_the_
     with EmbeddedPostgres(folder) as postgres:
         pid_file = (folder / "cluster" / "postmaster.pid").read_text()
         old = str(postgres.pid)
-    with subprocess.Popen(["sleep", "60"]) as innocent:
+    with subprocess.Popen(["sleep", "600"]) as innocent:
         (folder / "cluster" / "postmaster.pid").write_text(pid_file.replace(old, str(innocent.pid), 1))
         with EmbeddedPostgres(folder) as postgres:
             assert _value(postgres, "SELECT 1") == 1

@@ -8,22 +8,28 @@ import signal
 import sys
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from server.store import lease as store_lease
-from server.store.database import Database, DatabaseOptions
+from server.store.database import Database
 from server.store.errors import Fenced, StoreAway, StoreBusy
 from server.store.lease import beat, read_lease, release, take
 from server.store.transaction import Writer
-from tests.support.waiting import until_found
+from tests.support.waiting import PATIENCE_SECONDS, until_found
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from server.store.database import DatabaseOptions
+
 TAKEOVER_SECONDS = 10.0
+SILENCE_SECONDS = 3.0
+NEVER_STALE = 3600.0
+"""Silence that no pause of the machine comes near: what is taken in spite of it was free for another reason."""
 
 
 class Holder:
@@ -34,7 +40,7 @@ class Holder:
 
     async def says(self) -> str:
         assert self.process.stdout is not None
-        return (await asyncio.wait_for(self.process.stdout.readline(), 15)).decode().strip()
+        return (await asyncio.wait_for(self.process.stdout.readline(), PATIENCE_SECONDS)).decode().strip()
 
     def freeze(self) -> None:
         os.kill(self.process.pid, signal.SIGSTOP)
@@ -144,13 +150,13 @@ async def test_a_connection_opened_between_termination_and_the_raise_is_terminat
 ) -> None:
     first = await take(options, endpoint="mine", stale_after_seconds=0)
     assert first is not None
-    writer = Writer(DatabaseOptions(dsn=options.dsn, server="old"), first.epoch)
+    writer = Writer(replace(options, server="old"), first.epoch)
     in_transaction = asyncio.Event()
     outcome: list[BaseException | None] = []
 
     async def write_slowly() -> None:
         try:
-            async with writer.transaction():
+            async with writer.transaction(timeout_seconds=100):
                 in_transaction.set()
                 await asyncio.Event().wait()
         except BaseException as error:  # noqa: BLE001 - the outcome is what is judged
@@ -163,11 +169,11 @@ async def test_a_connection_opened_between_termination_and_the_raise_is_terminat
         async def raise_after_a_new_writer(*arguments: object) -> store_lease.Lease | None:
             if not slow:
                 slow.append(tasks.create_task(write_slowly()))
-                await asyncio.wait_for(in_transaction.wait(), 5)
+                await asyncio.wait_for(in_transaction.wait(), 40)
             return await raise_epoch(*arguments)  # type: ignore[arg-type]  # handed through
 
         monkeypatch.setattr(store_lease, "_raise_epoch", raise_after_a_new_writer)
-        taken = await take(options, endpoint="mine", stale_after_seconds=0)
+        taken = await take(options, endpoint="mine", stale_after_seconds=0, timeout_seconds=60)
         assert taken is not None
         assert taken.epoch == first.epoch + 1
         slow[0].cancel()
@@ -180,16 +186,24 @@ async def test_a_living_holder_keeps_the_lease_and_a_killed_one_loses_it(options
     async with holder(options, "beat") as other:
         assert await other.says() == "took 1"
         assert await other.says() == "beat"
-        assert await take(options, endpoint="mine") is None
+        # Ten times as long as a standby waits: the holder may be held up, too.
+        assert await take(options, endpoint="mine", stale_after_seconds=10 * SILENCE_SECONDS) is None
         other.process.kill()
         begin = time.monotonic()
-        assert (await take_when_free(options)).epoch == 2
-        assert 2.0 < time.monotonic() - begin < TAKEOVER_SECONDS
+        await other.process.wait()
+        async with Database(options) as database, database.connection() as connection:
+            last_beat = (await read_lease(connection)).heartbeat_at
+        taken = await take_when_free(options)
+        assert time.monotonic() - begin < TAKEOVER_SECONDS
+        assert taken.epoch == 2
+        assert taken.taken_at.timestamp() - last_beat > SILENCE_SECONDS
 
 
 async def test_of_many_takers_one_wins(options: DatabaseOptions) -> None:
-    takers = [DatabaseOptions(dsn=options.dsn, server=f"server{number}") for number in range(5)]
-    results = await asyncio.gather(*(take(each, endpoint=each.server) for each in takers))
+    takers = [replace(options, server=f"server{number}") for number in range(5)]
+    results = await asyncio.gather(
+        *(take(each, endpoint=each.server, stale_after_seconds=NEVER_STALE, timeout_seconds=60) for each in takers)
+    )
     winners = [each for each in results if each is not None]
     assert len(winners) == 1
     async with Database(options) as database, database.connection() as connection:
@@ -203,9 +217,7 @@ async def test_a_released_lease_is_taken_at_once_and_the_old_heartbeat_is_refuse
     async with Database(options) as database:
         async with database.connection() as connection:
             assert await release(connection, first.epoch)
-        begin = time.monotonic()
-        second = await take(options, endpoint="b")
-        assert time.monotonic() - begin < 1
+        second = await take(options, endpoint="b", stale_after_seconds=NEVER_STALE)  # it asks once and does not wait
         assert second is not None
         async with database.connection() as connection:
             assert not await release(connection, first.epoch)
@@ -227,11 +239,12 @@ async def test_many_writers_of_one_epoch_do_not_wait_for_each_other(options: Dat
 
 
 async def test_a_lease_row_locked_by_something_else_is_reported_and_not_waited_for_for_ever(
-    options: DatabaseOptions,
+    options: DatabaseOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(store_lease, "_LAST_ROUND_SECONDS", 18.0)  # what a busy machine may take for the last round
     async with await psycopg.AsyncConnection.connect(options.dsn) as stranger:
         await stranger.execute("SELECT FROM lease FOR UPDATE")
         begin = time.monotonic()
         with pytest.raises(StoreBusy):
-            await take(options, endpoint="mine", timeout_seconds=2)
-        assert time.monotonic() - begin < 4
+            await take(options, endpoint="mine", timeout_seconds=20)
+        assert time.monotonic() - begin < 20

@@ -165,13 +165,14 @@ async def test_late_marks_survive_packing(database: Database, writer: Writer, pr
 
 
 async def test_an_open_slice_is_not_packed(database: Database, writer: Writer, produced: Produced) -> None:
+    now = datetime.now(UTC)
     async with database.connection() as connection:
-        await ensure_open_slices(connection, datetime.now(UTC))
+        await ensure_open_slices(connection, now)
     await produced.store(produced.begin, produced.begin + HOUR)
     async with database.connection() as connection:
         newest = [each for each in await read_slices(connection, BATCHES) if each.end]
     assert newest
-    packed = await pack_closed_slices(writer, datetime.now(UTC))
+    packed = await pack_closed_slices(writer, now)
     assert packed.values == 0
     assert as_ledger(await read(database, produced.all_items, produced.begin, produced.begin + HOUR)) == produced.ledger
 
@@ -396,7 +397,7 @@ async def test_a_slice_cannot_be_dropped_while_it_is_read_and_the_wait_is_short(
     async with database.connection() as connection:
         await ensure_open_slices(connection, datetime.now(UTC))
     await produced.store(produced.begin, produced.begin + HOUR)
-    async with database.connection() as reading, reading.transaction():
+    async with database.connection(60) as reading, reading.transaction():
         await reading.execute("SELECT count(*) FROM history_batch")
         async with database.connection() as connection:
             dropped = next(iter(await read_slices(connection, BATCHES)))

@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 from unittest.mock import patch
 
@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from server.store import lease as store_lease
 from server.store import transaction as store_transaction
-from server.store.database import Database, DatabaseOptions
+from server.store.database import Database
 from server.store.errors import Fenced, StoreAway
 from server.store.lease import beat, release, take
 from server.store.transaction import OutcomeUnknown, Writer, settle_outcome
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from contextlib import AbstractAsyncContextManager
 
-    from server.store.database import Backend, Connection
+    from server.store.database import Backend, Connection, DatabaseOptions
     from server.store.lease import Lease
 
 TABLES = """
@@ -44,6 +44,8 @@ CREATE CONSTRAINT TRIGGER note_commit AFTER INSERT ON written DEFERRABLE INITIAL
 """
 NAMES = st.sampled_from(["one", "two", "three"])
 ALWAYS_STALE, NEVER_STALE = 0.0, 3600.0
+LONG = 100.0
+"""Seconds: what is judged is who holds the lease, not how fast the machine is."""
 
 
 @dataclass
@@ -76,8 +78,7 @@ class LeaseMachine(RuleBasedStateMachine):
         self.loop = asyncio.Runner()
         self.database = psycopg.connect(self.options.dsn, autocommit=True)
         self.contenders = {
-            name: Contender(DatabaseOptions(dsn=self.options.dsn, server=name, max_connections=2))
-            for name in ("one", "two", "three")
+            name: Contender(replace(self.options, server=name, max_connections=2)) for name in ("one", "two", "three")
         }
         self.holding = self.read("SELECT epoch FROM lease")
         self.given: dict[int, str] = {}
@@ -110,7 +111,7 @@ class LeaseMachine(RuleBasedStateMachine):
         self.run(self.take_as(self.contenders[name], name, stale_after))
 
     async def take_as(self, contender: Contender, name: str, stale_after: float) -> None:
-        lease = await take(contender.options, endpoint=name, stale_after_seconds=stale_after, timeout_seconds=5)
+        lease = await take(contender.options, endpoint=name, stale_after_seconds=stale_after, timeout_seconds=LONG)
         if lease is not None:
             await self.step_down(contender)
             contender.writer = Writer(contender.options, lease.epoch)
@@ -124,7 +125,7 @@ class LeaseMachine(RuleBasedStateMachine):
             await asyncio.sleep(0.06)
             return await asyncio.gather(
                 *(
-                    take(self.contenders[name].options, endpoint=name, stale_after_seconds=0.05)
+                    take(self.contenders[name].options, endpoint=name, stale_after_seconds=0.05, timeout_seconds=LONG)
                     for name in sorted(names)
                 )
             )
@@ -173,12 +174,15 @@ class LeaseMachine(RuleBasedStateMachine):
         database = contender.writer.database
 
         async def beat_once() -> bool:
-            try:
-                async with database.connection(5) as connection:
-                    await beat(connection, contender.epoch)
-            except Fenced:
-                return False
-            return True
+            while True:
+                try:
+                    async with database.connection(LONG) as connection:
+                        await beat(connection, contender.epoch)
+                except Fenced:
+                    return False
+                except StoreAway:
+                    continue  # the taker has ended this connection just now; the next says what holds
+                return True
 
         assert self.run(beat_once()) == (contender.epoch == self.holding)
 
@@ -192,7 +196,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
         async def close_and_release() -> None:
             await self.step_down(contender)
-            async with Database(contender.options) as database, database.connection(5) as connection:
+            async with Database(contender.options) as database, database.connection(LONG) as connection:
                 await release(connection, epoch)
 
         was_released = self.read("SELECT (released_at IS NOT NULL)::int FROM lease")
@@ -207,15 +211,20 @@ class LeaseMachine(RuleBasedStateMachine):
         contender = self.contenders[name]
         if contender.writer is None or contender.transaction is not None:
             return
-        transaction = contender.writer.transaction(timeout_seconds=60)
+        writer = contender.writer
         self.serials += 1
         contender.serial, contender.was_cut = self.serials, False
 
         async def write() -> bool:
-            try:
-                contender.connection = await transaction.__aenter__()
-            except Fenced:
-                return False
+            while True:
+                transaction = writer.transaction(timeout_seconds=LONG)
+                try:
+                    contender.connection = await transaction.__aenter__()
+                except Fenced:
+                    return False
+                except StoreAway:
+                    continue  # as above
+                break
             statement = "INSERT INTO written (serial, epoch) VALUES (%s, %s)"
             await contender.connection.execute(statement, (contender.serial, contender.epoch))
             contender.transaction = transaction
@@ -295,7 +304,7 @@ class LeaseMachine(RuleBasedStateMachine):
     def kill(self, connection: Connection) -> None:
         """Terminate the server process and wait until it is gone."""
         pid = connection.info.backend_pid
-        self.database.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+        self.database.execute("SELECT pg_terminate_backend(%s, 20000)", (pid,))
 
     # ── Invariants ───────────────────────────────────────────────────────────────────────────────────────────
     @invariant()

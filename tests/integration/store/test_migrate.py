@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.store.database import DatabaseOptions
 from server.store.errors import StoreError
 from server.store.migrate import Migration, MigrationError, migrate, read_migrations
+from tests.support.postgres import patient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from server.store.database import Database
+    from server.store.database import Database, DatabaseOptions
     from tests.support.postgres import DatabaseServer
 
 FIRST = Migration(number=1, name="0001_a", statements="CREATE TABLE a (x int); INSERT INTO a VALUES (1);")
@@ -23,7 +23,7 @@ BROKEN = Migration(number=2, name="0002_b", statements="ALTER TABLE a ADD y int;
 @pytest.fixture
 def empty(embedded: DatabaseServer) -> Iterator[DatabaseOptions]:
     with embedded.fresh_database() as dsn:
-        yield DatabaseOptions(dsn=dsn, server="one")
+        yield patient(dsn, "one")
 
 
 async def test_migrations_run_once_in_order_even_when_servers_start_together(empty: DatabaseOptions) -> None:

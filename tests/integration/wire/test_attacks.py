@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgpack
@@ -19,9 +20,9 @@ from core.wire.curve import make_keys
 from core.wire.frames import pack_envelope
 from core.wire.limits import PROTOCOL
 from core.wire.messages import Goodbye, Hello
-from tests.support.links import End, Origin, peer_of, revoked, running
+from tests.support.links import SHORT, End, Origin, peer_of, revoked, running
 from tests.support.records import OTHER, SOURCE, records
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,7 +54,7 @@ class Attacker:
 
     async def answer(self) -> dict[str, Any]:
         """The next answer that is no heartbeat."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 message: dict[str, Any] = msgpack.unpackb(await self.control.recv())
                 if message["type"] != "heartbeat":
@@ -69,7 +70,7 @@ class Attacker:
 
     async def open_data(self) -> None:
         self.data.connect(f"tcp://127.0.0.1:{self.end.collector.data_port}")
-        assert await asyncio.wait_for(self.data.recv(), 5) == b"\x01"
+        assert await asyncio.wait_for(self.data.recv(), PATIENCE_SECONDS) == b"\x01"
 
     async def send_frame(self, frame: int, content: bytes, session: int = SESSION) -> None:
         await self.data.send_multipart([pack_envelope(session, frame), content])
@@ -133,10 +134,12 @@ async def test_a_key_revoked_on_a_live_link_is_refused_from_that_frame_on(tmp_pa
 
 async def test_a_key_alive_twice_is_refused_to_the_second_and_the_first_goes_on(tmp_path: Path) -> None:
     keys = make_keys()
-    end = End([peer_of(keys)])
+    # Whoever lives answers at once; the time is for a machine on which both are held up.
+    timings = replace(SHORT, clone_seconds=30.0, welcome_seconds=40.0)
+    end = End([peer_of(keys)], timings=timings)
     async with running(end):
-        first = Origin(tmp_path / "first", [end.upstream], keys=keys)
-        second = Origin(tmp_path / "second", [end.upstream], keys=keys, boot=43)
+        first = Origin(tmp_path / "first", [end.upstream], keys=keys, timings=timings)
+        second = Origin(tmp_path / "second", [end.upstream], keys=keys, boot=43, timings=timings)
         async with running(first):
             await until(lambda: first.is_up)
             async with running(second):
@@ -260,7 +263,7 @@ async def test_what_is_too_large_cuts_the_connection_of_its_sender_only(tmp_path
         await attacker.say_hello()
         await attacker.open_data()
         await attacker.send_frame(1, bytes(50_000_000))
-        assert await asyncio.wait_for(attacker.data.recv(), 5) == b"\x00"
+        assert await asyncio.wait_for(attacker.data.recv(), PATIENCE_SECONDS) == b"\x00"
         await attacker.control.send(bytes(50_000_000))
 
 

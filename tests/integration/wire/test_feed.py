@@ -23,13 +23,17 @@ from core.wire.limits import MAX_FEED_PREFIX_BYTES, MAX_QUEUED_FEED_MESSAGES
 from core.wire.listener import FeedPlace, Listener, ListenerRefused
 from tests.support.links import End, end, peer_of
 from tests.support.links import running as links_running
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from core.security.keys import KeyPair
     from core.wire.feed_message import Told
+
+
+LISTENING_SECONDS = 100.0
+"""Longer than what is waited for while somebody listens."""
 
 
 class Site:
@@ -81,7 +85,7 @@ async def site() -> AsyncIterator[Site]:
 
 
 async def heard(listener: Listener) -> Told:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(LISTENING_SECONDS):
         return await listener.next()
 
 
@@ -112,7 +116,7 @@ async def raw(site: Site, keys: KeyPair) -> AsyncIterator[zmq.asyncio.Socket]:
 
 
 async def topic_heard(socket: zmq.asyncio.Socket) -> bytes:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LISTENING_SECONDS):
         return (await socket.recv_multipart())[0]
 
 
@@ -137,11 +141,11 @@ async def test_subscriptions_change_and_connections_break_and_still_only_what_ma
         site.tell("db1/a/b", 1.0)
         await socket.send(b"\0db1/")
         await socket.send(b"\1db2/")
-        await until(lambda: site.feed.prefixes == {b"db2/"}, 10, "the changed subscription")
+        await until(lambda: site.feed.prefixes == {b"db2/"}, what="the changed subscription")
         site.tell("db1/a/b", 2.0)
         site.tell("db2/a/b", 3.0)
         topics = [await topic_heard(socket), await topic_heard(socket)]
-    await until(lambda: not site.feed.prefixes, 10, "the end of a broken subscriber")
+    await until(lambda: not site.feed.prefixes, what="the end of a broken subscriber")
     site.tell("db2/a/b", 4.0)
     async with raw(site, keys) as socket:
         await socket.send(b"\1db2/")
@@ -173,7 +177,7 @@ async def test_a_subscriber_has_no_link_to_a_collector() -> None:
             socket.curve_publickey, socket.curve_secretkey = keys.public, keys.secret
             socket.curve_serverkey = collecting.keys.public
             socket.connect(collecting.upstream.endpoint)
-            await until(lambda: collecting.refused("role") > 0, 10, "the refusal")
+            await until(lambda: collecting.refused("role") > 0, what="the refusal")
         finally:
             context.destroy(linger=0)
 
@@ -187,7 +191,7 @@ async def test_a_revoked_subscriber_hears_nothing_more_and_the_others_come_again
         await site.subscribed("a", "b")
         site.ring.put(replace(peer_of(bad, None, role=SUBSCRIBER), revoked=True))
         hearing = asyncio.create_task(heard(listener))  # ZeroMQ subscribes anew only while somebody receives
-        await until(lambda: site.refused("revoked_key") > 0 and site.feed.prefixes == {b"a"}, 20, "the good one alone")
+        await until(lambda: site.refused("revoked_key") > 0 and site.feed.prefixes == {b"a"}, what="the good one alone")
         site.tell("a", 1.0)
         assert list((await hearing).values) == [1.0]
         assert not await outcast.poll(0)
@@ -217,10 +221,10 @@ async def test_garbage_is_counted_and_a_huge_prefix_ends_the_connection(site: Si
     async with raw(site, site.subscriber()) as socket, site.listener("a") as listener:
         await site.subscribed("a")
         await socket.send(b"\2what")
-        await until(lambda: site.refused("malformed_message") > 0, 10, "the refusal")
+        await until(lambda: site.refused("malformed_message") > 0, what="the refusal")
         await socket.send(b"\1" + b"x" * (MAX_FEED_PREFIX_BYTES + 1))
         began = time.monotonic()
         site.tell("a", 1.0)
         assert list((await heard(listener)).values) == [1.0]
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < PATIENCE_SECONDS
         assert site.feed.prefixes == {b"a"}

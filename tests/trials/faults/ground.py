@@ -9,6 +9,7 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 import numpy as np
 import psycopg
@@ -54,6 +55,7 @@ kind: host
 name: {host}
 templates: [busy]
 """
+PATIENCE_SECONDS: Final = 180.0
 _STORED: Final = """
 SELECT array_agg(s.value::int8), count(*) FROM samples s JOIN item i ON i.id = s.item_id JOIN host h ON h.id = i.host_id
 WHERE h.name = %s AND i.key = %s
@@ -76,7 +78,7 @@ class Ground:
     def log(self, part: str) -> str:
         return self.stack.parts[part].log_file.read_text(errors="replace")
 
-    async def says(self, part: str, text: str, since: int, timeout_seconds: float = 60.0) -> None:
+    async def says(self, part: str, text: str, since: int, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until the part's log says something after its first `since` characters."""
 
         async def look() -> bool:
@@ -85,7 +87,7 @@ class Ground:
 
         await until_true(look, timeout_seconds, f"{text!r} in the log of {part}")
 
-    async def rests(self, timeout_seconds: float = 90.0) -> None:
+    async def rests(self, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until the server has its database: what it has said of an outage it does not say again."""
 
         async def look() -> bool:
@@ -106,8 +108,26 @@ class Ground:
             assert condition(), what
             await asyncio.sleep(0.05)
 
+    async def ask(self, path: str, /, **query: Any) -> Any:
+        """Return what the server answers; asked again while it, or its database, is not back yet."""
+        whole = f"{path}?{urlencode(query)}" if query else path
+        told: list[Any] = []
+
+        async def look() -> bool:
+            try:
+                told[:] = await asyncio.to_thread(self.api.send, "GET", whole)
+            except OSError as error:  # also URLError, and an answer that does not come
+                told[:] = [0, str(error)]
+            return bool(told[0] == 200)
+
+        try:
+            await until_true(look, PATIENCE_SECONDS, f"an answer of {whole}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {told}") from None
+        return told[1]
+
     async def health(self) -> dict[str, Any]:
-        found: dict[str, Any] = await asyncio.to_thread(self.api.get, "/health")
+        found: dict[str, Any] = await self.ask("/health")
         return found
 
     async def counter(self, part: str, name: str) -> float:
@@ -115,7 +135,7 @@ class Ground:
         found = [each["counters"] for each in (await self.health())["parts"] if each["name"] == part]
         return sum(float(counters.get(name, 0)) for counters in found)
 
-    async def counted(self, part: str, name: str, least: float = 1, timeout_seconds: float = 60.0) -> None:
+    async def counted(self, part: str, name: str, least: float = 1, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until the health page counts so many; proxies report every ten seconds."""
 
         async def look() -> bool:
@@ -123,12 +143,26 @@ class Ground:
 
         await until_true(look, timeout_seconds, f"{name} of {part} on the health page")
 
+    async def database_back(self) -> None:
+        """Wait until the database takes connections; one that gave up is started again."""
+
+        async def look() -> bool:
+            if not self.stack.postgres.is_alive():
+                await self.stack.start(POSTGRES)
+            try:
+                await self.stack.query("SELECT 1")
+            except psycopg.OperationalError:
+                return False
+            return True
+
+        await until_true(look, PATIENCE_SECONDS, "the database")
+
     async def open_problems(self) -> set[str]:
         """Return the names of the open problems."""
-        found = await asyncio.to_thread(self.api.get, "/problems", state="open")
+        found = await self.ask("/problems", state="open")
         return {problem["name"] for problem in found["problems"]}
 
-    async def raised(self, problem: str, timeout_seconds: float = 60.0) -> None:
+    async def raised(self, problem: str, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until a problem is open."""
 
         async def look() -> bool:
@@ -136,7 +170,7 @@ class Ground:
 
         await until_true(look, timeout_seconds, f"the problem {problem!r}")
 
-    async def ended(self, problem: str, timeout_seconds: float = 90.0) -> None:
+    async def ended(self, problem: str, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until a problem is over."""
 
         async def look() -> bool:
@@ -148,7 +182,7 @@ class Ground:
         """Return how often the server refused something of a kind, by the health page."""
         return sum(each["count"] for each in (await self.health())["refusals"] if each["kind"] == kind)
 
-    async def nothing_lost(self, timeout_seconds: float = 60.0) -> None:
+    async def nothing_lost(self, timeout_seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until every counter that the ledger names now is stored; fail when one is stored twice."""
         wanted = Ledger.read(self.stack.plan.ledger_file(LOADED)).counters
         stored = np.zeros(0, np.int64)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.waiting import until
-from tests.trials.faults.ground import AGENT, WATCHED
+from tests.trials.faults.ground import AGENT, PATIENCE_SECONDS, WATCHED
 from tests.trials.site import PROXIES
 from tests.trials.stack import until_true
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.trials.faults.ground import Ground
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.trial("R4"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.trial("R4"), pytest.mark.timeout(600)]
 REMEDY = "the disk fails: see the kernel's log"
 
 
@@ -40,11 +40,13 @@ async def failing(pids: Sequence[int], calls: str) -> AsyncIterator[None]:
         stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        await until(lambda: all(_tracer(pid) == tracer.pid for pid in pids), 30, "the failing of the disk")
+        await until(
+            lambda: all(_tracer(pid) == tracer.pid for pid in pids), PATIENCE_SECONDS, "the failing of the disk"
+        )
         yield
     finally:
         tracer.terminate()
-        await asyncio.wait_for(tracer.wait(), 30)
+        await asyncio.wait_for(tracer.wait(), PATIENCE_SECONDS)
 
 
 async def test_a_proxy_whose_fsync_fails_promises_nothing_and_nothing_is_lost(ground: Ground) -> None:
@@ -54,7 +56,7 @@ async def test_a_proxy_whose_fsync_fails_promises_nothing_and_nothing_is_lost(gr
         return [proxy for proxy in PROXIES if "cannot be made safe" in ground.log(proxy)[since[proxy] :]]
 
     async with failing([ground.stack.parts[proxy].pid for proxy in PROXIES], "fsync"):
-        await until(lambda: bool(told()), 60, "a proxy's word that it can promise nothing")
+        await until(lambda: bool(told()), PATIENCE_SECONDS, "a proxy's word that it can promise nothing")
         proxy = told()[0]
         assert REMEDY in ground.log(proxy)[since[proxy] :]
         assert ground.all_live()
@@ -68,20 +70,20 @@ async def test_an_agent_whose_disk_fails_counts_what_it_loses_and_goes_on(ground
     since = len(ground.log(AGENT))
 
     async def has_values() -> bool:
-        return bool((await asyncio.to_thread(ground.api.get, "/items", host=WATCHED, search="agent.memory"))["items"])
+        return bool((await ground.ask("/items", host=WATCHED, search="agent.memory"))["items"])
 
-    await until_true(has_values, 90, "values of the agent")
+    await until_true(has_values, PATIENCE_SECONDS, "values of the agent")
     async with failing([ground.stack.parts[AGENT].pid], "pwrite64"):
         await ground.says(AGENT, REMEDY, since)
         assert ground.all_live()
     await ground.says(AGENT, "The spool takes values again", since)
 
     async def is_told() -> bool:
-        problems = (await asyncio.to_thread(ground.api.get, "/problems", state="open", host=WATCHED))["problems"]
-        (own, *_) = (await asyncio.to_thread(ground.api.get, f"/hosts/{WATCHED}/ledger"))["sources"]
+        problems = (await ground.ask("/problems", state="open", host=WATCHED))["problems"]
+        (own, *_) = (await ground.ask(f"/hosts/{WATCHED}/ledger"))["sources"]
         counts = own["lives"][0]["counts"]
         is_raised = any(problem["trigger"] == "Values were lost" for problem in problems)
         return is_raised and counts["lost"] > 0 and counts["open"] == 0
 
-    await until_true(is_told, 60, "a problem, and an account without a hole")
+    await until_true(is_told, PATIENCE_SECONDS, "a problem, and an account without a hole")
     assert ground.all_live()

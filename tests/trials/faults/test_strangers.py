@@ -17,7 +17,7 @@ from core.wire.curve import make_keys
 from core.wire.limits import MAX_CONTROL_BYTES
 from tests.support.emitting import emitting
 from tests.support.waiting import until
-from tests.trials.faults.ground import SERVER, command
+from tests.trials.faults.ground import PATIENCE_SECONDS, SERVER, command
 from tests.trials.site import PROXIES
 from tests.trials.stack import until_true
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from core.security.keys import KeyPair
     from tests.trials.faults.ground import Ground
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.trial("S-6")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.trial("S-6"), pytest.mark.timeout(600)]
 PROXY: Final = PROXIES[0]
 GREETING: Final = b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\0CURVE".ljust(32, b"\0").ljust(64, b"\0")
 """How ZMTP 3.0 begins; https://rfc.zeromq.org/spec/23/."""
@@ -44,7 +44,8 @@ GARBAGE: Final = (
 
 def throw(port: int, content: bytes) -> None:
     """Send bytes to a port, wait until it closes the connection or for two seconds."""
-    with socket.create_connection(("127.0.0.1", port), timeout=2) as thrown, suppress(OSError):
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as thrown, suppress(OSError):
+        thrown.settimeout(2)
         thrown.sendall(content)
         thrown.shutdown(socket.SHUT_WR)
         while thrown.recv(4096):
@@ -107,7 +108,7 @@ async def test_an_unknown_key_is_named_with_the_way_in_and_works_once_let_in(gro
         await ground.counted(PROXY, "link.refused.unknown_key")
 
         await enrolled(ground, "stranger", source, keys)
-        await until(lambda: emitter.unstored == 0, 40, "its storing once it is let in")
+        await until(lambda: emitter.unstored == 0, PATIENCE_SECONDS, "its storing once it is let in")
     assert ground.all_live()
 
 
@@ -131,7 +132,7 @@ async def test_a_revoked_key_is_shut_out_on_its_live_link(ground: Ground, tmp_pa
         tmp_path, name="leaver", source=source, keys=keys, upstreams=[(site.endpoint(PROXY), site.public_key(PROXY))]
     ) as emitter:
         emitter.publish({"shop.orders": 1})
-        await until(lambda: emitter.unstored == 0, 40, "the storing of its value")
+        await until(lambda: emitter.unstored == 0, PATIENCE_SECONDS, "the storing of its value")
         since = len(ground.log(PROXY))
         await command("key", "revoke", "--data", str(ground.installation), "--", keys.public_text)
 
@@ -139,7 +140,7 @@ async def test_a_revoked_key_is_shut_out_on_its_live_link(ground: Ground, tmp_pa
             emitter.publish({"shop.orders": 2})
             return "under the revoked key of leaver" in ground.log(PROXY)[since:]
 
-        await until_true(is_shut_out, 20, "the proxy's refusal")
+        await until_true(is_shut_out, PATIENCE_SECONDS, "the proxy's refusal")
         assert keys.public_text in ground.log(PROXY)[since:]
         await ground.counted(PROXY, "link.refused.revoked_key")
         await until(lambda: emitter.publisher.state.trouble != "", what="the source's own word")
@@ -167,7 +168,7 @@ async def test_oversized_and_malformed_messages_of_a_known_key_hurt_nobody_else(
             rogue.send(b"\0" * (8 << 20), zmq.DONTWAIT)  # so large that ZeroMQ itself cuts it off
         return await ground.counter(SERVER, "link.refused.malformed_message") >= before + 3
 
-    await until_true(is_counted, 60, "the count of malformed messages")
+    await until_true(is_counted, PATIENCE_SECONDS, "the count of malformed messages")
     assert await ground.refused("link.malformed_message") >= 1
     assert "kind=malformed_message" in ground.log(SERVER)
     assert keys.public_text in ground.log(SERVER), "who sent them is named"
