@@ -10,7 +10,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from contextlib import suppress
@@ -23,6 +22,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from core.runtime.account import account_for, hand_over
+from core.runtime.ports import free_port
 from server.store.embedded_settings import SETTINGS
 from server.store.errors import StoreError
 from server.store.postmaster import read_postmaster_file
@@ -223,7 +223,7 @@ class EmbeddedPostgres:
     def _choose_port(self) -> int:
         """A server that was killed comes back where it was: who knows `dsn` finds it again."""
         known = 0 if self._running is None or self._failures == _ATTEMPTS - 1 else self._running.port
-        return self._wanted_port or known or _free_port()
+        return self._wanted_port or known or free_port()
 
     def _has_lz4(self) -> bool:
         answer = subprocess.run(
@@ -288,10 +288,3 @@ class EmbeddedPostgres:
 
 def _environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

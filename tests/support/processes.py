@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,14 +70,15 @@ def status_inside(pid: int) -> dict[str, str]:
         text = Path(f"/proc/{pid}/status").read_text()
     else:
         command = ["nsenter", "--user", "--preserve-credentials", f"--target={pid}", "cat", f"/proc/{pid}/status"]
-        text = subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout
+        text = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
     return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
 
 
 def signal_if_there(one: Living, number: int) -> None:
     """Signal the very process, if it is still there."""
     if one.is_there:
-        os.kill(one.pid, number)
+        with suppress(ProcessLookupError):  # it has ended since
+            os.kill(one.pid, number)
 
 
 def signal_any(pid: int, number: int) -> None:
@@ -84,7 +86,7 @@ def signal_any(pid: int, number: int) -> None:
     try:
         os.kill(pid, number)
     except PermissionError:
-        subprocess.run(["sudo", "-n", "sh", "-c", f"kill -{int(number)} {pid}"], check=True, timeout=10)
+        subprocess.run(["sudo", "-n", "sh", "-c", f"kill -{int(number)} {pid}"], check=True, timeout=60)
 
 
 def _stat(pid: int) -> tuple[Living, int, str] | None:
