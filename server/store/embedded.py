@@ -40,7 +40,8 @@ _MAX_SOCKET_PATH_BYTES = 107
 _POLL_SECONDS = 0.02
 _BETWEEN_ATTEMPTS_SECONDS = 0.2
 _ATTEMPTS = 5  # children of a killed server may still hold its socket's lock or its port
-_INITDB_TIMEOUT_SECONDS = 120.0
+_INITDB_TIMEOUT_SECONDS = 300.0
+_START_SECONDS = 180.0  # a slow machine that does much besides; one that has failed is told at once
 
 
 class EmbeddedError(StoreError):
@@ -97,7 +98,7 @@ class EmbeddedPostgres:
             self._account = account_for(self.folder, [self._programs / "postgres"])
         return self._account
 
-    def start(self, timeout_seconds: float = 60.0) -> str:
+    def start(self, timeout_seconds: float = _START_SECONDS) -> str:
         """Make the cluster if there is none, start or adopt its server, and return `dsn` once it takes connections.
 
         Raises EmbeddedError with the end of the log when it does not come up in time.
@@ -227,7 +228,7 @@ class EmbeddedPostgres:
 
     def _has_lz4(self) -> bool:
         answer = subprocess.run(
-            [self._programs / "pg_config", "--configure"], check=False, capture_output=True, timeout=10
+            [self._programs / "pg_config", "--configure"], check=False, capture_output=True, timeout=60
         )
         return b"--with-lz4" in answer.stdout
 

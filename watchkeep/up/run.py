@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 log = Log("up")
 
-READY_SECONDS: Final = 60.0
+READY_SECONDS: Final = 180.0  # a slow machine that does much besides; a server that ended is told at once
 USER: Final = "admin"
 
 
