@@ -29,10 +29,15 @@ class Living:
     @property
     def command(self) -> str:
         """Its command line; empty when it is gone."""
-        try:
-            return Path(f"/proc/{self.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            return ""
+        return command_of(self.pid)
+
+
+def command_of(pid: int) -> str:
+    """Return the command line of whoever has this id; empty when nobody has."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def living(pid: int) -> Living:
