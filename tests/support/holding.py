@@ -15,7 +15,7 @@ ENCRYPTING: Final = "--encrypt"
 DECRYPTING: Final = "--decrypt"
 _WAIT_SECONDS: Final = 240.0
 _OF_DUPLICITY: Final = "--compress-algo"  # our own calls of gpg do without
-# Who waits is not left behind when the one who asked has been killed.
+# When the one who asked has been killed, who waits ends with it.
 _SCRIPT: Final = """#!/bin/sh
 is_held() {{
     case "$*" in {among}) ;; *) return 1 ;; esac
@@ -27,6 +27,7 @@ while [ -e "$hold" ] && [ -e "/proc/$PPID/exe" ] && is_held "$@"; do
     : >"{folder}/held"
     sleep 0.05
 done
+[ -e "/proc/$PPID/exe" ] || exit 1
 exec "{gpg}" "$@"
 """
 

@@ -65,7 +65,9 @@ def test_an_image_in_use_fails_the_run_and_leaves_nothing(saved: Site, image: Pa
         def is_used() -> bool:
             """Whether it answers: it listens before it opens the image."""
             asked = ["qemu-img", "info", f"nbd+unix:///?socket={socket}"]
-            return socket.is_socket() and subprocess.run(asked, check=False, capture_output=True).returncode == 0
+            if not socket.is_socket():
+                return False
+            return subprocess.run(asked, check=False, capture_output=True, timeout=120).returncode == 0
 
         try:
             wait_until(is_used, 240, "somebody using the image")
