@@ -79,7 +79,9 @@ def _points() -> dict[str, _Point]:
         "it has looked": _Point(lambda _site, run, _before: run.has_told("looking")),
         "it prepares": _Point(lambda _site, run, _before: run.has_told("preparing")),
         "duplicity starts": _Point(lambda _site, run, _before: run.has_told("saving")),
-        "the cache is half made": _Point(lambda site, _run, _before: any((site.folder / "host/work").rglob("*.part"))),
+        "the cache is half made": _Point(
+            lambda site, _run, _before: any((site.folder / "host/work").rglob("*.part")), "*.vol1.difftar.gpg"
+        ),
         "volume 1 arrives": _arrival(".vol1.difftar.gpg"),
         "volume 2 is there": _arrival(".vol2.difftar.gpg"),
         "volume 3 is there": _arrival(".vol3.difftar.gpg"),
