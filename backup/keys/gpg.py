@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-TIME_LIMIT_SECONDS: Final = 10.0
+TIME_LIMIT_SECONDS: Final = 60.0  # it ends what hangs: on a busy machine gpg and its agent may take their time
 _SOCKET_ROOM: Final = 107 - len("/S.gpg-agent.browser")  # sun_path of Linux, less the longest socket of the agent
 _OPTIONS: Final = ("--pinentry-mode", "loopback", "--no-auto-key-locate")
 # Stretching makes a guessable passphrase dearer to try, at half a second a volume; ours has 148 random bits.

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _LOCK: Final = "watchkeep.lock"
 _MAKING_TRIES: Final = 3
-_BRINGING_SECONDS: Final = 60.0  # the agent locks a secret anew, and first measures how long that shall take
 _CLEAR_SIGNED: Final = "-----BEGIN PGP SIGNED MESSAGE-----"
 
 
@@ -47,7 +46,7 @@ class Verified:
 
 
 class KeyRing:
-    """One GNUPGHOME. No call here ever prompts; each ends within 10 s or raises TimedOut.
+    """One GNUPGHOME. No call here ever prompts; each ends within a minute or raises TimedOut.
 
     A context manager: the last one to leave ends the gpg-agent of this home, so that no process stays behind. An
     object may be used without entering it; then the agent stays until the next one leaves.
@@ -198,8 +197,7 @@ class KeyRing:
     def bring(self, armoured: str, *, may_be_secret: bool) -> list[Key]:
         """Take the keys of an armoured text in; return them as the ring has them now.
 
-        Raises KeyMissing when it has none, KeyForbidden when it has a secret key and the ring's role must not, TimedOut
-        after 60 s.
+        Raises KeyMissing when it has none, KeyForbidden when it has a secret key and the ring's role must not.
         """
         found = _scan(self._gpg, armoured)
         if not found:
@@ -210,7 +208,7 @@ class KeyRing:
             )
         before = {entry["fingerprint"] for entry in found}
         passphrase = self.passphrase() if may_be_secret and self.passphrase_file.exists() else None
-        result = self._gpg.ask(lambda: self._gpg.import_keys(armoured, passphrase=passphrase), _BRINGING_SECONDS)
+        result = self._gpg.ask(lambda: self._gpg.import_keys(armoured, passphrase=passphrase))
         self._known = None
         if not result.fingerprints:
             raise trouble(str(result.stderr), "importing")

@@ -10,7 +10,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from contextlib import suppress
@@ -23,6 +22,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from core.runtime.account import account_for, hand_over
+from core.runtime.ports import free_port
 from server.store.embedded_settings import SETTINGS
 from server.store.errors import StoreError
 from server.store.postmaster import read_postmaster_file
@@ -40,7 +40,8 @@ _MAX_SOCKET_PATH_BYTES = 107
 _POLL_SECONDS = 0.02
 _BETWEEN_ATTEMPTS_SECONDS = 0.2
 _ATTEMPTS = 5  # children of a killed server may still hold its socket's lock or its port
-_INITDB_TIMEOUT_SECONDS = 120.0
+_INITDB_TIMEOUT_SECONDS = 300.0
+_START_SECONDS = 180.0  # a slow machine that does much besides; one that has failed is told at once
 
 
 class EmbeddedError(StoreError):
@@ -97,7 +98,7 @@ class EmbeddedPostgres:
             self._account = account_for(self.folder, [self._programs / "postgres"])
         return self._account
 
-    def start(self, timeout_seconds: float = 60.0) -> str:
+    def start(self, timeout_seconds: float = _START_SECONDS) -> str:
         """Make the cluster if there is none, start or adopt its server, and return `dsn` once it takes connections.
 
         Raises EmbeddedError with the end of the log when it does not come up in time.
@@ -223,11 +224,11 @@ class EmbeddedPostgres:
     def _choose_port(self) -> int:
         """A server that was killed comes back where it was: who knows `dsn` finds it again."""
         known = 0 if self._running is None or self._failures == _ATTEMPTS - 1 else self._running.port
-        return self._wanted_port or known or _free_port()
+        return self._wanted_port or known or free_port()
 
     def _has_lz4(self) -> bool:
         answer = subprocess.run(
-            [self._programs / "pg_config", "--configure"], check=False, capture_output=True, timeout=10
+            [self._programs / "pg_config", "--configure"], check=False, capture_output=True, timeout=60
         )
         return b"--with-lz4" in answer.stdout
 
@@ -288,10 +289,3 @@ class EmbeddedPostgres:
 
 def _environment() -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

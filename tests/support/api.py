@@ -9,7 +9,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, ProxyHandler, Request, build_opener
 
-TIMEOUT_SECONDS = 30.0
+TIMEOUT_SECONDS = 120.0  # the server itself gives what lies at a restore station 90 s
 
 
 class Api:

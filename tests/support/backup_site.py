@@ -45,7 +45,7 @@ def bkp(*arguments: str, config: Path | None = None, environment: dict[str, str]
         command += ["--config", str(config)]
     kept = {name: value for name, value in os.environ.items() if name != "BKP_CONFIG"}
     done = subprocess.run(
-        command, cwd=CHECKOUT, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL, check=False,
+        command, cwd=CHECKOUT, capture_output=True, text=True, timeout=600, stdin=subprocess.DEVNULL, check=False,
         env=kept | (environment or {}),
     )  # fmt: skip
     return Ended(done.returncode, done.stdout, done.stderr)

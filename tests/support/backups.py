@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).parents[2]
 HOST, SET = "web1", "files"
 PLACE = Place(host=HOST, set=SET)
-_LIMIT_SECONDS = 180.0  # a drill may boot an emulated guest
+_LIMIT_SECONDS = 600.0  # a drill may boot an emulated guest
 _due = count()
 
 

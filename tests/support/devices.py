@@ -15,16 +15,11 @@ import time
 from pathlib import Path
 from typing import Self
 
+from core.runtime.ports import free_port
 from tests.support.processes import family, signal_if_there
 
 COMMUNITY = "a-community"
 USER, AUTH, PRIVACY = "watcher", "auth-password-1", "privacy-password-1"
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 class Daemon:
@@ -35,7 +30,7 @@ class Daemon:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = free_port(self.kind)
+        self.port = free_port(kind=self.kind)
         self._process: subprocess.Popen[bytes] | None = None
 
     def command(self) -> list[str]:
@@ -51,7 +46,7 @@ class Daemon:
         if self._process is not None:
             for one in family([self._process.pid]):
                 signal_if_there(one, signal.SIGKILL)
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=60)
             self._process = None
 
     def freeze(self) -> None:
@@ -94,7 +89,7 @@ class Sshd(Daemon):
         super().__init__(folder)
         for name in ("host_key", "user_key"):
             subprocess.run(
-                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True, timeout=30
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True, timeout=120
             )
         shutil.copy(folder / "user_key.pub", folder / "authorized_keys")
         self.user = getpass.getuser()
@@ -127,7 +122,7 @@ class Sshd(Daemon):
 
     def start(self) -> Self:
         super().start()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()

@@ -31,7 +31,7 @@ def follow(name: str, place: Path, said: str = "", **variables: str | Path) -> s
     path = ":".join((str(programs), str(Path(sys.executable).parent), *found, os.environ["PATH"]))
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", lines_of(name)], cwd=place, input=said, capture_output=True, text=True,
-        check=False, timeout=300,
+        check=False, timeout=900,
         env={"PATH": path, "HOME": str(place), **{key: str(value) for key, value in variables.items()}},
     )  # fmt: skip
     assert done.returncode == 0, f"{name}: {done.stdout}{done.stderr}"

@@ -50,7 +50,7 @@ class FaultySwift:
         self, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, list[tuple[str, str]], bytes]:
         """Pass a request on to the real one."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.real_port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.real_port, timeout=240)
         plain = {name: value for name, value in headers.items() if name.lower() not in {*_HOP, "expect"}}
         plain["Content-Length"] = str(len(body))
         connection.request(method, path, body=body or None, headers=plain)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHECKOUT = Path(__file__).parents[2]
-_START_SECONDS: Final = 120.0
-_BOOT_SECONDS: Final = 120.0  # a busy machine emulates slowly
+_START_SECONDS: Final = 300.0
+_BOOT_SECONDS: Final = 300.0  # a busy machine emulates slowly
 _QEMU: Final = """user = "libvirt-qemu"
 group = "libvirt-qemu"
 security_driver = "none"
@@ -95,7 +95,7 @@ class Hypervisor:
     def ask(self, name: str, command: str, **arguments: Any) -> Any:
         """Ask the guest's agent; None when it does not answer."""
         order = json.dumps({"execute": command} | ({"arguments": arguments} if arguments else {}))
-        text = self.virsh("qemu-agent-command", name, "--timeout", "10", order, is_ok=False)
+        text = self.virsh("qemu-agent-command", name, "--timeout", "60", order, is_ok=False)
         return json.loads(text)["return"] if text else None
 
     def start(self, name: str) -> None:
@@ -173,7 +173,7 @@ def _libvirt() -> Iterator[Hypervisor]:
         kept = [each for each in Path(f"/etc/{file}").read_text().splitlines() if not each.startswith("libvirt-qemu:")]
         (top / file).write_text("\n".join([*kept, line, ""]))
     made = subprocess.run(
-        ["sh", CHECKOUT / "deploy/test-guest.sh"], check=True, stdout=subprocess.PIPE, text=True, timeout=600
+        ["sh", CHECKOUT / "deploy/test-guest.sh"], check=True, stdout=subprocess.PIPE, text=True, timeout=1800
     )
     images = top / "images"
     images.mkdir(mode=0o755)

@@ -124,7 +124,7 @@ def running_cloud() -> Iterator[Cloud]:
             yield cloud
     finally:
         process.kill()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
         shutil.rmtree(folder)
 
 
@@ -147,7 +147,7 @@ def _ask(url: str, body: dict[str, Any] | None, token: str | None, method: str |
     if token:
         request.add_header("X-Auth-Token", token)
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=240) as answer:  # noqa: S310 - as above
             content = answer.read()
             return json.loads(content) if content else None, answer.headers
     except urllib.error.HTTPError as error:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from core.runtime.ports import free_port
 from server.store.database import Database, DatabaseOptions
 from server.store.embedded import EmbeddedPostgres
 from server.store.lease import take
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).parents[2]
 _ROLE, _PASSWORD = "watchkeep", "for tests on loopback"
-_READY_SECONDS = 30.0
+_READY_SECONDS = 180.0
 
 
 class DatabaseServer:
@@ -116,11 +116,11 @@ def timescale_server() -> Iterator[DatabaseServer]:
     inside = [*become_root, "chroot", "--userspec=postgres:postgres", str(root), "/usr/bin/env", "-i", "LC_ALL=C"]
     programs = "/usr/lib/postgresql/17/bin"
     data = f"/var/lib/postgresql/watchkeep-{uuid4().hex[:12]}"
-    port = _free_port()
+    port = free_port()
     log = tempfile.TemporaryFile()  # noqa: SIM115 - closed below, when the server has ended
     subprocess.run(
         [*inside, f"{programs}/initdb", f"--pgdata={data}", "--auth=trust", "--encoding=UTF8", "--locale=C", "-N"],
-        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60, cwd="/",
+        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=300, cwd="/",
     )  # fmt: skip
     settings = {
         "listen_addresses": "127.0.0.1",
@@ -143,10 +143,10 @@ def timescale_server() -> Iterator[DatabaseServer]:
         _await_connection(dsn, child)
         yield DatabaseServer("timescale", dsn)
     finally:
-        subprocess.run([*inside, f"{programs}/pg_ctl", "-D", data, "-m", "fast", "stop"], check=False, timeout=60,
+        subprocess.run([*inside, f"{programs}/pg_ctl", "-D", data, "-m", "fast", "stop"], check=False, timeout=180,
                        stdout=subprocess.DEVNULL, cwd="/")  # fmt: skip
-        child.wait(timeout=30)
-        subprocess.run([*inside, "rm", "-rf", data], check=True, timeout=60, cwd="/")
+        child.wait(timeout=120)
+        subprocess.run([*inside, "rm", "-rf", data], check=True, timeout=180, cwd="/")
         log.close()
 
 
@@ -154,20 +154,13 @@ def _await_connection(dsn: str, child: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _READY_SECONDS
     while True:
         try:
-            psycopg.connect(dsn, connect_timeout=5).close()
+            psycopg.connect(dsn, connect_timeout=30).close()
         except psycopg.OperationalError:
             if child.poll() is not None or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
         else:
             return
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from core.runtime.account import account_for, hand_over
+from core.runtime.ports import free_port
 from server.store.embedded import EmbeddedPostgres, binaries
 from tests.support.backup_site import CHECKOUT, backup_site
 from tests.support.waiting import wait_until
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.support.backup_site import BackupSite
 
 SET = "cluster"
-_READY_SECONDS = 60.0
+_READY_SECONDS = 300.0  # it fetches its WAL by a program of its own a file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class ArchivedCluster:
         return subprocess.run(
             [*self.postgres.account.prefix, sys.executable, "-m", "backup.command", *arguments, "--config",
              str(self.site.host)],
-            cwd=CHECKOUT, check=False, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,
+            cwd=CHECKOUT, check=False, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
     def sql(self, statement: str) -> Any:
@@ -69,7 +69,7 @@ class ArchivedCluster:
     def archive(self) -> str:
         """End the current segment, wait until it is archived, return its name."""
         segment = self.end_segment()
-        wait_until(lambda: self.last_archived() >= segment, 60, f"the archiving of {segment}")
+        wait_until(lambda: self.last_archived() >= segment, 240, f"the archiving of {segment}")
         return segment
 
     def last_archived(self) -> str:
@@ -81,7 +81,7 @@ def archived_cluster() -> Iterator[ArchivedCluster]:
     """Run a cluster that archives, with the table `told (word)`; nothing of it is saved yet."""
     folder = Path(tempfile.mkdtemp(prefix="wk-cluster-"))
     folder.chmod(0o711)
-    port = _free_port()
+    port = free_port()
     postgres = EmbeddedPostgres(folder / "database", port=port)
     # Its archive_command runs our Python, which an account may not reach that reaches PostgreSQL.
     postgres._account = account_for(postgres.folder, [binaries() / "postgres", Path(sys.executable)])
@@ -116,7 +116,7 @@ def archived_cluster() -> Iterator[ArchivedCluster]:
 def started(cluster: Path, account: Account, password: str) -> Iterator[str]:
     """Start PostgreSQL on a restored cluster and wait until it has recovered; yield its superuser's DSN."""
     hand_over(cluster.parent, account)  # as its operator does where somebody else restored it
-    port = _free_port()
+    port = free_port()
     options = {"port": str(port), "unix_socket_directories": "", "logging_collector": "off", "fsync": "off"}
     log = cluster.parent / "log"
     with log.open("wb") as words:
@@ -133,7 +133,7 @@ def started(cluster: Path, account: Account, password: str) -> Iterator[str]:
     finally:
         child.terminate()
         try:
-            child.wait(30)
+            child.wait(120)
         finally:
             child.kill()
             child.wait()
@@ -141,17 +141,10 @@ def started(cluster: Path, account: Account, password: str) -> Iterator[str]:
 
 def ask(dsn: str, statement: str) -> Any:
     """Run a statement; return the first value it gives, None when it gives none."""
-    with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
+    with psycopg.connect(dsn, autocommit=True, connect_timeout=30) as connection:
         cursor = connection.execute(statement)
         row = cursor.fetchone() if cursor.description else None
         return None if row is None else row[0]
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _has_recovered(dsn: str, child: subprocess.Popen[bytes], log: Path) -> bool:

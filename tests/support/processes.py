@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,10 +29,15 @@ class Living:
     @property
     def command(self) -> str:
         """Its command line; empty when it is gone."""
-        try:
-            return Path(f"/proc/{self.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            return ""
+        return command_of(self.pid)
+
+
+def command_of(pid: int) -> str:
+    """Return the command line of whoever has this id; empty when nobody has."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def living(pid: int) -> Living:
@@ -69,14 +75,15 @@ def status_inside(pid: int) -> dict[str, str]:
         text = Path(f"/proc/{pid}/status").read_text()
     else:
         command = ["nsenter", "--user", "--preserve-credentials", f"--target={pid}", "cat", f"/proc/{pid}/status"]
-        text = subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout
+        text = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
     return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
 
 
 def signal_if_there(one: Living, number: int) -> None:
     """Signal the very process, if it is still there."""
     if one.is_there:
-        os.kill(one.pid, number)
+        with suppress(ProcessLookupError):  # it has ended since
+            os.kill(one.pid, number)
 
 
 def signal_any(pid: int, number: int) -> None:
@@ -84,7 +91,7 @@ def signal_any(pid: int, number: int) -> None:
     try:
         os.kill(pid, number)
     except PermissionError:
-        subprocess.run(["sudo", "-n", "sh", "-c", f"kill -{int(number)} {pid}"], check=True, timeout=10)
+        subprocess.run(["sudo", "-n", "sh", "-c", f"kill -{int(number)} {pid}"], check=True, timeout=60)
 
 
 def _stat(pid: int) -> tuple[Living, int, str] | None:

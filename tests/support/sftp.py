@@ -26,11 +26,11 @@ class SftpServer(Sshd):
         self.more = ""
         shutil.copy(folder / "user_key", folder / "locked_key")
         subprocess.run(
-            ["ssh-keygen", "-q", "-p", "-N", PASSPHRASE, "-f", str(folder / "locked_key")], check=True, timeout=30
+            ["ssh-keygen", "-q", "-p", "-N", PASSPHRASE, "-f", str(folder / "locked_key")], check=True, timeout=120
         )
         (folder / "known_hosts").write_text(self.known_as(folder / "host_key.pub"))
         hashed = subprocess.run(
-            ["openssl", "passwd", "-6", PASSWORD], check=True, capture_output=True, text=True, timeout=30
+            ["openssl", "passwd", "-6", PASSWORD], check=True, capture_output=True, text=True, timeout=120
         ).stdout.strip()
         (folder / "shadow").write_text(f"root:{hashed}:19000:0:99999:7:::\n")
 

@@ -57,4 +57,4 @@ def small_disk(folder: Path, *, size_mib: int) -> Iterator[SmallDisk]:
 
 
 def _run(command: list[str]) -> None:
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    subprocess.run(command, check=True, capture_output=True, timeout=120)

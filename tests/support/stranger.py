@@ -35,7 +35,7 @@ def strangers_machine() -> Iterator[StrangersMachine]:
     )
 
     def ip(*words: str, prefix: tuple[str, ...] = become_root) -> None:
-        subprocess.run([*prefix, "ip", *words], check=True, capture_output=True, timeout=30)
+        subprocess.run([*prefix, "ip", *words], check=True, capture_output=True, timeout=120)
 
     ip("netns", "add", name)
     try:

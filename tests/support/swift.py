@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHECKOUT = Path(__file__).parents[2]
-READY_SECONDS = 90.0
+READY_SECONDS = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def running_swift(keystone: str | None = None) -> Iterator[Swift]:
         yield Swift(pid=process.pid, port=int(port_file.read_text()), folder=folder)
     finally:
         process.kill()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
         shutil.rmtree(folder)
 
 

@@ -22,6 +22,18 @@ ACCOUNT, USER, KEY = "test", "tester", "testing"
 SECOND_ACCOUNT = "other"
 _PARTS: Final = {"account": 4, "container": 4, "object": 4}
 
+# All four servers are one thread: while a slow disk holds it, every one of them is silent. With Swift's own limits
+# (half a second here and there) a part is then taken for broken, and a container never hears of an object: what would
+# bring that up to date later is no part of this.
+_PATIENCE: Final = """
+conn_timeout = 120
+node_timeout = 120
+recoverable_node_timeout = 120
+client_timeout = 240
+container_update_timeout = 120
+post_quorum_timeout = 120
+"""
+
 _BACKEND: Final = """
 [DEFAULT]
 devices = {folder}/disks
@@ -36,6 +48,7 @@ log_level = ERROR
 pipeline = {name}-server
 [app:{name}-server]
 use = egg:swift#{name}
+{patience}
 """
 
 _PROXY: Final = """
@@ -93,6 +106,8 @@ allow_versioned_writes = true
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
+error_suppression_limit = 1000000
+{patience}
 """
 
 
@@ -155,7 +170,9 @@ def serve(folder: Path, port_file: Path, keystone: str | None) -> None:
     (folder / "disks" / "one").mkdir(parents=True)
     for name, power in _PARTS.items():
         _make_ring(folder / f"{name}.ring.gz", ports[name], power)
-        (folder / f"{name}.conf").write_text(_BACKEND.format(folder=folder, name=name, port=ports[name]))
+        (folder / f"{name}.conf").write_text(
+            _BACKEND.format(folder=folder, name=name, port=ports[name], patience=_PATIENCE)
+        )
     (folder / "proxy.conf").write_text(
         _PROXY.format(
             folder=folder,
@@ -166,6 +183,7 @@ def serve(folder: Path, port_file: Path, keystone: str | None) -> None:
             key=KEY,
             login="authtoken keystoneauth" if keystone else "s3api tempauth",
             keystone=keystone,
+            patience=_PATIENCE,
         )
     )
     from swift.common import wsgi  # noqa: PLC0415 - it reads the configuration named above
@@ -201,7 +219,7 @@ def _say_when_ready(port: int, file: Path) -> None:
 
     while True:
         try:
-            urlopen(f"http://127.0.0.1:{port}/healthcheck", timeout=5).read()
+            urlopen(f"http://127.0.0.1:{port}/healthcheck", timeout=60).read()
         except OSError:
             eventlet.sleep(0.02)
             continue

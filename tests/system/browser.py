@@ -20,7 +20,9 @@ FLAGS: Final = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 )  # fmt: skip
-WAIT_MS: Final = 20_000
+WAIT_MS: Final = 60_000
+LAUNCH_MS: Final = 240_000
+_TWO_FRAMES: Final = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 UNAUTHORISED: Final = "status of 401"  # Chromium's line for the question who is logged in, answered "nobody"
 
 
@@ -51,6 +53,7 @@ class Browser:
     async def go(self, place: str) -> None:
         """Open a place of the page: "hosts", "graph?items=7"."""
         await self.page.goto(f"{self.url}#/{place}")
+        await self.page.evaluate(_TWO_FRAMES)  # what was there before has gone
         await self.page.get_by_role("heading", level=1).wait_for()
 
 
@@ -61,7 +64,7 @@ async def browsing(
     """Open the browser, nobody logged in; fails at the end when anything was complained of or asked elsewhere."""
     expect.set_options(timeout=WAIT_MS)
     async with async_playwright() as driver:
-        chromium = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        chromium = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=LAUNCH_MS)
         try:
             page = await chromium.new_page(
                 viewport={"width": width, "height": height}, color_scheme="dark" if is_dark else "light"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.patience import give_time
 from tests.support.waiting import wait_until
 from tests.system.installation import LocalWatchkeep
 
@@ -29,7 +30,7 @@ def installation(figure: Callable[[str], None]) -> Iterator[LocalWatchkeep]:
         made.start()
         began = time.monotonic()
         api = made.api()
-        wait_until(lambda: has_values(api), 30, "the first values from the database")
+        wait_until(lambda: has_values(api), 240, "the first values from the database")
         made.first_values_seconds = time.monotonic() - began
         figure(
             f"up: ready {made.starts[0]:.1f} s after the first start, values {made.first_values_seconds:.1f} s later"
@@ -51,3 +52,7 @@ def running(installation: LocalWatchkeep) -> LocalWatchkeep:
 def has_values(api: Api) -> bool:
     """Tell whether a host has a value the database knows."""
     return any(host["last_at"] is not None and host["state"] == "up" for host in api.get("/hosts")["hosts"])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    give_time(items, Path(__file__).parent)

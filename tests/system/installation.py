@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -16,8 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from backup.errors import SetBusy
+from core.runtime.account import account_for
 from tests.support.api import Api
-from tests.support.processes import family, living, signal_if_there
+from tests.support.processes import children_of, command_of, family, living, signal_if_there
 from tests.support.waiting import wait_until
 from tests.system.ports import free_gate_port
 
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
     from tests.support.processes import Living
 
 CHECKOUT: Final = Path(__file__).parents[2]
-READY_SECONDS: Final = 60.0
-STOP_SECONDS: Final = 45.0
+READY_SECONDS: Final = 300.0
+STOP_SECONDS: Final = 240.0
+BUSY_SECONDS: Final = 300.0
 
 
-def watchkeep(*arguments: str, stdin: str = "", timeout_seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
+def watchkeep(*arguments: str, stdin: str = "", timeout_seconds: float = 300.0) -> subprocess.CompletedProcess[str]:
     """Run a command of ours to its end."""
     return subprocess.run(
         [sys.executable, "-m", "watchkeep", *arguments],
@@ -116,6 +118,23 @@ class LocalWatchkeep:
         self.process.kill()
         self.process.wait(STOP_SECONDS)
 
+    def bkp(self, *arguments: str, config: Path) -> subprocess.CompletedProcess[str]:
+        """Call `bkp` as the installation's parts do: as their account.
+
+        Some minutes after a start its agent saves what was never saved, and `up` prunes; what they are at is asked for
+        again once they have done it.
+        """
+        account = account_for(self.data, [Path(sys.executable)])
+        command = [*account.prefix, sys.executable, "-m", "backup.command", *arguments, "--config", str(config)]
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            done = subprocess.run(
+                command, cwd=CHECKOUT, check=False, capture_output=True, text=True, timeout=900,
+                stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+            if done.returncode != SetBusy.exit_code or time.monotonic() > deadline:
+                return done
+
     def members(self) -> set[Living]:
         """Return every process of the running installation."""
         return family(self.facts["pids"].values())
@@ -123,6 +142,13 @@ class LocalWatchkeep:
     def part(self, name: str) -> Living:
         """Return the process of a part as of the start."""
         return living(self.facts["pids"][name])
+
+    def daemon(self, name: str) -> Living | None:
+        """Return the running process of a daemon, whichever start it is of."""
+        config = str(self.data / f"{name}.toml")
+        assert self.process is not None
+        found = [one for one in children_of(self.process.pid) if f"--config {config}" in one.command]
+        return found[0] if found else None
 
     def api(self) -> Api:
         """Return a signed-in caller."""
@@ -157,8 +183,7 @@ class LocalWatchkeep:
         postmaster = self.data / "postgres" / "cluster" / "postmaster.pid"
         if postmaster.exists():
             pid = int(postmaster.read_text().split()[0])
-            if os.fsencode(self.data) in Path(f"/proc/{pid}/cmdline").read_bytes():
-                members |= family([pid])
+            members |= {one for one in family([pid]) if str(self.data) in command_of(pid)}
         for one in members:
             signal_if_there(one, signal.SIGKILL)
 

@@ -35,10 +35,10 @@ def typed(machine: StrangersMachine, command: str, *more: str, folder: Path) -> 
         finally:
             _signal_ours(process, signal.SIGTERM)
             try:
-                process.wait(20)
+                process.wait(120)
             except subprocess.TimeoutExpired:
                 _signal_ours(process, signal.SIGKILL)
-                process.wait(20)
+                process.wait(120)
 
 
 def _signal_ours(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

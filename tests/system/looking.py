@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
+_SETTLING_SECONDS: Final = 20.0
 _AXE: Final = Path(__file__).parents[2] / "dashboards" / "front" / "node_modules" / "axe-core" / "axe.min.js"
 # Whatever reaches beyond the window and is not cut off or scrolled by something that fits.
 _OVERFLOWING: Final = """() => {
@@ -48,17 +51,27 @@ _FINDINGS: Final = """async () => {
 }"""
 
 
+async def _staying(page: Page, question: str) -> list[Any]:
+    """Return what is found at last: a page on its way to what was just asked of it may show what does not stay."""
+    deadline = time.monotonic() + _SETTLING_SECONDS
+    found: list[Any] = await page.evaluate(question)
+    while found and time.monotonic() < deadline:
+        await asyncio.sleep(0.2)
+        found = await page.evaluate(question)
+    return found
+
+
 async def assert_accessible(page: Page) -> None:
     """Fail with what axe finds on the page as it is now: rules of WCAG 2.2 A and AA, and its best practices."""
     if not await page.evaluate("() => 'axe' in window"):
         await page.evaluate(_AXE.read_text())  # not as a script element: the page's policy would refuse it
-    found: list[dict[str, Any]] = await page.evaluate(_FINDINGS)
+    found = await _staying(page, _FINDINGS)
     assert found == [], f"{page.url}: {found}"
 
 
 async def assert_fitting(page: Page) -> None:
     """Fail when anything reaches beyond the window."""
-    found = await page.evaluate(_OVERFLOWING)
+    found = await _staying(page, _OVERFLOWING)
     assert found == [], f"{page.url}: {found}"
 
 

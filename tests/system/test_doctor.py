@@ -26,29 +26,26 @@ def test_a_running_installation_is_in_order(running: LocalWatchkeep) -> None:
     def is_in_order() -> bool:
         code, found = examine(running)
         said[:] = [check for check in found.values() if check["state"] != "ok"]
-        return code == 0
+        return code == 0 and {check["state"] for check in found.values()} == {"ok"}
 
     try:
-        wait_until(is_in_order, 90, "a doctor who has nothing to say")
+        wait_until(is_in_order, 300, "a doctor who has nothing to say")
     finally:
         assert said == []
-    code, found = examine(running)
-    assert code == 0, found
-    assert {check["state"] for check in found.values()} == {"ok"}
 
 
 def test_a_frozen_server_shows_in_lease_and_page_and_nothing_is_changed_by_looking(running: LocalWatchkeep) -> None:
     server = running.part("server").pid
     os.kill(server, signal.SIGSTOP)
     try:
-        wait_until(lambda: examine(running)[1]["active server"]["state"] == "failure", 60, "the silence noticed")
+        wait_until(lambda: examine(running)[1]["active server"]["state"] == "failure", 240, "the silence noticed")
         code, found = examine(running)
         assert code == 2
         assert found["page"]["state"] == "failure"
         assert found["database"]["state"] == "ok"
     finally:
         os.kill(server, signal.SIGCONT)
-    wait_until(lambda: examine(running)[1]["active server"]["state"] == "ok", 60, "the server active again")
+    wait_until(lambda: examine(running)[1]["active server"]["state"] == "ok", 240, "the server active again")
 
 
 def test_a_stopped_installation_is_told_with_how_to_start_it(running: LocalWatchkeep) -> None:

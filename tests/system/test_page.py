@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import expect
 
 from core.spool.faults import SpoolFull
-from tests.support.waiting import until
+from tests.support.waiting import until, until_found
 from tests.system.browser import WAIT_MS, browsing
 from tests.system.looking import assert_accessible, assert_fitting, assert_readable
 from tests.system.shop import ITEM, PROBLEM, open_shop
@@ -63,10 +63,10 @@ async def test_a_host_shows_its_values_and_its_graphs(running: LocalWatchkeep) -
         await browser.page.get_by_role("link", name=running.host, exact=True).click()
         rows = browser.page.locator("table.items tbody tr")
         # A share of time takes two looks, ten seconds apart, and the page hears of new items every ten.
-        await expect(rows.filter(has_text="cpu.busy")).to_contain_text("%", timeout=60_000)
+        await expect(rows.filter(has_text="cpu.busy")).to_contain_text("%", timeout=240_000)
         await expect(rows.filter(has_text="memory.available")).to_contain_text("GiB")
         await expect(browser.page.locator(".graphs canvas").first).to_be_visible()
-        assert await rows.count() > 20
+        await expect(rows.nth(20)).to_be_visible()
 
 
 async def test_a_graph_moves_by_itself(running: LocalWatchkeep, shop: Shop) -> None:
@@ -83,7 +83,11 @@ async def test_a_graph_moves_by_itself(running: LocalWatchkeep, shop: Shop) -> N
             await expect(last).to_have_text(str(value))
 
         await expect(browser.page.locator("table.legend tbody td[data-label=Greatest]")).to_have_text("61")
-        assert await drawing.evaluate("canvas => canvas.toDataURL()") != before
+
+        async def redrawn() -> bool | None:
+            return await drawing.evaluate("canvas => canvas.toDataURL()") != before or None
+
+        await until_found(redrawn, WAIT_MS / 1000, "another picture")  # it is drawn after the legend is written
 
 
 async def test_a_problem_comes_is_told_and_goes_by_itself(running: LocalWatchkeep, shop: Shop) -> None:
@@ -136,7 +140,7 @@ async def test_lost_records_are_told_where_the_host_the_graph_and_the_health_pag
         with pytest.raises(SpoolFull):
             shop.emitter.publish({ITEM: 5})
     shop.emitter.publish({ITEM: 6})
-    await until(lambda: shop.emitter.unstored == 0, 40, "the storing of what came afterwards")
+    await until(lambda: shop.emitter.unstored == 0, 120, "the storing of what came afterwards")
     async with browsing(running, width=360, height=740) as browser:
         page = browser.page
         await enter(browser, running)

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
 def test_what_is_heard_is_what_is_stored(running: LocalWatchkeep) -> None:
     done = watchkeep(
-        "tail", f"{running.host}/cpu/b*", "--json", "--count", "3", "--seconds", "50", "--data", str(running.data)
+        "tail",
+        f"{running.host}/cpu/b*",
+        "--json",
+        "--count",
+        "3",
+        "--seconds",
+        "600",
+        "--data",
+        str(running.data),
+        timeout_seconds=900,
     )
     assert (done.returncode, done.stderr) == (0, "")
     heard = [json.loads(line) for line in done.stdout.splitlines()]
@@ -35,7 +44,7 @@ def test_a_subscriber_is_let_in_and_shut_out(running: LocalWatchkeep) -> None:
     feeds = (running.data / "tail.toml").read_text().partition("[[feeds]]")[2]
     config = folder / "tail.toml"
     config.write_text(f'key_file = "{folder / "own.key"}"\n[[feeds]]{feeds}')
-    listen = ("tail", "--config", str(config), "--seconds", "20", "--count", "1")
+    listen = ("tail", "--config", str(config), "--seconds", "60", "--count", "1")
     refused = watchkeep(*listen)
     assert refused.returncode == 1
     assert "watchkeep key allow --role subscriber" in refused.stderr
@@ -43,10 +52,10 @@ def test_a_subscriber_is_let_in_and_shut_out(running: LocalWatchkeep) -> None:
     data = ("--data", str(running.data))
     allowed = watchkeep("key", "allow", "--role", "subscriber", "--name", "wallboard", *data, "--", key)
     assert allowed.returncode == 0, allowed.stderr
-    wait_until(lambda: watchkeep(*listen).returncode == 0, 60, "values for the subscriber")
+    wait_until(lambda: watchkeep(*listen).returncode == 0, 300, "values for the subscriber")
     revoked = watchkeep("key", "revoke", *data, "--", key)
     assert revoked.returncode == 0, revoked.stderr
-    wait_until(lambda: watchkeep(*listen).returncode == 1, 60, "the subscriber shut out")
+    wait_until(lambda: watchkeep(*listen).returncode == 1, 300, "the subscriber shut out")
 
 
 def _iso(at_us: int) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import socket
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, time
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
+from core.runtime.ports import bound_socket, port_of
 from watchkeep.installation import FIRST_PASSWORD, write_private
 
 if TYPE_CHECKING:
@@ -81,6 +83,11 @@ class Gate:
         return self.control_port + 3
 
     @property
+    def ports(self) -> tuple[int, ...]:
+        """All that it takes when agents of other hosts are let in."""
+        return self.control_port, self.data_port, self.feed_port, self.enrolment_port
+
+    @property
     def enrolment_url(self) -> str:
         """How newcomers get there."""
         address = outward_address() if self.address == EVERY_ADDRESS else self.address
@@ -145,14 +152,11 @@ def outward_address() -> str:
 
 def free_ports(web: int, gate: Gate | None = None) -> Ports:
     """Choose free loopback ports; `web` and `gate` are taken as they are."""
-    sockets = [socket.socket() for _ in range(5)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        control, data, feed, *others = (int(each.getsockname()[1]) for each in sockets)
-    finally:
-        for each in sockets:
-            each.close()
+    with ExitStack() as opened:
+        # The page and the gate take theirs in a moment.
+        promised = (web, *(() if gate is None else gate.ports))
+        bound = [opened.enter_context(bound_socket(avoided=promised)) for _ in range(5)]
+        control, data, feed, *others = map(port_of, bound)
     own_gate = Gate(control_port=others[0], data_port=others[1])
     return Ports(
         web=web,

@@ -17,6 +17,7 @@ import click
 
 from core.runtime.account import NoAccountError, account_for, hand_over
 from core.runtime.logging import Log
+from core.runtime.ports import free_port
 from core.security.keys import KeyFault, load
 from server.store.embedded import binaries
 from server.store.errors import StoreError
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 log = Log("up")
 
-READY_SECONDS: Final = 60.0
+READY_SECONDS: Final = 180.0  # a slow machine that does much besides; a server that ended is told at once
 USER: Final = "admin"
 
 
@@ -156,6 +157,8 @@ def only_one(data: Path) -> Iterator[None]:
 
 
 def _choose_port(wished: int) -> int:
+    if not wished:
+        return free_port()
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -166,7 +169,7 @@ def _choose_port(wished: int) -> int:
 
 
 def _check_free(gate: Gate) -> None:
-    for port in (gate.control_port, gate.data_port, gate.feed_port, gate.enrolment_port):
+    for port in gate.ports:
         with socket.socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from tests.integration.api.site import Site
     from tests.support.grown_backups import Grown
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @asynccontextmanager
 async def restoring_site(database: Database, config: Path, scratch: Path) -> AsyncIterator[Site]:
@@ -51,7 +49,7 @@ async def finished(site: Site, identity: str, headers: Any) -> Any:
         assert status == 200
         return None if found["state"] == "running" else found
 
-    return await until_found(ended, 120, "the end of the restoration")
+    return await until_found(ended, 600, "the end of the restoration")
 
 
 async def reminded(site: Site) -> list[str]:
@@ -60,7 +58,7 @@ async def reminded(site: Site) -> list[str]:
     async def told() -> list[str] | None:
         return (await site.get("/backups"))["reminders"] or None
 
-    return await until_found(told, 120, "a reminder")
+    return await until_found(told, 600, "a reminder")
 
 
 async def test_sets_stand_as_their_hosts_report_them(database: Database) -> None:

@@ -6,8 +6,6 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from tests.support.backup_site import bkp, bkp_ok
 
 if TYPE_CHECKING:
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
 
     from tests.support.grown_backups import Grown
 
-pytestmark = pytest.mark.timeout(600)
 _SET = "web1/files"
 
 
@@ -64,7 +61,7 @@ def test_two_points_differ_in_exactly_what_was_done_between_them(grown: Grown) -
 def test_a_folder_is_held_against_what_was_saved(grown: Grown, tmp_path: Path) -> None:
     first, _, third = instants(grown)
     copy = tmp_path / "copy"
-    subprocess.run(["cp", "-a", str(grown.looks[2]), str(copy)], check=True, timeout=60)
+    subprocess.run(["cp", "-a", str(grown.looks[2]), str(copy)], check=True, timeout=300)
     path = ["--path", grown.inside]
     assert ask(grown, "diff", _SET, third, str(copy), *path)["differences"] == []
     assert ask(grown, "diff", _SET, third, "/")["differences"] == []  # the host's own files, as they are

@@ -60,7 +60,7 @@ def test_what_a_program_writes_comes_back_byte_by_byte_and_a_change_is_a_small_i
 )
 def test_a_program_that_does_not_end_well_is_no_backup(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
     settings = CommandSettings(arguments=arguments, largest=ByteSize(1_000_000))
-    with pytest.raises(SourceFailed, match=words), CommandSource(settings, 30).prepare(tmp_path):
+    with pytest.raises(SourceFailed, match=words), CommandSource(settings, 300).prepare(tmp_path):
         pass
 
 
@@ -74,7 +74,7 @@ def test_a_program_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> No
 
 def test_long_runs_of_zeros_take_no_room_while_they_wait_to_be_saved(tmp_path: Path) -> None:
     settings = CommandSettings(arguments=("/bin/sh", "-c", "head -c 20000000 /dev/zero; echo end"))
-    with CommandSource(settings, 60).prepare(tmp_path) as prepared:
+    with CommandSource(settings, 300).prepare(tmp_path) as prepared:
         status = (tmp_path / "output").stat()
         assert status.st_size == prepared.consistency["bytes"] == 20_000_004
         assert status.st_blocks * 512 < 2_000_000

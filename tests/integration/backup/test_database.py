@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.support.postgres import DatabaseServer
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.trial("B-6")]
+pytestmark = pytest.mark.trial("B-6")
 
 _SHOP = """
 CREATE TABLE customer (id int PRIMARY KEY, name text NOT NULL);

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import psycopg
-import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.support.backup_site import backup_site, bkp, bkp_ok
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.postgres import DatabaseServer
-
-pytestmark = pytest.mark.timeout(300)
 
 
 def url_of(dsn: str) -> str:
@@ -50,8 +47,8 @@ def test_everything_comes_back_on_a_new_machine_by_bkp_and_by_gpg_and_duplicity_
                 bkp_ok("run", name, config=site.host)
             sheet = bkp("key", "escrow", config=site.station).output
             passphrase = (site.folder / "station/keys.passphrase").read_text()
-            subprocess.run(["cp", "-a", str(target), str(store)], check=True, timeout=60)
-            subprocess.run(["cp", "-a", str(data), str(tmp_path / "kept")], check=True, timeout=60)
+            subprocess.run(["cp", "-a", str(target), str(store)], check=True, timeout=300)
+            subprocess.run(["cp", "-a", str(data), str(tmp_path / "kept")], check=True, timeout=300)
         # The machine is gone with all its keys; `store`, sheet and passphrase are what is left.
         place = tmp_path / "new"
         place.mkdir()
@@ -70,7 +67,7 @@ def test_everything_comes_back_on_a_new_machine_by_bkp_and_by_gpg_and_duplicity_
         assert said.count("Good signature") == 2
         demand_same(place / "by-hand-files" / str(data)[1:], tmp_path / "kept")
         assert count(again) == 500
-        subprocess.run(["gpgconf", "--homedir", str(place / "key"), "--kill", "gpg-agent"], check=True, timeout=60)
+        subprocess.run(["gpgconf", "--homedir", str(place / "key"), "--kill", "gpg-agent"], check=True, timeout=300)
 
 
 def count(dsn: str) -> int:

@@ -18,6 +18,7 @@ from backup.proof.guest import boot
 from backup.saving.mounts import mounts_below
 from backup.saving.run import run_set
 from tests.support.backups import CHECKOUT, SET, demand_same, new_site, next_due
+from tests.support.holding import ENCRYPTING, HeldGpg
 from tests.support.hypervisor import make_disk, sum_of
 from tests.support.waiting import wait_until
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from backup.engine.progress import Progress
     from tests.support.backups import Pairs, Site
     from tests.support.hypervisor import Hypervisor
-
-pytestmark = pytest.mark.timeout(600)  # guests are emulated, and other tests run beside
 
 
 @pytest.fixture
@@ -47,10 +46,10 @@ def saved(pairs: Pairs, hypervisor: Hypervisor, counting: str) -> Iterator[Site]
 def found_on(folder: Path) -> tuple[int, int]:
     """Return what the guest had counted on the two restored images: in its file system, which is mended, and raw."""
     first = folder / "disks/vda.raw"
-    checked = subprocess.run(["/usr/sbin/e2fsck", "-p", "-f", first], capture_output=True, check=False, timeout=60)
+    checked = subprocess.run(["/usr/sbin/e2fsck", "-p", "-f", first], capture_output=True, check=False, timeout=300)
     assert checked.returncode in (0, 1), checked.stdout  # 1: its journal was played
     told = subprocess.run(
-        ["/usr/sbin/debugfs", "-R", "cat /counter", first], capture_output=True, check=True, timeout=60
+        ["/usr/sbin/debugfs", "-R", "cat /counter", first], capture_output=True, check=True, timeout=300
     )
     with (folder / "disks/vdb.raw").open("rb") as second:
         return int(told.stdout), int(second.read(20).split()[0])
@@ -69,7 +68,7 @@ def by_hand(site: Site, place: Path) -> None:
     site.restore_plainly(place / "back", is_all=True)
     text = (CHECKOUT / "docs/machines.md").read_text()
     (lines,) = re.findall(r"<!-- changes by hand: a test runs these lines -->\n```sh\n(.*?)```", text, re.DOTALL)
-    subprocess.run(["bash", "-euo", "pipefail", "-c", lines], cwd=place, check=True, timeout=60)
+    subprocess.run(["bash", "-euo", "pipefail", "-c", lines], cwd=place, check=True, timeout=300)
 
 
 def demand_clean(hypervisor: Hypervisor, name: str, site: Site) -> None:
@@ -177,7 +176,7 @@ def test_a_guest_that_does_not_come_up_is_no_proof(hypervisor: Hypervisor, tmp_p
         shutil.copy(hypervisor.folder / name, tmp_path / "boot" / name.removesuffix(".gz"))
     empty = make_disk(tmp_path / "empty.raw", "8M", "raw")
     definition = "<domain><os><cmdline>console=ttyS0 quiet panic=1</cmdline></os></domain>"
-    limits = Limits(deadline=time.monotonic() + 300, memory_bytes=512 << 20)
+    limits = Limits(deadline=time.monotonic() + 1200, memory_bytes=512 << 20)
     answer = boot(definition, {"vda": empty}, tmp_path, limits)
     assert answer.file_systems is None
     assert "no file system" in answer.words
@@ -204,16 +203,19 @@ def test_a_killed_run_leaves_no_job_and_no_frozen_guest(
 ) -> None:
     saved.run()
     command = saved.command("host", "run", "files", "--full", "--json")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) as run:
+    with (
+        HeldGpg(saved.folder, ENCRYPTING) as held,  # it does not come to its end before it is killed
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT, env=held.environment) as run,
+    ):
         assert run.stdout is not None
         for line in run.stdout:
             if json.loads(line).get("phase") == phase:
                 break
         if phase == "preparing":
-            wait_until(lambda: "watchkeep" in hypervisor.job(counting), 60, "the backup job")
+            wait_until(lambda: "watchkeep" in hypervisor.job(counting), 240, "the backup job")
         run.kill()
-    wait_until(lambda: not re.search("watchkeep", hypervisor.job(counting)), 60, "the guardian ending the job")
-    wait_until(lambda: hypervisor.ask(counting, "guest-fsfreeze-status") == "thawed", 60, "the guest thawed")
+    wait_until(lambda: not re.search("watchkeep", hypervisor.job(counting)), 240, "the guardian ending the job")
+    wait_until(lambda: hypervisor.ask(counting, "guest-fsfreeze-status") == "thawed", 240, "the guest thawed")
     assert saved.run().kind is Kind.INCREMENTAL  # from the point before; the killed run's checkpoint is gone
     demand_clean(hypervisor, counting, saved)
     assert len(hypervisor.virsh("checkpoint-list", counting, "--name").split()) == 2

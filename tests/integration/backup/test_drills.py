@@ -23,14 +23,18 @@ from backup.sources.psql import session
 from core.runtime.account import namespace_prefix
 from tests.support.backup_site import backup_site, bkp, bkp_ok
 from tests.support.backups import CHECKOUT, HOST, SET, change
-from tests.support.waiting import wait_until
+from tests.support.holding import DECRYPTING, HeldGpg
 
 if TYPE_CHECKING:
     from tests.support.backups import Site
     from tests.support.postgres import DatabaseServer
 
 pytestmark = pytest.mark.trial("B-6")
-_LIMITS = Limits(deadline=time.monotonic() + 3600, memory_bytes=1 << 30)
+
+
+@pytest.fixture
+def limits() -> Limits:
+    return Limits(deadline=time.monotonic() + 3600, memory_bytes=1 << 30)
 
 
 def state_of(site: Site) -> dict[str, Any]:
@@ -93,19 +97,19 @@ def test_a_station_that_is_not_root_proves_what_root_has_shut(site: Site) -> Non
     site.run()
     done = subprocess.run(
         [*namespace_prefix(65534, 65534), *site.command("station", "drill", f"{HOST}/{SET}")],
-        cwd=CHECKOUT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
+        cwd=CHECKOUT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert remains(site) == []
 
 
-def test_whatever_differs_from_what_the_host_saw_is_named(site: Site, tmp_path: Path) -> None:
+def test_whatever_differs_from_what_the_host_saw_is_named(site: Site, tmp_path: Path, limits: Limits) -> None:
     (site.data / "link").symlink_to("deep")
     site.run()
     signatures = sorted((site.folder / "host/work").rglob("duplicity-full-signatures.*"))
     top = tmp_path / "root"
     assert site.bkp("station", "restore", f"{HOST}/{SET}", "--to", str(top)).returncode == 0
-    assert not any(check.differing for check in compare_tree(top, signatures, _LIMITS))
+    assert not any(check.differing for check in compare_tree(top, signatures, limits))
 
     kept = top / str(site.data)[1:]
     words = kept / "deep" / "er" / "words"
@@ -118,7 +122,7 @@ def test_whatever_differs_from_what_the_host_saw_is_named(site: Site, tmp_path: 
     (kept / "link").unlink()
     (kept / "link").symlink_to("/elsewhere")
     (kept / "more").touch()
-    entries, blocks = compare_tree(top, signatures, _LIMITS)
+    entries, blocks = compare_tree(top, signatures, limits)
     told = " ".join(entries.names)
     assert f"{str(words)[len(str(top)) + 1 :]}: 1 blocks" in blocks.names
     for said in ("has mode 600", "leads to /elsewhere", "was not saved", "were saved"):
@@ -164,11 +168,15 @@ def test_what_is_tried_by_hand_without_or_beside_the_configuration_leaves_no_rec
 def test_a_killed_drill_proves_nothing_and_the_next_one_clears_what_it_left(site: Site) -> None:
     site.run()
     scratch = site.folder / "station/work/drills" / HOST / SET
-    with subprocess.Popen(
-        site.command("station", "drill", f"{HOST}/{SET}"), cwd=CHECKOUT, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ) as killed:  # fmt: skip
-        wait_until((scratch / "cache").exists, 60, "a drill under way")
+    with (
+        HeldGpg(site.folder, DECRYPTING) as held,
+        subprocess.Popen(
+            site.command("station", "drill", f"{HOST}/{SET}"), cwd=CHECKOUT, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=held.environment,
+        ) as killed,
+    ):  # fmt: skip
+        held.wait("a drill under way")
+        assert (scratch / "cache").exists()
         killed.kill()
     state = state_of(site)
     assert (state["last_drill"]["status"], state["last_proven"]) == ("running", None)
@@ -208,16 +216,16 @@ def test_a_database_is_started_from_its_dump_counted_and_asked(embedded: Databas
         assert '2 questions answered, 1 of them wrong (SELECT count(*) > 0 FROM "Odd Name": f)' in failed.errors
 
 
-def test_amcheck_looks_through_tables_and_indexes_where_the_server_has_it(tmp_path: Path) -> None:
+def test_amcheck_looks_through_tables_and_indexes_where_the_server_has_it(tmp_path: Path, limits: Limits) -> None:
     (programs,) = Path("/usr/lib/postgresql").glob("1[5-9]/bin")
-    cluster = ScratchCluster(tmp_path / "scratch", programs, _LIMITS)
+    cluster = ScratchCluster(tmp_path / "scratch", programs, limits)
     cluster.make()
     with cluster.running():
-        with session(cluster.login(), 30) as psql:
+        with session(cluster.login(), 300) as psql:
             psql.ask("CREATE TABLE t AS SELECT n FROM generate_series(1, 20000) n; CREATE INDEX odd_one ON t (n);")
             psql.ask("CHECKPOINT;")
             (file,), *_ = psql.ask("SELECT pg_relation_filepath('odd_one');")
-        whole = check_structures(cluster.login(), _LIMITS)
+        whole = check_structures(cluster.login(), limits)
         assert whole is not None
         assert (whole.looked_at > 50, whole.differing) == (True, 0)
     page = tmp_path / "scratch" / "cluster" / file
@@ -225,14 +233,14 @@ def test_amcheck_looks_through_tables_and_indexes_where_the_server_has_it(tmp_pa
         index.seek(8192 * 3 + 4000)
         index.write(os.urandom(200))
     with cluster.running():
-        found = check_structures(cluster.login(), _LIMITS)
+        found = check_structures(cluster.login(), limits)
         assert found is not None
         assert found.differing >= 1
         assert "odd_one" in " ".join(found.names)
 
 
-def test_a_server_that_does_not_come_up_says_why(tmp_path: Path) -> None:
-    cluster = ScratchCluster(tmp_path / "scratch", server_programs(None), _LIMITS)
+def test_a_server_that_does_not_come_up_says_why(tmp_path: Path, limits: Limits) -> None:
+    cluster = ScratchCluster(tmp_path / "scratch", server_programs(None), limits)
     cluster.make()
     (tmp_path / "scratch" / "cluster" / "global" / "pg_control").write_bytes(bytes(8192))
     with pytest.raises(DrillFailed, match="did not start"), cluster.running():

@@ -36,7 +36,7 @@ def saved(pairs: Pairs, image: Path) -> Iterator[Site]:
 def write_into(image: Path) -> None:
     """Write a megabyte into an image, as a guest would."""
     order = f"write -P {os.urandom(1)[0] | 1} 8M 1M"
-    subprocess.run(["qemu-io", "-f", "qcow2", "-c", order, image], check=True, stdout=subprocess.DEVNULL, timeout=60)
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", order, image], check=True, stdout=subprocess.DEVNULL, timeout=300)
 
 
 def test_an_image_comes_back_as_a_guest_would_read_it(saved: Site, image: Path, tmp_path: Path) -> None:
@@ -61,8 +61,16 @@ def test_an_image_comes_back_as_a_guest_would_read_it(saved: Site, image: Path, 
 def test_an_image_in_use_fails_the_run_and_leaves_nothing(saved: Site, image: Path, tmp_path: Path) -> None:
     socket = tmp_path / "in-use"
     with subprocess.Popen(["qemu-nbd", "--format=qcow2", "--persistent", f"--socket={socket}", image]) as user:
+
+        def is_used() -> bool:
+            """Whether it answers: it listens before it opens the image."""
+            asked = ["qemu-img", "info", f"nbd+unix:///?socket={socket}"]
+            if not socket.is_socket():
+                return False
+            return subprocess.run(asked, check=False, capture_output=True, timeout=120).returncode == 0
+
         try:
-            wait_until(socket.is_socket, 60, "somebody using the image")
+            wait_until(is_used, 240, "somebody using the image")
             with pytest.raises(SourceFailed, match="lock"):
                 saved.run()
         finally:
@@ -73,7 +81,7 @@ def test_an_image_in_use_fails_the_run_and_leaves_nothing(saved: Site, image: Pa
 
 def test_an_image_that_grew_brings_a_full_that_says_why(saved: Site, image: Path) -> None:
     saved.run()
-    subprocess.run(["qemu-img", "resize", "-q", image, "24M"], check=True, timeout=60)
+    subprocess.run(["qemu-img", "resize", "-q", image, "24M"], check=True, timeout=300)
     record = saved.run()
     assert record.kind is Kind.FULL
     assert record.reason == "image golden is new, gone, or another one"

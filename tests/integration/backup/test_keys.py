@@ -24,13 +24,13 @@ from backup.errors import (
     PassphraseWrong,
     SignatureBad,
 )
+from backup.keys.key import STATION_MARK
 from backup.keys.making import make_folder, make_host_pair, make_passphrase_file, make_station_pair
 from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import reminders
 from backup.keys.sheet import draw_up, qr_texts, read_sheet
 from backup.settings.document import read_settings
 from tests.support.backups import CHECKOUT, HOST, SET
-from tests.support.waiting import wait_until
 from watchkeep.up.backup import prepare_backups
 from watchkeep.up.layout import Layout
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from tests.support.backups import Site
 
 _NOW = datetime.now(UTC)
+_AT_ONCE_SECONDS = 60  # not by the limit of a program that waits for somebody to type; a busy machine is slow
 
 
 def _host_passphrase(site: Site) -> Path:
@@ -80,7 +81,7 @@ def test_a_run_without_its_keys_ends_at_once_with_its_own_exit_code(site: Site, 
     spoil(site)
     began = time.monotonic()
     done = site.bkp("host", "run", SET)
-    assert (done.returncode, time.monotonic() - began < 10) == (kind.exit_code, True), done.stderr
+    assert (done.returncode, time.monotonic() - began < _AT_ONCE_SECONDS) == (kind.exit_code, True), done.stderr
     assert site.state()["last_run"]["exit_code"] == kind.exit_code
     assert not site.points.exists()
 
@@ -99,7 +100,7 @@ def test_the_station_names_what_is_wrong_with_its_passphrase(
         file.write_text(f"{passphrase}\n")
     began = time.monotonic()
     done = site.bkp("station", "key", "test")
-    assert (done.returncode, time.monotonic() - began < 10) == (kind.exit_code, True), done.stderr
+    assert (done.returncode, time.monotonic() - began < _AT_ONCE_SECONDS) == (kind.exit_code, True), done.stderr
 
 
 def _other_key(site: Site) -> None:
@@ -130,7 +131,7 @@ def test_every_command_that_reads_names_what_is_wrong_with_the_stations_key_and_
         spoil()
         for command in reading:
             code, said, seconds = _at_a_terminal(site.command("station", *command))
-            assert (code, seconds < 10) == (kind.exit_code, True), said
+            assert (code, seconds < _AT_ONCE_SECONDS) == (kind.exit_code, True), said
             assert "bkp: " in said
     assert not (site.folder / "to").exists()
 
@@ -138,12 +139,16 @@ def test_every_command_that_reads_names_what_is_wrong_with_the_stations_key_and_
 @pytest.mark.trial("B-4")
 def test_an_encryption_key_that_has_expired_ends_the_run_at_once(site: Site) -> None:
     with site.ring("station") as station:
-        short = make_station_pair(station, "station1", timedelta(seconds=2))
-        public = station.export_public(short)
+        expired = station.make(
+            "Key-Type: EDDSA\nKey-Curve: ed25519\nKey-Usage: cert,sign\nSubkey-Type: ECDH\nSubkey-Curve: cv25519\n"
+            "Subkey-Usage: encrypt\nCreation-Date: 20260101T000000\nExpire-Date: 20260201T000000\n"
+            f"Name-Real: station1\nName-Comment: {STATION_MARK}\nPassphrase: {station.passphrase()}\n%commit\n",
+            "station1",
+        )
+        public = station.export_public(expired)
     with site.ring() as host:
         host.bring(public, may_be_secret=False)
-    assert short.expires_at is not None
-    wait_until(lambda: datetime.now(UTC) > short.expires_at, 20, "the key's end")  # type: ignore[operator]  # asserted above
+    _drop_recipient(site)
     done = site.bkp("host", "run", SET)
     assert done.returncode == KeyExpired.exit_code, done.stderr
     assert "bring a newer public key" in done.stderr
@@ -167,7 +172,7 @@ def _at_a_terminal(command: list[str]) -> tuple[int, str, float]:
         while piece := os.read(inner, 4096):
             said += piece
     os.close(inner)
-    return process.wait(60), said.decode(errors="replace"), time.monotonic() - began
+    return process.wait(300), said.decode(errors="replace"), time.monotonic() - began
 
 
 def test_what_is_encrypted_to_another_key_is_told_from_a_wrong_passphrase(site: Site) -> None:
@@ -260,7 +265,9 @@ def test_a_signature_is_of_the_text_it_stands_below(site: Site) -> None:
 def test_what_only_unpacks_to_much_is_refused_unread(site: Site) -> None:
     home = site.folder / "host/keys/host"
     command = ["gpg", "--homedir", str(home), "--batch", "--armor", "--store"]
-    packed = subprocess.run(command, input=bytes(20 << 20), capture_output=True, check=True, timeout=60).stdout.decode()
+    packed = subprocess.run(
+        command, input=bytes(20 << 20), capture_output=True, check=True, timeout=300
+    ).stdout.decode()
     assert len(packed) < 100_000
     with site.ring() as ring, pytest.raises(SignatureBad, match="no signed text"):
         ring.verify(packed)
@@ -283,7 +290,7 @@ def _secrets(home: Path) -> str:
 def _gpg(home: Path, *arguments: str, may_fail: bool = False) -> subprocess.CompletedProcess[bytes]:
     done = subprocess.run(
         ["gpg", "--batch", "--homedir", str(home), "--pinentry-mode", "loopback", *arguments],
-        stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60,
+        stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=300,
     )  # fmt: skip
     assert may_fail or done.returncode == 0, done.stderr
     return done

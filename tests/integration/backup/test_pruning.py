@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import shutil
-import signal
 import subprocess
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ from backup.settings.document import SetSettings
 from backup.targets.folder import DeletingFolder
 from backup.targets.registry import open_target
 from tests.support.backups import CHECKOUT, HOST, PLACE, SET, change, demand_same, fill, new_site
-from tests.support.processes import family
+from tests.support.holding import DECRYPTING, ENCRYPTING, HeldGpg, more_files
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -32,11 +31,10 @@ if TYPE_CHECKING:
 
     from backup.retention.prune import Pruned
     from tests.support.backups import Pairs, Site
-    from tests.support.processes import Living
 
 ONE = 'retention.keep_chains = 1\ngrace = "0s"'
 _CHOSEN = SetSettings(name=SET, host=HOST, target="store")
-_WAIT_SECONDS = 60.0
+_WAIT_SECONDS = 240.0
 _IGNORED = shutil.ignore_patterns("S.*", "*.lock")
 
 
@@ -65,7 +63,8 @@ def three(grown_site: Site) -> Site:
         shutil.rmtree(grown_site.folder / part, ignore_errors=True)
     (grown_site.folder / "marks").unlink(missing_ok=True)
     for part in ("data", "host", "pruner", "station", "store"):
-        shutil.copytree(grown_site.folder / "kept" / part, grown_site.folder / part)
+        # An agent of gpg may have put something there since.
+        shutil.copytree(grown_site.folder / "kept" / part, grown_site.folder / part, dirs_exist_ok=True)
     return grown_site
 
 
@@ -117,30 +116,22 @@ def test_what_no_rule_wants_goes_whole_and_host_and_station_go_on(three: Site) -
 @pytest.mark.trial("B-7")
 def test_a_chain_that_is_being_restored_stays_and_goes_when_that_is_over(three: Site) -> None:
     oldest, middle, newest = _chains(three)
-    told = three.folder / "told"
-    with told.open("wb") as out:
+    told, at = three.folder / "told", _points(three)[0]
+    with told.open("wb") as out, HeldGpg(three.folder, DECRYPTING) as held:
         restoring = subprocess.Popen(
-            three.command("station", "restore", SET, "--at", _points(three)[0], "--to", str(three.folder / "back")),
-            cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            three.command("station", "restore", SET, "--at", at, "--to", str(three.folder / "back")),
+            cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=held.environment,
         )  # fmt: skip
-    stopped: set[Living] = set()
-
-    def restores() -> bool:
-        return any(three.marks.glob("*.json")) and any("duplicity" in one.command for one in family([restoring.pid]))
-
-    try:
-        wait_until(restores, _WAIT_SECONDS, "duplicity at work")
-        stopped = family([restoring.pid])
-        for one in stopped:
-            os.kill(one.pid, signal.SIGSTOP)
-        lines = three.prune("--yes")
-        assert _verdicts(lines) == {oldest: "stays", middle: "goes", newest: "stays"}
-        assert "in use: restored by" in _reason(lines, oldest)
-        assert _chains(three) == [oldest, newest]
-    finally:
-        for one in stopped:
-            os.kill(one.pid, signal.SIGCONT)
-        code = restoring.wait(_WAIT_SECONDS)
+        try:
+            held.wait("duplicity at work")
+            assert any(three.marks.glob("*.json"))
+            lines = three.prune("--yes")
+            assert _verdicts(lines) == {oldest: "stays", middle: "goes", newest: "stays"}
+            assert "in use: restored by" in _reason(lines, oldest)
+            assert _chains(three) == [oldest, newest]
+        finally:
+            held.release()
+            code = restoring.wait(_WAIT_SECONDS)
     assert code == 0, told.read_text()
     assert (three.folder / "back" / str(three.data)[1:] / "empty").read_text() == ""
     assert _verdicts(three.prune("--yes")) == {oldest: "goes", newest: "stays"}
@@ -168,29 +159,26 @@ def test_chains_that_are_being_verified_stay(three: Site) -> None:
 def test_a_run_that_is_under_way_loses_nothing(three: Site) -> None:
     chains = _chains(three)
     (three.data / "deep" / "noise").write_bytes(os.urandom(5 << 19))
-    with (three.folder / "told").open("wb") as out:
+    a_volume_is_there = more_files(three.chains, "*.vol*", than=len([*three.chains.rglob("*.vol*")]))
+    with (
+        (three.folder / "told").open("wb") as out,
+        HeldGpg(three.folder, ENCRYPTING, since=a_volume_is_there) as held,
+    ):
         saving = subprocess.Popen(
             three.command("host", "run", SET, "--full", "--json"), cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=out,
-            stderr=out,
+            stderr=out, env=held.environment,
         )  # fmt: skip
-    stopped: set[Living] = set()
-    try:
-        wait_until(
-            lambda: len(_chains(three)) > 3 and _size(three.chains / _chains(three)[-1]) > 0, _WAIT_SECONDS, "a file"
-        )
-        stopped = family([saving.pid])
-        for one in stopped:
-            os.kill(one.pid, signal.SIGSTOP)
-        lines = three.prune("--yes")
-        assert [*_verdicts(lines).values()].count("goes") == 2
-        (strays,) = [line for line in lines if line["event"] == "strays"]
-        assert strays["verdict"] == "stays"
-        assert "under way" in strays["reason"]
-        assert _chains(three) == [chains[-1], strays["chain"]]
-    finally:
-        for one in stopped:
-            os.kill(one.pid, signal.SIGCONT)
-        code = saving.wait(_WAIT_SECONDS)
+        try:
+            held.wait("a volume at the target")
+            lines = three.prune("--yes")
+            assert [*_verdicts(lines).values()].count("goes") == 2
+            (strays,) = [line for line in lines if line["event"] == "strays"]
+            assert strays["verdict"] == "stays"
+            assert "under way" in strays["reason"]
+            assert _chains(three) == [chains[-1], strays["chain"]]
+        finally:
+            held.release()
+            code = saving.wait(_WAIT_SECONDS)
     assert code == 0, (three.folder / "told").read_text()
     assert _verdicts(three.prune("--yes")) == {chains[-1]: "goes", strays["chain"]: "stays"}
     verified = three.bkp("station", "verify", SET, "--depth", "read")

@@ -22,7 +22,7 @@ async def test_what_is_due_is_pruned_as_a_process_of_its_own(site: Site, monkeyp
     task = asyncio.create_task(pruning.keep_pruned(site.file("pruner"), (), site.folder / "pruner.log"))
     try:
         state = site.folder / "pruner/state/prune.json"
-        await until(lambda: state.exists() or task.done(), 60, "the state of a prune")
+        await until(lambda: state.exists() or task.done(), 240, "the state of a prune")
         told = json.loads(state.read_text())
         assert (told["exit_code"], told["sets"]) == (0, 0)
         assert not task.done()

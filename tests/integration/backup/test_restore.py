@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from tests.support.grown_backups import Grown
 
-pytestmark = pytest.mark.timeout(600)
 PLACES = {"folder": "web1/files", "swift": "web1/cloud"}
 
 

@@ -8,17 +8,13 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from tests.support.backups import CHECKOUT, SET
-from tests.support.waiting import wait_until
+from tests.support.holding import DECRYPTING, HeldGpg
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.backups import Site
-
-pytestmark = pytest.mark.timeout(300)
 
 
 def ahead(site: Site, *options: str, exit_code: int = 0) -> Any:
@@ -55,17 +51,18 @@ def test_the_files_that_are_told_to_be_fetched_are_enough_and_nothing_is_written
 
 
 def test_a_restore_that_is_interrupted_says_that_nothing_is_there_and_leaves_nothing(site: Site) -> None:
-    (site.data / "deep" / "noise").write_bytes(bytes(64 << 20))
     site.run()
     to = site.folder / "place" / "to"
     to.parent.mkdir()
-    restoring = subprocess.Popen(
-        site.command("station", "restore", SET, "--to", str(to)), cwd=CHECKOUT, stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    wait_until(lambda: any(to.parent.iterdir()), 60, "a restore that has begun")
-    restoring.send_signal(signal.SIGINT)
-    _, said = restoring.communicate(timeout=60)
+    with HeldGpg(site.folder, DECRYPTING) as held:
+        restoring = subprocess.Popen(
+            site.command("station", "restore", SET, "--to", str(to)), cwd=CHECKOUT, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=held.environment,
+        )  # fmt: skip
+        held.wait("a restore that has begun")
+        assert any(to.parent.iterdir())
+        restoring.send_signal(signal.SIGINT)
+        _, said = restoring.communicate(timeout=240)
     assert restoring.returncode == 130, said
     assert f"{to} is as it was: nothing was put there" in said
     assert list(to.parent.iterdir()) == []

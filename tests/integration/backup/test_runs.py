@@ -23,6 +23,7 @@ from backup.saving.journal import Journal
 from backup.saving.run import run_set
 from backup.targets.registry import open_target
 from tests.support.backups import CHECKOUT, PLACE, SET, change, demand_same, next_due
+from tests.support.holding import ENCRYPTING, HeldGpg, more_files
 from tests.support.processes import family
 from tests.support.waiting import wait_until
 
@@ -144,16 +145,17 @@ def test_what_is_not_there_is_no_empty_backup(site: Site) -> None:
 
 
 def test_a_run_ended_by_a_signal_leaves_no_process_and_counts_for_nothing(site: Site) -> None:
-    with (site.folder / "told").open("wb") as out:
+    with (site.folder / "told").open("wb") as out, HeldGpg(site.folder, ENCRYPTING) as held:
         run = subprocess.Popen(
             site.command("host", "run", SET, "--json"), cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=held.environment,
         )  # fmt: skip
-    wait_until(lambda: b'"saving"' in (site.folder / "told").read_bytes(), 60, "a run that saves")
-    everybody = family([run.pid])
-    run.send_signal(signal.SIGTERM)
-    assert run.wait(60) == 130
-    wait_until(lambda: not any(one.is_there for one in everybody), 20, "the end of everything the run started")
+        held.wait("a run that saves")
+        everybody = family([run.pid])
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(240) == 130
+        wait_until(lambda: not any(one.is_there for one in everybody), 120, "the end of everything the run started")
+    assert b'"saving"' in (site.folder / "told").read_bytes()
     assert not site.points.exists()
     assert site.state()["last_run"]["status"] == Status.FAILED.value
     assert site.run().status is Status.OK
@@ -165,18 +167,21 @@ def test_a_run_that_is_cancelled_counts_as_that_and_leaves_nothing_at_the_target
         site.run()
     before = {path for path in site.store.rglob("*") if path.is_file()}
     change(site.data / "empty", "something")
-    (site.data / "deep" / "more noise").write_bytes(os.urandom(5 << 23))  # some seconds' work
-    with (site.folder / "told").open("wb") as out:
+    (site.data / "deep" / "more noise").write_bytes(os.urandom(5 << 19))  # some volumes
+    a_volume_is_there = more_files(site.chains, "*.vol*", than=sum(".vol" in path.name for path in before))
+    with (
+        (site.folder / "told").open("wb") as out,
+        HeldGpg(site.folder, ENCRYPTING, since=a_volume_is_there) as held,
+    ):
         run = subprocess.Popen(
             site.command("host", "run", SET, "--json"), cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=held.environment,
         )  # fmt: skip
-    wait_until(lambda: len([*site.chains.rglob("*.vol*")]) > len([path for path in before if ".vol" in path.name]), 60,
-               "a volume of the run at the target")  # fmt: skip
-    ended = site.bkp("host", "cancel", SET, "--json")
-    assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout)["status"] == Status.CANCELLED.value
-    assert run.wait(60) == 130
+        held.wait("a volume of the run at the target")
+        ended = site.bkp("host", "cancel", SET, "--json")
+        assert ended.returncode == 0, ended.stderr
+        assert json.loads(ended.stdout)["status"] == Status.CANCELLED.value
+        assert run.wait(240) == 130
     assert {path for path in site.store.rglob("*") if path.is_file()} == before
     assert site.state()["last_run"]["status"] == Status.CANCELLED.value
     assert site.bkp("host", "cancel", SET).returncode == NoRun.exit_code

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def _swift_site(pairs: Pairs, swift: Swift, auth_url: str) -> Iterator[Site]:
     target = (
         f'kind = "swift"\nauth_url = "{auth_url}"\nuser = "{swift.user}"\nkey_file = "swift.key"\n'
-        f'container = "{swift.new_container()}"\ntimeout = "2s"'
+        f'container = "{swift.new_container()}"\ntimeout = "60s"'
     )
     with new_site(pairs, target) as site:
         fill(site.data)
@@ -86,7 +86,7 @@ def test_nothing_is_sent_faster_than_the_targets_limit(pairs: Pairs, swift: Swif
     limit = 512 << 10
     with FaultySwift(swift).running() as watched, _swift_site(pairs, swift, watched.auth_url) as site:
         file = site.file("host")
-        file.write_text(file.read_text().replace('timeout = "2s"', 'timeout = "20s"\nupload_limit = "512KiB"'))
+        file.write_text(file.read_text().replace('timeout = "60s"', 'timeout = "60s"\nupload_limit = "512KiB"'))
         (tmp_path / "copied").write_bytes(bytes(600 << 10))
         with open_target(site.settings().find_target("store")) as target:
             target.reach()

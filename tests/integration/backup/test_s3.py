@@ -30,7 +30,7 @@ def _settings(swift: Swift, folder: Path, **changes: Any) -> TargetSettings:
     key_file.write_text(changes.pop("key", swift.key) + "\n")
     values: dict[str, Any] = {
         "endpoint_url": f"http://127.0.0.1:{swift.port}", "user": swift.user, "bucket": swift.new_container(),
-        "timeout": timedelta(seconds=20), "key_file": key_file,
+        "timeout": timedelta(seconds=60), "key_file": key_file,
     } | changes  # fmt: skip
     return TargetSettings(name="store", kind="s3", **values)
 
@@ -74,7 +74,7 @@ class TestS3(TargetContract):
 def _toml(port: int, swift: Swift, host: str = "127.0.0.1", more: str = "") -> str:
     return (
         f'kind = "s3"\nendpoint_url = "http://{host}:{port}"\nuser = "{swift.user}"\nkey_file = "s3.key"\n'
-        f'bucket = "{swift.new_container()}"\ntimeout = "5s"{more}'
+        f'bucket = "{swift.new_container()}"\ntimeout = "60s"{more}'
     )
 
 

@@ -33,7 +33,7 @@ def _settings(server: SftpServer, path: Path, **changes: Any) -> TargetSettings:
     values = {
         "address": "127.0.0.1", "port": server.port, "user": server.user, "path": str(path),
         "known_hosts": server.folder / "known_hosts", "key_file": server.folder / "user_key",
-        "timeout": timedelta(seconds=20),
+        "timeout": timedelta(seconds=60),
     } | changes  # fmt: skip
     return TargetSettings(name="store", kind="sftp", **values)  # type: ignore[arg-type]  # of one table
 
@@ -130,7 +130,7 @@ def test_who_cannot_get_in_is_told_why(
     sftp_server: SftpServer, tmp_path: Path, changes: dict[str, Any], kind: type[Exception], said: str
 ) -> None:
     strange = tmp_path / "stranger_key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(strange)], check=True, timeout=30)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(strange)], check=True, timeout=120)
     (tmp_path / "empty").touch()
     (tmp_path / "stranger").write_text(sftp_server.known_as(strange.with_suffix(".pub")))
     files = {

@@ -34,7 +34,7 @@ def _connection(swift: Swift, user: str) -> client.Connection:
 def _target(swift: Swift, container: str, user: str) -> str:
     return (
         f'kind = "swift"\nauth_url = "{swift.auth_url}"\nuser = "test:{user}"\nkey_file = "swift.key"\n'
-        f'container = "{container}"\ntimeout = "20s"'
+        f'container = "{container}"\ntimeout = "60s"'
     )
 
 
@@ -105,7 +105,7 @@ def _recall(swift: Swift, container: str, before: datetime) -> None:
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", lines], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        check=False, timeout=100,
+        check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 

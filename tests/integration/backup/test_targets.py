@@ -25,7 +25,7 @@ def _swift_settings(swift: Swift, folder: Path, **changes: str) -> TargetSetting
     key_file.write_text(changes.pop("key", swift.key) + "\n")
     values = {"auth_url": swift.auth_url, "user": swift.user, "container": swift.new_container()} | changes
     return TargetSettings(
-        name="store", kind="swift", key_file=key_file, timeout=timedelta(seconds=20), auth_url=values["auth_url"],
+        name="store", kind="swift", key_file=key_file, timeout=timedelta(seconds=60), auth_url=values["auth_url"],
         user=values["user"], container=values["container"],
     )  # fmt: skip
 

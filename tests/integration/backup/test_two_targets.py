@@ -161,7 +161,7 @@ def test_a_second_that_loses_what_it_took_is_never_called_whole(pairs: Pairs, sw
         _add_second(
             site,
             f'kind = "swift"\nauth_url = "{faulty.auth_url}"\nuser = "{swift.user}"\nkey_file = "swift.key"\n'
-            f'container = "{swift.new_container()}"\ntimeout = "5s"',
+            f'container = "{swift.new_container()}"\ntimeout = "60s"',
         )
         for role in ("host", "station"):
             (site.folder / role / "swift.key").write_text(swift.key)
@@ -185,7 +185,7 @@ def test_a_second_without_room_fails_the_run_with_its_own_code_and_the_first_goe
         _add_second(
             site,
             f'kind = "swift"\nauth_url = "{swift.auth_url}"\nuser = "{swift.user}"\nkey_file = "swift.key"\n'
-            f'container = "{container}"\ntimeout = "20s"',
+            f'container = "{container}"\ntimeout = "60s"',
         )
         (site.folder / "host" / "swift.key").write_text(swift.key)
         for is_full in (False, True):  # the first is refused while it is sent, the second does not try

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.support.backups import Site
     from tests.support.grown_backups import Grown
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.trial("B-3")]
+pytestmark = pytest.mark.trial("B-3")
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_files_that_grow_come_and_go_while_they_are_read_hurt_no_other(pairs: Pa
         thread = threading.Thread(target=disturb)
         thread.start()
         try:
-            assert grown.wait(30)
+            assert grown.wait(240)
             for _ in range(2):
                 site.run()
         finally:
