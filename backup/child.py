@@ -37,20 +37,25 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What to run. doing: what it is for, as an error says it. pass_fds: descriptors it inherits. stdin: else empty."""
+    """What to run. doing: what it is for, as an error says it. pass_fds: descriptors it inherits. stdin: else empty.
+
+    hear_words: gets its standard error as `run` reads it, and b"" about every second without any; what it raises ends
+    the program.
+    """
 
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(repr=False)
     doing: str
     pass_fds: Sequence[int] = ()
     stdin: int | IO[bytes] = subprocess.DEVNULL
+    hear_words: Callable[[bytes], None] | None = None
 
 
 class Drain:
-    """What to do with the bytes of one pipe."""
+    """What to do with the bytes of one pipe, and about every second in which no pipe brings any."""
 
-    def __init__(self, take: Callable[[bytes], None]) -> None:
-        self.take = take
+    def __init__(self, take: Callable[[bytes], None], idle: Callable[[], None] | None = None) -> None:
+        self.take, self.idle = take, idle
 
 
 class _Kept:
@@ -137,7 +142,11 @@ def drain(pipes: Mapping[int, Drain], deadline: float, doing: str) -> None:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimedOut(f"{doing} took longer than its time limit and was ended")
-            for key, _ in selector.select(min(left, 1.0)):
+            ready = selector.select(min(left, 1.0))
+            for sink in pipes.values():
+                if not ready and sink.idle is not None:
+                    sink.idle()
+            for key, _ in ready:
                 piece = os.read(key.fd, _PIECE_BYTES)
                 if piece:
                     key.data.take(piece)
@@ -162,6 +171,12 @@ def run(
     deadline = time.monotonic() + time_limit_seconds
     output = _Kept(output_limit_bytes, keeps_end=False)
     words = _Kept(_WORDS_BYTES, keeps_end=True)
+
+    def take_words(piece: bytes) -> None:
+        words.take(piece)
+        if program.hear_words is not None:
+            program.hear_words(piece)
+
     with running(program) as child:
         if started is not None:
             started()
@@ -169,7 +184,7 @@ def run(
         assert child.stderr is not None  # noqa: S101
         pipes = {
             child.stdout.fileno(): Drain(take_output or output.take),
-            child.stderr.fileno(): Drain(words.take),
+            child.stderr.fileno(): Drain(take_words, lambda: take_words(b"")),
             **(more or {}),
         }
         drain(pipes, deadline, program.doing)
