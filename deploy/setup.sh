@@ -69,6 +69,7 @@ if [ "$wanted" = dev ]; then
     command -v faketime >/dev/null || missing="$missing faketime"
     [ -x /usr/sbin/mariadbd ] || missing="$missing mariadb-server-core" # the programs alone: no service is started
     command -v mariadb-dump >/dev/null || missing="$missing mariadb-client"
+    command -v mariadb-backup >/dev/null || missing="$missing mariadb-backup"
     command -v openssl >/dev/null || missing="$missing openssl"
     command -v virsh >/dev/null || missing="$missing libvirt-clients"
     [ -x /usr/sbin/libvirtd ] || missing="$missing libvirt-daemon libvirt-daemon-driver-qemu"

@@ -14,6 +14,7 @@ from backup.settings.source import (
     CommandSettings,
     ImageSettings,
     LibvirtSettings,
+    MariadbBaseSettings,
     MariadbSettings,
     PathsSettings,
     PostgresqlBaseSettings,
@@ -23,7 +24,16 @@ from backup.settings.target import TargetSettings
 from core.config.reader import ByteSize, ConfigError, read_config, setting
 from core.runtime.window import check_window
 
-SOURCE_KINDS: Final = ("paths", "postgresql", "postgresql_base", "mariadb", "command", "libvirt", "image")
+SOURCE_KINDS: Final = (
+    "paths",
+    "postgresql",
+    "postgresql_base",
+    "mariadb",
+    "mariadb_base",
+    "command",
+    "libvirt",
+    "image",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +122,9 @@ class SetSettings:
         default=None, metadata=setting("save a whole PostgreSQL cluster, to which archived WAL can be added")
     )
     mariadb: MariadbSettings | None = field(default=None, metadata=setting("save a MariaDB database"))
+    mariadb_base: MariadbBaseSettings | None = field(
+        default=None, metadata=setting("save a whole MariaDB server of this machine, by copies of its files")
+    )
     command: CommandSettings | None = field(default=None, metadata=setting("save what a program writes"))
     libvirt: LibvirtSettings | None = field(default=None, metadata=setting("save a libvirt domain"))
     image: ImageSettings | None = field(default=None, metadata=setting("save image files of QEMU"))

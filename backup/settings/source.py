@@ -1,6 +1,7 @@
 """What backup.toml says of a source: what of a machine is saved as one set."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -72,6 +73,29 @@ class MariadbSettings:
     )
     binaries: Path | None = field(default=None, metadata=setting("folder of mariadb and mariadb-dump; none: PATH"))
     count_rows: bool = field(default=True, metadata=setting("count every table's rows in the dump"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MariadbBaseSettings:
+    """A whole MariaDB server of this machine, its files copied by mariadb-backup while it works."""
+
+    host: str = field(default="localhost", metadata=setting("where it answers, on this machine; localhost: its socket"))
+    port: int = field(default=3306, metadata=setting("port", minimum=1))
+    socket: Path | None = field(default=None, metadata=setting("its socket; none: where the client looks for it"))
+    user: str = field(
+        default="root", metadata=setting("account with RELOAD, PROCESS, LOCK TABLES, BINLOG MONITOR and SHOW VIEW")
+    )
+    option_file: Path | None = field(
+        default=None, metadata=setting("option file with the password: [client] password=…", example='"keys/my.cnf"')
+    )
+    binaries: Path | None = field(
+        default=None,
+        metadata=setting("folder of mariadb and mariadb-backup, of the server's own version; none: PATH"),
+    )
+    lock_wait: timedelta = field(
+        default=timedelta(minutes=5),
+        metadata=setting("how long it waits for each lock that statements of others are in the way of", minimum=1),
+    )
 
 
 def _check_file_name(text: str) -> str | None:

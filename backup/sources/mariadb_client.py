@@ -11,7 +11,7 @@ from backup.child import Program, run
 from backup.errors import SourceFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from backup.settings.source import MariadbSettings
 
@@ -113,9 +113,11 @@ def base_tables(settings: MariadbSettings, time_limit_seconds: float) -> list[st
     return [text_of(row[0]) for row in listed]
 
 
-def count_rows(settings: MariadbSettings, time_limit_seconds: float) -> dict[str, int]:
-    """Return how many rows each table has now, by its name. Raises SourceFailed, TimedOut."""
-    names = base_tables(settings, time_limit_seconds)
+def count_rows(
+    settings: MariadbSettings, time_limit_seconds: float, tables: Sequence[str] | None = None
+) -> dict[str, int]:
+    """Return how many rows each table, or each of `tables`, has now, by its name. Raises SourceFailed, TimedOut."""
+    names = base_tables(settings, time_limit_seconds) if tables is None else tables
     if not names:
         return {}
     question = "\n".join(f"SELECT COUNT(*) FROM {quoted(name)};" for name in names)  # noqa: S608 - quoted names

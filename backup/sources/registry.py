@@ -30,6 +30,10 @@ def source_of(chosen: SetSettings) -> Source:
         from backup.sources.mariadb import MariadbSource  # noqa: PLC0415 - only what is used is imported
 
         return MariadbSource(chosen.mariadb, time_limit_seconds=chosen.time_limit.total_seconds())
+    if chosen.mariadb_base is not None:
+        from backup.sources.mariadb_base import MariadbBaseSource  # noqa: PLC0415 - only what is used is imported
+
+        return MariadbBaseSource(chosen.mariadb_base, time_limit_seconds=chosen.time_limit.total_seconds())
     if chosen.command is not None:
         from backup.sources.command import CommandSource  # noqa: PLC0415 - only what is used is imported
 
