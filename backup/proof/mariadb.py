@@ -14,6 +14,8 @@ from backup.proof.paths import prove_tree
 from backup.sources.mariadb_client import ask, base_tables, count_rows, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from backup.model import Manifest
     from backup.proof.contract import Case, Limits
     from backup.settings.source import MariadbSettings
@@ -71,32 +73,30 @@ def _ask(case: Case, login: MariadbSettings) -> tuple[list[Check], list[str]]:
     else:
         notes.append("rows were not counted when this was saved (count_rows = false), so none were compared")
     if case.chosen.drill_questions:
-        checks.append(_check_questions(login, case.chosen.drill_questions, case.limits))
-    checks.append(check_tables(login, case.limits))
+        checks.append(check_questions(login, case.chosen.drill_questions, case.limits))
+    tables = base_tables(login, case.limits.left_seconds("tables were listed"))
+    checks.append(check_tables(login, case.limits, tables))
     return checks, notes
 
 
-def check_tables(login: MariadbSettings, limits: Limits) -> Check:
-    """Look through every table and its indexes with CHECK TABLE."""
-    tables = base_tables(login, limits.left_seconds("tables were listed"))
-    wrong = []
+def check_tables(login: MariadbSettings, limits: Limits, tables: Sequence[str]) -> Check:
+    """Look through tables and their indexes with CHECK TABLE."""
+    wrong: dict[str, str] = {}
     if tables:
         question = "\n".join(f"CHECK TABLE {quoted(table)} EXTENDED;" for table in tables)
         rows = ask(login, question, limits.left_seconds("tables were looked through"), database=login.database)
-        wrong = [
-            f"{row[0]}: {' '.join(row[2:]):.{_WORDS}}"
-            for row in rows
-            if len(row) != 4 or row[2] in ("error", "warning") or (row[2] == "status" and row[3] not in _GOOD)
-        ]
+        for row in rows:
+            if len(row) != 4 or row[2] in ("error", "warning") or (row[2] == "status" and row[3] not in _GOOD):
+                wrong.setdefault(row[0], f"{row[0]}: {' '.join(row[2:]):.{_WORDS}}")
     return Check(
         what="tables looked through by CHECK TABLE",
         looked_at=len(tables),
         differing=len(wrong),
-        names=tuple(wrong[:MOST_NAMED]),
+        names=tuple(wrong.values())[:MOST_NAMED],
     )
 
 
-def _check_questions(login: MariadbSettings, questions: tuple[str, ...], limits: Limits) -> Check:
+def check_questions(login: MariadbSettings, questions: tuple[str, ...], limits: Limits) -> Check:
     """Ask what the set's owner wants to be true of it: each answers 1."""
     wrong = []
     for question in questions:

@@ -23,7 +23,7 @@ from core.runtime.account import NoAccountError, account_for, hand_over
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from backup.proof.contract import Limits
 
@@ -44,7 +44,7 @@ class ScratchMariadb:
         self._log = folder / "log"
         self._options = folder / "client.cnf"
         self._socket: Path | None = None
-        self._server, self._installer = self._find("mariadbd"), self._find("mariadb-install-db")
+        self._server = self._find("mariadbd")
         try:
             self._account = account_for(folder, [Path(self._server)])
         except NoAccountError as error:
@@ -62,12 +62,10 @@ class ScratchMariadb:
 
     def make(self) -> None:
         """Make an empty server. Raises DrillFailed with the program's words, TimedOut."""
-        self.folder.mkdir(mode=0o700, exist_ok=True)
-        self._options.touch(mode=0o600)  # empty: no option file of this machine's counts
-        hand_over(self.folder, self._account)
+        self._make_folder()
         ended = run(
             self._program(
-                self._installer, "--no-defaults", f"--datadir={self._data}",
+                self._find("mariadb-install-db"), "--no-defaults", f"--datadir={self._data}",
                 "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
             ),
             time_limit_seconds=self._limits.left_seconds("a database was made"),
@@ -75,6 +73,11 @@ class ScratchMariadb:
         if ended.exit_code != 0:
             words = (ended.words + ended.output)[-_WORDS:].strip()
             raise DrillFailed(f"mariadb-install-db ended with exit code {ended.exit_code}: {words}")
+
+    def _make_folder(self) -> None:
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        self._options.touch(mode=0o600)  # empty: no option file of this machine's counts
+        hand_over(self.folder, self._account)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -87,14 +90,20 @@ class ScratchMariadb:
                 f"--pid-file={self.folder}/pid", f"--log-error={self._log}", "--event-scheduler=OFF", "--skip-log-bin",
                 "--skip-slave-start", "--innodb-flush-log-at-trx-commit=0", "--skip-innodb-doublewrite",
                 f"--innodb-buffer-pool-size={max(16, self._limits.memory_bytes // 4 >> 20)}M",
-                "--max-allowed-packet=1G",
+                "--max-allowed-packet=1G", *self._more_options(),
             ]  # fmt: skip
             with running(self._program(self._server, "--no-defaults", *options)) as server:
                 self._await_ready(server)
                 yield
 
+    def _more_options(self) -> Sequence[str]:
+        return ()
+
+    def _ready_seconds(self) -> float:
+        return min(_READY_SECONDS, self._limits.left_seconds("a database was started"))
+
     def _await_ready(self, server: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + min(_READY_SECONDS, self._limits.left_seconds("a database was started"))
+        deadline = time.monotonic() + self._ready_seconds()
         while True:
             try:
                 ask(self.login("mysql"), "SELECT 1;", 10)

@@ -28,6 +28,10 @@ def prover_of(source: str) -> Prover:
         from backup.proof.mariadb import MariadbProver  # noqa: PLC0415 - only what is used is imported
 
         return MariadbProver()
+    if source == "mariadb-base":
+        from backup.proof.mariadb_base import MariadbBaseProver  # noqa: PLC0415 - only what is used is imported
+
+        return MariadbBaseProver()
     if source == "command":
         from backup.proof.command import CommandProver  # noqa: PLC0415 - only what is used is imported
 

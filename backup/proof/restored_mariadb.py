@@ -1,0 +1,76 @@
+"""A restored MariaDB server started for a drill: by settings of the drill's own, without a port.
+
+Its passwords are not known here, so whoever reaches its socket is let in; the socket lies in a folder only its account
+may enter. Without its accounts it loads no plugins and functions either that its tables name, and starts no events.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from backup.child import run
+from backup.errors import DrillFailed
+from backup.proof.mariadb_server import ScratchMariadb
+from backup.sources.mariadb_situation import CASE, DATA_FILES, PAGE_SIZE, series_of
+from core.runtime.account import hand_over
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from backup.proof.contract import Limits
+
+_SETTINGS: Final = {PAGE_SIZE: r"\d{4,5}", CASE: r"[012]", DATA_FILES: r"[A-Za-z0-9_.:;-]+"}
+
+
+class RestoredMariadb(ScratchMariadb):
+    """The server of the data directory `data`, which `record` (its consistency record) tells of.
+
+    Raises DrillFailed: a server of another series is here, or the record names settings that are none.
+    """
+
+    def __init__(
+        self, folder: Path, data: Path, record: Mapping[str, Any], programs: Path | None, limits: Limits
+    ) -> None:
+        super().__init__(folder, programs, limits)
+        self._data = data
+        self._settings = settings_of(record)
+        wanted, own = series_of(str(record.get("server_version"))), self._series()
+        if wanted is None or own != wanted:
+            raise DrillFailed(
+                f"the files are of MariaDB {wanted}, the server here ({self._server}) is of {own}: name the folder of"
+                f" MariaDB {wanted}'s programs as drills.mariadb_programs"
+            )
+
+    def _series(self) -> str | None:
+        return series_of(run(self._program(self._server, "--no-defaults", "--version"), time_limit_seconds=30).output)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run it; it has ended when this is left. Raises DrillFailed with the end of its log."""
+        self._make_folder()
+        hand_over(self._data.parent, self._account)
+        with super().running():
+            yield
+
+    def _more_options(self) -> Sequence[str]:
+        return [
+            "--skip-grant-tables",
+            *(f"--{name.replace('_', '-')}={value}" for name, value in self._settings.items()),
+        ]
+
+    def _ready_seconds(self) -> float:
+        return self._limits.left_seconds("the server recovered")
+
+
+def settings_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the copy is started with; it comes from the host, and nothing else of it reaches a command line."""
+    named = record.get("settings")
+    found = {name: str(named.get(name)) for name in _SETTINGS} if isinstance(named, dict) else {}
+    wrong = [name for name, form in _SETTINGS.items() if re.fullmatch(form, found.get(name, "")) is None]
+    if wrong:
+        raise DrillFailed(f"the manifest names no {', '.join(wrong)} that a server could be started with")
+    return found
