@@ -10,12 +10,14 @@ import click
 from backup.command.domain import define, demand_free_name, domain_options, tell_domain
 from backup.command.forecast import foretell
 from backup.command.instants import SAID, at_option
+from backup.command.mariadb_telling import server_document, tell_server
 from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import counted, instant, local, progress, size, write_json
 from backup.command.wal_telling import ready_document, tell_ready
 from backup.restoring.restore import Wanted, read_path, restore
 from backup.restoring.station import open_station
+from backup.sources.mariadb_base import KIND as MARIADB_KIND
 from backup.wal.choice import Until
 from backup.wal.names import read_lsn
 from backup.wal.recovery import KIND as BASE_KIND
@@ -33,6 +35,7 @@ Examples:
   bkp restore files --path etc --to /tmp --as etc.old --dry-run       what would come, is there room?
   bkp restore web1/files --target /mnt/backup --key /media/usb/station --to /srv/back
   bkp restore cluster --at "today 14:05" --to /srv/pg              a whole PostgreSQL cluster as of then
+  bkp restore web1/db --to /srv/mariadb                               a MariaDB server's files, ready to start
   bkp restore hyper1/mail --to /srv/vm/mail2 --domain mail2           a second domain, its disks in that folder
   bkp restore shop --to /srv/dump --into-database postgresql://postgres@localhost/shop_back
   bkp restore shop --to /srv/dump --table public.orders --into-database postgresql://postgres@localhost/shop
@@ -112,8 +115,9 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     with open_station(settings, set_of(settings, name)) as station:
         point = point_for(station.catalogue(), at, until)
         is_cluster = point.manifest.source == BASE_KIND and wanted.path is None
-        if is_cluster and overwrite:
-            raise click.UsageError("a cluster is not restored over another one: give --to an empty folder")
+        is_server = point.manifest.source == MARIADB_KIND and wanted.path is None
+        if (is_cluster or is_server) and overwrite:
+            raise click.UsageError("a server's files are not restored over another's: give --to an empty folder")
         demand_free_name(point.manifest, domain, connect)
         with progress("restoring", is_shown=not as_json) as tell:
             made = restore(station, point, wanted, tell)
@@ -124,17 +128,21 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
 
             loaded = load_dump(point.manifest, made.to, dsn, station.chosen.time_limit.total_seconds(), tables)
         defined = define(point.manifest, made.to, domain, connect, station.chosen.time_limit.total_seconds())
+    server = server_document(point.manifest, made.to) if is_server else None
     not_kept = [str(each) for each in point.manifest.consistency.get("not_kept", ())]
     if as_json:
         document = {"at": instant(made.at), "to": str(made.to), "files": made.files, "bytes": made.bytes}
         cluster = None if ready is None else ready_document(ready)
-        write_json({**document, "database": loaded, "cluster": cluster, "domain": defined, "not_kept": not_kept})
+        more = {"database": loaded, "cluster": cluster, "server": server, "domain": defined, "not_kept": not_kept}
+        write_json({**document, **more})
         return
     click.echo(f"Restored {counted(made.files, 'file')}, {size(made.bytes)}, as of {local(made.at)}: {made.to}")
     for lost in not_kept:
         click.echo(f"bkp: not as it was when it was saved: {lost}", err=True)
     if ready is not None:
         tell_ready(ready, until)
+    if server is not None:
+        tell_server(server)
     if loaded is not None:
         judged = "as many as were saved" if loaded["is_compared"] else "not compared: none were counted when saving"
         click.echo(f"Loaded into the database: {loaded['tables']} tables, {loaded['rows']} rows, {judged}.")
