@@ -42,8 +42,6 @@ class MariadbBaseProver:
         files = prove_tree(case)
         began = time.monotonic()
         data, record = case.restored / DATA_FOLDER, case.manifest.consistency
-        if not data.is_dir():
-            raise DrillFailed(f"the restore point holds no {DATA_FOLDER}, which the server's files would lie in")
         server = RestoredMariadb(case.scratch / "mariadb", data, record, case.settings.mariadb_programs, case.limits)
         with server.running():
             ready_seconds = time.monotonic() - began

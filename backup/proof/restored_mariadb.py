@@ -2,6 +2,7 @@
 
 Its passwords are not known here, so whoever reaches its socket is let in; the socket lies in a folder only its account
 may enter. Without its accounts it loads no plugins and functions either that its tables name, and starts no events.
+What would lead it to files elsewhere on this machine is refused: a host that was broken into could have saved that.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from backup.child import run
 from backup.errors import DrillFailed
+from backup.proof.contract import MOST_NAMED
 from backup.proof.mariadb_server import ScratchMariadb
 from backup.sources.mariadb_situation import CASE, DATA_FILES, PAGE_SIZE, series_of
 from core.runtime.account import hand_over
@@ -29,7 +31,7 @@ _SETTINGS: Final = {PAGE_SIZE: r"\d{4,5}", CASE: r"[012]", DATA_FILES: r"[A-Za-z
 class RestoredMariadb(ScratchMariadb):
     """The server of the data directory `data`, which `record` (its consistency record) tells of.
 
-    Raises DrillFailed: a server of another series is here, or the record names settings that are none.
+    Raises DrillFailed: a server of another series is here, the files lead elsewhere, settings of the record are none.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class RestoredMariadb(ScratchMariadb):
     ) -> None:
         super().__init__(folder, programs, limits)
         self._data = data
+        demand_no_way_out(data)
         self._settings = settings_of(record)
         wanted, own = series_of(str(record.get("server_version"))), self._series()
         if wanted is None or own != wanted:
@@ -59,11 +62,20 @@ class RestoredMariadb(ScratchMariadb):
     def _more_options(self) -> Sequence[str]:
         return [
             "--skip-grant-tables",
+            "--skip-symbolic-links",
             *(f"--{name.replace('_', '-')}={value}" for name, value in self._settings.items()),
         ]
 
     def _ready_seconds(self) -> float:
         return self._limits.left_seconds("the server recovered")
+
+
+def demand_no_way_out(data: Path) -> None:
+    """Raise DrillFailed when the files are not all in the folder itself: a copy has neither links nor .isl files."""
+    ways = [path for path in (data, *data.rglob("*")) if path.is_symlink() or path.suffix == ".isl"]
+    if ways or not data.is_dir():
+        names = ", ".join(str(path.relative_to(data.parent)) for path in ways[:MOST_NAMED]) or "nothing there"
+        raise DrillFailed(f"{data.name} is no folder of a server's own files ({names}): none is started on it")
 
 
 def settings_of(record: Mapping[str, Any]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backup.errors import DrillFailed, SourceFailed
-from backup.proof.restored_mariadb import settings_of
+from backup.proof.restored_mariadb import demand_no_way_out, settings_of
 from backup.sources.mariadb_situation import bytes_to_copy, demand_same_series, series_of
 from backup.sources.mariadb_words import Words
 
@@ -113,6 +113,23 @@ def test_settings_no_server_has_reach_no_command_line(settings: Any) -> None:
     assert settings_of({"settings": usual}) == usual
     with pytest.raises(DrillFailed, match="names no"):
         settings_of({"settings": settings and {**usual, **settings}})
+
+
+def test_no_server_is_started_on_files_that_lead_elsewhere(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with pytest.raises(DrillFailed, match="nothing there"):
+        demand_no_way_out(data)
+    (data / "shop").mkdir(parents=True)
+    (data / "shop/a.ibd").touch()
+    demand_no_way_out(data)
+    (data / "shop/b.isl").touch()
+    (data / "undo001").symlink_to("/etc/shadow")
+    with pytest.raises(DrillFailed) as refusal:
+        demand_no_way_out(data)
+    assert all(name in str(refusal.value) for name in ("data/shop/b.isl", "data/undo001"))
+    (tmp_path / "link").symlink_to(tmp_path / "data/shop")
+    with pytest.raises(DrillFailed, match="link is no folder"):
+        demand_no_way_out(tmp_path / "link")
 
 
 def test_complaints_are_its_own_lines_and_never_the_bytes_of_a_damaged_page() -> None:
