@@ -44,7 +44,7 @@ INSERT INTO bank VALUES (1, {_TOTAL});
 INSERT INTO purse VALUES (1, 0);
 INSERT INTO control VALUES (1);
 INSERT INTO loose SELECT seq, MD5(seq) FROM seq_1_to_500;
-INSERT INTO bulk SELECT seq, CONCAT('line\\n', MD5(seq)), UNHEX(SHA1(seq)) FROM seq_1_to_60000;
+INSERT INTO bulk SELECT seq, CONCAT('line\\n', MD5(seq)), UNHEX(SHA1(seq)) FROM seq_1_to_20000;
 DELIMITER //
 CREATE PROCEDURE trade()
 BEGIN
@@ -132,17 +132,17 @@ def test_one_changed_row_makes_a_small_increment_and_a_drill_starts_the_copy_and
     server: MariadbServer, site: Site, figure: Callable[[str], None]
 ) -> None:
     full = site.run()
-    server.sql("UPDATE bulk SET words = 'other' WHERE id = 30000", "shop")
+    server.sql("UPDATE bulk SET words = 'other' WHERE id = 10000", "shop")
     incremental = site.run()
     assert (full.kind, incremental.kind) == (Kind.FULL, Kind.INCREMENTAL)
     assert full.stored_bytes
     assert incremental.stored_bytes
     assert incremental.stored_bytes < full.stored_bytes / 10
-    figure(f"MariaDB server, a row of 60,000 changed: {incremental.stored_bytes} of {full.stored_bytes} bytes stored")
+    figure(f"MariaDB server, a row of 20,000 changed: {incremental.stored_bytes} of {full.stored_bytes} bytes stored")
     assert not any((site.folder / "host/work/files").glob("scratch*"))  # no copy stays in the clear
 
     with site.file("station").open("a") as file:
-        file.write("drill_questions = [\"SELECT words = 'other' FROM shop.bulk WHERE id = 30000\"]\n")
+        file.write("drill_questions = [\"SELECT words = 'other' FROM shop.bulk WHERE id = 10000\"]\n")
     done = site.bkp("station", "drill", "files", "--json")
     (row,) = json.loads(done.stdout)["sets"]
     assert row["is_proven"], row
