@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from server.api.errors import ApiError, too_many_tries
 from server.api.login_limit import LoginLimit
 from server.api.passwords import WeakPassword, check_new_password, generate_password
+from server.store.errors import StoreAway
 
 if TYPE_CHECKING:
     from core.runtime.clock import Clock
@@ -83,11 +84,16 @@ class Login:
 
     async def _confirm(self, attempt: Attempt) -> Account | None:
         """Return the account when the password is its; count, limit and audit when it is not."""
-        wait = self._limit.begin(attempt.address, attempt.user, self._clock.monotonic())
+        began = self._clock.monotonic()
+        wait = self._limit.begin(attempt.address, attempt.user, began)
         if wait > 0:
             self._refusals.count("web.login_limited", f"{attempt.user} from {attempt.address}")
             raise too_many_tries(wait, "Too many log-ins failed.")
-        account = await self._accounts.find_account(attempt.user)
+        try:
+            account = await self._accounts.find_account(attempt.user)
+        except StoreAway:  # nothing was tried: who asks again and again until the database is back is no attacker
+            self._limit.withdraw(attempt.address, attempt.user, began)
+            raise
         if not await self._passwords.is_right(attempt.password, None if account is None else account.password_hash):
             self._refusals.count("web.login_wrong", f"{attempt.user} from {attempt.address}")
             await self._accounts.audit(

@@ -43,6 +43,13 @@ class LoginLimit:
                 self._tries.popitem(last=False)
         return max(wait, 0.0)
 
+    def withdraw(self, address: str, user: str, now: float) -> None:
+        """Take back a try that began at `now` and was judged by nobody."""
+        for key, _ in self._keys(address, user):
+            tries = self._tries.get(key)
+            if tries is not None and now in tries:
+                tries.remove(now)
+
     def succeeded(self, address: str, user: str) -> None:
         """Forget the address's tries and remember that it signed in as the user."""
         self._tries.pop(("address", _network(address)), None)

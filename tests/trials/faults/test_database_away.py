@@ -56,9 +56,12 @@ async def test_a_stopped_database_makes_everybody_wait(ground: Ground) -> None:
         assert status == 503
         assert "database" in answer["error"]["message"]
         assert answer["error"]["remedy"]
+        tries = [await asyncio.to_thread(ground.api.sign_in, "somebody", "who waits") for _ in range(11)]
+        assert tries == [503] * 11
     finally:
         await ground.stack.start(POSTGRES)
     await ground.says(SERVER, "the database is back", since)
+    assert await asyncio.to_thread(ground.api.sign_in, "somebody", "who waits") == 401, "he is told, not shut out"
     await ground.nothing_lost()
     await ground.counted(SERVER, "ingest.store_retries", before + 1)
     assert ground.all_live()

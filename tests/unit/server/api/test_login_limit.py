@@ -40,6 +40,14 @@ def test_an_ipv6_attacker_owns_his_whole_network() -> None:
     assert limit.begin("2001:db8:0:1::1", "other", 0) == 0
 
 
+def test_a_try_that_nobody_judged_does_not_count() -> None:
+    limit = LoginLimit(TERMS)
+    for now in range(20):
+        assert limit.begin("10.0.0.1", "admin", now) == 0
+        limit.withdraw("10.0.0.1", "admin", now)
+    assert [limit.begin("10.0.0.1", "admin", now) > 0 for now in range(20, 24)] == [False, False, False, True]
+
+
 def test_memory_is_bounded() -> None:
     limit = LoginLimit(TERMS)
     for n in range(30_000):
