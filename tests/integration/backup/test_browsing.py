@@ -79,7 +79,8 @@ def test_a_folder_is_held_against_what_was_saved(grown: Grown, tmp_path: Path) -
 def test_a_list_of_files_that_is_not_the_signed_one_is_not_believed(grown: Grown, tmp_path: Path) -> None:
     carried = shutil.copytree(grown.site.folder / "target-store", tmp_path / "carried")
     full = next(carried.rglob("duplicity-full-signatures.*"))
-    full.write_bytes(full.read_bytes()[:-1] + b"\0")
+    content = full.read_bytes()
+    full.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     for command in (["find", "hosts"], ["ls", _SET]):
         told = bkp(*command, "--target", str(carried), config=grown.site.station)
         assert told.exit_code == 24, told.errors
