@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from backup.chain import files_of_chain
 from backup.errors import (
     BackupError,
     Cancelled,
@@ -200,7 +201,7 @@ def _survey_chain(
     on_file: Callable[[str, int], None],
 ) -> None:
     folder = station.place.chain(manifests[0].chain)
-    there = dict(station.target.files(folder))
+    there = dict(files_of_chain(station.target, station.place, manifests[0].chain))
     for manifest in manifests:
         for volume in manifest.volumes:
             survey.files += 1

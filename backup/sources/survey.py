@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 _MOST_NAMED: Final = 5
@@ -57,10 +57,16 @@ class Survey:
         return self.counts[kind] > len(self.names[kind])
 
 
-def survey(roots: Sequence[Path], patterns: Sequence[str], *, one_file_system: bool) -> Survey:
+def survey(
+    roots: Sequence[Path],
+    patterns: Sequence[str],
+    *,
+    one_file_system: bool,
+    on_entry: Callable[[bytes, os.stat_result], None] | None = None,
+) -> Survey:
     """Look at every entry that is saved. What cannot be looked at is left out: the run itself names that.
 
-    patterns: what is left out, as duplicity reads them: * within a name, ** across names.
+    patterns: what is left out, as duplicity reads them: * within a name, ** across names. on_entry: gets each.
     """
     found = Survey()
     left_out = re.compile(b"|".join(_expression(os.fsencode(each)) for each in patterns) or b"(?!)", re.DOTALL)
@@ -68,6 +74,8 @@ def survey(roots: Sequence[Path], patterns: Sequence[str], *, one_file_system: b
         device = os.lstat(root).st_dev if one_file_system else None
         for path, status in _entries(os.fsencode(root), left_out, device):
             _look(found, path, status)
+            if on_entry is not None:
+                on_entry(path, status)
     return found
 
 

@@ -15,7 +15,7 @@ from backup.errors import ConfigInvalid, KeyWrong, SetBusy, SignatureBad, exit_c
 from backup.keys.key import Key
 from backup.keys.sheet import armour, draw_up, qr_texts, read_sheet
 from backup.manifest import read_manifest, write_manifest
-from backup.model import Counts, Kind, Manifest, Part, RunId, RunRecord, Status, VolumeRecord
+from backup.model import Counts, Kind, Manifest, Role, RunId, RunRecord, Status, VolumeRecord
 from backup.retention.rules import Rules
 from backup.saving.journal import Journal
 from backup.saving.state import state_table
@@ -26,7 +26,7 @@ _DOCS = Path(__file__).parents[3] / "docs"
 _MANIFEST = Manifest(
     host="web1", set="files", due_at=_AT, at=_AT, finished_at=_AT, kind=Kind.FULL, reason="the first of this set",
     chain="20261121T041600Z", position=0, previous=None, source="paths",
-    volumes=(VolumeRecord(name="duplicity-x.gpg", part=Part.VOLUME, size_bytes=3, sha256="a" * 64, sha1="b" * 40),),
+    volumes=(VolumeRecord(name="duplicity-x.gpg", role=Role.VOLUME, size_bytes=3, sha256="a" * 64, sha1="b" * 40),),
     recipients=("A" * 40,), signer="B" * 40,
     counts=Counts(entries=1, bytes=2, changed_bytes=3, unreadable_names=("ü",)),
     consistency={"rows": {"public.a": 1}}, software={"duplicity": "3.2.1"},
