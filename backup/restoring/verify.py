@@ -171,7 +171,7 @@ def _ask_for_full(station: Station, chain: str, damages: list[Damage]) -> str:
     """Note the damage at the target, where the set's host looks before its next run; return what becomes of it."""
     host = station.place.host
     try:
-        whats = [f"{damage.name.rpartition('/')[2]}: {damage.what}" for damage in damages if damage.kills]
+        whats = [f"{damage.name.split('/', 4)[-1]}: {damage.what}" for damage in damages if damage.kills]
         write_damage(station.target, station.place, chain, whats, by=station.settings.host)
     except Cancelled:
         raise

@@ -47,9 +47,9 @@ class PathsSource:
         """Return why the parts the chain was begun with are not those to go on with. Raises SourceFailed."""
         cut = read_cut(before)
         if cut.asked != self._side_by_side:
-            return f"the set is saved in {self._side_by_side} parts side by side, before in {cut.asked}"
+            return f"side_by_side is {self._side_by_side} now, the chain before was begun with {cut.asked}"
         if cut.listed and before.get("roots") != [str(root) for root in self._roots()]:
-            return "the set's paths are others, and it is cut into parts by them"
+            return "paths.roots are others, and the chain before is cut into parts by them"
         return None
 
     @contextmanager
