@@ -32,12 +32,19 @@ def _merge(made: Path, there: Path) -> None:
         _move(made, there)
     elif _is_folder(made) and _is_folder(there):
         _merge_folders(made, there)
+    elif _is_folder(made):
+        _tell(there)
+        there.unlink()
+        _move(made, there)
     else:
-        words = f"{there.name} was a folder and something else while it was saved: the folder comes back"
-        log.warning(words)  # whoever restores sees the words, and no fields
-        (there if _is_folder(made) else made).unlink()
-        if not os.path.lexists(there):
-            _move(made, there)
+        if _is_folder(there):
+            _tell(there)
+        made.unlink()
+
+
+def _tell(path: Path) -> None:
+    words = f"{path.name!a} was a folder and something else while it was saved: the folder comes back"
+    log.warning(words)  # whoever restores is shown the words, and no fields
 
 
 def _merge_folders(made: Path, there: Path) -> None:

@@ -173,7 +173,7 @@ class SetSettings:
             raise ValueError(f"side_by_side: expected at most {MOST_PARTS}, found {self.side_by_side}")
         if self.side_by_side > 1 and self.sources and self.paths is None:
             raise ValueError(
-                f"side_by_side: only a set of paths can be cut into parts; leave it out of one of {self.sources[0]}"
+                f"side_by_side: only what [sets.paths] saves can be cut into parts; leave it out with {self.sources[0]}"
             )
 
     @property

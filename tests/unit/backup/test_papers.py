@@ -41,12 +41,25 @@ def test_a_manifest_reads_back_as_it_was_written() -> None:
     assert read_manifest(write_manifest(_MANIFEST)) == _MANIFEST
 
 
+def test_a_manifest_of_parts_is_of_another_form_so_that_nobody_takes_one_part_for_all() -> None:
+    (volume,) = _MANIFEST.volumes
+    names = [f"part-{number}/{volume.name}" for number in (10, 2, 1)]
+    manifest = replace(_MANIFEST, volumes=tuple(replace(volume, name=name) for name in names))
+    text = write_manifest(manifest)
+    assert '"form": "watchkeep-backup-2"' in text
+    assert read_manifest(text) == manifest
+    assert manifest.parts == ("part-1", "part-2", "part-10")
+    assert '"form": "watchkeep-backup-1"' in write_manifest(_MANIFEST)
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
         ("watchkeep-backup-1", "watchkeep-backup-9"),
         ('"duplicity-x.gpg"', '"../../etc/passwd"'),
         ('"duplicity-x.gpg"', '"duplicity-../../x"'),
+        ('"duplicity-x.gpg"', '"part-17/duplicity-x.gpg"'),
+        ('"duplicity-x.gpg"', '"part-1/../duplicity-x.gpg"'),
         ('"20261121T041600Z"', '"../../elsewhere"'),
         ('"position": 0', '"position": "first"'),
         ("+00:00", ""),
