@@ -44,9 +44,9 @@ class Cut:
         One expression says it all: duplicity holds every path of the tree against each option, one after the other.
         """
         listed = [path for part in self.listed for path in part]
-        own = [f"--exclude-regexp={_at_or_below(listed)}"] if listed else []
+        own = [f"--exclude-regexp={at_or_below(listed)}"] if listed else []
         first = (*own, *(f"--include={_literal(root)}" for root in roots))
-        return [first, *((f"--include-regexp={_at_or_below(part)}|{_folders_above(part)}",) for part in self.listed)]
+        return [first, *((f"--include-regexp={at_or_below(part)}|{_folders_above(part)}",) for part in self.listed)]
 
     def counted_again(self, roots: Sequence[str]) -> int:
         """Return how many folders more than one part has, each further time counted: at most, while all is there."""
@@ -93,7 +93,8 @@ def parts_with(manifest: Manifest, path: PurePosixPath | None) -> tuple[str, ...
     return cut.parts_with(path)
 
 
-def _at_or_below(paths: Iterable[str]) -> str:
+def at_or_below(paths: Iterable[str]) -> str:
+    """Return a regular expression for these paths and all below them, and for no other."""
     return rf"^(?:{'|'.join(map(re.escape, paths))})(?:/|\Z)"
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from backup.cut import Cut, read_cut
+from backup.cut import Cut, at_or_below, read_cut
 from backup.errors import SourceFailed
 from backup.sources.contract import Prepared
 from backup.sources.packing import Weights
 from backup.sources.survey import ATTRIBUTES, LISTS, survey
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from backup.settings.source import PathsSettings
     from backup.sources.survey import Survey
+
+_IN_A_WORD: Final = 100  # paths on a command line, of which a word has at most 128 KiB
 
 
 class PathsSource:
@@ -69,7 +71,7 @@ class PathsSource:
         roots = [str(root) for root in real]
         return Prepared(
             root=Path("/"),
-            selections=selections(self._settings, roots, cut),
+            selections=selections(self._settings, roots, cut, [os.fsdecode(path) for path in lost.elsewhere]),
             counted_again=cut.counted_again(roots),
             consistency={"roots": roots, "not_kept": list(lost.words()), **cut.table()},
             remarks=lost.words((ATTRIBUTES, LISTS)),
@@ -84,12 +86,18 @@ def _real(root: Path) -> Path:
         raise SourceFailed(f"{root} cannot be saved: {error}; correct the set's paths") from error
 
 
-def selections(settings: PathsSettings, roots: Sequence[str], cut: Cut) -> tuple[tuple[str, ...], ...]:
+def selections(
+    settings: PathsSettings, roots: Sequence[str], cut: Cut, elsewhere: Sequence[str] = ()
+) -> tuple[tuple[str, ...], ...]:
     """Return duplicity's selection of each part: what to leave out, then what is in it, then nothing else.
 
-    The first that fits counts.
+    The first that fits counts. elsewhere: folders of other file systems; duplicity's own option for these takes all for
+    such that is not on the file system of `/`.
     """
-    options = ["--exclude-other-filesystems"] if settings.one_file_system else []
+    options = [
+        f"--exclude-regexp={at_or_below(elsewhere[first : first + _IN_A_WORD])}"
+        for first in range(0, len(elsewhere), _IN_A_WORD)
+    ]
     options += [f"--exclude={_below(pattern)}" for pattern in settings.exclude]
     return tuple((*options, *each, "--exclude=**") for each in cut.selections(roots))
 

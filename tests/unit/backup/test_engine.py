@@ -146,12 +146,13 @@ def test_a_selection_leaves_out_first_then_takes_the_roots_and_nothing_else() ->
     settings = PathsSettings(
         roots=(Path("/etc"), Path("/srv/a [b]*")), exclude=(".cache", "/etc/x"), one_file_system=True
     )
-    first = ("--exclude-other-filesystems", "--exclude=**/.cache", "--exclude=/etc/x")
+    first = (r"--exclude-regexp=^(?:/etc/disk)(?:/|\Z)", "--exclude=**/.cache", "--exclude=/etc/x")
     roots = ("--include=/etc", "--include=/srv/a [[]b][*]", "--exclude=**")
     names = [str(root) for root in settings.roots]
-    assert selections(settings, names, Cut()) == ((*first, *roots),)
+    assert selections(settings, names, Cut(), ["/etc/disk"]) == ((*first, *roots),)
+    assert selections(settings, names, Cut()) == ((*first[1:], *roots),)
     cut = Cut(asked=2, listed=(("/etc/?",),))
-    assert selections(settings, names, cut) == (
+    assert selections(settings, names, cut, ["/etc/disk"]) == (
         (*first, r"--exclude-regexp=^(?:/etc/\?)(?:/|\Z)", *roots),
         (*first, r"--include-regexp=^(?:/etc/\?)(?:/|\Z)|^(?:/|/etc)\Z", "--exclude=**"),
     )
