@@ -8,7 +8,7 @@ import selectors
 import signal
 import subprocess
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
 
@@ -132,8 +132,16 @@ def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> Non
         return
 
 
-def drain(pipes: Mapping[int, Drain], deadline: float, doing: str) -> None:
-    """Read the pipes (by descriptor) until each is at its end. Raises TimedOut at the `deadline` (monotonic)."""
+def drain(
+    pipes: Mapping[int, Drain],
+    deadline: float,
+    doing: str,
+    at_end: Callable[[int], bool] = lambda descriptor: False,  # noqa: ARG005 - nobody wants to know
+) -> None:
+    """Read the pipes (by descriptor) until each is at its end. Raises TimedOut at the `deadline` (monotonic).
+
+    at_end: told of each that is; the others are left alone as soon as it says that this is enough.
+    """
     with selectors.DefaultSelector() as selector:
         for descriptor, sink in pipes.items():
             selector.register(descriptor, selectors.EVENT_READ, sink)
@@ -150,8 +158,93 @@ def drain(pipes: Mapping[int, Drain], deadline: float, doing: str) -> None:
                 piece = os.read(key.fd, _PIECE_BYTES)
                 if piece:
                     key.data.take(piece)
-                else:
-                    selector.unregister(key.fd)
+                    continue
+                selector.unregister(key.fd)
+                if at_end(key.fd):
+                    return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A program and what becomes of what it writes. more: further pipes to read. started: called once it runs.
+
+    take_output: gets all of its standard output in pieces; none of it is kept then. good: the exit codes after which
+    programs beside it go on.
+    """
+
+    program: Program
+    output_limit_bytes: int = 1 << 20
+    take_output: Callable[[bytes], None] | None = None
+    more: Mapping[int, Drain] = field(default_factory=dict)
+    started: Callable[[], None] | None = None
+    good: frozenset[int] = frozenset({0})
+
+
+class _Running:
+    """A task under way, and how it ended."""
+
+    def __init__(self, task: Task, child: subprocess.Popen[bytes]) -> None:
+        self.task, self.child = task, child
+        self._output = _Kept(task.output_limit_bytes, keeps_end=False)
+        self._words = _Kept(_WORDS_BYTES, keeps_end=True)
+        assert child.stdout is not None  # noqa: S101 - for the type checker: both are pipes
+        assert child.stderr is not None  # noqa: S101
+        self.pipes = {
+            child.stdout.fileno(): Drain(task.take_output or self._output.take),
+            child.stderr.fileno(): Drain(self._take_words, lambda: self._take_words(b"")),
+            **task.more,
+        }
+        self.open = set(self.pipes)
+        self.ended: Ended | None = None
+
+    def _take_words(self, piece: bytes) -> None:
+        self._words.take(piece)
+        if self.task.program.hear_words is not None:
+            self.task.program.hear_words(piece)
+
+    def end(self, deadline: float) -> None:
+        """Wait for its exit code, its pipes being at their end. Raises TimedOut."""
+        try:
+            exit_code = self.child.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired as error:
+            raise TimedOut(f"{self.task.program.doing} took longer than its time limit and was ended") from error
+        self.ended = Ended(
+            exit_code=exit_code,
+            output=self._output.text,
+            words=self._words.text,
+            output_was_cut=self._output.was_cut,
+        )
+
+
+def run_together(tasks: Sequence[Task], *, time_limit_seconds: float) -> list[Ended | None]:
+    """Run programs side by side to their ends. None: it was ended because another one had ended badly.
+
+    Raises TimedOut, OSError when one cannot be started, and what the callbacks raise; none of them runs then.
+    """
+    deadline = time.monotonic() + time_limit_seconds
+    ran: list[_Running] = []
+
+    def at_end(descriptor: int) -> bool:
+        (each,) = (each for each in ran if descriptor in each.open)
+        each.open.remove(descriptor)
+        if each.open:
+            return False
+        each.end(deadline)
+        return each.ended is not None and each.ended.exit_code not in each.task.good
+
+    with ExitStack() as stack:
+        try:
+            for task in tasks:
+                ran.append(_Running(task, stack.enter_context(running(task.program))))
+                if task.started is not None:
+                    task.started()
+            pipes = {descriptor: sink for each in ran for descriptor, sink in each.pipes.items()}
+            drain(pipes, deadline, tasks[0].program.doing, at_end)
+        finally:
+            for each in ran:  # all at once: one after the other each may take its five seconds
+                if each.child.poll() is None:
+                    _signal_group(each.child, signal.SIGTERM)
+    return [each.ended for each in ran]
 
 
 def run(
@@ -160,36 +253,13 @@ def run(
     time_limit_seconds: float,
     output_limit_bytes: int = 1 << 20,
     take_output: Callable[[bytes], None] | None = None,
-    more: Mapping[int, Drain] | None = None,
-    started: Callable[[], None] | None = None,
 ) -> Ended:
-    """Run a program to its end, its stdin empty unless it has one. `more`: further pipes to read.
+    """Run a program to its end, its stdin empty unless it has one.
 
-    take_output: gets all of its standard output in pieces; none of it is kept then. started: called once it runs.
-    Raises TimedOut (its group has ended then), OSError when it cannot be started, and what the callbacks raise.
+    take_output: gets all of its standard output in pieces; none of it is kept then. Raises TimedOut (its group has
+    ended then), OSError when it cannot be started, and what the callbacks raise.
     """
-    deadline = time.monotonic() + time_limit_seconds
-    output = _Kept(output_limit_bytes, keeps_end=False)
-    words = _Kept(_WORDS_BYTES, keeps_end=True)
-
-    def take_words(piece: bytes) -> None:
-        words.take(piece)
-        if program.hear_words is not None:
-            program.hear_words(piece)
-
-    with running(program) as child:
-        if started is not None:
-            started()
-        assert child.stdout is not None  # noqa: S101 - for the type checker: both are pipes
-        assert child.stderr is not None  # noqa: S101
-        pipes = {
-            child.stdout.fileno(): Drain(take_output or output.take),
-            child.stderr.fileno(): Drain(take_words, lambda: take_words(b"")),
-            **(more or {}),
-        }
-        drain(pipes, deadline, program.doing)
-        try:
-            exit_code = child.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired as error:
-            raise TimedOut(f"{program.doing} took longer than its time limit and was ended") from error
-    return Ended(exit_code=exit_code, output=output.text, words=words.text, output_was_cut=output.was_cut)
+    task = Task(program=program, output_limit_bytes=output_limit_bytes, take_output=take_output)
+    (ended,) = run_together([task], time_limit_seconds=time_limit_seconds)
+    assert ended is not None  # noqa: S101 - for the type checker: there was no other one
+    return ended

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from backup.errors import SignatureBad
-from backup.model import Counts, Kind, Manifest, Part, VolumeRecord, instant_name, read_instant
+from backup.model import Counts, Kind, Manifest, Role, VolumeRecord, instant_name, read_instant
 
 FORM: Final = "watchkeep-backup-1"
+FORM_OF_PARTS: Final = "watchkeep-backup-2"
+"""The form of manifests of sets that are saved side by side: whoever does not know of parts refuses them."""
+
+_NAME: Final = re.compile(r"(?:part-(?:[1-9]|1[0-6])/)?duplicity-[^/]*")
 
 
 def write_manifest(manifest: Manifest) -> str:
     """Return a manifest as JSON, ending in a newline; the same manifest gives the same text."""
     table: dict[str, Any] = {
-        "form": FORM,
+        "form": FORM_OF_PARTS if any(manifest.parts) else FORM,
         "host": manifest.host,
         "set": manifest.set,
         "due_at": manifest.due_at.isoformat(),
@@ -41,7 +46,7 @@ def write_manifest(manifest: Manifest) -> str:
         "volumes": [
             {
                 "name": volume.name,
-                "part": volume.part.value,
+                "part": volume.role.value,
                 "size_bytes": volume.size_bytes,
                 "sha256": volume.sha256,
                 "sha1": volume.sha1,
@@ -56,7 +61,7 @@ def read_manifest(text: str) -> Manifest:
     """Return the manifest of a text. Raises SignatureBad naming what is wrong: it was signed, but is none of ours."""
     try:
         table = json.loads(text)
-        if table["form"] != FORM:
+        if table["form"] not in (FORM, FORM_OF_PARTS):
             raise SignatureBad(f"its form is {table['form']!r}, not {FORM!r}; is it of a newer Watchkeep?")
         return _read(table)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
@@ -95,11 +100,11 @@ def _read(table: dict[str, Any]) -> Manifest:
 
 def _read_volume(table: dict[str, Any]) -> VolumeRecord:
     name = str(table["name"])
-    if not name.startswith("duplicity-") or "/" in name:
+    if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no file of duplicity's")
     return VolumeRecord(
         name=name,
-        part=Part(table["part"]),
+        role=Role(table["part"]),
         size_bytes=int(table["size_bytes"]),
         sha256=str(table["sha256"]),
         sha1=None if table["sha1"] is None else str(table["sha1"]),

@@ -4,9 +4,10 @@ At a target everything of a set lies below `HOST/SET/`:
 
     points/20261121T041600Z.json.asc         our manifest, clear-signed by the host; written last
     chains/20261121T041600Z/duplicity-…      one folder a chain: a full and its incrementals, as duplicity names them
+    chains/20261121T041600Z/part-2/…         of a set that is saved side by side: one such folder a part
     wal/7300000000000000000/…                a PostgreSQL cluster's WAL, as backup/wal/names.py has it
 
-A chain's folder is complete in itself: plain duplicity restores from it. No manifest, no restore point.
+Such a folder is complete in itself: plain duplicity restores from it. No manifest, no restore point.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 INSTANT_FORMAT: Final = "%Y%m%dT%H%M%SZ"  # duplicity's own, so that names can be compared
+MOST_PARTS: Final = 16
 
 
 def instant_name(at: datetime) -> str:
@@ -30,6 +32,16 @@ def instant_name(at: datetime) -> str:
 def read_instant(name: str) -> datetime:
     """Return the instant of a name. Raises ValueError."""
     return datetime.strptime(name, INSTANT_FORMAT).replace(tzinfo=UTC)
+
+
+def part_names(count: int) -> tuple[str, ...]:
+    """Return the names of a chain's parts, which are their folders; of a set that is saved as one the chain's own."""
+    return ("",) if count == 1 else tuple(f"part-{number}" for number in range(1, count + 1))
+
+
+def in_order(part: str) -> tuple[int, str]:
+    """Return what sorts the names of parts by their numbers."""
+    return len(part), part
 
 
 class Kind(StrEnum):
@@ -52,7 +64,7 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Part(StrEnum):
+class Role(StrEnum):
     """What a file of duplicity's is for."""
 
     VOLUME = "volume"
@@ -94,22 +106,32 @@ class Place:
         return f"{self.host}/{self.set}/wal"
 
     def chain(self, chain: str) -> str:
-        """The folder of one chain: what duplicity is given as its target."""
+        """The folder of one chain."""
         return f"{self.chains}/{chain}"
+
+    def part(self, chain: str, part: str) -> str:
+        """The folder of one part of a chain: what duplicity is given as its target."""
+        return f"{self.chain(chain)}/{part}".rstrip("/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeRecord:
     """One file of duplicity's at the target, as it was read back from there.
 
-    `name` is relative to the chain's folder. `sha1` is duplicity's own (volumes only), `sha256` ours; both hex.
+    `name` is relative to the chain's folder: that of its part stands before it, where there are several. `sha1` is
+    duplicity's own (volumes only), `sha256` ours; both hex.
     """
 
     name: str
-    part: Part
+    role: Role
     size_bytes: int
     sha256: str
     sha1: str | None = None
+
+    @property
+    def part(self) -> str:
+        """The folder of its part; empty for a set that is saved as one."""
+        return self.name.rpartition("/")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +178,11 @@ class Manifest:
     def name(self) -> str:
         """The manifest's file name at the target, without its folder."""
         return f"{instant_name(self.at)}.json.asc"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The folders of its parts below its chain's, the first part's first; ("",) for a set that is saved as one."""
+        return tuple(sorted({volume.part for volume in self.volumes}, key=in_order))
 
     @property
     def stored_bytes(self) -> int:

@@ -94,13 +94,18 @@ def show(table: dict[str, dict[str, dict[str, float]]], mib: int, count: int) ->
     for name, steps in table.items():
         cells = "".join(f"{c['seconds']:>9.1f} ({c['processor_seconds']:>5.1f})" for c in steps.values())
         print(f"{name:26}{cells}{steps['full']['stored_mib']:>10.1f}{steps['changed']['stored_mib']:>10.1f}")
-    base, own = table.get("duplicity, its defaults"), table.get("bkp")
-    if base is None or own is None:
+    base, own, parted = (table.get(name) for name in ("duplicity, its defaults", "bkp", "bkp, side by side"))
+    if base is None:
         return
-    for step in STEPS:
-        ratio = base[step]["seconds"] / own[step]["seconds"]
-        busy = base[step]["processor_seconds"] / own[step]["processor_seconds"]
-        print(f"bkp, {step}: {ratio:.2f} times as fast as duplicity with its defaults, by the processor {busy:.2f}")
+    for name, ours in (("bkp", own), ("bkp, side by side", parted)):
+        if ours is None:
+            continue
+        for step in STEPS:
+            ratio = base[step]["seconds"] / ours[step]["seconds"]
+            busy = base[step]["processor_seconds"] / ours[step]["processor_seconds"]
+            print(f"{name}, {step}: {ratio:.2f} times as fast as duplicity's defaults, by the processor {busy:.2f}")
+    if own is None:
+        return
     same = table.get("duplicity, our settings")
     if same is not None:
         more = own["full"]["processor_seconds"] / same["full"]["processor_seconds"] - 1

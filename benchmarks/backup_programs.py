@@ -139,6 +139,12 @@ class Bkp(_WithSite):
         return _run(self.store, [sys.executable, "-m", "backup.command", *arguments], cwd=CHECKOUT)
 
 
+class BkpInParts(Bkp):
+    """Ours, with the tree saved in as many parts side by side as there are cores."""
+
+    lines = f"side_by_side = {os.cpu_count()}\n"
+
+
 class Duplicity(_WithSite):
     """Bare duplicity with its own settings; one key ring holds the keys of both, as its users have it."""
 
@@ -275,6 +281,7 @@ PROGRAMS: Final[Mapping[str, Callable[..., Program]]] = {
     "duplicity, its defaults": Duplicity,
     "duplicity, our settings": DuplicityAsWe,
     "bkp": Bkp,
+    "bkp, side by side": BkpInParts,
     "restic": Restic,
     "borg": Borg,
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backup.browse.difference import differs
-from backup.browse.listing import open_lists, runs_up_to
+from backup.browse.listing import Tree, open_lists, runs_up_to
 from backup.errors import BackupError, Cancelled
 
 if TYPE_CHECKING:
@@ -81,19 +81,15 @@ def _look_into(
     versions: Matches,
 ) -> None:
     wanted = {point.manifest.name for point in looked}
-    there: dict[str, Entry] = {}
+    there = Tree()
     runs = runs_up_to(points, looked[-1])
     with open_lists(station, runs) as lists:
         for run in runs:
             for change in lists.changes(run):
-                if not is_meant(change.path):
-                    continue
-                if change.entry is None:
-                    there.pop(change.path, None)
-                else:
-                    there[change.path] = change.entry
+                if is_meant(change.path):
+                    there.take(change)
             if run.name in wanted:
-                for path, entry in there.items():
+                for path, entry in there.entries().items():
                     _note(versions.setdefault(path, []), entry, run.at)
 
 

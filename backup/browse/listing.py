@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from backup.browse.signatures import fetch_list, read_changes
 from backup.browse.volumes import volumes_of
+from backup.cut import parts_with
 from backup.errors import NotInBackup
-from backup.model import Part
+from backup.model import Role, in_order
 from backup.restoring.station import scratch_workplace
 from backup.retention.marks import reading
 from backup.saving.comparison import volume_number
@@ -28,29 +29,58 @@ class Lists:
 
     def __init__(self, station: Station, folder: Path) -> None:
         self._station, self._folder = station, folder
-        self._files: dict[str, Path] = {}
+        self._files: dict[tuple[str, str], Path] = {}
 
     def changes(self, manifest: Manifest) -> Iterator[Change]:
         """Yield what a run found new, changed or gone. Raises ObjectMissing, TargetDiffers, what keys raise."""
-        if manifest.name not in self._files:
-            self._files[manifest.name] = fetch_list(self._station, manifest, Part.SIGNATURES, self._folder)
-        yield from read_changes(self._files[manifest.name])
+        for part in manifest.parts:
+            key = (manifest.name, part)
+            if key not in self._files:
+                self._files[key] = fetch_list(self._station, manifest, part, Role.SIGNATURES, self._folder)
+            yield from read_changes(self._files[key], part)
 
     def volumes(self, manifest: Manifest, path: PurePosixPath) -> list[VolumeRecord]:
         """Return the volumes of a run that may hold something of a path. Raises as `changes` does."""
-        listed = fetch_list(self._station, manifest, Part.MANIFEST, self._folder)
-        wanted = volumes_of(listed.read_bytes(), path)
-        return [each for each in manifest.volumes if each.part is Part.VOLUME and volume_number(each.name) in wanted]
+        wanted: set[tuple[str, int]] = set()
+        for part in parts_with(manifest, path):
+            listed = fetch_list(self._station, manifest, part, Role.MANIFEST, self._folder)
+            wanted |= {(part, number) for number in volumes_of(listed.read_bytes(), path)}
+        return [
+            each
+            for each in manifest.volumes
+            if each.role is Role.VOLUME and (each.part, volume_number(each.name)) in wanted
+        ]
 
     def tree(self, manifests: Sequence[Manifest]) -> dict[str, Entry]:
         """Return what there is after these runs, a chain from its full on, by path."""
-        found: dict[str, Entry] = {}
+        found = Tree()
         for manifest in manifests:
             for change in self.changes(manifest):
-                if change.entry is None:
-                    found.pop(change.path, None)
-                else:
-                    found[change.path] = change.entry
+                found.take(change)
+        return found.entries()
+
+
+class Tree:
+    """What there is after the changes that were taken, run by run; a folder that several parts have is the first's."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, dict[str, Entry]] = {}
+
+    def take(self, change: Change) -> None:
+        """Take what a run found at a path."""
+        there = self._parts.setdefault(change.part, {})
+        if change.entry is None:
+            there.pop(change.path, None)
+        else:
+            there[change.path] = change.entry
+
+    def entries(self) -> dict[str, Entry]:
+        """Return all of it by path."""
+        if len(self._parts) == 1:
+            return dict(*self._parts.values())
+        found: dict[str, Entry] = {}
+        for part in sorted(self._parts, reverse=True, key=in_order):
+            found |= self._parts[part]
         return found
 
 

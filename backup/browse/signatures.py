@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from backup.model import Manifest, Part
+    from backup.model import Manifest, Role
     from backup.restoring.station import Station
 
 _HEADER: Final = struct.Struct(">4sII")
@@ -60,22 +60,25 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What a run found at a path; entry None: it was gone."""
+    """What a run found at a path, in one part of the set; entry None: it was gone."""
 
     path: str
     entry: Entry | None
+    part: str = ""
 
 
-def fetch_list(station: Station, manifest: Manifest, part: Part, folder: Path) -> Path:
-    """Bring a run's signatures, or its list of volumes, into `folder`, decrypted; what the signed manifest names.
+def fetch_list(station: Station, manifest: Manifest, part: str, role: Role, folder: Path) -> Path:
+    """Bring signatures, or the list of volumes, of one part of a run into `folder`, decrypted.
 
-    Raises ObjectMissing, TargetDiffers, and what target and keys raise.
+    They are what the signed manifest names. Raises ObjectMissing, TargetDiffers, and what target and keys raise.
     """
-    found = [volume for volume in manifest.volumes if volume.part is part]
+    found = [volume for volume in manifest.volumes if volume.role is role and volume.part == part]
     if len(found) != 1:
-        raise EngineFailed(f"the manifest {manifest.name} names {len(found)} files of {part.value} instead of one")
+        raise EngineFailed(f"the manifest {manifest.name} names {len(found)} files of {role.value} instead of one")
     name = f"{station.place.chain(manifest.chain)}/{found[0].name}"
-    sealed, plain = folder / found[0].name, folder / found[0].name.removesuffix(".gpg")
+    sealed = folder / found[0].name
+    sealed.parent.mkdir(exist_ok=True)
+    plain = sealed.with_name(sealed.name.removesuffix(".gpg"))
     digest = hashlib.sha256()
     try:
         with sealed.open("wb") as file:
@@ -93,11 +96,11 @@ def fetch_list(station: Station, manifest: Manifest, part: Part, folder: Path) -
     return plain
 
 
-def read_changes(file: Path) -> Iterator[Change]:
-    """Yield what a signature file says, in its order: a folder before its content. Raises EngineFailed."""
+def read_changes(file: Path, part: str = "") -> Iterator[Change]:
+    """Yield what the signature file of a part says, in its order: a folder before its content. Raises EngineFailed."""
     for how, path, member, tar in read_members(file):
         if path:
-            yield Change(path=path, entry=None if how == "deleted" else _entry(tar, member, path))
+            yield Change(path=path, entry=None if how == "deleted" else _entry(tar, member, path), part=part)
 
 
 def read_members(file: Path) -> Iterator[tuple[str, str, tarfile.TarInfo, tarfile.TarFile]]:

@@ -77,7 +77,8 @@ def _tell(found: Forecast, choice: Choice | None) -> None:
     fetched = sum(number for _, number in found.fetched)
     click.echo(f"  fetches  {counted(len(found.fetched), 'file')} of the target, {size(fetched)}:")
     for name, number in found.fetched[:_MOST_NAMED]:
-        click.echo(f"    {size(number):>10}  {name.rpartition('/')[2]}{'  MISSING' if name in found.missing else ''}")
+        below = name.split("/", 4)[-1]  # of its chain: HOST/SET/chains/CHAIN
+        click.echo(f"    {size(number):>10}  {below}{'  MISSING' if name in found.missing else ''}")
     if len(found.fetched) > _MOST_NAMED:
         click.echo(f"    and {len(found.fetched) - _MOST_NAMED} more; --json names all")
     if choice is not None:

@@ -13,6 +13,7 @@ from backup.model import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
 # Two thirds of duplicity's time go into gpg's default compression; level 1 took 51 s instead of 83 (2 GB), 6 % larger.
 # Trust: our rings hold only keys somebody brought there by hand, so gpg's web of trust has nothing to add.
@@ -29,6 +30,10 @@ class Workplace:
     cache: Path
     temporary: Path
 
+    def of_part(self, part: str) -> Workplace:
+        """Return the workplace of one part of the chain; each has a cache of its own."""
+        return Workplace(cache=self.cache / part, temporary=self.temporary)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -42,19 +47,18 @@ class Call:
 class Saving:
     """What a full or an incremental is told. volume_bytes are rounded up to MiB; max_block_bytes None: its own.
 
-    options: those the target's `url` needs.
+    options: those the target needs. at: the instant the run is known by; None: duplicity's own.
     """
 
     kind: Kind
     root: Path
-    selection: Sequence[str]
-    url: str
     options: Sequence[str]
     recipients: Sequence[str]
     signer: str
     volume_bytes: int
     max_block_bytes: int | None
     shows_progress: bool
+    at: datetime | None = None
 
 
 def program() -> tuple[str, ...]:
@@ -79,8 +83,10 @@ def common_arguments(workplace: Workplace, *, signer: str | None, timeout_second
     ]
 
 
-def saving_arguments(saving: Saving, workplace: Workplace, timeout_seconds: float) -> list[str]:
-    """Return the command of a full or an incremental.
+def saving_arguments(
+    saving: Saving, selection: Sequence[str], url: str, workplace: Workplace, timeout_seconds: float
+) -> list[str]:
+    """Return the command of a full or an incremental of what `selection` leaves of the root, to a place at the target.
 
     allow-source-mismatch: a machine that was renamed goes on with its chain; our manifest says whose it is.
     no-files-changed: the list of changed files would lie in the cache in the clear and cost memory by the file.
@@ -94,11 +100,12 @@ def saving_arguments(saving: Saving, workplace: Workplace, timeout_seconds: floa
         *block,
         "--allow-source-mismatch",
         "--no-files-changed",
+        *([] if saving.at is None else [f"--current-time={int(saving.at.timestamp())}"]),
         *(["--progress", "--progress-rate=1"] if saving.shows_progress else []),
         *saving.options,
-        *saving.selection,
+        *selection,
         str(saving.root),
-        saving.url,
+        url,
     ]
 
 

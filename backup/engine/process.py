@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from backup.child import Drain, Program, run
-from backup.engine.progress import Listener
+from backup.child import Drain, Program, Task, run_together
+from backup.engine.progress import Listener, Together
 from backup.errors import (
     DestinationInUse,
     EngineFailed,
@@ -26,8 +27,9 @@ from backup.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
 
+    from backup.child import Ended
     from backup.engine.command import Call
     from backup.engine.progress import Progress, Told
     from backup.errors import (
@@ -86,48 +88,100 @@ def run_call(
 
     An exit code other than 0 is not an error here: `demand_success` turns it into one.
     """
-    listener = Listener()
+    (outcome,) = run_calls(
+        [call],
+        doing=doing,
+        time_limit_seconds=time_limit_seconds,
+        on_progress=on_progress,
+        output_limit_bytes=output_limit_bytes,
+    )
+    return outcome
 
-    def listen(piece: bytes) -> None:
-        for progress in listener.feed(piece):
-            if on_progress is not None:
-                on_progress(progress)
 
-    reading, writing = os.pipe()
-    is_open = True
+def run_calls(
+    calls: Sequence[Call],
+    *,
+    doing: str,
+    time_limit_seconds: float,
+    on_progress: Callable[[Progress], None] | None = None,
+    output_limit_bytes: int = 1 << 20,
+    also_good: Collection[int] = (),
+) -> list[Outcome]:
+    """Run duplicities side by side to their ends; return how each ended, in the calls' order.
 
-    def close_ours() -> None:
-        nonlocal is_open
-        os.close(writing)
-        is_open = False
+    When one ends with an exit code that is neither 0 nor in `also_good`, the others are ended at once, and the outcome
+    of that one is all that is returned. Raises TimedOut, Cancelled; then every process of their groups has ended.
+    """
+    together = Together(len(calls))
+    with ExitStack() as stack:
+        logs = [stack.enter_context(closing(_LogPipe(number, together, on_progress))) for number in range(len(calls))]
+        try:
+            found = run_together(
+                [
+                    _task(call, log, doing, output_limit_bytes, frozenset({0, *also_good}))
+                    for call, log in zip(calls, logs, strict=True)
+                ],
+                time_limit_seconds=time_limit_seconds,
+            )
+        except OSError as error:
+            raise EngineFailed(f"{doing}: duplicity cannot be started: {error.strerror}") from error
+    ended = [_outcome(each, log) for each, log in zip(found, logs, strict=True) if each is not None]
+    if len(ended) < len(calls):
+        return [each for each in ended if each.exit_code not in (0, *also_good)][:1]
+    return ended
 
-    try:
-        program, script, *rest = call.arguments
-        ended = run(
-            Program(
-                arguments=(program, script, rest[0], f"--log-fd={writing}", *rest[1:]),
-                environment=call.environment,
-                doing=doing,
-                pass_fds=(writing,),
-            ),
-            time_limit_seconds=time_limit_seconds,
-            output_limit_bytes=output_limit_bytes,
-            more={reading: Drain(listen)},
-            started=close_ours,
-        )
-    except OSError as error:
-        raise EngineFailed(f"{doing}: duplicity cannot be started: {error.strerror}") from error
-    finally:
-        os.close(reading)
-        if is_open:
-            os.close(writing)
-    listen(b"\n")
-    log = "\n".join(listener.told.words) or ended.words
+
+class _LogPipe:
+    """The pipe one duplicity tells its log through."""
+
+    def __init__(self, number: int, together: Together, on_progress: Callable[[Progress], None] | None) -> None:
+        self.listener = Listener()
+        self._number, self._together, self._on_progress = number, together, on_progress
+        self.reading, self.writing = os.pipe()
+        self._is_open = True
+
+    def listen(self, piece: bytes) -> None:
+        """Take what it told."""
+        for progress in self.listener.feed(piece):
+            if self._on_progress is not None:
+                self._on_progress(self._together.take(self._number, progress))
+
+    def close_ours(self) -> None:
+        """Close our copy of its end, so that the pipe ends with the program."""
+        os.close(self.writing)
+        self._is_open = False
+
+    def close(self) -> None:
+        """Close what is open."""
+        os.close(self.reading)
+        if self._is_open:
+            self.close_ours()
+
+
+def _task(call: Call, log: _LogPipe, doing: str, output_limit_bytes: int, good: frozenset[int]) -> Task:
+    program, script, *rest = call.arguments
+    return Task(
+        program=Program(
+            arguments=(program, script, rest[0], f"--log-fd={log.writing}", *rest[1:]),
+            environment=call.environment,
+            doing=doing,
+            pass_fds=(log.writing,),
+        ),
+        output_limit_bytes=output_limit_bytes,
+        more={log.reading: Drain(log.listen)},
+        started=log.close_ours,
+        good=good,
+    )
+
+
+def _outcome(ended: Ended, log: _LogPipe) -> Outcome:
+    log.listen(b"\n")
+    told = log.listener.told
     return Outcome(
         exit_code=ended.exit_code,
-        log=log,
+        log="\n".join(told.words) or ended.words,
         output=ended.output,
-        told=listener.told,
+        told=told,
         output_was_cut=ended.output_was_cut,
     )
 

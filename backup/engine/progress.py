@@ -29,6 +29,28 @@ class Progress:
     bytes_per_second: float | None = None
 
 
+class Together:
+    """The progress of several duplicities that work side by side on equal parts of one thing."""
+
+    def __init__(self, count: int) -> None:
+        self._newest: list[Progress | None] = [None] * count
+
+    def take(self, number: int, progress: Progress) -> Progress:
+        """Take what one of them says; return how far all are. There is no share before each has told one."""
+        self._newest[number] = progress
+        known = [each for each in self._newest if each is not None]
+        shares = [each.share for each in known if each.share is not None]
+        left = [each.eta_seconds for each in known if each.eta_seconds is not None]
+        rates = [each.bytes_per_second for each in known if each.bytes_per_second is not None]
+        return Progress(
+            phase=progress.phase,
+            stored_bytes=sum(each.stored_bytes for each in known),
+            share=sum(shares) / len(shares) if len(shares) == len(self._newest) else None,
+            eta_seconds=max(left, default=None),
+            bytes_per_second=sum(rates) if rates else None,
+        )
+
+
 @dataclass(slots=True, kw_only=True)
 class Told:
     """What was told so far, bounded: the last words, the statistics, what could not be read."""

@@ -45,7 +45,7 @@ class Case:
 
     restored: the folder the whole restore point was restored to; a prover may change and use up what is in it.
     scratch: an empty private folder on the same file system; the drill removes it, however the proof ends.
-    signatures: duplicity's signature files of the chain up to this point, decrypted, the full's first.
+    signatures: duplicity's signature files of the chain up to this point, decrypted, the full's first; of each part.
     settings and chosen: what backup.toml says of drills and of this set.
     station: the set as it is read here, for what lies at the target beside restore points (archived WAL).
     """
@@ -53,7 +53,7 @@ class Case:
     manifest: Manifest
     restored: Path
     scratch: Path
-    signatures: tuple[Path, ...]
+    signatures: tuple[tuple[Path, ...], ...]
     settings: DrillSettings
     chosen: SetSettings
     station: Station

@@ -26,12 +26,13 @@ from backup.errors import (
     TargetDiffers,
     WorkFailed,
 )
-from backup.model import Part, Status
+from backup.model import Role, Status
 from backup.proof.contract import Case, Limits
 from backup.proof.record import DrillBook, DrillRecord
 from backup.proof.registry import prover_of
 from backup.restoring.damage import write_damage
-from backup.restoring.restore import Fetching, fetch, measure
+from backup.restoring.fetching import Fetching, fetch
+from backup.restoring.restore import measure
 from backup.retention.marks import reading
 from backup.saving.cache import local_name
 from backup.saving.journal import hold_lock
@@ -183,7 +184,8 @@ def _scratch_of(station: Station) -> Path:
 def _demand_room(station: Station, scratch: Path, manifest: Manifest, prover: Prover) -> None:
     """Raise WorkFailed when the scratch folder's disk has not the room for all of it."""
     volume = max((each.size_bytes for each in manifest.volumes), default=0)
-    needed = manifest.counts.bytes + _BLOCK_BYTES * manifest.counts.entries + 3 * volume + prover.room_bytes(manifest)
+    needed = manifest.counts.bytes + _BLOCK_BYTES * manifest.counts.entries + prover.room_bytes(manifest)
+    needed += 3 * volume * len(manifest.parts)
     keep = int(station.settings.drills.keep_free)
     free = shutil.disk_usage(scratch).free
     if free < needed + keep:
@@ -193,19 +195,21 @@ def _demand_room(station: Station, scratch: Path, manifest: Manifest, prover: Pr
         )
 
 
-def _signatures(cache: Path, catalogue: Catalogue, point: RestorePoint) -> tuple[Path, ...]:
-    """Return duplicity's signature files up to a point, the full's first. Raises DrillFailed when one is missing."""
-    files = [
-        cache / local_name(volume.name)
-        for manifest in chain_manifests(catalogue, point.manifest.chain)
-        if manifest.position <= point.manifest.position
-        for volume in manifest.volumes
-        if volume.part is Part.SIGNATURES
-    ]
-    gone = [file.name for file in files if not file.exists()]
-    if gone or not files:
+def _signatures(cache: Path, catalogue: Catalogue, point: RestorePoint) -> tuple[tuple[Path, ...], ...]:
+    """Return duplicity's signature files up to a point, the full's first, of each part.
+
+    Raises DrillFailed when one is missing.
+    """
+    files: dict[str, list[Path]] = {part: [] for part in point.manifest.parts}
+    for manifest in chain_manifests(catalogue, point.manifest.chain):
+        if manifest.position <= point.manifest.position:
+            for volume in manifest.volumes:
+                if volume.role is Role.SIGNATURES:
+                    files[volume.part].append(cache / local_name(volume.name))
+    gone = [file.name for each in files.values() for file in each if not file.exists()]
+    if gone or not all(files.values()):
         raise DrillFailed(f"duplicity restored without its signatures {', '.join(gone)}: nothing to compare with")
-    return tuple(files)
+    return tuple(tuple(each) for each in files.values())
 
 
 def clear(folder: Path) -> None:

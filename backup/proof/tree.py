@@ -36,15 +36,17 @@ _KINDS: Final = (
 )
 
 
-def compare_tree(top: Path, signatures: Sequence[Path], limits: Limits) -> list[Check]:
-    """Compare everything below `top`; return a check of the entries and one of the files' blocks.
+def compare_tree(top: Path, signatures: Sequence[Sequence[Path]], limits: Limits) -> list[Check]:
+    """Compare everything below `top` with the signatures of each part.
 
+    Returns a check of the entries and one of the files' blocks.
     Raises DrillFailed when the signatures or the folder cannot be read, TimedOut.
     """
     comparison = _Comparison(top)
-    for saved in read_saved(signatures):
-        limits.left_seconds("files were compared")
-        comparison.take(saved)
+    for part in signatures:
+        for saved in read_saved(part):
+            limits.left_seconds("files were compared")
+            comparison.take(saved)
     return comparison.end()
 
 
@@ -62,7 +64,9 @@ class _Comparison:
         self._waiting_bytes = 0
 
     def take(self, saved: Saved) -> None:
-        """Compare one entry."""
+        """Compare one entry; a folder that several parts have is as the first of them has it."""
+        if saved.path in self._seen:
+            return
         self._seen.add(saved.path)
         path = f"{self._top}/{saved.path}"
         try:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backup.browse.listing import is_below, open_lists, runs_up_to
+from backup.chain import files_of_chain
+from backup.cut import parts_with
 from backup.errors import DestinationInUse, NotInBackup
-from backup.model import Part
+from backup.model import Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,18 +64,21 @@ def forecast(station: Station, points: Sequence[RestorePoint], point: RestorePoi
         needed = []
         for run in runs:
             folder = station.place.chain(run.chain)
-            volumes = [each for each in run.volumes if each.part is not Part.VOLUME or wanted.path is None]
+            parts = parts_with(run, wanted.path)
+            volumes = [each for each in run.volumes if each.part in parts]
             if wanted.path is not None:
+                volumes = [each for each in volumes if each.role is not Role.VOLUME]
                 volumes += lists.volumes(run, wanted.path)
             needed += [(f"{folder}/{each.name}", each.size_bytes) for each in volumes]
-    there = station.target.files(station.place.chain(point.manifest.chain))
+    folder = station.place.chain(point.manifest.chain)
+    there = files_of_chain(station.target, station.place, point.manifest.chain)
     return Forecast(
         at=point.at,
         to=wanted.final,
         files=sum(1 for entry in coming if entry.kind != "folder"),
         bytes=sum(0 if entry.content is None else entry.content.most_bytes for entry in coming),
         fetched=tuple(needed),
-        missing=tuple(name for name, _ in needed if name.rpartition("/")[2] not in there),
+        missing=tuple(name for name, _ in needed if name.removeprefix(f"{folder}/") not in there),
         replaced=_replaced(coming, top, wanted.final),
         free_bytes=shutil.disk_usage(_existing(wanted.to)).free,
     )

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from backup.engine.command import call, common_arguments
-from backup.engine.process import demand_success, run_call
-from backup.errors import Cancelled, DestinationInUse, EngineFailed, NotInBackup, ObjectMissing
+from backup.errors import Cancelled, DestinationInUse, NotInBackup
+from backup.restoring.fetching import Fetching, fetch
 from backup.restoring.growth import watched
 from backup.restoring.machines import demand_path, holds_disks, put_together
 from backup.restoring.station import scratch_workplace
@@ -22,14 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from backup.engine.command import Workplace
     from backup.engine.progress import Progress
     from backup.model import RestorePoint
     from backup.restoring.station import Station
 
-_NOT_IN_BACKUP: Final = 19  # duplicity's ErrorCode.restore_path_not_found
 _MOST_DEPTH: Final = 256
-_MOST_NAMES, _MOST_NAME = 5, 200  # told when they could not be restored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,72 +121,6 @@ def measure(top: Path) -> tuple[int, int]:
             files += 1
             size += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118 - 100,000 Path objects cost seconds
     return files, size
-
-
-@dataclass(frozen=True, slots=True)
-class Fetching:
-    """What one call of duplicity restores from, where it may work, and how long it may take."""
-
-    station: Station
-    point: RestorePoint
-    workplace: Workplace
-    time_limit_seconds: float
-
-
-def fetch(
-    fetching: Fetching, path: PurePosixPath | None, to: Path, on_progress: Callable[[Progress], None] | None = None
-) -> None:
-    """Have duplicity restore a point, or `path` of it, to `to`, which must not be there. Its metadata stays cached.
-
-    Raises NotInBackup, and what keys, target and duplicity raise; something may lie at `to` then.
-    """
-    station, point, manifest = fetching.station, fetching.point, fetching.point.manifest
-    timeout = station.settings.find_target(station.chosen.target).timeout.total_seconds()
-    options = [*common_arguments(fetching.workplace, signer=manifest.signer, timeout_seconds=timeout)]
-    options += [*station.target.options(), "--time", str(int(manifest.at.timestamp()))]
-    if path is not None:
-        options.append(f"--path-to-restore={path}")  # one word: a name may begin with a dash
-    if os.geteuid() != 0:
-        options.append("--no-restore-ownership")  # only root may give files away
-    action = ["restore", *options, station.target.url(station.place.chain(manifest.chain)), str(to)]
-    outcome = run_call(
-        call(action, station.ring.environment(), station.target.environment()),
-        doing="restoring",
-        time_limit_seconds=fetching.time_limit_seconds,
-        on_progress=on_progress,
-    )
-    if path is not None and outcome.exit_code == _NOT_IN_BACKUP:
-        raise NotInBackup(f"{path} is not in the restore point of {manifest.at.isoformat()}: bkp ls shows what is")
-    if outcome.exit_code != 0:
-        _demand_files(station, point)
-    demand_success(outcome, "restoring")
-    if lost := outcome.told.unreadable:  # duplicity goes on without them, and ends as if all were well
-        names = ", ".join(name[-_MOST_NAME:] for name in outcome.told.unreadable_names[:_MOST_NAMES])
-        raise EngineFailed(
-            f"{lost} entries could not be restored here, so nothing was: {names}; try another --to, as root for"
-            " devices, or bring the rest with --path"
-        )
-    if not os.path.lexists(to):
-        raise EngineFailed("duplicity said that all is well, but nothing was restored")
-
-
-def _demand_files(station: Station, point: RestorePoint) -> None:
-    """Raise ObjectMissing when a file is gone that the point is made of; duplicity tells that by a trace of its own."""
-    chain = station.place.chain(point.manifest.chain)
-    there = station.target.files(chain)
-    needed = [
-        volume.name
-        for each in station.catalogue().points
-        if each.manifest.chain == point.manifest.chain and each.manifest.position <= point.manifest.position
-        for volume in each.manifest.volumes
-    ]
-    gone = [name for name in needed if name not in there]
-    if gone:
-        more = f" and {len(gone) - 1} more are" if len(gone) > 1 else " is"
-        raise ObjectMissing(
-            f"{chain}/{gone[0]}{more} missing at the target, so the restore point of {point.at.isoformat()} cannot be"
-            " restored. `bkp verify` shows what else is damaged; other points may be whole: choose one with --at"
-        )
 
 
 def demand_free(final: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from backup.chain import files_of_chain
 from backup.errors import (
     BackupError,
     Cancelled,
@@ -170,7 +171,7 @@ def _ask_for_full(station: Station, chain: str, damages: list[Damage]) -> str:
     """Note the damage at the target, where the set's host looks before its next run; return what becomes of it."""
     host = station.place.host
     try:
-        whats = [f"{damage.name.rpartition('/')[2]}: {damage.what}" for damage in damages if damage.kills]
+        whats = [f"{damage.name.split('/', 4)[-1]}: {damage.what}" for damage in damages if damage.kills]
         write_damage(station.target, station.place, chain, whats, by=station.settings.host)
     except Cancelled:
         raise
@@ -200,7 +201,7 @@ def _survey_chain(
     on_file: Callable[[str, int], None],
 ) -> None:
     folder = station.place.chain(manifests[0].chain)
-    there = dict(station.target.files(folder))
+    there = dict(files_of_chain(station.target, station.place, manifests[0].chain))
     for manifest in manifests:
         for volume in manifest.volumes:
             survey.files += 1

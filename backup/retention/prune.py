@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from backup.catalogue import read_catalogue
+from backup.chain import files_of_chain
 from backup.errors import KeyForbidden, ObjectMissing
 from backup.keys.trying import demand_public_only
 from backup.model import Place, instant_name
@@ -238,7 +239,7 @@ class PrunedSet:
             known = stock.files.get(begun.chain)
             if known is not None and begun.manifests.keys() <= known.manifests.keys():
                 continue
-            there = self._target.files(self.place.chain(begun.chain))
+            there = files_of_chain(self._target, self.place, begun.chain)
             left = ChainFiles(
                 chain=begun.chain,
                 manifests={name: size for name, size in begun.manifests.items() if name in listed},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backup.catalogue import MANIFEST_ENDING
+from backup.chain import files_of_chain
 from backup.errors import ObjectMissing
 from backup.model import read_instant
 from backup.restoring.damage import doubt_of_damage
@@ -78,7 +79,7 @@ def take_stock(target: Target, place: Place, catalogue: Catalogue, claims: Claim
     files: dict[str, ChainFiles] = {}
     strays: list[Stray] = []
     for name in sorted({*target.folders(place.chains), *by_chain}):
-        there = target.files(place.chain(name))
+        there = files_of_chain(target, place, name)
         points = by_chain.get(name, [])
         named = {volume.name for point in points for volume in point.manifest.volumes}
         strays += _strays(target, place, name, {each: there[each] for each in there.keys() - named}, refused)

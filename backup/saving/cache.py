@@ -13,7 +13,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from backup.errors import WorkFailed
-from backup.model import Part
+from backup.model import Role
 from backup.saving.journal import write_durably
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 class MetadataCache:
-    """The caches of one set: a folder a chain, and beside it the sums of its files as the last good run left them."""
+    """The caches of one set: a folder a chain, and beside it the sums of its files as the last good run left them.
+
+    Files are named as in manifests: in a folder for each part, where a chain has several.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -40,10 +43,10 @@ class MetadataCache:
         """
         place = self.place(chain)
         wanted = {
-            local_name(volume.name) for each in manifests for volume in each.volumes if volume.part is not Part.VOLUME
+            local_name(volume.name) for each in manifests for volume in each.volumes if volume.role is not Role.VOLUME
         }
-        for path in self._entries(place):
-            if path.name not in wanted:
+        for name, path in self._files(place):
+            if name not in wanted:
                 _remove(path)
         sums = self._sums(chain)
         for name in sorted(wanted):
@@ -64,10 +67,11 @@ class MetadataCache:
         """Write down the sums of a chain's files and make all of it durable. Raises WorkFailed."""
         try:
             sums: dict[str, str] = {}
-            for path in self._entries(self.place(chain)):
+            for name, path in self._files(self.place(chain)):
                 _sync(path)
-                sums[path.name] = _sha256(path)
-            _sync(self.place(chain))
+                sums[name] = _sha256(path)
+            for folder in {self.place(chain), *((self.place(chain) / name).parent for name in sums)}:
+                _sync(folder)
             write_durably(self._sums_file(chain), json.dumps(sums, indent=1, sort_keys=True) + "\n")
         except OSError as error:
             raise WorkFailed(f"the cache {self.place(chain)} cannot be made durable: {error.strerror}") from error
@@ -98,6 +102,15 @@ class MetadataCache:
     @staticmethod
     def _entries(folder: Path) -> Iterable[Path]:
         return sorted(folder.iterdir()) if folder.is_dir() else []
+
+    @staticmethod
+    def _files(folder: Path) -> Iterable[tuple[str, Path]]:
+        """Return every file below a chain's folder with its name."""
+        return [
+            (str(path.relative_to(folder)), path)
+            for path in sorted(folder.rglob("*"))
+            if path.is_symlink() or not path.is_dir()
+        ]
 
 
 def local_name(remote: str) -> str:

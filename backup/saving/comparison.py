@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from backup.errors import EngineFailed, TargetDiffers
-from backup.model import Part, VolumeRecord, read_instant
+from backup.model import Role, VolumeRecord, read_instant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,20 +23,23 @@ _RUN: Final = re.compile(
 _VOLUME_NUMBER: Final = re.compile(r"\.vol(\d+)\.difftar\.gpg$")
 
 
-def part_of(name: str) -> Part | None:
+def role_of(name: str) -> Role | None:
     """Return what a file of duplicity's is for, by its name; None when it is none of them."""
     if not name.startswith("duplicity-"):
         return None
     if _VOLUME_NUMBER.search(name):
-        return Part.VOLUME
+        return Role.VOLUME
     if name.endswith(".manifest.gpg"):
-        return Part.MANIFEST
-    return Part.SIGNATURES if name.endswith(".sigtar.gpg") else None
+        return Role.MANIFEST
+    return Role.SIGNATURES if name.endswith(".sigtar.gpg") else None
 
 
 def run_instant(name: str) -> datetime | None:
-    """Return the instant of the run that a file of duplicity's is of, by its name; None when it is none of them."""
-    match = _RUN.match(name)
+    """Return the instant of the run that a file of duplicity's is of, by its name; None when it is none of them.
+
+    The folder of its part may stand before it.
+    """
+    match = _RUN.match(name.rpartition("/")[2])
     try:
         return None if match is None else read_instant(match[1])
     except ValueError:
@@ -69,15 +72,15 @@ def compare(
     more than there are.
     """
     found = [_read_back(target, folder, name, size, sums, on_bytes) for name, size in sorted(names.items())]
-    volumes = {volume_number(record.name) for record in found if record.part is Part.VOLUME}
+    volumes = {volume_number(record.name) for record in found if record.role is Role.VOLUME}
     if volumes != set(sums):
         missing = sorted(set(sums) - volumes)
         raise TargetDiffers(
             f"volumes at the target and in duplicity's manifest differ; missing there: {missing or 'none'}"
         )
-    for part in (Part.MANIFEST, Part.SIGNATURES):
-        if sum(1 for record in found if record.part is part) != 1:
-            raise TargetDiffers(f"duplicity's {part.value} file is not at the target exactly once")
+    for role in (Role.MANIFEST, Role.SIGNATURES):
+        if sum(1 for record in found if record.role is role) != 1:
+            raise TargetDiffers(f"duplicity's {role.value} file is not at the target exactly once")
     return found
 
 
@@ -89,8 +92,8 @@ def _read_back(
     sums: Mapping[int, str],
     on_bytes: Callable[[int], None] | None,
 ) -> VolumeRecord:
-    part = part_of(name)
-    if part is None:
+    role = role_of(name)
+    if role is None:
         raise TargetDiffers(f"{folder}/{name} is no file of duplicity's; who put it there?")
     path = f"{folder}/{name}"
     stat = target.stat(path)
@@ -98,7 +101,7 @@ def _read_back(
     md5 = hashlib.md5(usedforsecurity=False)
     sha256, size = hashlib.sha256(), 0
     asked = [sha256]  # what nobody compares is not computed: three sums were a tenth of a full's processor time
-    asked += [sha1] if part is Part.VOLUME else []
+    asked += [sha1] if role is Role.VOLUME else []
     asked += [md5] if stat.md5 is not None else []
     for piece in target.read(path):
         for digest in asked:
@@ -111,13 +114,13 @@ def _read_back(
     if stat.md5 is not None and stat.md5 != md5.hexdigest():
         raise TargetDiffers(f"{path}: the target says MD5 {stat.md5}, what it sends has {md5.hexdigest()}")
     own = None
-    if part is Part.VOLUME:
+    if role is Role.VOLUME:
         own = sums.get(volume_number(name))
         if own is None:
             raise EngineFailed(f"{path}: duplicity's manifest has no SHA-1 of it")
         if own != sha1.hexdigest():
             raise TargetDiffers(f"{path}: sent with SHA-1 {own}, it has {sha1.hexdigest()} at the target")
-    return VolumeRecord(name=name, part=part, size_bytes=size, sha256=sha256.hexdigest(), sha1=own)
+    return VolumeRecord(name=name, role=role, size_bytes=size, sha256=sha256.hexdigest(), sha1=own)
 
 
 def volume_number(name: str) -> int:

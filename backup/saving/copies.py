@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from backup.catalogue import Catalogue, read_catalogue
+from backup.chain import files_of_chain
 from backup.errors import (
     ObjectMissing,
     TargetAway,
@@ -200,7 +201,7 @@ class Copies:
         """Copy one point, its manifest last; note on whose side it failed."""
         folder, name = self._place.chain(manifest.chain), f"{self._place.points}/{manifest.name}"
         try:
-            there = to.target.files(folder)
+            there = files_of_chain(to.target, self._place, manifest.chain)
             for volume in manifest.volumes:
                 path = f"{folder}/{volume.name}"
                 if there.get(volume.name) == volume.size_bytes and _sha256(to.target, path) == volume.sha256:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backup.chain import files_of_chain
 from backup.errors import BackupError, TargetAway
 from backup.model import Status, read_instant
 from backup.saving.comparison import run_instant
@@ -44,7 +45,7 @@ def clear_leftovers(
     for chain in sorted(begun.keys() & set(target.folders(place.chains))):
         folder = place.chain(chain)
         named = {volume.name for manifest in chain_manifests(catalogue, chain) for volume in manifest.volumes}
-        unnamed = sorted(target.files(folder).keys() - named)
+        unnamed = sorted(files_of_chain(target, place, chain).keys() - named)
         since = begun[chain].replace(microsecond=0)
         left = [name for name in unnamed if (instant := run_instant(name)) is not None and instant >= since]
         try:
@@ -86,7 +87,7 @@ def doubt_of(target: Target, place: Place, manifests: Sequence[Manifest]) -> str
     if not manifests:
         return None
     chain = manifests[0].chain
-    there = dict(target.files(place.chain(chain)))
+    there = dict(files_of_chain(target, place, chain))
     for volume in (volume for manifest in manifests for volume in manifest.volumes):
         size = there.pop(volume.name, None)
         if size is None:

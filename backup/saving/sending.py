@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from backup.engine.command import Saving, call, paced, saving_arguments
-from backup.engine.process import demand_success, run_call
+from backup.engine.process import demand_success, run_calls
 from backup.errors import EngineFailed, SourceFailed, TargetDiffers
-from backup.model import Counts, read_instant
+from backup.model import Counts, part_names, read_instant
 from backup.saving.comparison import volume_sums
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
+    from collections.abc import Mapping, Sequence
 
     from backup.engine.command import Workplace
     from backup.engine.decision import Decision
@@ -25,62 +25,99 @@ if TYPE_CHECKING:
     from backup.sources.contract import Prepared
 
 _INSTANT_OF: Final = re.compile(r"^duplicity-(?:full|inc\.\d{8}T\d{6}Z\.to)\.(\d{8}T\d{6}Z)\.manifest\.gpg$")
+_NAMES_KEPT: Final = 20
 _STATISTICS: Final = ("SourceFiles", "SourceFileSize", "RawDeltaSize")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """What duplicity put at the target, by its own account."""
+class SentPart:
+    """What one duplicity put into its folder: names and sizes as listed there, SHA-1 by volume by its own account."""
 
     at: datetime
     names: Mapping[str, int]
     sums: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What was put at the target, by part."""
+
+    at: datetime
+    parts: Mapping[str, SentPart]
     counts: Counts
 
 
 def send(
     attempt: Attempt, main: Copy, prepared: Prepared, decision: Decision, keys: RunKeys, workplace: Workplace
 ) -> Sent:
-    """Run duplicity to its end. Raises what it failed of, SourceFailed when what cannot be halved was read in part."""
-    chosen, target = attempt.chosen, main.target
-    folder = attempt.place.chain(workplace.cache.name)
-    before = target.files(folder)
+    """Run duplicity to its end, one for each part at once; the first that fails ends the others.
+
+    Raises what it failed of, SourceFailed when what cannot be halved was read in part.
+    """
+    chosen, target, doing = attempt.chosen, main.target, f"saving set {attempt.chosen.name!r}"
+    parts = part_names(len(prepared.selections))
+    folders = {part: attempt.place.part(workplace.cache.name, part) for part in parts}
+    before = {part: target.files(folder) for part, folder in folders.items()}
     saving = Saving(
         kind=decision.kind,
         root=prepared.root,
-        selection=prepared.selection,
-        url=target.url(folder),
         options=target.options(),
         recipients=[key.fingerprint for key in keys.recipients],
         signer=keys.signer.fingerprint,
         volume_bytes=chosen.volume_size,
         max_block_bytes=chosen.max_block_size,
         shows_progress=attempt.counts_ahead,
+        at=datetime.now(UTC) if len(parts) > 1 else None,  # one instant for all parts of a point
     )
+    environments = (keys.ring.signing_environment(), target.environment(), paced(_share(main, len(parts))))
     timeout = main.settings.timeout.total_seconds()
+    calls = []
+    for part, selection in zip(parts, prepared.selections, strict=True):
+        arguments = saving_arguments(saving, selection, target.url(folders[part]), workplace.of_part(part), timeout)
+        calls.append(call(arguments, *environments))
     attempt.phase("saving")
-    outcome = run_call(
-        call(
-            saving_arguments(saving, workplace, timeout),
-            keys.ring.signing_environment(),
-            target.environment(),
-            paced(main.settings.upload_limit),
-        ),
-        doing=f"saving set {chosen.name!r}",
-        time_limit_seconds=chosen.time_limit.total_seconds(),
-        on_progress=attempt.on_progress,
+    outcomes = run_calls(
+        calls, doing=doing, time_limit_seconds=chosen.time_limit.total_seconds(), on_progress=attempt.on_progress
     )
-    _demand_read(prepared, outcome)
-    demand_success(outcome, f"saving set {chosen.name!r}")
-    counts = _count(outcome)
-    _demand_unread(prepared, outcome)
-    after = target.files(folder)
+    for outcome in outcomes:
+        _demand_read(prepared, outcome)
+        demand_success(outcome, doing)
+    counts = _sum([_count(outcome) for outcome in outcomes], prepared.counted_again)
+    for outcome in outcomes:
+        _demand_unread(prepared, outcome)
+    sent = {
+        part: _sent(target.files(folder), before[part], workplace.of_part(part)) for part, folder in folders.items()
+    }
+    instants = {each.at for each in sent.values()}
+    if len(instants) != 1:
+        raise EngineFailed(f"the parts of one run have {len(instants)} instants; is it a duplicity we do not know?")
+    return Sent(at=instants.pop(), parts=sent, counts=counts)
+
+
+def _share(main: Copy, count: int) -> int | None:
+    """Return how fast each of several may send, so that all keep to the target's limit; None without one."""
+    limit = main.settings.upload_limit
+    return None if limit is None else max(1, limit // count)
+
+
+def _sent(after: Mapping[str, int], before: Mapping[str, int], workplace: Workplace) -> SentPart:
     names = {name: size for name, size in after.items() if name not in before}
     found = [match for match in map(_INSTANT_OF.match, names) if match is not None]
     if len(found) != 1:
         raise TargetDiffers(f"duplicity ended well, but {len(found)} new manifests of it are at the target, not one")
     local = workplace.cache / found[0][0].removesuffix(".gpg")
-    return Sent(at=read_instant(found[0][1]), names=names, sums=volume_sums(local.read_bytes()), counts=counts)
+    return SentPart(at=read_instant(found[0][1]), names=names, sums=volume_sums(local.read_bytes()))
+
+
+def _sum(parts: Sequence[Counts], counted_again: int) -> Counts:
+    """Return the counts of all parts together."""
+    return Counts(
+        entries=sum(each.entries for each in parts) - counted_again,
+        bytes=sum(each.bytes for each in parts),
+        changed_bytes=sum(each.changed_bytes for each in parts),
+        unreadable=sum(each.unreadable for each in parts),
+        unreadable_names=tuple(name for each in parts for name in each.unreadable_names)[:_NAMES_KEPT],
+    )
 
 
 def _count(outcome: Outcome) -> Counts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -179,7 +180,11 @@ def _compare(attempt: Attempt, target: Target, chain: str, sent: Sent) -> list[V
         attempt.phase("comparing", read)
 
     on_bytes = count if attempt.counts_ahead else None
-    return compare(target, attempt.place.chain(chain), sent.names, sent.sums, on_bytes)
+    volumes: list[VolumeRecord] = []
+    for part, files in sent.parts.items():
+        found = compare(target, attempt.place.part(chain, part), files.names, files.sums, on_bytes)
+        volumes += [replace(each, name=f"{part}/{each.name}".lstrip("/")) for each in found]
+    return volumes
 
 
 def _describe(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from backup.errors import ConfigInvalid
+from backup.model import MOST_PARTS
 from backup.schedule import check_schedule
 from backup.settings.checks import check_fingerprints, check_name
 from backup.settings.drill import DrillSettings
@@ -116,6 +117,13 @@ class SetSettings:
         default=None,
         metadata=setting("largest block compared, in bytes: 4096 makes deltas of dumps and images small", minimum=512),
     )
+    side_by_side: int = field(
+        default=1,
+        metadata=setting(
+            f"in how many parts files and folders are saved at once, a duplicity each; up to {MOST_PARTS}",
+            minimum=1,
+        ),
+    )
     paths: PathsSettings | None = field(default=None, metadata=setting("save files and folders"))
     postgresql: PostgresqlSettings | None = field(default=None, metadata=setting("save a PostgreSQL database"))
     postgresql_base: PostgresqlBaseSettings | None = field(
@@ -161,6 +169,12 @@ class SetSettings:
             raise ValueError(f"a set has one source, not both {' and '.join(self.sources)}")
         if len(set(self.targets)) != len(self.targets):
             raise ValueError("also: names a target twice")
+        if self.side_by_side > MOST_PARTS:
+            raise ValueError(f"side_by_side: expected at most {MOST_PARTS}, found {self.side_by_side}")
+        if self.side_by_side > 1 and self.sources and self.paths is None:
+            raise ValueError(
+                f"side_by_side: only what [sets.paths] saves can be cut into parts; leave it out with {self.sources[0]}"
+            )
 
     @property
     def targets(self) -> tuple[str, ...]:

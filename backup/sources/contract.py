@@ -16,7 +16,8 @@ class Prepared:
     """Data that is ready to be read, for as long as its context lasts.
 
     root: the folder duplicity reads. It is the same at every run, so that deltas are against the run before.
-    selection: duplicity's include and exclude options, in order.
+    selections: duplicity's include and exclude options, in order; of each part that is saved side by side with others.
+    counted_again: how many folders lie in more than one part, each further time counted.
     consistency: what the source can say of the moment the data is of; plain JSON values.
     remarks: what of the source is not saved, or not as of that moment; people are reminded of it.
     is_indivisible: a run that could not read something of it fails, where others name it and go on.
@@ -25,7 +26,8 @@ class Prepared:
     """
 
     root: Path
-    selection: tuple[str, ...] = ()
+    selections: tuple[tuple[str, ...], ...] = ((),)
+    counted_again: int = 0
     consistency: Mapping[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     is_indivisible: bool = False
@@ -51,10 +53,10 @@ class Source(Protocol):
 
 @runtime_checkable
 class ChainedSource(Source, Protocol):
-    """A source that reads only what changed since the run before, which it knows by that run's consistency record."""
+    """A source whose incrementals go by the consistency record of the run before: what they read, or in which parts."""
 
     def doubt(self, before: Mapping[str, Any]) -> str | None:
-        """Return why what changed since `before` cannot be told, so that the next run has to be a full; else None.
+        """Return why an incremental cannot go on from `before`, so that the next run has to be a full; else None.
 
         Raises SourceFailed, TimedOut.
         """

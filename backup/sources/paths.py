@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
+from backup.cut import Cut, at_or_below, read_cut
 from backup.errors import SourceFailed
 from backup.sources.contract import Prepared
+from backup.sources.packing import Weights
 from backup.sources.survey import ATTRIBUTES, LISTS, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from backup.settings.source import PathsSettings
+    from backup.sources.survey import Survey
+
+_IN_A_WORD: Final = 100  # paths on a command line, of which a word has at most 128 KiB
 
 
 class PathsSource:
@@ -23,27 +27,53 @@ class PathsSource:
 
     Files that change while they are read are saved as they are at that moment; one that vanishes or cannot be read is
     named and counted by the engine, and the run goes on. What backups do not keep is named in the manifest; access
-    lists and extended attributes, which change who may do what, are told at every run.
+    lists and extended attributes, which change who may do what, are told at every run. Saved side by side, the tree is
+    cut into parts at a full, and incrementals keep these.
     """
 
     kind = "paths"
 
-    def __init__(self, settings: PathsSettings) -> None:
+    def __init__(self, settings: PathsSettings, *, side_by_side: int = 1) -> None:
         self._settings = settings
+        self._side_by_side = side_by_side
 
     @contextmanager
     def prepare(self, scratch: Path) -> Iterator[Prepared]:  # noqa: ARG002 - the contract's; files are read in place
         """Name the roots to duplicity. Raises SourceFailed when one is not there: an empty backup is never "ok"."""
-        real = [_real(root) for root in self._settings.roots]
-        lost = survey(
-            real,
-            [_below(pattern) for pattern in self._settings.exclude],
-            one_file_system=self._settings.one_file_system,
-        )
-        yield Prepared(
+        real = self._roots()
+        weights = Weights(real) if self._side_by_side > 1 else None
+        lost = self._look(real, None if weights is None else weights.take)
+        yield self._prepared(real, lost, Cut() if weights is None else weights.cut(self._side_by_side))
+
+    def doubt(self, before: Mapping[str, Any]) -> str | None:
+        """Return why the parts the chain was begun with are not those to go on with. Raises SourceFailed."""
+        cut = read_cut(before)
+        if cut.asked != self._side_by_side:
+            return f"side_by_side is {self._side_by_side} now, the chain before was begun with {cut.asked}"
+        if cut.listed and before.get("roots") != [str(root) for root in self._roots()]:
+            return "paths.roots are others, and the chain before is cut into parts by them"
+        return None
+
+    @contextmanager
+    def prepare_after(self, scratch: Path, before: Mapping[str, Any]) -> Iterator[Prepared]:  # noqa: ARG002 - as above
+        """Name the roots to duplicity, in the parts of the run before."""
+        real = self._roots()
+        yield self._prepared(real, self._look(real), read_cut(before))
+
+    def _roots(self) -> list[Path]:
+        return [_real(root) for root in self._settings.roots]
+
+    def _look(self, real: list[Path], on_entry: Callable[[bytes, os.stat_result], None] | None = None) -> Survey:
+        patterns = [_below(pattern) for pattern in self._settings.exclude]
+        return survey(real, patterns, one_file_system=self._settings.one_file_system, on_entry=on_entry)
+
+    def _prepared(self, real: list[Path], lost: Survey, cut: Cut) -> Prepared:
+        roots = [str(root) for root in real]
+        return Prepared(
             root=Path("/"),
-            selection=selection(replace(self._settings, roots=tuple(real))),
-            consistency={"roots": [str(root) for root in real], "not_kept": list(lost.words())},
+            selections=selections(self._settings, roots, cut, [os.fsdecode(path) for path in lost.elsewhere]),
+            counted_again=cut.counted_again(roots),
+            consistency={"roots": roots, "not_kept": list(lost.words()), **cut.table()},
             remarks=lost.words((ATTRIBUTES, LISTS)),
         )
 
@@ -56,19 +86,21 @@ def _real(root: Path) -> Path:
         raise SourceFailed(f"{root} cannot be saved: {error}; correct the set's paths") from error
 
 
-def selection(settings: PathsSettings) -> tuple[str, ...]:
-    """Return duplicity's selection: what to leave out, then the roots, then nothing else. The first to fit counts."""
-    options = ["--exclude-other-filesystems"] if settings.one_file_system else []
-    for pattern in settings.exclude:
-        options += [f"--exclude={_below(pattern)}"]
-    options += [f"--include={_literal(os.fspath(root))}" for root in settings.roots]
-    return (*options, "--exclude=**")
+def selections(
+    settings: PathsSettings, roots: Sequence[str], cut: Cut, elsewhere: Sequence[str] = ()
+) -> tuple[tuple[str, ...], ...]:
+    """Return duplicity's selection of each part: what to leave out, then what is in it, then nothing else.
+
+    The first that fits counts. elsewhere: folders of other file systems; duplicity's own option for these takes all for
+    such that is not on the file system of `/`.
+    """
+    options = [
+        f"--exclude-regexp={at_or_below(elsewhere[first : first + _IN_A_WORD])}"
+        for first in range(0, len(elsewhere), _IN_A_WORD)
+    ]
+    options += [f"--exclude={_below(pattern)}" for pattern in settings.exclude]
+    return tuple((*options, *each, "--exclude=**") for each in cut.selections(roots))
 
 
 def _below(pattern: str) -> str:
     return pattern if pattern.startswith(("/", "**")) else f"**/{pattern}"
-
-
-def _literal(path: str) -> str:
-    """Return a path as a pattern that means this path: duplicity reads *, ? and [ as wildcards."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in os.path.normpath(path))

@@ -17,7 +17,7 @@ def source_of(chosen: SetSettings) -> Source:
     if chosen.paths is not None:
         from backup.sources.paths import PathsSource  # noqa: PLC0415 - only what is used is imported
 
-        return PathsSource(chosen.paths)
+        return PathsSource(chosen.paths, side_by_side=chosen.side_by_side)
     if chosen.postgresql is not None:
         from backup.sources.postgresql import PostgresqlSource  # noqa: PLC0415 - only what is used is imported
 

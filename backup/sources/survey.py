@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 _MOST_NAMED: Final = 5
@@ -33,10 +33,11 @@ _TOLD: Final = {
 
 @dataclass(slots=True)
 class Survey:
-    """How many entries have what is not kept, by kind, and the first of each."""
+    """How many entries have what is not kept, by kind, and the first of each; which folders are other file systems'."""
 
     counts: Counter[str] = field(default_factory=Counter)
     names: dict[str, list[str]] = field(default_factory=dict)
+    elsewhere: list[bytes] = field(default_factory=list)
 
     def note(self, kind: str, path: bytes) -> None:
         """Count an entry."""
@@ -57,31 +58,48 @@ class Survey:
         return self.counts[kind] > len(self.names[kind])
 
 
-def survey(roots: Sequence[Path], patterns: Sequence[str], *, one_file_system: bool) -> Survey:
+def survey(
+    roots: Sequence[Path],
+    patterns: Sequence[str],
+    *,
+    one_file_system: bool,
+    on_entry: Callable[[bytes, os.stat_result], None] | None = None,
+) -> Survey:
     """Look at every entry that is saved. What cannot be looked at is left out: the run itself names that.
 
-    patterns: what is left out, as duplicity reads them: * within a name, ** across names.
+    patterns: what is left out, as duplicity reads them: * within a name, ** across names. on_entry: gets each.
     """
     found = Survey()
     left_out = re.compile(b"|".join(_expression(os.fsencode(each)) for each in patterns) or b"(?!)", re.DOTALL)
     for root in roots:
         device = os.lstat(root).st_dev if one_file_system else None
-        for path, status in _entries(os.fsencode(root), left_out, device):
+        for path, status in _entries(os.fsencode(root), left_out, device, found.elsewhere):
             _look(found, path, status)
+            if on_entry is not None:
+                on_entry(path, status)
     return found
 
 
-def _entries(path: bytes, left_out: re.Pattern[bytes], device: int | None) -> Iterator[tuple[bytes, os.stat_result]]:
-    """Yield every entry at and below `path`, in folders of `device` only; links are not followed."""
+def _entries(
+    path: bytes, left_out: re.Pattern[bytes], device: int | None, elsewhere: list[bytes]
+) -> Iterator[tuple[bytes, os.stat_result]]:
+    """Yield every entry at and below `path`, in folders of `device` only; links are not followed.
+
+    Folders of other devices go into `elsewhere`; files are where their folder is, whatever an overlay says of them.
+    """
     todo = [path]
     while todo:
         path = todo.pop()
         try:
             status = os.lstat(path)
-            if left_out.fullmatch(path) or (device is not None and status.st_dev != device):
+            if left_out.fullmatch(path):
+                continue
+            is_folder = stat.S_ISDIR(status.st_mode)
+            if is_folder and device is not None and status.st_dev != device:
+                elsewhere.append(path)
                 continue
             yield path, status
-            if stat.S_ISDIR(status.st_mode):
+            if is_folder:
                 todo += [os.path.join(path, name) for name in os.listdir(path)]  # noqa: PTH118, PTH208 - bytes, a million
         except OSError:
             continue

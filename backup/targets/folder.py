@@ -156,7 +156,7 @@ class DeletingFolder(FolderTarget):
     """Files below one folder, for the pruner."""
 
     def delete(self, name: str) -> None:
-        """Remove a file for good, and the folder it was in when that is empty then.
+        """Remove a file for good, and the folders it was in that are empty then.
 
         Raises TargetRefused when a folder on the way is a symbolic link: who may write at the target could lead the
         pruner to what is not his.
@@ -173,9 +173,9 @@ class DeletingFolder(FolderTarget):
             with suppress(FileNotFoundError):
                 os.unlink(last, dir_fd=opened[-1])
             os.fsync(opened[-1])
-            if folders:
-                with suppress(OSError):  # not empty, or gone: both are as they should be
-                    os.rmdir(folders[-1], dir_fd=opened[-2])
+            with suppress(OSError):  # not empty, or gone: both are as they should be
+                for number in reversed(range(len(folders))):
+                    os.rmdir(folders[number], dir_fd=opened[number])
         except FileNotFoundError:
             pass  # a folder on the way is not there
         except OSError as error:

@@ -250,7 +250,7 @@ class DeletingSftp(SftpTarget):
     """Files below one folder of an SFTP server, for the pruner."""
 
     def delete(self, name: str) -> None:
-        """Remove a file for good, and the folder it was in when that is empty then.
+        """Remove a file for good, and the folders it was in that are empty then.
 
         Raises TargetRefused when a folder on the way is a symbolic link: who may write at the target could lead the
         pruner to what is not his.
@@ -265,9 +265,10 @@ class DeletingSftp(SftpTarget):
             return
         with suppress(ObjectMissing):
             self._ask(name, lambda sftp: sftp.remove(self._path(name)))
-        if folders and not self._entries("/".join(folders)):
-            with suppress(ObjectMissing, TargetAway):  # not empty any more, or gone: both are as they should be
+        with suppress(ObjectMissing, TargetAway):  # not empty any more, or gone: both are as they should be
+            while folders and not self._entries("/".join(folders)):
                 self._ask(name, lambda sftp: sftp.rmdir(self._path("/".join(folders))))
+                folders.pop()
 
     def _demand_folder(self, name: str) -> None:
         found = self._ask(name, lambda sftp: sftp.lstat(self._path(name)))

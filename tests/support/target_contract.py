@@ -86,6 +86,9 @@ class TargetContract:
         assert dict(target.files("d")) == {"two": 1}
         deleting.delete("d/two")
         assert target.folders("") == []
+        target.write("e/chain/part-1/three", b"3")
+        deleting.delete("e/chain/part-1/three")
+        assert target.folders("") == [], "folders that hold nothing but empty ones"
 
     @pytest.mark.trial("S-11")
     def test_what_hosts_and_stations_open_has_no_way_to_delete(self, target: Target) -> None:

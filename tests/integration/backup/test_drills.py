@@ -109,7 +109,7 @@ def test_whatever_differs_from_what_the_host_saw_is_named(site: Site, tmp_path: 
     signatures = sorted((site.folder / "host/work").rglob("duplicity-full-signatures.*"))
     top = tmp_path / "root"
     assert site.bkp("station", "restore", f"{HOST}/{SET}", "--to", str(top)).returncode == 0
-    assert not any(check.differing for check in compare_tree(top, signatures, limits))
+    assert not any(check.differing for check in compare_tree(top, [signatures], limits))
 
     kept = top / str(site.data)[1:]
     words = kept / "deep" / "er" / "words"
@@ -122,7 +122,7 @@ def test_whatever_differs_from_what_the_host_saw_is_named(site: Site, tmp_path: 
     (kept / "link").unlink()
     (kept / "link").symlink_to("/elsewhere")
     (kept / "more").touch()
-    entries, blocks = compare_tree(top, signatures, limits)
+    entries, blocks = compare_tree(top, [signatures], limits)
     told = " ".join(entries.names)
     assert f"{str(words)[len(str(top)) + 1 :]}: 1 blocks" in blocks.names
     for said in ("has mode 600", "leads to /elsewhere", "was not saved", "were saved"):

@@ -8,6 +8,8 @@ import os
 import socket
 import struct
 import threading
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,8 +18,6 @@ from backup.sources.survey import LINKS, survey
 from tests.support.backups import new_site
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.backups import Pairs, Site
 
 pytestmark = [pytest.mark.trial("B-5")]
@@ -111,6 +111,21 @@ def test_files_that_grow_come_and_go_while_they_are_read_hurt_no_other(pairs: Pa
         saved = (back / "growing").read_bytes()
         assert saved
         assert growing.read_bytes().startswith(saved)
+
+
+def test_one_file_system_is_that_of_each_root_wherever_it_is_mounted(pairs: Pairs) -> None:
+    """A root on another file system than `/`, and one in which another is mounted."""
+    with TemporaryDirectory(prefix="bkp-", dir="/dev/shm") as other:
+        assert os.lstat(other).st_dev != os.lstat("/").st_dev
+        (Path(other) / "kept").write_text("kept")
+        with new_site(pairs, source=f'paths.roots = ["{other}"]\npaths.one_file_system = true') as site:
+            site.run()
+            done = site.bkp("station", "restore", "files", "--to", str(site.folder / "back"))
+            assert done.returncode == 0, done.stderr
+            assert (site.folder / "back" / other[1:] / "kept").read_text() == "kept"
+    found = survey([Path("/dev")], [], one_file_system=True)
+    assert b"/dev/shm" in found.elsewhere
+    assert not survey([Path("/dev/shm")], [], one_file_system=False).elsewhere  # noqa: S108 - as above
 
 
 @pytest.mark.parametrize(

@@ -10,20 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backup.child import Program, run
+from backup.cut import Cut
 from backup.engine.command import Saving, Workplace, call, saving_arguments
 from backup.engine.process import Outcome, demand_success
 from backup.engine.progress import Listener, Told
 from backup.errors import EngineFailed, KeyWrong, PassphraseWrong, TargetAway, TargetDiffers, TimedOut
-from backup.model import Kind, Part
-from backup.saving.comparison import part_of, volume_sums
+from backup.model import Kind, Role
+from backup.saving.comparison import role_of, volume_sums
 from backup.settings.source import PathsSettings
-from backup.sources.paths import selection
+from backup.sources.paths import selections
 
 if TYPE_CHECKING:
     from backup.errors import BackupError
 
 _SAVING = Saving(
-    kind=Kind.INCREMENTAL, root=Path("/"), selection=("--include=/etc", "--exclude=**"), url="file:///srv/x",
+    kind=Kind.INCREMENTAL, root=Path("/"),
     recipients=("A" * 40, "B" * 40), signer="C" * 40, volume_bytes=(5 << 20) + 1, max_block_bytes=4096,
     shows_progress=False, options=("--ssh-options=-oX=y",),
 )  # fmt: skip
@@ -31,7 +32,7 @@ _PLACE = Workplace(cache=Path("/work/cache/20261121T041600Z"), temporary=Path("/
 
 
 def test_the_command_line_has_what_was_decided_in_order() -> None:
-    arguments = saving_arguments(_SAVING, _PLACE, 30)
+    arguments = saving_arguments(_SAVING, ("--include=/etc", "--exclude=**"), "file:///srv/x", _PLACE, 30)
     assert arguments[0] == "incremental"
     assert {"--encrypt-key=" + "A" * 40, "--encrypt-key=" + "B" * 40, "--sign-key=" + "C" * 40} <= set(arguments)
     assert {"--volsize=6", "--max-blocksize=4096", "--archive-dir=/work/cache", "--name=20261121T041600Z"} <= set(
@@ -128,30 +129,32 @@ def test_sums_are_read_from_duplicitys_manifest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "part"),
+    ("name", "role"),
     [
-        ("duplicity-full.20261121T043130Z.vol1.difftar.gpg", Part.VOLUME),
-        ("duplicity-inc.20261121T043130Z.to.20261121T053130Z.manifest.gpg", Part.MANIFEST),
-        ("duplicity-new-signatures.20261121T043130Z.to.20261121T053130Z.sigtar.gpg", Part.SIGNATURES),
+        ("duplicity-full.20261121T043130Z.vol1.difftar.gpg", Role.VOLUME),
+        ("duplicity-inc.20261121T043130Z.to.20261121T053130Z.manifest.gpg", Role.MANIFEST),
+        ("duplicity-new-signatures.20261121T043130Z.to.20261121T053130Z.sigtar.gpg", Role.SIGNATURES),
         ("something.gpg", None),
         ("duplicity-full.20261121T043130Z.vol1.difftar", None),
     ],
 )
-def test_a_file_is_known_by_its_name(name: str, part: Part | None) -> None:
-    assert part_of(name) is part
+def test_a_file_is_known_by_its_name(name: str, role: Role | None) -> None:
+    assert role_of(name) is role
 
 
 def test_a_selection_leaves_out_first_then_takes_the_roots_and_nothing_else() -> None:
     settings = PathsSettings(
         roots=(Path("/etc"), Path("/srv/a [b]*")), exclude=(".cache", "/etc/x"), one_file_system=True
     )
-    assert selection(settings) == (
-        "--exclude-other-filesystems",
-        "--exclude=**/.cache",
-        "--exclude=/etc/x",
-        "--include=/etc",
-        "--include=/srv/a [[]b][*]",
-        "--exclude=**",
+    first = (r"--exclude-regexp=^(?:/etc/disk)(?:/|\Z)", "--exclude=**/.cache", "--exclude=/etc/x")
+    roots = ("--include=/etc", "--include=/srv/a [[]b][*]", "--exclude=**")
+    names = [str(root) for root in settings.roots]
+    assert selections(settings, names, Cut(), ["/etc/disk"]) == ((*first, *roots),)
+    assert selections(settings, names, Cut()) == ((*first[1:], *roots),)
+    cut = Cut(asked=2, listed=(("/etc/?",),))
+    assert selections(settings, names, cut, ["/etc/disk"]) == (
+        (*first, r"--exclude-regexp=^(?:/etc/\?)(?:/|\Z)", *roots),
+        (*first, r"--include-regexp=^(?:/etc/\?)(?:/|\Z)|^(?:/|/etc)\Z", "--exclude=**"),
     )
 
 

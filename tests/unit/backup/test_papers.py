@@ -15,7 +15,7 @@ from backup.errors import ConfigInvalid, KeyWrong, SetBusy, SignatureBad, exit_c
 from backup.keys.key import Key
 from backup.keys.sheet import armour, draw_up, qr_texts, read_sheet
 from backup.manifest import read_manifest, write_manifest
-from backup.model import Counts, Kind, Manifest, Part, RunId, RunRecord, Status, VolumeRecord
+from backup.model import Counts, Kind, Manifest, Role, RunId, RunRecord, Status, VolumeRecord
 from backup.retention.rules import Rules
 from backup.saving.journal import Journal
 from backup.saving.state import state_table
@@ -26,7 +26,7 @@ _DOCS = Path(__file__).parents[3] / "docs"
 _MANIFEST = Manifest(
     host="web1", set="files", due_at=_AT, at=_AT, finished_at=_AT, kind=Kind.FULL, reason="the first of this set",
     chain="20261121T041600Z", position=0, previous=None, source="paths",
-    volumes=(VolumeRecord(name="duplicity-x.gpg", part=Part.VOLUME, size_bytes=3, sha256="a" * 64, sha1="b" * 40),),
+    volumes=(VolumeRecord(name="duplicity-x.gpg", role=Role.VOLUME, size_bytes=3, sha256="a" * 64, sha1="b" * 40),),
     recipients=("A" * 40,), signer="B" * 40,
     counts=Counts(entries=1, bytes=2, changed_bytes=3, unreadable_names=("ü",)),
     consistency={"rows": {"public.a": 1}}, software={"duplicity": "3.2.1"},
@@ -41,12 +41,25 @@ def test_a_manifest_reads_back_as_it_was_written() -> None:
     assert read_manifest(write_manifest(_MANIFEST)) == _MANIFEST
 
 
+def test_a_manifest_of_parts_is_of_another_form_so_that_nobody_takes_one_part_for_all() -> None:
+    (volume,) = _MANIFEST.volumes
+    names = [f"part-{number}/{volume.name}" for number in (10, 2, 1)]
+    manifest = replace(_MANIFEST, volumes=tuple(replace(volume, name=name) for name in names))
+    text = write_manifest(manifest)
+    assert '"form": "watchkeep-backup-2"' in text
+    assert read_manifest(text) == manifest
+    assert manifest.parts == ("part-1", "part-2", "part-10")
+    assert '"form": "watchkeep-backup-1"' in write_manifest(_MANIFEST)
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
         ("watchkeep-backup-1", "watchkeep-backup-9"),
         ('"duplicity-x.gpg"', '"../../etc/passwd"'),
         ('"duplicity-x.gpg"', '"duplicity-../../x"'),
+        ('"duplicity-x.gpg"', '"part-17/duplicity-x.gpg"'),
+        ('"duplicity-x.gpg"', '"part-1/../duplicity-x.gpg"'),
         ('"20261121T041600Z"', '"../../elsewhere"'),
         ('"position": 0', '"position": "first"'),
         ("+00:00", ""),

@@ -1,0 +1,119 @@
+"""Has duplicity restore a point, or one path of it, to a place of its own: of several parts, side by side."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from backup.chain import files_of_chain
+from backup.cut import parts_with
+from backup.engine.command import call, common_arguments
+from backup.engine.process import demand_success, run_calls
+from backup.errors import EngineFailed, NotInBackup, ObjectMissing
+from backup.restoring.joining import join
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path, PurePosixPath
+
+    from backup.engine.command import Call, Workplace
+    from backup.engine.process import Outcome
+    from backup.engine.progress import Progress
+    from backup.model import RestorePoint
+    from backup.restoring.station import Station
+
+_NOT_IN_BACKUP: Final = 19  # duplicity's ErrorCode.restore_path_not_found
+_MOST_NAMES, _MOST_NAME = 5, 200  # told when they could not be restored
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """What duplicity restores from, where it may work, and how long it may take."""
+
+    station: Station
+    point: RestorePoint
+    workplace: Workplace
+    time_limit_seconds: float
+
+
+def fetch(
+    fetching: Fetching, path: PurePosixPath | None, to: Path, on_progress: Callable[[Progress], None] | None = None
+) -> None:
+    """Have duplicity restore a point, or `path` of it, to `to`, which must not be there. Its metadata stays cached.
+
+    Parts are restored beside `to`, as many at once as there are processors, and put together then. Raises NotInBackup,
+    and what keys, target and duplicity raise; something may lie at `to` and beside it then.
+    """
+    parts = parts_with(fetching.point.manifest, path)
+    places = {part: to.with_name(f"{to.name}.{part}") if len(parts) > 1 else to for part in parts}
+    deadline = time.monotonic() + fetching.time_limit_seconds
+    at_once = os.cpu_count() or 1
+    made: list[Path] = []
+    for first in range(0, len(parts), at_once):
+        some = parts[first : first + at_once]
+        outcomes = run_calls(
+            [_call(fetching, part, path, places[part]) for part in some],
+            doing="restoring",
+            time_limit_seconds=deadline - time.monotonic(),
+            on_progress=on_progress,
+            also_good=(_NOT_IN_BACKUP,),
+        )
+        made += [places[part] for part, each in zip(some, outcomes, strict=False) if _has_restored(fetching, each)]
+    if not made:
+        at = fetching.point.at.isoformat()
+        raise NotInBackup(f"{path} is not in the restore point of {at}: bkp ls shows what is")
+    if not all(os.path.lexists(each) for each in made):
+        raise EngineFailed("duplicity said that all is well, but nothing was restored")
+    if len(parts) > 1:
+        join(made, to)
+
+
+def _call(fetching: Fetching, part: str, path: PurePosixPath | None, to: Path) -> Call:
+    station, manifest = fetching.station, fetching.point.manifest
+    timeout = station.settings.find_target(station.chosen.target).timeout.total_seconds()
+    workplace = fetching.workplace.of_part(part)
+    options = [*common_arguments(workplace, signer=manifest.signer, timeout_seconds=timeout)]
+    options += [*station.target.options(), "--time", str(int(manifest.at.timestamp()))]
+    if path is not None:
+        options.append(f"--path-to-restore={path}")  # one word: a name may begin with a dash
+    if os.geteuid() != 0:
+        options.append("--no-restore-ownership")  # only root may give files away
+    action = ["restore", *options, station.target.url(station.place.part(manifest.chain, part)), str(to)]
+    return call(action, station.ring.environment(), station.target.environment())
+
+
+def _has_restored(fetching: Fetching, outcome: Outcome) -> bool:
+    """Return whether a part holds what was asked for, and restored it. Raises what it failed of."""
+    if outcome.exit_code == _NOT_IN_BACKUP:
+        return False
+    if outcome.exit_code != 0:
+        _demand_files(fetching.station, fetching.point)
+    demand_success(outcome, "restoring")
+    if lost := outcome.told.unreadable:  # duplicity goes on without them, and ends as if all were well
+        names = ", ".join(name[-_MOST_NAME:] for name in outcome.told.unreadable_names[:_MOST_NAMES])
+        raise EngineFailed(
+            f"{lost} entries could not be restored here, so nothing was: {names}; try another --to, as root for"
+            " devices, or bring the rest with --path"
+        )
+    return True
+
+
+def _demand_files(station: Station, point: RestorePoint) -> None:
+    """Raise ObjectMissing when a file is gone that the point is made of; duplicity tells that by a trace of its own."""
+    folder = station.place.chain(point.manifest.chain)
+    there = files_of_chain(station.target, station.place, point.manifest.chain)
+    needed = [
+        volume.name
+        for each in station.catalogue().points
+        if each.manifest.chain == point.manifest.chain and each.manifest.position <= point.manifest.position
+        for volume in each.manifest.volumes
+    ]
+    gone = [name for name in needed if name not in there]
+    if gone:
+        more = f" and {len(gone) - 1} more are" if len(gone) > 1 else " is"
+        raise ObjectMissing(
+            f"{folder}/{gone[0]}{more} missing at the target, so the restore point of {point.at.isoformat()} cannot be"
+            " restored. `bkp verify` shows what else is damaged; other points may be whole: choose one with --at"
+        )
