@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 import click
 
 from backup.command.instants import at_option
-from backup.command.list import find_sets
 from backup.command.offers import sets_offered
-from backup.command.options import json_option, reading_options, set_of
+from backup.command.options import json_option, reading_options
+from backup.command.reach import UNREAD, chosen_sets
 from backup.command.telling import counted, instant, local, progress, size, write_json
-from backup.errors import BackupDamaged, TargetAway, TargetRefused
+from backup.errors import BackupDamaged
 from backup.restoring.station import open_station
 from backup.restoring.verify import Depth, verify
 
 if TYPE_CHECKING:
-    from backup.errors import BackupError
     from backup.restoring.verify import Report
     from backup.settings.document import BackupSettings
     from backup.when import When
@@ -28,6 +27,7 @@ Examples:
   bkp verify files --depth decrypted    also decrypted and restored aside: needs the station's key
 \b
 Exit code 53: damage was found; each damaged file and the restore points it costs are named.
+20, 21: a target is away; what the others hold was verified.
 """
 _SAID = {
     Depth.STORED: "manifests are signed, every file is there with its size; contents were not read",
@@ -54,42 +54,33 @@ def verify_command(
     as_json: bool,
 ) -> None:
     """Verify SET (or HOST/SET), or every set, at each of its targets."""
-    unread: dict[str, BackupError] = {}
-    named = find_sets(settings, unread) if name is None else [set_of(settings, name)]
-    chosen = [each.at_target(target) for each in named for target in each.targets]
+    reach = chosen_sets(settings, () if name is None else (name,))
+    copies = reach.copies()
+    has_copies = any(each.also for each in reach.sets)
     reports: list[tuple[str, Report]] = []
-    for each in chosen:
-        label = f"{settings.host_of(each)}/{each.name}"
-        if len(chosen) > len(named):
-            label += f" at {each.target}"
+    for each in copies:
+        label = f"{reach.label(each)} at {each.target}" if has_copies else reach.label(each)
         try:
             with open_station(settings, each) as station, progress(f"verifying {label}", is_shown=not as_json) as tell:
                 report = verify(station, Depth(depth), at=at, on_progress=tell)
-        except (TargetAway, TargetRefused) as error:
-            if len(chosen) == 1:
+        except UNREAD as error:
+            if len(copies) == 1:
                 raise
-            unread[label] = error  # the other copies are looked at all the same
+            reach.note(label, error)  # the other copies are looked at all the same
         else:
             reports.append((label, report))
     if as_json:
-        write_json(
-            {
-                "sets": [_document(label, report) for label, report in reports],
-                "unread": [{"set": label, "error": str(error)} for label, error in unread.items()],
-            }
-        )
+        write_json({"sets": [_document(label, report) for label, report in reports], "unread": reach.documents()})
     else:
         for label, report in reports:
             _tell(label, report)
+        reach.tell()
     damaged = [label for label, report in reports if report.damages]
-    if damaged:
-        if as_json:
-            raise SystemExit(BackupDamaged.exit_code)
+    if damaged and not as_json:
         raise BackupDamaged(f"damage was found in {', '.join(damaged)}")
-    for label, found in unread.items():
-        if as_json:
-            raise SystemExit(found.exit_code)
-        raise type(found)(f"{label} could not be looked at: {found}") from found
+    if damaged:
+        raise SystemExit(BackupDamaged.exit_code)
+    reach.end()
 
 
 def _document(label: str, report: Report) -> dict[str, object]:

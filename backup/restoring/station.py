@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from backup.targets.contract import Target
 
 log = Log("bkp")
+
+UNREACHED: Final = (TargetAway, TargetRefused, ObjectMissing)
+"""What makes one target of several be passed over."""
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -106,7 +109,7 @@ def _choose(settings: BackupSettings, chosen: SetSettings, ring: KeyRing) -> Set
         try:
             with _at(settings, chosen.at_target(name), ring) as station:
                 whole = [point.at for point in station.catalogue().points if point.broken is None]
-        except (TargetAway, TargetRefused, ObjectMissing) as error:
+        except UNREACHED as error:
             troubles.append(error)
             _say(f"target {name!r} of set {chosen.name!r} cannot be read: {error}")
         else:
