@@ -131,7 +131,9 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     server = server_document(point.manifest, made.to) if is_server else None
     not_kept = [str(each) for each in point.manifest.consistency.get("not_kept", ())]
     if as_json:
-        document = {"at": instant(made.at), "to": str(made.to), "files": made.files, "bytes": made.bytes}
+        document = {
+            "at": instant(made.at), "to": str(made.to), "files": made.files, "bytes": made.bytes, "target": made.target,
+        }  # fmt: skip
         cluster = None if ready is None else ready_document(ready)
         more = {"database": loaded, "cluster": cluster, "server": server, "domain": defined, "not_kept": not_kept}
         write_json({**document, **more})

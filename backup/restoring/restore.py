@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+import time
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from backup.engine.command import call, common_arguments
 from backup.engine.process import demand_success, run_call
-from backup.errors import Cancelled, DestinationInUse, EngineFailed, NotInBackup, ObjectMissing
+from backup.errors import Cancelled, EngineFailed, NotInBackup, ObjectMissing, TargetDiffers
+from backup.model import Part
+from backup.restoring.copies import DAMAGES, at_any_copy
+from backup.restoring.damage import leave_note
 from backup.restoring.growth import watched
 from backup.restoring.machines import demand_path, holds_disks, put_together
+from backup.restoring.placing import clear, demand_free, draft_beside, put_in_place
 from backup.restoring.station import scratch_workplace
 from backup.retention.marks import reading
+from backup.targets.reading import read_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from datetime import datetime
+    from pathlib import Path
 
     from backup.engine.command import Workplace
     from backup.engine.progress import Progress
@@ -54,13 +58,17 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """What was brought back. `to` is the file or folder it is now. entries: how many duplicity brought below it."""
+    """What was brought back. `to` is the file or folder it is now. entries: how many duplicity brought below it.
+
+    target: the name of the one all of it came from.
+    """
 
     at: datetime
     to: Path
     files: int
     bytes: int
     entries: int
+    target: str
 
 
 def read_path(text: str) -> PurePosixPath | None:
@@ -94,25 +102,26 @@ def restore(
     try:
         with (
             reading(station, [manifest], "restored"),
-            _draft_beside(wanted.to) as draft,
+            draft_beside(wanted.to) as draft,
             scratch_workplace(station.settings) as workplace,
         ):
             limit = station.chosen.time_limit.total_seconds()
             with watched(draft, expected, on_progress):
-                fetch(Fetching(station, point, workplace, limit), wanted.path, draft / "restored", on_progress)
+                fetching = Fetching(station, point, workplace, limit)
+                target = fetch(fetching, wanted.path, draft / "restored", on_progress)
             made = draft / "restored"
             entries = sum(1 for _ in made.rglob("*"))
             if holds_disks(manifest) and wanted.path is None:
                 put_together(manifest, made)
             files, size = measure(made)
             is_putting = True
-            _put(made, final, is_overwriting=wanted.is_overwriting)
+            put_in_place(made, final, is_overwriting=wanted.is_overwriting)
     except Cancelled as error:
         left = f"{final} is as it was: nothing was put there"
         if is_putting:
             left = f"some of it may be at {final} already: restore again with --overwrite"
         raise Cancelled(f"{error}; {left}", is_asked_for=error.is_asked_for) from error
-    return Restored(at=point.at, to=final, files=files, bytes=size, entries=entries)
+    return Restored(at=point.at, to=final, files=files, bytes=size, entries=entries, target=target)
 
 
 def measure(top: Path) -> tuple[int, int]:
@@ -139,11 +148,43 @@ class Fetching:
 
 def fetch(
     fetching: Fetching, path: PurePosixPath | None, to: Path, on_progress: Callable[[Progress], None] | None = None
-) -> None:
+) -> str:
     """Have duplicity restore a point, or `path` of it, to `to`, which must not be there. Its metadata stays cached.
 
-    Raises NotInBackup, and what keys, target and duplicity raise; something may lie at `to` then.
+    A target that is lost or damaged meanwhile is left for another that has the point, where it begins anew; damage is
+    noted at the target that has it. Returns the name of the one all of it came from. Raises NotInBackup, and what keys,
+    target and duplicity raise; something may lie at `to` then.
     """
+    point, ends_at = fetching.point, time.monotonic() + fetching.time_limit_seconds
+
+    def attempt(station: Station) -> str:
+        if station is not fetching.station:
+            _demand_point(station, point)
+            for left_over in (to, fetching.workplace.cache):
+                clear(left_over)
+            fetching.workplace.cache.mkdir(mode=0o700)
+        left = max(1.0, ends_at - time.monotonic())
+        try:
+            _fetch_from(replace(fetching, station=station, time_limit_seconds=left), path, to, on_progress)
+        except DAMAGES as error:
+            leave_note(station, point.manifest.chain, [str(error)])
+            raise
+        return station.chosen.target
+
+    return at_any_copy(fetching.station, "restoring", attempt)
+
+
+def _demand_point(station: Station, point: RestorePoint) -> None:
+    """Return when a copy has the very same point, whole. Raises ObjectMissing."""
+    whole = station.catalogue().whole
+    if point.manifest not in (each.manifest for each in whole):
+        newest = f"; its newest is {whole[-1].at.isoformat()}, which --at can ask for" if whole else ""
+        raise ObjectMissing(f"there is no restore point of {point.at.isoformat()}{newest}")
+
+
+def _fetch_from(
+    fetching: Fetching, path: PurePosixPath | None, to: Path, on_progress: Callable[[Progress], None] | None
+) -> None:
     station, point, manifest = fetching.station, fetching.point, fetching.point.manifest
     timeout = station.settings.find_target(station.chosen.target).timeout.total_seconds()
     options = [*common_arguments(fetching.workplace, signer=manifest.signer, timeout_seconds=timeout)]
@@ -175,89 +216,29 @@ def fetch(
 
 
 def _demand_files(station: Station, point: RestorePoint) -> None:
-    """Raise ObjectMissing when a file is gone that the point is made of; duplicity tells that by a trace of its own."""
+    """Raise ObjectMissing when a file is gone that the point is made of, TargetDiffers when it is not what was sent.
+
+    duplicity tells the one by a trace of its own, and the other of its lists by words of gpg's. Volumes are not read:
+    it compares them itself.
+    """
     chain = station.place.chain(point.manifest.chain)
     there = station.target.files(chain)
     needed = [
-        volume.name
+        volume
         for each in station.catalogue().points
         if each.manifest.chain == point.manifest.chain and each.manifest.position <= point.manifest.position
         for volume in each.manifest.volumes
     ]
-    gone = [name for name in needed if name not in there]
+    gone = [volume.name for volume in needed if volume.name not in there]
     if gone:
         more = f" and {len(gone) - 1} more are" if len(gone) > 1 else " is"
         raise ObjectMissing(
             f"{chain}/{gone[0]}{more} missing at the target, so the restore point of {point.at.isoformat()} cannot be"
             " restored. `bkp verify` shows what else is damaged; other points may be whole: choose one with --at"
         )
-
-
-def demand_free(final: Path) -> None:
-    """Raise DestinationInUse when something lies at `final`; an empty folder is no hindrance."""
-    try:
-        is_used = os.path.lexists(final) and not (
-            final.is_dir() and not final.is_symlink() and not any(final.iterdir())
-        )
-    except OSError as error:
-        raise DestinationInUse(f"{final} cannot be looked into: {error.strerror}") from error
-    if is_used:
-        raise DestinationInUse(
-            f"{final} is there already: restore to another folder with --to, or replace files with --overwrite"
-        )
-
-
-@contextlib.contextmanager
-def _draft_beside(to: Path) -> Iterator[Path]:
-    """A private folder on the file system of `to`; what is left in it goes at the end."""
-    existing = to.absolute()
-    while not existing.is_dir():
-        existing = existing.parent
-    try:
-        draft = Path(tempfile.mkdtemp(prefix=".bkp-restoring-", dir=existing))
-    except OSError as error:
-        raise DestinationInUse(f"{existing} cannot be written ({error.strerror}): choose another --to") from error
-    try:
-        yield draft
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _put(made: Path, final: Path, *, is_overwriting: bool) -> None:
-    """Move what was made to its place; with `is_overwriting` folders are merged and files replaced, one by one."""
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        if not os.path.lexists(final):
-            made.rename(final)
-            return
-        if final.is_dir() and not final.is_symlink() and not any(final.iterdir()) and made.is_dir():
-            final.rmdir()
-            made.rename(final)
-            return
-        if not is_overwriting:
-            raise DestinationInUse(f"{final} came into being meanwhile: it was left alone")
-        _merge(made, final)
-    except OSError as error:
-        raise DestinationInUse(f"{error.filename or final} cannot be put in place: {error.strerror}") from error
-
-
-def _merge(made: Path, final: Path) -> None:
-    """Put `made` over `final`. A folder is never replaced by a file, nor a file by a folder."""
-    if made.is_symlink() or not made.is_dir():
-        if final.is_dir() and not final.is_symlink():
-            raise DestinationInUse(f"{final} is a folder, and a file was saved: move it away first")
-        made.replace(final)
-        return
-    if not final.is_dir() or final.is_symlink():
-        raise DestinationInUse(f"{final} is no folder, and a folder was saved: move it away first")
-    for entry in sorted(made.iterdir()):
-        there = final / entry.name
-        if os.path.lexists(there):
-            _merge(entry, there)
-        else:
-            entry.rename(there)
-    status = made.stat()
-    final.chmod(status.st_mode & 0o7777)
-    if os.geteuid() == 0:
-        os.chown(final, status.st_uid, status.st_gid)
-    os.utime(final, ns=(status.st_atime_ns, status.st_mtime_ns))
+    for volume in needed:
+        name = f"{chain}/{volume.name}"
+        if there[volume.name] != volume.size_bytes or (
+            volume.part is not Part.VOLUME and read_sha256(station.target, name)[0] != volume.sha256
+        ):
+            raise TargetDiffers(f"{name} is not what was sent there: `bkp verify --depth read` says what that costs")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,6 +22,7 @@ from backup.restoring.damage import write_damage
 from backup.restoring.restore import Wanted, restore
 from backup.restoring.station import scratch_workplace
 from backup.retention.marks import reading
+from backup.targets.reading import read_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -213,7 +213,7 @@ def _survey_chain(
             elif depth is not Depth.STORED:
                 on_file(volume.name, size)
                 try:
-                    digest, read = _digest(station.target.read(f"{folder}/{volume.name}"))
+                    digest, read = read_sha256(station.target, f"{folder}/{volume.name}")
                 except ObjectMissing:
                     survey.wrong[key].append((folder, "it is missing"))
                     continue
@@ -221,14 +221,6 @@ def _survey_chain(
                 if digest != volume.sha256:
                     survey.wrong[key].append((folder, "its content is not what was sent (SHA-256 differs)"))
     survey.strays += [f"{folder}/{name}" for name in sorted(there)]
-
-
-def _digest(pieces: Iterator[bytes]) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
-    for piece in pieces:
-        digest.update(piece)
-        size += len(piece)
-    return digest.hexdigest(), size
 
 
 def _killed(points: list[RestorePoint], folder: str, name: str) -> tuple[datetime, ...]:
