@@ -56,6 +56,11 @@ class Reach:
         """Return each set at each of its targets that answered, as if that were its only one."""
         return [each.at_target(name) for each in self.sets for name in each.targets if name not in self.away]
 
+    @property
+    def has_copies(self) -> bool:
+        """Whether any set lies at several targets."""
+        return any(each.also for each in self.sets)
+
     def label(self, chosen: SetSettings) -> str:
         """Return HOST/SET."""
         return f"{self.settings.host_of(chosen)}/{chosen.name}"
