@@ -27,7 +27,7 @@ Examples:
   bkp drill                             the newest restore point of every set
   bkp drill web1/files                  of one
   bkp drill shop --at 2026-11-20        as it was then
-\b
+
 Files are compared block by block with what the host saw; a PostgreSQL dump is loaded into a server started for it, its
 rows counted. Needs the restore station's key, and room for the set (drills.scratch). Nothing of it stays.
 How it went is kept for `bkp status` and the station's agent: for sets in the configuration, without --at.

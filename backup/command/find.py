@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 _EPILOG = f"""\b
 Examples:
-  bkp find nginx.conf                          every restore point of every set
-  bkp find "etc/nginx/*" --set web1/files      a path: there is a slash in it
-  bkp find "*.sql" --at yesterday              only the restore point of each set that WHEN means
+  bkp find nginx.conf                        in every point of every set
+  bkp find "etc/nginx/*" --set web1/files    a path: there is a slash in it
+  bkp find "*.sql" --at yesterday            in one point of each set
 
 A name may have *, ? and [...]; * goes across slashes. Sizes are known to a block. No data is fetched, only lists of
 files. Exit code 51: it is in none of the restore points that were looked into; 20, 21: a target is away.

@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  bkp hold add web1/files --at 2026-11-20 --reason "case 4711"     the chain that instant is restored from
-  bkp hold add web1/files --reason audit --until 2027-06-30        every chain of the set, for a while
+  bkp hold add web1/files --at 2026-11-20 --reason "case 4711"    one chain
+  bkp hold add web1/files --reason audit --until 2027-06-30       every chain
   bkp hold list
   bkp hold remove web1/files case-4711
-\b
+
 Whoever may write at the target may set a hold: it only makes more stay. Only a pruner lifts one.
 """
 

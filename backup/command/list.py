@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  bkp list                                   every set at the targets of the configuration
-  bkp list files                             the restore points of one set
+  bkp list          every set at the targets of the configuration
+  bkp list files    the restore points of one set
   bkp list web1/files --target /mnt/backup --key /media/usb/station
-\b
+
 Needs no server, no database and no cache: all is read from the target. Times are this machine's.
 A target that is away is named, the others are listed, and the exit code is that of what is away (20, 21).
 """

@@ -22,7 +22,7 @@ _EPILOG = """\b
 Examples:
   bkp predict                 every set
   bkp predict web1/shop
-\b
+
 The slowest of a set's last three proven drills counts, made longer as the set has grown since. Without a drill of a
 set in the configuration nothing is predicted: bkp drill SET. Exit code 1: one will take longer than its restore_within;
 20, 21: a target is away, those that answer were looked at.

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  bkp sets                                        those of the configuration, and others at its targets
+  bkp sets    those of the configuration, and others at its targets
   bkp sets --target /mnt/backup --key /media/usb/station
-\b
+
 Reads no manifest: `bkp list` says what can be restored, `bkp status` how the last runs went.
 A target that is away is named, the others are listed, and the exit code is that of what is away (20, 21).
 """

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  bkp key retire                           each key, and the restore points that need it
-  bkp key retire 3AA5C0B1E4D2F6A7          delete this one: refused while any needs it
+  bkp key retire                     each key, and what restore points need it
+  bkp key retire 3AA5C0B1E4D2F6A7    delete it: refused while any needs it
 
 A key is needed by restore points that it signed, or that no other secret key here opens. The youngest key of a name is
 in use and stays. All sets at all targets of the configuration are looked at; where one cannot be, nothing is deleted.
