@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from agent.backup_attempts import AttemptBook, read_json, stamp_of
+from agent.backup_attempts import AttemptBook, read_json
 from agent.backup_child import run_child
+from agent.backup_lists import list_sets, replace_table
 from agent.backup_orders import OrderBook
-from backup.errors import BackupError, ConfigInvalid
+from agent.backup_settings import WatchedSettings
+from backup.errors import BackupError
 from backup.schedule import Terms, decide, parse_schedule
-from backup.settings.document import read_settings
 from core.runtime.logging import Log
 from core.runtime.window import parse_window
 from probes.backup import RUNS_FILE, SETS_FILE
@@ -69,8 +70,7 @@ class BackupKeeper:
         self._folder = folder
         self._clock = clock
         self._started_at = self._now()
-        self._settings: BackupSettings | None = None
-        self._stamp: tuple[int, int] | None = (0, 0)
+        self._settings = WatchedSettings(file, "runs")
         self._attempts = AttemptBook()
         self._orders: Sequence[RunOrder] = ()
         self._book = OrderBook(read_json(folder / RUNS_FILE).get("orders"))
@@ -84,7 +84,7 @@ class BackupKeeper:
         try:
             while True:
                 self._changed.clear()
-                self._read_settings()
+                self._settings.read(self._list_sets)
                 await self._sleep(self._start_due())
         finally:
             tasks = [each.task for each in self._running.values() if each.task is not None]
@@ -118,7 +118,7 @@ class BackupKeeper:
 
     def _start_due(self) -> float:
         """Start what is due and has room; return in how many seconds to look again."""
-        settings, now = self._settings, self._now()
+        settings, now = self._settings.newest, self._now()
         if settings is None:
             return LOOK_SECONDS
         looks: list[datetime] = []
@@ -174,25 +174,8 @@ class BackupKeeper:
                 )
         return found
 
-    def _read_settings(self) -> None:
-        """Read backup.toml when it has changed; a broken one leaves what was read before in force and is told once."""
-        stamp = stamp_of(self._file)
-        if stamp == self._stamp:
-            return
-        self._stamp = stamp
-        try:
-            settings = read_settings(self._file)
-            self._list_sets(settings)
-        except (OSError, ConfigInvalid) as error:
-            log.error("The backups' configuration cannot be used", file=self._file, error=error)
-            return
-        self._settings = settings
-        log.info("The agent keeps backups", file=self._file, sets=",".join(each.name for each in settings.sets))
-
     def _list_sets(self, settings: BackupSettings) -> None:
-        """Tell the probe which sets there are, and what their schedules want. `since` stays for a set that is known."""
-        file = self._folder / SETS_FILE
-        known = {str(entry["name"]): str(entry["since"]) for entry in read_json(file).get("sets", [])}
+        """Tell the probe which sets there are, and what their schedules want."""
         entries = []
         for each in settings.sets:
             period = parse_schedule(each.schedule).period
@@ -200,13 +183,11 @@ class BackupKeeper:
                 {
                     "name": each.name,
                     "period_seconds": None if period is None else period.total_seconds(),
-                    "since": known.get(each.name, self._now().isoformat()),
                     "window": each.window,
                     "lose_at_most_seconds": None if each.lose_at_most is None else each.lose_at_most.total_seconds(),
                 }
             )
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _replace(file, {"state": str(settings.state), "sets": entries})
+        list_sets(self._folder / SETS_FILE, settings.state, entries, "name", self._now())
 
     def _tell(self) -> None:
         """Tell the probe which sets wait, what runs do, what became of orders; a disk in the way is logged."""
@@ -218,7 +199,7 @@ class BackupKeeper:
         if told == self._told:
             return
         try:
-            _replace(self._folder / RUNS_FILE, told)
+            replace_table(self._folder / RUNS_FILE, told)
         except OSError as error:
             log.error("How the backups stand cannot be written down", folder=self._folder, error=error)
         else:
@@ -277,9 +258,3 @@ def _phase_of(line: str) -> str | None:
         return None
     phase = found.get("phase") if isinstance(found, dict) else None
     return phase if isinstance(phase, str) else None
-
-
-def _replace(file: Path, table: dict[str, Any]) -> None:
-    draft = file.with_suffix(".new")
-    draft.write_text(json.dumps(table, indent=1) + "\n")
-    draft.replace(file)

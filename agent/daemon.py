@@ -101,10 +101,10 @@ async def run_agent(
                 greeter.ordered = keeper.order
                 tasks.create_task(keeper.run(), name="backups")
             if settings.drills is not None:
-                from agent.drills import DrillKeeper  # noqa: PLC0415 - as above
+                from agent.station import StationKeeper  # noqa: PLC0415 - as above
 
-                drills = DrillKeeper(settings.drills, settings.data / "probes", clock)
-                tasks.create_task(drills.run(), name="drills")
+                station = StationKeeper(settings.drills, settings.data / "probes", clock)
+                tasks.create_task(station.run(), name="drills and verifications")
     finally:
         outbox.close()
         log.info("The agent has ended its boot", boot=outbox.boot, last=outbox.last_number)

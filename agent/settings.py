@@ -41,7 +41,7 @@ class AgentSettings:
     drills: Path | None = field(
         default=None,
         metadata=setting(
-            "backup.toml of this restore station: its sets are restored and checked when a drill is due",
+            "backup.toml of this restore station: its sets are drilled and verified when they are due",
             example='"/etc/watchkeep/restore-station.toml"',
         ),
     )

@@ -1,7 +1,5 @@
 """How this host's backups stand: what `bkp run` wrote down of each set, with ages as of now."""
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,6 +10,7 @@ from core.config.reader import setting
 from core.model.prediction import lost_seconds
 from core.runtime.window import parse_window
 from probes.declaration import Failure, Item, ProbeFailedError, Reading, Visit, probe
+from probes.state_files import MOST_SETS, has_news, instant, read_table, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 SETS_FILE: Final = "backup-sets.json"
 RUNS_FILE: Final = "backup-runs.json"
 """What the agent that runs the backups knows beyond their states: which wait, beside SETS_FILE."""
-MOST_SETS: Final = 200
-_MOST_BYTES: Final = 1 << 20
 OK, RUNNING, FAILED, NEVER, CANCELLED = 0.0, 1.0, 2.0, 3.0, 4.0
 _STATUS: Final = {"ok": OK, "running": RUNNING, "failed": FAILED, "killed": FAILED, "cancelled": CANCELLED}
 
@@ -86,36 +83,12 @@ class _Set:
     order: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """The state files that were read, and when each was written then; 0: it was not there."""
-
-    files: tuple[str, ...]
-    written_ns: tuple[int, ...]
-
-
-def _look(files: tuple[str, ...]) -> _Seen:
-    def written_ns(file: str) -> int:
-        try:
-            return os.stat(file).st_mtime_ns  # noqa: PTH116 - asked every second, a Path would cost more than the call
-        except OSError:
-            return 0
-
-    return _Seen(files=files, written_ns=tuple(written_ns(file) for file in files))
-
-
-def _has_news(visit: Visit, _parameters: Parameters) -> bool:
-    """Tell whether a run has begun or ended since the last read."""
-    seen = visit.kept.get("seen")
-    return isinstance(seen, _Seen) and _look(seen.files) != seen
-
-
-@probe("backup", items=_ITEMS, parameters=Parameters, may_block=True, has_news=_has_news)
+@probe("backup", items=_ITEMS, parameters=Parameters, may_block=True, has_news=has_news)
 def read_backups(visit: Visit, parameters: Parameters) -> "Iterator[Reading | Failure]":
     """Yield each set's figures; a broken state file is a failure that names it and hurts no other set."""
     folder, sets = _known_sets(visit, parameters)
-    own = () if visit.folder is None else (str(visit.folder / RUNS_FILE),)
-    visit.kept["seen"] = _look((*own, *(str(folder / f"{each.name}.json") for each in sets)))
+    own = [] if visit.folder is None else [visit.folder / RUNS_FILE]
+    watch(visit, [*own, *(folder / f"{each.name}.json" for each in sets)])
     now = datetime.now(UTC)
     for each in sets:
         try:
@@ -149,7 +122,7 @@ def _known_sets(visit: Visit, parameters: Parameters) -> tuple[Path, list[_Set]]
                 period=None if entry["period_seconds"] is None else timedelta(seconds=entry["period_seconds"]),
                 since=datetime.fromisoformat(entry["since"]),
                 window=entry.get("window"),
-                waiting_since=None if entry["name"] not in waiting else _instant(waiting[entry["name"]]),
+                waiting_since=None if entry["name"] not in waiting else instant(waiting[entry["name"]]),
                 lose_at_most=_duration(entry.get("lose_at_most_seconds")),
                 phase=phases.get(entry["name"], ""),
                 order=" ".join(
@@ -169,12 +142,12 @@ def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
     try:
         yield Reading("backup.status", NEVER if last is None else _STATUS[last["status"]], each.name)
         if last is not None:
-            begun = max(0.0, (now - _instant(last["started_at"])).total_seconds())
+            begun = max(0.0, (now - instant(last["started_at"])).total_seconds())
             yield Reading("backup.run_age_seconds", begun, each.name)
             yield from _course(each, last, state.get("usual_seconds") or {}, now)
         if each.phase is not None:
             yield from _heard(each, each.phase, now)
-        saved_at = None if good is None else _instant(good.get("at") or good["started_at"])
+        saved_at = None if good is None else instant(good.get("at") or good["started_at"])
         yield from _ages(each, saved_at, now)
         yield from _losses(each, saved_at, state, now)
         if good is not None:
@@ -198,7 +171,7 @@ def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
         if points is not None:
             yield Reading("backup.restore_points", float(points), each.name)
         if state.get("key_expires_at"):
-            left = (_instant(state["key_expires_at"]) - now).total_seconds() / 86_400
+            left = (instant(state["key_expires_at"]) - now).total_seconds() / 86_400
             yield Reading("backup.key_days_left", left, each.name)
         error = "" if last is None else last.get("error") or ""
         yield Reading("backup.error", str(error), each.name)
@@ -212,11 +185,11 @@ def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
 def _archiving(each: _Set, wal: Mapping[str, Any], now: datetime) -> "Iterator[Reading]":
     """Yield how archiving a cluster's WAL stands; nothing of a set that has none."""
     if wal.get("archived_at"):
-        age = max(0.0, (now - _instant(wal["archived_at"])).total_seconds())
+        age = max(0.0, (now - instant(wal["archived_at"])).total_seconds())
         yield Reading("backup.wal_age_seconds", age, each.name)
     if wal:
         since = wal.get("failing_since")
-        failing = 0.0 if since is None else max(0.0, (now - _instant(since)).total_seconds())
+        failing = 0.0 if since is None else max(0.0, (now - instant(since)).total_seconds())
         yield Reading("backup.wal_failing_seconds", failing, each.name)
 
 
@@ -230,8 +203,8 @@ def _heard(each: _Set, phase: str, now: datetime) -> "Iterator[Reading]":
 
 def _course(each: _Set, run: Mapping[str, Any], usual: Mapping[str, Any], now: datetime) -> "Iterator[Reading]":
     """Yield how long a run takes or took, beside its usual time and its window."""
-    begun_at = _instant(run["started_at"])
-    ended_at = _instant(run["ended_at"]) if run.get("ended_at") else now
+    begun_at = instant(run["started_at"])
+    ended_at = instant(run["ended_at"]) if run.get("ended_at") else now
     took = max(0.0, (ended_at - begun_at).total_seconds())
     yield Reading("backup.run_seconds", took, each.name)
     # What kind a run under way will be is not told yet: a full takes longest.
@@ -264,7 +237,7 @@ def _losses(each: _Set, saved_at: datetime | None, state: Mapping[str, Any], now
         age=None if since is None else max(0.0, (now - since).total_seconds()),
         period=None if each.period is None else each.period.total_seconds(),
         duration=float(good.get("duration_seconds") or 0.0),
-        archived=None if archived is None else max(0.0, (now - _instant(archived)).total_seconds()),
+        archived=None if archived is None else max(0.0, (now - instant(archived)).total_seconds()),
     )
     if lost is not None:
         yield Reading("backup.loss_seconds", lost, each.name)
@@ -281,27 +254,4 @@ def _run(state: Mapping[str, Any], name: str, file: Path) -> Mapping[str, Any] |
     found = state.get(name)
     if found is not None and not isinstance(found, Mapping):
         raise ProbeFailedError(f"{file}: {name} is no table")
-    return found
-
-
-def _instant(text: str) -> datetime:
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError(f"{text} says not in which time zone it is")
-    return at
-
-
-def read_table(file: Path) -> Mapping[str, Any]:
-    """Return the table of a JSON file that `bkp` wrote. Raises ProbeFailedError naming the file."""
-    try:
-        with file.open("rb") as opened:
-            text = opened.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise ProbeFailedError(f"{file}: {error.strerror}") from error
-    try:
-        found = json.loads(text) if len(text) <= _MOST_BYTES else None
-    except ValueError as error:
-        raise ProbeFailedError(f"{file}: is broken ({error}); the next run of `bkp` writes it anew") from error
-    if not isinstance(found, dict):
-        raise ProbeFailedError(f"{file}: holds no state of a backup")
     return found

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from core.config.reader import setting
-from probes.backup import read_table
 from probes.declaration import Item, ProbeFailedError, Reading, Visit, probe
+from probes.state_files import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -40,6 +40,7 @@ _PLACES: Final = {
     "tls.certificate": ("probes.tls_certificate", "read_shown_certificate"),
     "uptime": ("probes.uptime", "read_uptime"),
     "users": ("probes.users", "read_users"),
+    "verification": ("probes.verification", "read_verifications"),
 }
 
 

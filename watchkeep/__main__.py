@@ -37,10 +37,20 @@ COMMANDS: Final[dict[str, Place]] = {
 }
 
 
+_EPILOG: Final = """\b
+Examples:
+  watchkeep up                        watch this machine: all with one command
+  watchkeep doctor                    what is wrong with an installation?
+  watchkeep apply definitions/        templates, hosts, receivers from files
+
+`watchkeep COMMAND --help` explains a command with examples.
+"""
+
+
 @click.command(
     cls=LazyGroup,
     places=COMMANDS,
-    epilog="`watchkeep COMMAND --help` explains a command with examples.",
+    epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="watchkeep", message="%(prog)s %(version)s")

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  watchkeep apply definitions/              all .yaml files of a folder
-  watchkeep apply --prune definitions/      and delete what no file defines any more
-  watchkeep apply --overwrite linux.yaml    also over what was changed on the page
-  generate-hosts | watchkeep apply -        from the standard input
-\b
+  watchkeep apply definitions/            all .yaml files of a folder
+  watchkeep apply --prune definitions/    and delete what no file defines
+  watchkeep apply --overwrite linux.yaml  also over what the page changed
+  generate-hosts | watchkeep apply -      from the standard input
+
 Exit codes: 0 everything holds, 2 a fault; then nothing was changed.
 """
 

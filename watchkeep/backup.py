@@ -50,7 +50,7 @@ def backup_group() -> None:
     """Have a host's agent save one of its sets; see what was ordered. `bkp` does the rest."""
 
 
-_RUN_EPILOG = """\b
+_RUN_EPILOG = """
 Exit codes: 0 saved, or ordered without waiting; 1 it ended otherwise, or is not done yet; 2 it cannot be ordered.
 Ctrl-C ends the watching, not the run.
 """

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  watchkeep balance                  each group's proxies and what they carry
-  watchkeep balance --sources        every source too, its home, and why it lives there
-  watchkeep balance --json | jq '.groups[].sources[] | select(.kind == "moved")'
+  watchkeep balance              each group's proxies and what they carry
+  watchkeep balance --sources    every source too, its home, and why
+  watchkeep balance --json | jq '.groups[].sources[] | select(.kind=="moved")'
 """
 
 

@@ -36,7 +36,7 @@ _EPILOG = """\b
 Examples:
   watchkeep coverage show
   watchkeep coverage show --unprotected
-  watchkeep coverage waive cache1 cache2 --until 2027-03-31 --reason "holds nothing that cannot be made again"
+  watchkeep coverage waive cache1 --until 2027-03-31 --reason "made again"
   watchkeep coverage unwaive cache1-2027-03-31
 """
 _SIGNS = {"covered": "✓ covered", "waived": "- waived", "new": "○ new", "unprotected": "✕ unprotected"}
@@ -47,8 +47,7 @@ def coverage_group() -> None:
     """Show which hosts are not backed up; waive those that need not be, until a day and with a reason."""
 
 
-_SHOW_EPILOG = """\b
-Exit codes: 0 every host is covered, waived or new; 1 some are unprotected; 2 it cannot be told.
+_SHOW_EPILOG = """Exit codes: 0 every host is covered, waived or new; 1 some are unprotected; 2 it cannot be told.
 """
 
 

@@ -21,7 +21,7 @@ Examples:
   watchkeep diff definitions/            all .yaml files of a folder
   watchkeep diff --prune definitions/    also what no file defines any more
   watchkeep diff --json db1.yaml | jq '.changes[].name'
-\b
+
 Exit codes: 0 nothing differs, 1 something differs, 2 a fault.
 """
 

@@ -31,7 +31,7 @@ Examples:
   watchkeep doctor                      the installation in ./var
   watchkeep doctor --data /srv/wk
   watchkeep doctor --json | jq .state   for programs
-\b
+
 Looks only: takes no lock and changes nothing, whether Watchkeep runs or not.
 Exit codes: 0 all in order, 1 there are warnings, 2 something does not work.
 """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from core.config.reader import parse_duration
 from server.enrolment.admission import EnrolmentRefused
@@ -28,12 +28,26 @@ if TYPE_CHECKING:
 _ACTOR = actor_name("enrol")
 
 
-@click.group("enrol")
+_EPILOG = """\b
+Examples:
+  watchkeep enrol token create --host db1    a command to type on the machine
+  watchkeep enrol requests                   who asks to be let in without one
+  watchkeep enrol approve 3 --host db1       let in who has that number
+"""
+_LIST_EPILOG = """\b
+Examples:
+  watchkeep enrol token create
+  watchkeep enrol token list
+  watchkeep enrol token revoke 7f3a9c
+"""
+
+
+@click.group("enrol", epilog=_EPILOG)
 def enrol_group() -> None:
     """Let machines in that nobody knows yet: by a one-time token, or by approving what they ask."""
 
 
-@enrol_group.group("token")
+@enrol_group.group("token", epilog=_LIST_EPILOG)
 def token_group() -> None:
     """One-time tokens: each lets one machine in."""
 
@@ -42,6 +56,7 @@ _CREATE_EPILOG = """\b
 Examples:
   watchkeep enrol token create
   watchkeep enrol token create --host db1 --template linux-host --lifetime 10m
+
 It prints the one command to be typed on the new machine. The token is shown only here.
 """
 
@@ -152,14 +167,20 @@ def requests(*, as_json: bool, data: Path | None) -> None:
         return
     if entrance is not None:
         click.echo(f"This server's fingerprint   {entrance.fingerprint}")
-    table = Table("Id", "State", "Name", Column("Its key's fingerprint", no_wrap=True), "From", box=None)
     for row in rows:
-        name = f"{row['name']} (a host there is already)" if row["is_known_host"] else row["name"]
-        table.add_row(
-            str(row["id"]), row["state"], name, row["fingerprint"], row["address"],
-            style="" if row["state"] == "waiting" else "dim",
-        )  # fmt: skip
-    Console().print(table)
+        click.secho(request_words(row), dim=row["state"] != "waiting")
+    if not rows:
+        click.echo("Nobody asks to be let in.")
+
+
+def request_words(row: dict[str, Any]) -> str:
+    """Return a request for people: whatever is compared by eye is there in full, on a narrow terminal too."""
+    known = " (a host there is already)" if row["is_known_host"] else ""
+    return (
+        f"{row['id']:>4}  {row['state']:<9} {row['name']}{known}\n"
+        f"      from {row['address']}, its key's fingerprint\n"
+        f"      {row['fingerprint']}"
+    )
 
 
 @enrol_group.command("approve")

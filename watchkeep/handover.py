@@ -26,7 +26,7 @@ _EPILOG = """\b
 Examples:
   watchkeep server handover
   watchkeep server handover --data /etc/watchkeep --json
-\b
+
 Exit codes: 0 another server is active, 1 asked and not done in time, 2 it cannot be asked.
 """
 LOOK_SECONDS: Final = 0.1

@@ -38,7 +38,14 @@ _STANDARD: Final = "-"
 _BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@click.group("history")
+_EPILOG = """\b
+Examples:
+  watchkeep history export --host db1 --from 7d db1.csv.gz
+  watchkeep history import db1.csv.gz
+"""
+
+
+@click.group("history", epilog=_EPILOG)
 def history_group() -> None:
     """Bring history out of the store and into it: CSV, JSON lines, Parquet."""
 
@@ -48,7 +55,7 @@ Examples:
   watchkeep history export all.csv.gz
   watchkeep history export --host 'db*' --item 'cpu.*' --from 7d cpu.parquet
   watchkeep history export --group web --trends --format jsonl - | jq .average
-\b
+
 The suffix says the form (.csv, .jsonl, .parquet) and, by .gz behind it, that it is compressed.
 Exit codes: 0 done (nothing found, too), 2 a fault; an unfinished file is removed.
 """
@@ -56,7 +63,7 @@ _IMPORT_EPILOG = """\b
 Examples:
   watchkeep history import all.csv.gz
   zcat old.jsonl.gz | watchkeep history import --format jsonl -
-\b
+
 The file is looked through first; with any fault nothing is stored. The same file again stores nothing twice, and what
 was measured is not overwritten. Hosts and items that are missing are made. No problem is opened.
 Exit codes: 0 everything is stored, 1 some samples were refused (older than their item is kept, or in the future),

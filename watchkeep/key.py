@@ -41,7 +41,15 @@ class Newcomer:
     templates: tuple[str, ...]
 
 
-@click.group("key")
+_EPILOG = """\b
+Examples:
+  watchkeep key list
+  watchkeep key allow --role proxy --name dmz 'KEY'
+  watchkeep key revoke 'KEY'    shut its holder out, also on a link that is up
+"""
+
+
+@click.group("key", epilog=_EPILOG)
 def key_group() -> None:
     """Say which keys may speak or listen: let agents, proxies and subscribers in, shut them out, list them."""
 
@@ -52,7 +60,7 @@ _ALLOW_EPILOG = """\b
 Examples:
   watchkeep key allow --role proxy --name dmz 'KEY'
   watchkeep key allow --role agent --name db1 --source UUID 'KEY'
-  watchkeep key allow --role subscriber --name wallboard 'KEY'     # may listen to the live feed
+  watchkeep key allow --role subscriber --name wallboard 'KEY'    a listener
 """
 
 

@@ -21,7 +21,6 @@ Examples:
   watchkeep password --generate          a good one is made and printed
   watchkeep password --user anna --stdin < file
 
-\b
 Exit codes: 0 set, 1 no installation, 2 not accepted, 4 the database does not answer.
 """
 

@@ -22,7 +22,7 @@ _EPILOG = """\b
 Examples:
   watchkeep proxy --sample > proxy.toml     a configuration to start from
   watchkeep proxy --config proxy.toml
-\b
+
 Exit codes: 0 ended by a signal, 1 cannot run, 2 wrong configuration.
 """
 

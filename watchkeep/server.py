@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  watchkeep server --sample > server.toml     a configuration to start from
+  watchkeep server --sample > server.toml    a configuration to start from
   watchkeep server --config server.toml
-  watchkeep server handover                   let the standby take over from the active one
-\b
+  watchkeep server handover                  let the standby take over
+
 Exit codes: 0 ended by a signal, 1 cannot run, 2 wrong configuration,
 3 another server took over (start it again: it becomes a standby).
 """

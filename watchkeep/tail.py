@@ -32,13 +32,14 @@ _QUIET_SECONDS: Final = 30.0
 _WILD: Final = re.compile(r"[*?]")
 _EPILOG = """\b
 Examples:
-  watchkeep tail                              everything
-  watchkeep tail db1                          everything of host db1
-  watchkeep tail 'db1/cpu/*' '*/load/one'     patterns of HOST/PROBE/ITEM: * any letters, ? any letter
-  watchkeep tail db1 --json --count 100       a hundred JSON lines, then the end
-  watchkeep tail --sample > tail.toml         a configuration for another machine
-\b
-Values come after they were stored. Who does not keep up misses some, and is told how many.
+  watchkeep tail                             everything
+  watchkeep tail db1                         everything of host db1
+  watchkeep tail 'db1/cpu/*' '*/load/one'    patterns of HOST/PROBE/ITEM
+  watchkeep tail db1 --json --count 100      a hundred lines, then the end
+  watchkeep tail --sample > tail.toml        configuration for another machine
+
+In a pattern, * is any letters and ? any letter. Values come after they were stored.
+Who does not keep up misses some, and is told how many.
 Exit codes: 0 ended by Ctrl-C, --count or --seconds, 1 this key may not listen, 2 wrong configuration.
 """
 

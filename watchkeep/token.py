@@ -30,7 +30,15 @@ Examples:
 """
 
 
-@click.group("token")
+_GROUP_EPILOG = """\b
+Examples:
+  watchkeep token create report --user admin --days 90
+  watchkeep token list
+  watchkeep token revoke 7
+"""
+
+
+@click.group("token", epilog=_GROUP_EPILOG)
 def token_group() -> None:
     """Let programs use the REST API: create, list and revoke tokens."""
 

@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 _BY = By(name=actor_name("user"))
 
 
-@click.group("user")
+_EPILOG = """\b
+Examples:
+  watchkeep user list
+  watchkeep user add anna --role operator --group web
+  watchkeep user password anna
+  watchkeep user remove anna
+"""
+
+
+@click.group("user", epilog=_EPILOG)
 def user_group() -> None:
     """Say who may sign in: list, add, change and remove users, set their passwords."""
 

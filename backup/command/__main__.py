@@ -38,13 +38,13 @@ COMMANDS: Final[dict[str, Place]] = {
 
 _EPILOG: Final = """\b
 Examples:
-  bkp run files                                    save a set now
-  bkp list                                         what can be restored
-  bkp find nginx.conf                              which restore points hold it
+  bkp run files                    save a set now
+  bkp list                         what can be restored
+  bkp find nginx.conf              which restore points hold it
   bkp restore files --path etc/hosts --at "yesterday 18:00" --to /tmp/back
-  bkp verify files --depth read                    is it as it was sent?
-  bkp prune --dry-run                              what would go, what stays, and why
-\b
+  bkp verify files --depth read    is it as it was sent?
+  bkp prune --dry-run              what would go, what stays, and why
+
 `bkp COMMAND --help` explains a command with examples. Exit codes: `bkp man`.
 """
 

@@ -29,7 +29,6 @@ Examples:
 The run ends in order, takes back what it had put at the target and counts as cancelled: it is not tried again before
 the set is due the next time, and restore points stay as they were. A run that was done meanwhile stays good.
 
-\b
 Exit codes: 0 it has ended, 42 it did not end in time, 45 no run of this set is under way here.
 """
 _LOOK_SECONDS = 0.1

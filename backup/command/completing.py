@@ -10,8 +10,8 @@ from click.shell_completion import CompletionItem
 
 from backup.catalogue import MANIFEST_ENDING
 from backup.command.given_target import Given
-from backup.command.list import find_sets
 from backup.command.options import set_of, settings_for_reading
+from backup.command.reach import all_sets
 from backup.command.telling import local
 from backup.errors import BackupError
 from backup.model import Place, read_instant
@@ -27,11 +27,12 @@ _MOST: Final = 50
 
 
 def complete_sets(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer the sets of the configuration, and those of any host at its targets; nothing when in trouble."""
+    """Offer the sets of the configuration, and those of any host at the targets that answer."""
     try:
         settings = _settings(context)
         known = {each.name for each in settings.sets}
-        known |= {f"{settings.host_of(each)}/{each.name}" for each in find_sets(settings) if each not in settings.sets}
+        reach = all_sets(settings)
+        known |= {reach.label(each) for each in reach.sets if not settings.has_set(each)}
     except (BackupError, OSError):
         return []
     return [CompletionItem(name) for name in sorted(known) if name.startswith(incomplete)]

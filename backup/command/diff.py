@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 _EPILOG = f"""\b
 Examples:
-  bkp diff files yesterday now                     what changed between two restore points
-  bkp diff files "2 days ago" now --path etc       only there
-  bkp diff files yesterday /                       this machine's files as they are, against those saved
-  bkp diff web1/files now /srv/back/etc --path etc a folder that was restored, against what was saved as etc
+  bkp diff files yesterday now                  between two restore points
+  bkp diff files "2 days ago" now --path etc    only there
+  bkp diff files yesterday /                    with this machine's files
+  bkp diff web1/files now /srv/back/etc --path etc    with what was restored
 
 SECOND is a folder when it begins with / or a dot. A folder is compared by kind, size, time, mode, owner and link: bytes
 that differ at the same size and time are not seen. Two restore points are compared by their contents' checksums.

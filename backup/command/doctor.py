@@ -41,7 +41,7 @@ _EPILOG = """\b
 Examples:
   bkp doctor
   bkp doctor --json
-\b
+
 Exit codes: 0 all is well, 1 there are warnings, 2 there are faults (a backup or restore would fail).
 """
 _LEAST_ROOM = 1 << 30

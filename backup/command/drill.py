@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from backup.command.instants import SAID, at_option
-from backup.command.list import find_sets
-from backup.command.options import json_option, reading_options, set_of
+from backup.command.options import json_option, reading_options
+from backup.command.reach import chosen_sets
 from backup.command.run import due_instant
 from backup.command.telling import age, counted, local, progress, size, write_json
 from backup.errors import BackupError, Cancelled
 from backup.model import Place
 from backup.proof.drill import drill
 from backup.proof.record import DrillBook
-from backup.restoring.station import open_station
 
 if TYPE_CHECKING:
     from backup.proof.record import DrillRecord
@@ -28,7 +27,7 @@ Examples:
   bkp drill                             the newest restore point of every set
   bkp drill web1/files                  of one
   bkp drill shop --at 2026-11-20        as it was then
-\b
+
 Files are compared block by block with what the host saw; a PostgreSQL dump is loaded into a server started for it, its
 rows counted. Needs the restore station's key, and room for the set (drills.scratch). Nothing of it stays.
 How it went is kept for `bkp status` and the station's agent: for sets in the configuration, without --at.
@@ -52,18 +51,15 @@ def drill_command(
     as_json: bool,
 ) -> None:
     """Restore SETs (or HOST/SET; all, when none is named) into a scratch place, check them, throw them away."""
-    chosen = [set_of(settings, name) for name in names] or find_sets(settings)
+    reach = chosen_sets(settings, names)
     rows: list[dict[str, Any]] = []
     failures: list[BackupError] = []
-    for each in chosen:
-        label = f"{settings.host_of(each)}/{each.name}"
+    for each in reach.sets:
+        label = reach.label(each)
         before = _proven_at(settings, each)
         row: dict[str, Any] = {"set": label, "proven_before": None if before is None else before.isoformat()}
         try:
-            with (
-                open_station(settings, each) as station,
-                progress(f"drilling {label}", is_shown=not as_json) as tell,
-            ):
+            with reach.open(each) as station, progress(f"drilling {label}", is_shown=not as_json) as tell:
                 record = drill(station, at=at, due_at=due, on_progress=tell)
         except Cancelled:
             raise
@@ -71,7 +67,8 @@ def drill_command(
             failures.append(error)
             row |= {"is_proven": False, "error": str(error), "exit_code": error.exit_code}
             if not as_json:
-                click.echo(f"{label}: NOT proven: {error}", err=True)
+                why = "its target is away" if reach.is_away(each) else error
+                click.echo(f"{label}: NOT proven: {why}", err=True)
                 click.echo(f"  Last proven: {age(before, datetime.now(UTC))}.", err=True)
         else:
             row |= {"is_proven": True, "error": None, "exit_code": 0, "drill": record.table()}
@@ -79,13 +76,16 @@ def drill_command(
                 _tell(label, record, before)
         rows.append(row)
     if as_json:
-        write_json({"sets": rows})
-    elif not chosen:
-        click.echo("There is no backup set here to prove.")
+        write_json({"sets": rows, "unread": reach.documents()})
+    else:
+        if not reach.sets:
+            click.echo("There is no backup set here to prove.")
+        reach.tell()
+        if failures:
+            click.echo(f"bkp: {len(failures)} of {counted(len(rows), 'drill')} failed", err=True)
     if failures:
-        if not as_json:
-            click.echo(f"bkp: {len(failures)} of {counted(len(chosen), 'drill')} failed", err=True)
         raise SystemExit(failures[0].exit_code)
+    reach.end()
 
 
 def _proven_at(settings: BackupSettings, chosen: SetSettings) -> datetime | None:

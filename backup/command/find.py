@@ -10,30 +10,31 @@ import click
 from backup.browse.finding import find_paths, pattern_of
 from backup.browse.listing import shown
 from backup.command.instants import SAID, at_option
-from backup.command.list import find_sets
 from backup.command.ls import entry_document
 from backup.command.offers import sets_offered
-from backup.command.options import json_option, reading_options, set_of
+from backup.command.options import json_option, reading_options
+from backup.command.reach import chosen_sets
 from backup.command.telling import about, counted, instant, local, working, write_json
 from backup.errors import BackupError, Cancelled, NoRestorePoint, NotInBackup
 from backup.model import instant_name
-from backup.restoring.station import open_station
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backup.browse.finding import Found, Version
+    from backup.command.reach import Reach
+    from backup.restoring.station import Station
     from backup.settings.document import BackupSettings, SetSettings
     from backup.when import When
 
 _EPILOG = f"""\b
 Examples:
-  bkp find nginx.conf                          every restore point of every set
-  bkp find "etc/nginx/*" --set web1/files      a path: there is a slash in it
-  bkp find "*.sql" --at yesterday              only the restore point of each set that WHEN means
+  bkp find nginx.conf                        in every point of every set
+  bkp find "etc/nginx/*" --set web1/files    a path: there is a slash in it
+  bkp find "*.sql" --at yesterday            in one point of each set
 
 A name may have *, ? and [...]; * goes across slashes. Sizes are known to a block. No data is fetched, only lists of
-files. Exit code 51: it is in none of the restore points that were looked into.
+files. Exit code 51: it is in none of the restore points that were looked into; 20, 21: a target is away.
 
 {SAID}"""
 _MOST_PATHS = 200
@@ -64,61 +65,54 @@ def find(
 ) -> None:
     """Say which restore points hold PATTERN, with its times and sizes there."""
     is_meant = pattern_of(pattern, ignores_case=ignore_case)
-    chosen = [set_of(settings, name) for name in names] or find_sets(settings)
-    looked = [_look_through(settings, each, is_meant, at, as_json=as_json) for each in chosen]
-    if len(chosen) == 1 and looked[0][2] is not None:
-        raise looked[0][2]
-    troubles = [(label, trouble) for label, _, trouble in looked if trouble is not None]
-    for label, found, _ in looked:
-        if found is not None:
-            troubles += [(f"{label}, chain {chain}", trouble) for chain, trouble in found.unread.items()]
+    reach = chosen_sets(settings, names)
+    looked = [_look_through(reach, each, is_meant, at, as_json=as_json) for each in reach.sets]
     if as_json:
-        write_json(
-            {
-                "sets": [_document(label, found) for label, found, _ in looked],
-                "unread": [{"set": label, "error": str(trouble)} for label, trouble in troubles],
-            }
-        )
+        write_json({"sets": [_document(label, found) for label, found in looked], "unread": reach.documents()})
     else:
         _tell(looked)
-        for label, trouble in troubles:
-            click.echo(f"bkp: {label} could not be looked into: {trouble}", err=True)
-    if not any(found and found.versions for _, found, _ in looked):
-        if troubles:
-            raise SystemExit(troubles[0][1].exit_code)
+        reach.tell()
+    reach.end()
+    if not any(found and found.versions for _, found in looked):
         if as_json:
             raise SystemExit(NotInBackup.exit_code)
         raise NotInBackup(f"{pattern!r} is in no restore point that was looked into")
-    if troubles:
-        raise SystemExit(troubles[0][1].exit_code)
 
 
 def _look_through(
-    settings: BackupSettings, chosen: SetSettings, is_meant: Callable[[str], bool], at: When | None, *, as_json: bool
-) -> tuple[str, Found | None, BackupError | None]:
-    """Return a set's name, and what was found or what stood in the way; a set without restore points has nothing."""
-    label = f"{settings.host_of(chosen)}/{chosen.name}"
+    reach: Reach, chosen: SetSettings, is_meant: Callable[[str], bool], at: When | None, *, as_json: bool
+) -> tuple[str, Found | None]:
+    """Return a set's name, and what was found; what stood in the way is noted, or raised of the only set.
+
+    A set without restore points has nothing.
+    """
+    label = reach.label(chosen)
     try:
-        with working(f"looking through {label}", is_shown=not as_json):
-            return label, _look(settings, chosen, is_meant, at), None
+        with working(f"looking through {label}", is_shown=not as_json), reach.open(chosen) as station:
+            found = _look(station, is_meant, at)
     except NoRestorePoint:
-        return label, None, None
+        return label, None
     except Cancelled:
         raise
     except BackupError as error:
-        return label, None, error
+        if len(reach.sets) == 1:
+            raise
+        reach.note(label, error)
+        return label, None
+    for chain, trouble in found.unread.items():
+        reach.note(f"{label}, chain {chain},", trouble)
+    return label, found
 
 
-def _look(settings: BackupSettings, chosen: SetSettings, is_meant: Callable[[str], bool], at: When | None) -> Found:
-    with open_station(settings, chosen) as station:
-        catalogue = station.catalogue()
-        newest = catalogue.newest(at)
-        points = [newest] if at is not None else catalogue.whole
-        return find_paths(station, catalogue.points, points, is_meant)
+def _look(station: Station, is_meant: Callable[[str], bool], at: When | None) -> Found:
+    catalogue = station.catalogue()
+    newest = catalogue.newest(at)
+    points = [newest] if at is not None else catalogue.whole
+    return find_paths(station, catalogue.points, points, is_meant)
 
 
-def _tell(looked: list[tuple[str, Found | None, BackupError | None]]) -> None:
-    paths = [(label, path, versions) for label, found, _ in looked if found
+def _tell(looked: list[tuple[str, Found | None]]) -> None:
+    paths = [(label, path, versions) for label, found in looked if found
              for path, versions in sorted(found.versions.items(), key=lambda item: item[0].split("/"))]  # fmt: skip
     for label, path, versions in paths[:_MOST_PATHS]:
         click.echo(f"{label}: {shown(path)}")

@@ -10,7 +10,7 @@ from backup.command.options import set_of
 from backup.command.telling import counted, instant, local, size, working, write_json
 from backup.errors import BackupError, DestinationInUse, ObjectMissing
 from backup.restoring.forecast import forecast
-from backup.restoring.restore import demand_free
+from backup.restoring.placing import demand_free
 from backup.restoring.station import open_station
 from backup.wal.recovery import KIND, choose_wal, point_for
 

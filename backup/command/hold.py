@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from backup.command.instants import at_option, instant_said
-from backup.command.list import find_sets
 from backup.command.offers import sets_offered
 from backup.command.options import ending, json_option, pruner_config_option, set_of, settings_of
+from backup.command.reach import UNREAD, chosen_sets
 from backup.command.telling import console, instant, local, write_json
 from backup.model import Place, instant_name
 from backup.restoring.station import open_station
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  bkp hold add web1/files --at 2026-11-20 --reason "case 4711"     the chain that instant is restored from
-  bkp hold add web1/files --reason audit --until 2027-06-30        every chain of the set, for a while
+  bkp hold add web1/files --at 2026-11-20 --reason "case 4711"    one chain
+  bkp hold add web1/files --reason audit --until 2027-06-30       every chain
   bkp hold list
   bkp hold remove web1/files case-4711
-\b
+
 Whoever may write at the target may set a hold: it only makes more stay. Only a pruner lifts one.
 """
 
@@ -128,13 +128,26 @@ def list_command(*, config: Path | None, set_name: str | None, as_json: bool) ->
     """List the holds of HOST/SET, or of every set at the targets."""
     settings = settings_of(config)
     rows: list[tuple[str, Hold]] = []
-    for chosen in find_sets(settings) if set_name is None else [set_of(settings, set_name)]:
-        with open_station(settings, chosen) as opened:
-            label = f"{opened.place.host}/{opened.place.set}"
-            rows += [(label, hold) for hold in read_holds(opened.target, opened.place, _register(settings))]
+    reach = chosen_sets(settings, () if set_name is None else (set_name,))
+    for chosen in reach.sets:
+        label = reach.label(chosen)
+        try:
+            with reach.open(chosen) as opened:
+                rows += [(label, hold) for hold in read_holds(opened.target, opened.place, _register(settings))]
+        except UNREAD as error:
+            if set_name is not None:
+                raise
+            reach.note(label, error)
     if as_json:
-        write_json({"holds": [{"set": label, **_document(hold)} for label, hold in rows]})
-        return
+        holds = [{"set": label, **_document(hold)} for label, hold in rows]
+        write_json({"holds": holds, "unread": reach.documents()})
+    else:
+        _tell(rows)
+        reach.tell()
+    reach.end()
+
+
+def _tell(rows: list[tuple[str, Hold]]) -> None:
     table = Table("Set", "Hold", "Chain", "Since", "Until", "By", "Reason", box=None, pad_edge=False)
     for label, hold in rows:
         until = "lifted" if hold.until is None else local(hold.until)

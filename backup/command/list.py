@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,27 +10,21 @@ from rich.table import Table
 
 from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
+from backup.command.reach import UNREAD, chosen_sets
 from backup.command.telling import console, local, point_document, size, write_json
-from backup.errors import KeyMissing, TargetAway, TargetRefused
 from backup.restoring.station import open_station
-from backup.settings.checks import check_name
-from backup.settings.document import SetSettings
-from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from backup.errors import BackupError
-    from backup.settings.document import BackupSettings
-    from backup.settings.target import TargetSettings
+    from backup.settings.document import BackupSettings, SetSettings
 
 _EPILOG = """\b
 Examples:
-  bkp list                                   every set at the targets of the configuration
-  bkp list files                             the restore points of one set
+  bkp list          every set at the targets of the configuration
+  bkp list files    the restore points of one set
   bkp list web1/files --target /mnt/backup --key /media/usb/station
-\b
+
 Needs no server, no database and no cache: all is read from the target. Times are this machine's.
+A target that is away is named, the others are listed, and the exit code is that of what is away (20, 21).
 """
 
 
@@ -47,63 +40,28 @@ def list_command(*, settings: BackupSettings, name: str | None, as_json: bool) -
         _show_sets(settings, as_json=as_json)
 
 
-def find_sets(settings: BackupSettings, unread: dict[str, BackupError] | None = None) -> list[SetSettings]:
-    """Return the sets of the configuration, and those of any host that lie at its targets, at one or at several.
-
-    unread: gets what targets raise that are away or refuse, by name, when others can be read. Else raises it.
-    """
-    troubles: dict[str, BackupError] = {}
-    found = {(settings.host_of(each), each.name): each for each in settings.sets}
-    configured = set(found)
-    for target in settings.targets:
-        try:
-            there = _sets_at(target)
-        except (TargetAway, TargetRefused) as error:
-            troubles[f"target {target.name}"] = error
-            if unread is None or len(troubles) == len(settings.targets):
-                raise
-            continue
-        for key in there:
-            if key not in found:
-                host, name = key
-                found[key] = SetSettings(name=name, host=host, target=target.name)
-            elif key not in configured:
-                found[key] = replace(found[key], also=(*found[key].also, target.name))
-    if unread is not None:
-        unread |= troubles
-    return [found[key] for key in sorted(found)]
-
-
-def _sets_at(target: TargetSettings) -> list[tuple[str, str]]:
-    """Return host and set of everything at a target that has restore points."""
-    with open_target(target) as opened:
-        return [
-            (host, name)
-            for host in opened.folders("")
-            if check_name(host) is None
-            for name in opened.folders(host)
-            if check_name(name) is None and opened.files(f"{host}/{name}/points")
-        ]
-
-
 def _show_sets(settings: BackupSettings, *, as_json: bool) -> None:
     rows: list[dict[str, Any]] = []
-    unread: dict[str, BackupError] = {}
-    for chosen in find_sets(settings, unread):
-        host = settings.host_of(chosen)
-        row: dict[str, Any] = {"host": host, "set": chosen.name, "target": ", ".join(chosen.targets), "points": [],
-                               "error": None}  # fmt: skip
+    reach = chosen_sets(settings)
+    for chosen in reach.sets:
+        row: dict[str, Any] = {"host": settings.host_of(chosen), "set": chosen.name,
+                               "target": ", ".join(chosen.targets), "points": [], "error": None}  # fmt: skip
         try:
-            with open_station(settings, chosen) as station:
+            with reach.open(chosen) as station:
                 row["points"] = [point_document(point) for point in station.catalogue().points]
-        except (KeyMissing, TargetAway, TargetRefused) as error:
+        except UNREAD as error:
             row["error"] = str(error)
-            unread[f"{host}/{chosen.name}"] = error
+            reach.note(reach.label(chosen), error)
         rows.append(row)
     if as_json:
-        write_json({"sets": rows})
-        _end_with_first(unread)
-        return
+        write_json({"sets": rows, "unread": reach.documents()})
+    else:
+        _tell_sets(rows)
+        reach.tell()
+    reach.end()
+
+
+def _tell_sets(rows: list[dict[str, Any]]) -> None:
     table = Table("Host", "Set", "Target", "Points", "Newest", "Stored", box=None, pad_edge=False)
     for row in rows:
         points = [point for point in row["points"] if point["broken"] is None]
@@ -114,14 +72,6 @@ def _show_sets(settings: BackupSettings, *, as_json: bool) -> None:
         count, bytes_stored = ("-", "-") if row["error"] else (str(len(points)), size(stored))
         table.add_row(row["host"], row["set"], row["target"], count, newest, bytes_stored)
     console().print(table if rows else "There is no backup set here: docs/backup.md shows the first one.")
-    for label, why in unread.items():
-        click.echo(f"bkp: {label}: {why}", err=True)
-    _end_with_first(unread)
-
-
-def _end_with_first(unread: Mapping[str, BackupError]) -> None:
-    for error in unread.values():
-        raise SystemExit(error.exit_code)
 
 
 def _show_points(settings: BackupSettings, chosen: SetSettings, *, as_json: bool) -> None:

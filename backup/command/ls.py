@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _EPILOG = f"""\b
 Examples:
-  bkp ls files                                  what lies at the top of the newest restore point
-  bkp ls files etc/nginx --at yesterday         a folder as it was on that day
+  bkp ls files                             the top of the newest restore point
+  bkp ls files etc/nginx --at yesterday    a folder as it was on that day
   bkp ls files home --recursive --json
 
 Paths are as they were saved, without the leading slash. Sizes are known to a block: 512 bytes or more.

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  bkp man                                          read it here
-  bkp man > ~/.local/share/man/man1/bkp.1          for `man bkp`, also when Watchkeep is gone
+  bkp man                                    read it here
+  bkp man > ~/.local/share/man/man1/bkp.1    for `man bkp`
 """
 _ABOUT: Final = """
 Saves files, databases and virtual machines with duplicity, encrypted to a restore station's key and signed by the host,

@@ -8,23 +8,24 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from backup.command.list import find_sets
-from backup.command.options import json_option, reading_options, set_of
+from backup.command.options import json_option, reading_options
+from backup.command.reach import chosen_sets
 from backup.command.telling import console, instant, local, seconds_text, size, write_json
 from backup.errors import BackupError, Cancelled
 from backup.proof.record import DrillBook
-from backup.restoring.station import open_station
 
 if TYPE_CHECKING:
-    from backup.settings.document import BackupSettings, SetSettings
+    from backup.restoring.station import Station
+    from backup.settings.document import BackupSettings
 
 _EPILOG = """\b
 Examples:
   bkp predict                 every set
   bkp predict web1/shop
-\b
+
 The slowest of a set's last three proven drills counts, made longer as the set has grown since. Without a drill of a
-set in the configuration nothing is predicted: bkp drill SET. Exit code 1: one will take longer than its restore_within.
+set in the configuration nothing is predicted: bkp drill SET. Exit code 1: one will take longer than its restore_within;
+20, 21: a target is away, those that answer were looked at.
 """
 
 
@@ -34,36 +35,35 @@ set in the configuration nothing is predicted: bkp drill SET. Exit code 1: one w
 @reading_options
 def predict_command(*, settings: BackupSettings, names: tuple[str, ...], as_json: bool) -> None:
     """Say how long restoring SETs (or HOST/SET; all, when none is named) will take."""
-    chosen = [set_of(settings, name) for name in names] or find_sets(settings)
+    reach = chosen_sets(settings, names)
     rows: list[dict[str, Any]] = []
-    failures: list[BackupError] = []
-    for each in chosen:
-        row: dict[str, Any] = {"set": f"{settings.host_of(each)}/{each.name}", "error": None}
+    for each in reach.sets:
+        row: dict[str, Any] = {"set": reach.label(each), "error": None, "is_over": False}
         try:
-            row |= _predict(settings, each)
+            with reach.open(each) as station:
+                row |= _predict(station)
         except Cancelled:
             raise
         except BackupError as error:
-            failures.append(error)
+            reach.note(reach.label(each), error)
             row["error"] = str(error)
         rows.append(row)
     if as_json:
-        write_json({"sets": rows})
+        write_json({"sets": rows, "unread": reach.documents()})
     else:
         _tell(rows)
-    if failures:
-        raise SystemExit(failures[0].exit_code)
+        reach.tell()
+    reach.end()
     if any(row["is_over"] for row in rows):
         raise SystemExit(1)
 
 
-def _predict(settings: BackupSettings, chosen: SetSettings) -> dict[str, Any]:
-    with open_station(settings, chosen) as station:
-        point = station.catalogue().newest()
-        size_bytes = point.manifest.counts.bytes
-        seconds = DrillBook(settings.state, station.place, is_kept=settings.has_set(chosen)).predict(
-            point.at, size_bytes
-        )
+def _predict(station: Station) -> dict[str, Any]:
+    settings, chosen = station.settings, station.chosen
+    point = station.catalogue().newest()
+    size_bytes = point.manifest.counts.bytes
+    book = DrillBook(settings.state, station.place, is_kept=settings.has_set(chosen))
+    seconds = book.predict(point.at, size_bytes)
     within = None if chosen.restore_within is None else chosen.restore_within.total_seconds()
     return {
         "newest": instant(point.at),
@@ -78,7 +78,6 @@ def _tell(rows: list[dict[str, Any]]) -> None:
     table = Table("Set", "Newest", "Size", "Restore will take", "Wanted within", box=None, pad_edge=False)
     for row in rows:
         if row["error"] is not None:
-            click.echo(f"{row['set']}: {row['error']}", err=True)
             continue
         seconds = row["restore_seconds"]
         predicted = "not known: no drill yet" if seconds is None else seconds_text(seconds)

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  bkp prune --dry-run                what would go and what stays, of every set at the targets, and why
-  bkp prune web1/files               the same for one set, then asks, then deletes
-  bkp prune --yes --json             for scripts: one JSON line a chain, a set, and the last one for all
-\b
+  bkp prune --dry-run       what would go, what stays, of every set, and why
+  bkp prune web1/files      the same for one set, then asks, then deletes
+  bkp prune --yes --json    for scripts: a line a chain, a set, and for all
+
 Needs a pruner's configuration: [pruner] with its rules, credentials that may delete, the hosts' public keys, no secret
 key. Killed at any point it leaves no restore point that cannot be restored; run again it finishes.
-\b
+
 Exit codes: 0 done (also when nothing had to go, or you said no), 17 a secret key is here that must not be, 42 another
 prune is at work; when a set fails the others are done, and the code is that of the first that failed.
 """

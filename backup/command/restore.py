@@ -30,16 +30,19 @@ if TYPE_CHECKING:
 
 _EPILOG = f"""\b
 Examples:
-  bkp restore files --to /srv/back                                    everything, newest
+  bkp restore files --to /srv/back                 everything, newest
   bkp restore files --path etc/hosts --to /tmp/back --at "yesterday 18:00"
-  bkp restore files --path etc --to /tmp --as etc.old --dry-run       what would come, is there room?
-  bkp restore web1/files --target /mnt/backup --key /media/usb/station --to /srv/back
-  bkp restore cluster --at "today 14:05" --to /srv/pg              a whole PostgreSQL cluster as of then
-  bkp restore web1/db --to /srv/mariadb                               a MariaDB server's files, ready to start
-  bkp restore hyper1/mail --to /srv/vm/mail2 --domain mail2           a second domain, its disks in that folder
-  bkp restore shop --to /srv/dump --into-database postgresql://postgres@localhost/shop_back
-  bkp restore shop --to /srv/dump --table public.orders --into-database postgresql://postgres@localhost/shop
-  bkp restore wiki --to /srv/dump --into-database "mariadb://root@localhost/wiki_back?socket=/run/mysqld/mysqld.sock"
+  bkp restore files --path etc --to /tmp --dry-run    would it work?
+  bkp restore web1/files --target /mnt/backup --key ./station --to /srv/back
+  bkp restore cluster --at "today 14:05" --to /srv/pg    a PostgreSQL cluster
+  bkp restore web1/db --to /srv/mariadb    a MariaDB server, ready to start
+  bkp restore hyper1/mail --to /srv/vm/mail2 --domain mail2    a second domain
+
+\b
+Databases, DSN being postgresql://postgres@localhost/shop_back, or
+"mariadb://root@localhost/shop_back?socket=/run/mysqld/mysqld.sock":
+  bkp restore shop --to /srv/dump --into-database DSN
+  bkp restore shop --to /srv/dump --into-database DSN --table public.orders
 
 What is there already stays, unless --overwrite is given. As root, owners are restored too.
 A file becomes FOLDER/NAME, a folder FOLDER/NAME/..., everything lies below FOLDER with its whole path.
@@ -131,7 +134,9 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     server = server_document(point.manifest, made.to) if is_server else None
     not_kept = [str(each) for each in point.manifest.consistency.get("not_kept", ())]
     if as_json:
-        document = {"at": instant(made.at), "to": str(made.to), "files": made.files, "bytes": made.bytes}
+        document = {
+            "at": instant(made.at), "to": str(made.to), "files": made.files, "bytes": made.bytes, "target": made.target,
+        }  # fmt: skip
         cluster = None if ready is None else ready_document(ready)
         more = {"database": loaded, "cluster": cluster, "server": server, "domain": defined, "not_kept": not_kept}
         write_json({**document, **more})

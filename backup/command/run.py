@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  bkp run files                     full or incremental, as the set's rules have it
-  bkp run files --full              begin a new chain
-  bkp run files --json              one JSON line a phase, the last one says how it went
-\b
+  bkp run files           full or incremental, as the set's rules have it
+  bkp run files --full    begin a new chain
+  bkp run files --json    one JSON line a phase, the last says how it went
+
 Exit code 0: everything is at the target, was read back and compared, and the signed manifest is there.
 Any other code: nothing of this run counts. What each code means: docs/backup.md.
 """

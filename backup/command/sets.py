@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from backup.command.list import find_sets
 from backup.command.options import json_option, reading_options
+from backup.command.reach import all_sets
 from backup.command.telling import console, write_json
 from backup.settings.pruner import RetentionSettings
 
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  bkp sets                                        those of the configuration, and others at its targets
+  bkp sets    those of the configuration, and others at its targets
   bkp sets --target /mnt/backup --key /media/usb/station
-\b
+
 Reads no manifest: `bkp list` says what can be restored, `bkp status` how the last runs went.
+A target that is away is named, the others are listed, and the exit code is that of what is away (20, 21).
 """
 
 
@@ -30,10 +31,17 @@ Reads no manifest: `bkp list` says what can be restored, `bkp status` how the la
 @reading_options
 def sets(*, settings: BackupSettings, as_json: bool) -> None:
     """List the sets of the configuration, and those of any host at its targets."""
-    rows = [_row(settings, each) for each in find_sets(settings)]
+    reach = all_sets(settings)
+    rows = [_row(settings, each) for each in reach.sets]
     if as_json:
-        write_json({"sets": rows})
-        return
+        write_json({"sets": rows, "unread": reach.documents()})
+    else:
+        _tell(rows)
+        reach.tell()
+    reach.end()
+
+
+def _tell(rows: list[dict[str, Any]]) -> None:
     table = Table("Set", "Saves", "Schedule", "Target", box=None, pad_edge=False)
     for row in rows:
         saves = row["source"] or "-"
@@ -55,7 +63,7 @@ def _row(settings: BackupSettings, chosen: SetSettings) -> dict[str, Any]:
         "source": source,
         "roots": [] if chosen.paths is None else [str(root) for root in chosen.paths.roots],
         "schedule": chosen.schedule if source is not None else None,
-        "is_configured": chosen in settings.sets,
+        "is_configured": settings.has_set(chosen),
     }
 
 

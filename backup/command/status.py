@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
-from backup.command.drill_status import show_drills
 from backup.command.options import config_option, ending, json_option, settings_of
-from backup.command.telling import age, console, instant, local, seconds_text, size, write_json
+from backup.command.station_status import show_station
+from backup.command.telling import WIDE, age, console, instant, local, seconds_text, size, write_json
 from backup.schedule import parse_schedule
 from core.model.prediction import lost_seconds
 
@@ -24,14 +24,13 @@ _EPILOG = """\b
 Examples:
   bkp status
   bkp status --json
-  bkp status --config restore-station/backup.toml     its drills, and how long restores will take
-\b
+  bkp status --config restore-station/backup.toml    its drills and more
+
 Exit code 0: the last run (at a restore station: drill) of every set is good or under way, and nothing costs more than
-wanted. 1: one failed or never ran, a cluster's WAL cannot be archived, or a set names restore_within or lose_at_most
-and will not keep it.
+wanted. 1: one failed or never ran, a cluster's WAL cannot be archived, damage was found, or a set names restore_within
+or lose_at_most and will not keep it.
 """
 _MOST_BYTES = 1 << 20
-_WIDE = 110  # letters: what a row takes; a narrower terminal sees what matters at night
 
 
 @click.command("status", epilog=_EPILOG)
@@ -43,7 +42,7 @@ def status(config: Path | None, *, as_json: bool) -> None:
     settings = settings_of(config)
     now = datetime.now(UTC)
     if settings.keys.station is not None:
-        show_drills(settings, now, as_json=as_json)
+        show_station(settings, now, as_json=as_json)
         return
     rows: list[dict[str, Any]] = []
     for chosen in settings.sets:
@@ -105,7 +104,7 @@ def read_state(file: Path) -> dict[str, Any]:
 
 def _tell(rows: list[dict[str, Any]], now: datetime) -> None:
     out = console()
-    is_wide = out.width >= _WIDE
+    is_wide = out.width >= WIDE
     sizes = ("Kind", "Size", "Stored") if is_wide else ()
     table = Table("Set", "Last run", "Last good", *sizes, "Next due", "At worst lost", box=None, pad_edge=False)
     for row in rows:

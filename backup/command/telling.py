@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from backup.engine.progress import Progress as Told
     from backup.model import RestorePoint
 
+WIDE = 110
+"""Letters that a row of `bkp status` takes; a narrower terminal sees what matters at night."""
 _STEPS = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 
 

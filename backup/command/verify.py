@@ -2,94 +2,166 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from backup.command.instants import at_option
-from backup.command.list import find_sets
 from backup.command.offers import sets_offered
-from backup.command.options import json_option, reading_options, set_of
+from backup.command.options import json_option, reading_options
+from backup.command.reach import UNREAD, chosen_sets
+from backup.command.run import due_instant
 from backup.command.telling import counted, instant, local, progress, size, write_json
-from backup.errors import BackupDamaged, TargetAway, TargetRefused
+from backup.errors import BackupDamaged, NoRestorePoint, WorkFailed
+from backup.model import Place
 from backup.restoring.station import open_station
+from backup.restoring.verification_book import VerificationBook, VerificationRecord
 from backup.restoring.verify import Depth, verify
+from backup.settings.checks import parse_share
+from backup.settings.verification import step_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from backup.command.reach import Reach
     from backup.errors import BackupError
     from backup.restoring.verify import Report
-    from backup.settings.document import BackupSettings
+    from backup.settings.document import BackupSettings, SetSettings
     from backup.when import When
 
 _EPILOG = """\b
 Examples:
-  bkp verify                            every set: manifests and sizes, no download
-  bkp verify files --depth read         every file read back, its SHA-256 compared
-  bkp verify files --depth decrypted    also decrypted and restored aside: needs the station's key
-\b
-Exit code 53: damage was found; each damaged file and the restore points it costs are named.
+  bkp verify                           every set, without a download
+  bkp verify files --depth read        every file read back, SHA-256 compared
+  bkp verify --sample 10%              a tenth of the files read back, in turn
+  bkp verify files --depth decrypted   also decrypted and restored aside
+
+What the last verification of a set in the configuration found is kept for `bkp status` and the station's agent, but not
+with --at. --depth decrypted needs the station's key. Each target is looked at. Exit code 53: damage was found; each
+damaged file and the restore points it costs are named. 20, 21: a target is away; what the others hold was verified. 50:
+there is no restore point.
 """
 _SAID = {
     Depth.STORED: "manifests are signed, every file is there with its size; contents were not read",
     Depth.READ: "every file was read back and is what was sent; nothing was decrypted",
     Depth.DECRYPTED: "every file was read back, and the newest restore point was decrypted and restored aside",
 }
+_SAMPLED = "every file is there with its size, {read} of {files} were read back and are what was sent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What is asked of each set. share: of the files to read; None: all. due_at: when the schedule wanted it."""
+
+    depth: Depth
+    share: float | None
+    at: When | None
+    due_at: datetime | None
+    as_json: bool
+
+
+def _share(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+    try:
+        return None if text is None else parse_share(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, parameter) from error
 
 
 @click.command("verify", epilog=_EPILOG)
 @click.argument("name", metavar="[SET]", required=False, shell_complete=sets_offered)
 @click.option(
-    "--depth", type=click.Choice([each.value for each in Depth]), default=Depth.STORED.value, show_default=True,
-    help="How deep to look.",
+    "--depth", type=click.Choice([each.value for each in Depth]),
+    help='How deep to look; else "stored".',
+)  # fmt: skip
+@click.option(
+    "--sample", "share", metavar="SHARE", callback=_share,
+    help="Read only this share of the files, others each time, until all were read.",
 )  # fmt: skip
 @at_option("Only the chain that this instant is restored from.")
+@click.option(
+    "--due", metavar="INSTANT", callback=due_instant, help="The instant this verification was due, for schedules."
+)
 @json_option
 @reading_options
-def verify_command(
+def verify_command(  # noqa: PLR0913 - one parameter an option
     *,
     settings: BackupSettings,
     name: str | None,
-    depth: str,
+    depth: str | None,
+    share: float | None,
     at: When | None,
+    due: datetime | None,
     as_json: bool,
 ) -> None:
     """Verify SET (or HOST/SET), or every set, at each of its targets."""
-    unread: dict[str, BackupError] = {}
-    named = find_sets(settings, unread) if name is None else [set_of(settings, name)]
-    chosen = [each.at_target(target) for each in named for target in each.targets]
-    reports: list[tuple[str, Report]] = []
-    for each in chosen:
-        label = f"{settings.host_of(each)}/{each.name}"
-        if len(chosen) > len(named):
-            label += f" at {each.target}"
-        try:
-            with open_station(settings, each) as station, progress(f"verifying {label}", is_shown=not as_json) as tell:
-                report = verify(station, Depth(depth), at=at, on_progress=tell)
-        except (TargetAway, TargetRefused) as error:
-            if len(chosen) == 1:
-                raise
-            unread[label] = error  # the other copies are looked at all the same
-        else:
-            reports.append((label, report))
+    if share is not None and depth not in (None, Depth.READ):
+        raise click.UsageError("--sample reads a share of the files: that is --depth read")
+    wanted = Depth(depth) if depth else Depth.STORED if share is None else Depth.READ
+    asked = _Asked(depth=wanted, share=share, at=at, due_at=due, as_json=as_json)
+    reach = chosen_sets(settings, () if name is None else (name,))
+    reports = [found for each in reach.sets for found in _verify_set(reach, each, asked)]
     if as_json:
-        write_json(
-            {
-                "sets": [_document(label, report) for label, report in reports],
-                "unread": [{"set": label, "error": str(error)} for label, error in unread.items()],
-            }
-        )
+        write_json({"sets": [_document(label, report) for label, report in reports], "unread": reach.documents()})
     else:
         for label, report in reports:
             _tell(label, report)
-    damaged = [label for label, report in reports if report.damages]
-    if damaged:
+        reach.tell()
+    if damaged := [label for label, report in reports if report.damages]:
         if as_json:
             raise SystemExit(BackupDamaged.exit_code)
         raise BackupDamaged(f"damage was found in {', '.join(damaged)}")
-    for label, found in unread.items():
-        if as_json:
-            raise SystemExit(found.exit_code)
-        raise type(found)(f"{label} could not be looked at: {found}") from found
+    reach.end()
+
+
+def _verify_set(reach: Reach, chosen: SetSettings, asked: _Asked) -> list[tuple[str, Report]]:
+    """Verify each copy of a set; write down how that went where it is in the configuration.
+
+    What cannot be read is noted, and the other copies looked at all the same; of a single copy in all it is raised.
+    """
+    place = Place(host=reach.settings.host_of(chosen), set=chosen.name)
+    book = VerificationBook(reach.settings.state, place, is_kept=asked.at is None and reach.settings.has_set(chosen))
+    step = step_of(asked.depth.value, is_sampled=asked.share is not None)
+    reports: list[tuple[str, Report]] = []
+    with contextlib.ExitStack() as stack:
+        errors: list[BackupError] = []
+        if asked.due_at is not None:
+            errors = stack.enter_context(book.keeping(VerificationRecord(due_at=asked.due_at, step=step)))
+        errors += [reach.away[name] for name in chosen.targets if name in reach.away]
+        for copy in (chosen.at_target(name) for name in chosen.targets if name not in reach.away):
+            label = f"{reach.label(chosen)} at {copy.target}" if reach.has_copies else reach.label(chosen)
+            try:
+                report = _verify_copy(reach.settings, copy, book, asked, label)
+            except UNREAD as error:
+                if len(reach.copies()) == 1:
+                    raise
+                reach.note(label, error)
+                errors.append(error)
+            else:
+                reports.append((label, report))
+                if report.damages:
+                    errors.insert(0, BackupDamaged(f"{report.damages[0].name}: {report.damages[0].what}"))
+                elif not report.restorable:  # everything may have been deleted: nothing is not whole
+                    errors.append(NoRestorePoint("there is no restore point"))
+                    reach.note(label, errors[-1])
+    return reports
+
+
+def _verify_copy(
+    settings: BackupSettings, copy: SetSettings, book: VerificationBook, asked: _Asked, label: str
+) -> Report:
+    sampling = None if asked.share is None else book.sampling(copy.target, asked.share)
+    with (
+        open_station(settings, copy) as station,
+        progress(f"verifying {label}", is_shown=not asked.as_json) as tell,
+    ):
+        report = verify(station, asked.depth, at=asked.at, sampling=sampling, on_progress=tell)
+    try:
+        book.note(copy.target, report, sampling)
+    except WorkFailed as error:  # whoever may not write here is to know what was found all the same
+        click.echo(f"bkp: what was found is not kept for others: {error}", err=True)
+    return report
 
 
 def _document(label: str, report: Report) -> dict[str, object]:
@@ -97,6 +169,7 @@ def _document(label: str, report: Report) -> dict[str, object]:
         "set": label,
         "depth": report.depth.value,
         "files": report.files,
+        "files_read": report.files_read,
         "bytes_read": report.bytes,
         "restorable": [instant(at) for at in report.restorable],
         "lost": [instant(at) for at in report.lost],
@@ -111,7 +184,8 @@ def _document(label: str, report: Report) -> dict[str, object]:
 
 def _tell(label: str, report: Report) -> None:
     whole, lost = len(report.restorable), len(report.lost)
-    click.echo(f"{label}: {counted(report.files, 'file')}, {size(report.bytes)} read, depth {report.depth.value}")
+    depth = report.depth.value if report.sampled_to is None else f"{report.depth.value}, a sample"
+    click.echo(f"{label}: {counted(report.files, 'file')}, {size(report.bytes)} read, depth {depth}")
     for damage in report.damages:
         cost = ", ".join(local(at) for at in damage.kills)
         click.echo(f"  {damage.name}: {damage.what}" + (f"; costs {cost}" if cost else ""))
@@ -120,7 +194,10 @@ def _tell(label: str, report: Report) -> None:
         if report.fresh_full is not None:
             click.echo(f"  {report.fresh_full}")
     else:
-        click.echo(f"  {_say_whole(whole)}: {_SAID[report.depth]}")
+        said = _SAID[report.depth]
+        if report.sampled_to is not None:
+            said = _SAMPLED.format(read=report.files_read, files=report.files)
+        click.echo(f"  {_say_whole(whole)}: {said}")
     if report.strays:
         belong = "belongs" if len(report.strays) == 1 else "belong"
         click.echo(

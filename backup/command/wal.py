@@ -15,25 +15,26 @@ if TYPE_CHECKING:
     from backup.settings.document import BackupSettings
 
 _PUT_EPILOG = """\b
-In postgresql.conf of the cluster that the set's [sets.postgresql_base] saves:
+Example, in postgresql.conf of the cluster that the set saves:
   archive_mode = on
   archive_command = 'bkp wal put --config /etc/watchkeep/backup.toml shop %p'
   archive_timeout = 60        # what may be lost with the machine, in seconds
-\b
+
 Run by the cluster's own user, who therefore needs to read the configuration, the host's keys and to write `work`.
 Exit code 0: the file is at the target, read back and compared. Any other: PostgreSQL keeps it and asks again.
 """
 _GET_EPILOG = """\b
-`bkp restore` brings the WAL along; this is for a cluster that fetches by itself:
-  restore_command = 'bkp wal get --config /etc/watchkeep/station.toml web1/shop %f %p'
-Exit code 23: there is no such file, which PostgreSQL expects at the end of the WAL.
+Example, for a cluster that fetches by itself:
+  restore_command = 'bkp wal get -c /etc/wk/station.toml web1/shop %f %p'
+
+`bkp restore` brings the WAL along. Exit code 23: there is no such file, which PostgreSQL expects at the end of the WAL.
 """
 
 
 _GROUP_EPILOG = """\b
 Examples:
-  bkp wal put cluster %p                        what archive_command is (bkp wal put --help)
-  bkp wal list web1/cluster                     from when to when it reaches, and what is missing
+  bkp wal put cluster %p       what archive_command is (bkp wal put --help)
+  bkp wal list web1/cluster    from when to when it reaches, what is missing
   bkp restore web1/cluster --at "today 14:05" --to /srv/pg
 """
 

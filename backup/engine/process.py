@@ -195,5 +195,6 @@ def demand_success(outcome: Outcome, doing: str) -> None:
         words = outcome.log.lower()
         kind = next((named for phrase, named in _GPG_WORDS if phrase in words), EngineFailed)
     lines = [line.strip() for line in outcome.log.splitlines()]
-    said = "; ".join([line for line in lines if not _NOISE.match(line)][-_LAST_LINES:])
+    told = list(dict.fromkeys(line for line in lines if not _NOISE.match(line)))  # what it tried again it says again
+    said = "; ".join(told[-_LAST_LINES:])
     raise kind(f"{doing}: duplicity ended with exit code {outcome.exit_code}: {said or 'without a word'}")

@@ -10,29 +10,22 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import stat
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from backup.engine.command import Workplace
-from backup.errors import (
-    BackupError,
-    Cancelled,
-    DrillFailed,
-    ObjectMissing,
-    SignatureBad,
-    TargetDiffers,
-    WorkFailed,
-)
+from backup.errors import BackupError, DrillFailed, WorkFailed
 from backup.model import Role, Status
 from backup.proof.contract import Case, Limits
 from backup.proof.record import DrillBook, DrillRecord
 from backup.proof.registry import prover_of
-from backup.restoring.damage import write_damage
+from backup.restoring.damage import leave_note
 from backup.restoring.fetching import Fetching, fetch
+from backup.restoring.placing import clear
 from backup.restoring.restore import measure
+from backup.restoring.station import elsewhere
 from backup.retention.marks import reading
 from backup.saving.cache import local_name
 from backup.saving.journal import hold_lock
@@ -40,7 +33,7 @@ from backup.saving.leftovers import chain_manifests
 from core.runtime.logging import Log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from backup.catalogue import Catalogue
@@ -125,7 +118,7 @@ def _prove(
         workplace = Workplace(cache=scratch / "cache", temporary=scratch / "temporary")
         began = time.monotonic()
         with reading(station, [manifest], "drilled"):
-            fetch(
+            came_from = fetch(
                 Fetching(station, point, workplace, limits.left_seconds("it was restored")),
                 None,
                 scratch / "restored" / "root",
@@ -147,11 +140,9 @@ def _prove(
             )
         )
         if wrong := [name for check in evidence.checks if check.is_of_chain for name in check.names]:
-            _ask_for_full(station, manifest.chain, wrong)
+            with elsewhere(station, came_from) as damaged:
+                leave_note(damaged, manifest.chain, wrong)
         return _judge(record, evidence)
-    except (ObjectMissing, SignatureBad, TargetDiffers) as error:
-        _ask_for_full(station, manifest.chain, [str(error)])
-        raise
     finally:
         _clear_quietly(scratch)
 
@@ -163,16 +154,6 @@ def _judge(record: DrillRecord, evidence: Evidence) -> DrillRecord:
             f"the restore point is not what was saved: {evidence.words()}", DrillFailed.exit_code
         )
     return replace(record, status=Status.OK, ended_at=datetime.now(UTC))
-
-
-def _ask_for_full(station: Station, chain: str, whats: Sequence[str]) -> None:
-    """Note at the target that a chain is damaged: its host begins a new one then. A station may be let read only."""
-    try:
-        write_damage(station.target, station.place, chain, whats, by=station.settings.host)
-    except Cancelled:
-        raise
-    except BackupError as error:
-        log.warning("The damage a drill found could not be noted at the target: run `bkp run SET --full`", error=error)
 
 
 def _scratch_of(station: Station) -> Path:
@@ -210,22 +191,6 @@ def _signatures(cache: Path, catalogue: Catalogue, point: RestorePoint) -> tuple
     if gone or not all(files.values()):
         raise DrillFailed(f"duplicity restored without its signatures {', '.join(gone)}: nothing to compare with")
     return tuple(tuple(each) for each in files.values())
-
-
-def clear(folder: Path) -> None:
-    """Remove a scratch folder, whatever modes were restored into it. Raises WorkFailed."""
-    try:
-        for parent, folders, _ in os.walk(folder):
-            for name in folders:
-                path = os.path.join(parent, name)  # noqa: PTH118 - a million entries
-                if not os.access(path, os.R_OK | os.W_OK | os.X_OK) and stat.S_ISDIR(os.lstat(path).st_mode):
-                    os.chmod(path, 0o700)  # noqa: PTH101 - as above
-        shutil.rmtree(folder)
-    except FileNotFoundError:
-        if folder.exists():
-            raise WorkFailed(f"{folder} cannot be cleared: somebody else removes files there") from None
-    except OSError as error:
-        raise WorkFailed(f"{folder} cannot be cleared: {error}; remove it") from error
 
 
 def _clear_quietly(folder: Path) -> None:

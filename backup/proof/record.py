@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from backup.errors import WorkFailed
 from backup.model import Status
-from backup.saving.journal import write_durably
+from backup.state_file import StateFile
 from core.model.prediction import restore_seconds
 
 if TYPE_CHECKING:
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
 FORM: Final = "watchkeep-drill-state-1"
 _KEPT_PROOFS: Final = 10
-_MOST_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,60 +82,35 @@ class DrillBook:
     def __init__(self, state: Path, place: Place, *, is_kept: bool = True) -> None:
         """Without `is_kept` nothing is written: what somebody tried by hand is nobody's problem a week later."""
         self._is_kept = is_kept
-        self._file = state / "drills" / place.host / f"{place.set}.json"
-        self._place = place
+        empty: dict[str, Any] = {
+            "host": place.host, "set": place.set, "last_drill": None, "last_proven": None, "proofs": [], "newest": None,
+        }  # fmt: skip
+        self._file = StateFile(state / "drills" / place.host / f"{place.set}.json", FORM, empty)
 
     def read(self) -> dict[str, Any]:
         """Return what was written last; empty when there is nothing that can be read."""
-        try:
-            with self._file.open("rb") as file:
-                found = json.loads(file.read(_MOST_BYTES))
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) and found.get("form") == FORM else {}
+        return self._file.read()
 
     def note(self, record: DrillRecord) -> None:
         """Write a drill down: as it begins, and how it ended. Raises WorkFailed."""
-        known = self.read()
         table = record.table()
-        proofs = _proofs(known)
+        changes: dict[str, Any] = {"last_drill": table}
         if record.status is Status.OK:
             seconds = (record.restore_seconds or 0.0) + (record.ready_seconds or 0.0)
-            proofs = [*proofs, {"size_bytes": record.size_bytes or 0, "seconds": seconds}][-_KEPT_PROOFS:]
-        self._write(
-            known
-            | {
-                "last_drill": table,
-                "last_proven": table if record.status is Status.OK else known.get("last_proven"),
-                "proofs": proofs,
-            }
-        )
+            proof = {"size_bytes": record.size_bytes or 0, "seconds": seconds}
+            changes |= {"last_proven": table, "proofs": [*_proofs(self.read()), proof][-_KEPT_PROOFS:]}
+        self._write(changes)
 
     def predict(self, at: datetime, size_bytes: int) -> float | None:
         """Write down how long restoring the newest point will take, and return that. Raises WorkFailed."""
-        known = self.read()
-        seconds = restore_seconds([(each["size_bytes"], each["seconds"]) for each in _proofs(known)], size_bytes)
-        self._write(known | {"newest": {"at": at.isoformat(), "size_bytes": size_bytes, "restore_seconds": seconds}})
+        proofs = [(each["size_bytes"], each["seconds"]) for each in _proofs(self.read())]
+        seconds = restore_seconds(proofs, size_bytes)
+        self._write({"newest": {"at": at.isoformat(), "size_bytes": size_bytes, "restore_seconds": seconds}})
         return seconds
 
-    def _write(self, table: dict[str, Any]) -> None:
-        if not self._is_kept:
-            return
-        head: dict[str, Any] = {
-            "form": FORM,
-            "host": self._place.host,
-            "set": self._place.set,
-            "last_drill": None,
-            "last_proven": None,
-            "proofs": [],
-            "newest": None,
-        }
-        table = head | table | {"written_at": datetime.now(UTC).isoformat()}
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(self._file, json.dumps(table, indent=1) + "\n", mode=0o644)
-        except OSError as error:
-            raise WorkFailed(f"{self._file} cannot be written: {error.strerror}") from error
+    def _write(self, changes: dict[str, Any]) -> None:
+        if self._is_kept:
+            self._file.write(changes)
 
 
 def _proofs(known: dict[str, Any]) -> list[dict[str, Any]]:

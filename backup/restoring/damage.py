@@ -1,8 +1,8 @@
-"""Damage that a verification found, said at the target, where the host looks before its next run of the set.
+"""Damage that was found while a set was read, said at the target, where its host looks before the next run.
 
-A host sees by itself when a file is missing or has another size. A flipped bit is seen by whoever reads: the restore
-station, mostly. Its note `HOST/SET/damage/CHAIN.json` makes the next run begin a new chain. It is not signed: whoever
-may write at the target could make runs longer by it, and nothing else.
+A host sees by itself when a file is missing or has another size. A flipped bit is seen by whoever reads (a
+verification, a restore, a drill): the restore station, mostly. The note `HOST/SET/damage/CHAIN.json` makes the next run
+begin a new chain. It is not signed: whoever may write at the target could make runs longer by it, and nothing else.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from backup.errors import ObjectMissing
+from backup.errors import BackupError, Cancelled, ObjectMissing
 from backup.model import instant_name, read_instant
 from backup.targets.small import parse_instant, parse_table, plain_text, read_start
+from core.runtime.logging import Log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backup.model import Place
+    from backup.restoring.station import Station
     from backup.targets.contract import DeletingTarget, Target
+
+log = Log("bkp")
 
 _FORM: Final = "watchkeep-damage-1"
 _ENDING: Final = ".json"
@@ -48,6 +52,18 @@ def write_damage(target: Target, place: Place, chain: str, whats: Sequence[str],
         "found_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     target.write(f"{_folder(place)}/{chain}{_ENDING}", (json.dumps(table, indent=1) + "\n").encode())
+
+
+def leave_note(station: Station, chain: str, whats: Sequence[str]) -> BackupError | None:
+    """Leave a note where the station reads; return what stood in the way, which is told: it may be let read only."""
+    try:
+        write_damage(station.target, station.place, chain, whats, by=station.settings.host)
+    except Cancelled:
+        raise
+    except BackupError as error:
+        log.warning("The damage could not be noted at the target: run `bkp run SET --full`", error=error)
+        return error
+    return None
 
 
 def read_damage(target: Target, place: Place, chain: str) -> DamageNote | None:

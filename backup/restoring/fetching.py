@@ -1,27 +1,35 @@
-"""Has duplicity restore a point, or one path of it, to a place of its own: of several parts, side by side."""
+"""Has duplicity restore a point, or one path of it, to a place of its own: of several parts, side by side.
+
+A copy that is lost or damaged meanwhile is left for another one of the set.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from backup.chain import files_of_chain
 from backup.cut import parts_with
 from backup.engine.command import call, common_arguments
 from backup.engine.process import demand_success, run_calls
-from backup.errors import EngineFailed, NotInBackup, ObjectMissing
+from backup.errors import EngineFailed, NotInBackup, ObjectMissing, TargetDiffers
+from backup.model import Role
+from backup.restoring.copies import DAMAGES, at_any_copy
+from backup.restoring.damage import leave_note
 from backup.restoring.joining import join
+from backup.restoring.placing import clear
+from backup.targets.reading import read_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path, PurePosixPath
 
     from backup.engine.command import Call, Workplace
     from backup.engine.process import Outcome
     from backup.engine.progress import Progress
-    from backup.model import RestorePoint
+    from backup.model import Manifest, RestorePoint
     from backup.restoring.station import Station
 
 _NOT_IN_BACKUP: Final = 19  # duplicity's ErrorCode.restore_path_not_found
@@ -40,14 +48,56 @@ class Fetching:
 
 def fetch(
     fetching: Fetching, path: PurePosixPath | None, to: Path, on_progress: Callable[[Progress], None] | None = None
-) -> None:
+) -> str:
     """Have duplicity restore a point, or `path` of it, to `to`, which must not be there. Its metadata stays cached.
 
-    Parts are restored beside `to`, as many at once as there are processors, and put together then. Raises NotInBackup,
-    and what keys, target and duplicity raise; something may lie at `to` and beside it then.
+    Parts are restored beside `to`, as many at once as there are processors, and put together then. A target that is
+    lost or damaged meanwhile is left for another that has the point, where it begins anew; damage is noted at the
+    target that has it. Returns the name of the one all of it came from. Raises NotInBackup, and what keys, target and
+    duplicity raise; something may lie at `to` and beside it then.
     """
-    parts = parts_with(fetching.point.manifest, path)
-    places = {part: to.with_name(f"{to.name}.{part}") if len(parts) > 1 else to for part in parts}
+    point, ends_at = fetching.point, time.monotonic() + fetching.time_limit_seconds
+    places = _places(point.manifest, path, to)
+
+    def attempt(station: Station) -> str:
+        if station is not fetching.station:
+            _demand_point(station, point)
+            for left_over in (to, *places.values(), fetching.workplace.cache):
+                clear(left_over)
+            fetching.workplace.cache.mkdir(mode=0o700)
+        left = max(1.0, ends_at - time.monotonic())
+        try:
+            _fetch_from(replace(fetching, station=station, time_limit_seconds=left), path, to, places, on_progress)
+        except DAMAGES as error:
+            leave_note(station, point.manifest.chain, [str(error)])
+            raise
+        return station.chosen.target
+
+    return at_any_copy(fetching.station, "restoring", attempt)
+
+
+def _places(manifest: Manifest, path: PurePosixPath | None, to: Path) -> dict[str, Path]:
+    """Return where each part is restored that may hold something of a path."""
+    parts = parts_with(manifest, path)
+    return {part: to.with_name(f"{to.name}.{part}") if len(parts) > 1 else to for part in parts}
+
+
+def _demand_point(station: Station, point: RestorePoint) -> None:
+    """Return when a copy has the very same point, whole. Raises ObjectMissing."""
+    whole = station.catalogue().whole
+    if point.manifest not in (each.manifest for each in whole):
+        newest = f"; its newest is {whole[-1].at.isoformat()}, which --at can ask for" if whole else ""
+        raise ObjectMissing(f"there is no restore point of {point.at.isoformat()}{newest}")
+
+
+def _fetch_from(
+    fetching: Fetching,
+    path: PurePosixPath | None,
+    to: Path,
+    places: Mapping[str, Path],
+    on_progress: Callable[[Progress], None] | None,
+) -> None:
+    parts = list(places)
     deadline = time.monotonic() + fetching.time_limit_seconds
     at_once = os.cpu_count() or 1
     made: list[Path] = []
@@ -101,19 +151,29 @@ def _has_restored(fetching: Fetching, outcome: Outcome) -> bool:
 
 
 def _demand_files(station: Station, point: RestorePoint) -> None:
-    """Raise ObjectMissing when a file is gone that the point is made of; duplicity tells that by a trace of its own."""
+    """Raise ObjectMissing when a file is gone that the point is made of, TargetDiffers when it is not what was sent.
+
+    duplicity tells the one by a trace of its own, and the other of its lists by words of gpg's. Volumes are not read:
+    it compares them itself.
+    """
     folder = station.place.chain(point.manifest.chain)
     there = files_of_chain(station.target, station.place, point.manifest.chain)
     needed = [
-        volume.name
+        volume
         for each in station.catalogue().points
         if each.manifest.chain == point.manifest.chain and each.manifest.position <= point.manifest.position
         for volume in each.manifest.volumes
     ]
-    gone = [name for name in needed if name not in there]
+    gone = [volume.name for volume in needed if volume.name not in there]
     if gone:
         more = f" and {len(gone) - 1} more are" if len(gone) > 1 else " is"
         raise ObjectMissing(
             f"{folder}/{gone[0]}{more} missing at the target, so the restore point of {point.at.isoformat()} cannot be"
             " restored. `bkp verify` shows what else is damaged; other points may be whole: choose one with --at"
         )
+    for volume in needed:
+        name = f"{folder}/{volume.name}"
+        if there[volume.name] != volume.size_bytes or (
+            volume.role is not Role.VOLUME and read_sha256(station.target, name)[0] != volume.sha256
+        ):
+            raise TargetDiffers(f"{name} is not what was sent there: `bkp verify --depth read` says what that costs")

@@ -32,12 +32,18 @@ if TYPE_CHECKING:
     from backup.targets.contract import Target
 
 log = Log("bkp")
+
+UNREACHED: Final = (TargetAway, TargetRefused, ObjectMissing)
+"""What makes one target of several be passed over."""
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Station:
-    """One set as this machine can read it. `can_decrypt`: it has a station's keys."""
+    """One set as this machine can read it, at one of its targets. `can_decrypt`: it has a station's keys.
+
+    others: the set's other targets, the one to go on at first.
+    """
 
     settings: BackupSettings
     chosen: SetSettings
@@ -45,6 +51,7 @@ class Station:
     target: Target
     ring: KeyRing
     can_decrypt: bool
+    others: tuple[str, ...] = ()
 
     def catalogue(self) -> Catalogue:
         """Read the set's restore points from the target, which takes a request a point."""
@@ -92,40 +99,48 @@ def open_station(settings: BackupSettings, chosen: SetSettings) -> Iterator[Stat
     ConfigInvalid, KeyMissing, KeyBusy; what the first target raised when none of several can be read.
     """
     with ring_of(settings) as ring:
-        if chosen.also:
-            chosen = _choose(settings, chosen, ring)
-        with _at(settings, chosen, ring) as station:
+        name, *others = _in_order(settings, chosen, ring) if chosen.also else chosen.targets
+        with _at(settings, chosen.at_target(name), ring, tuple(others)) as station:
             yield station
 
 
-def _choose(settings: BackupSettings, chosen: SetSettings, ring: KeyRing) -> SetSettings:
-    """Return the set at the one of its targets that is read."""
+@contextmanager
+def elsewhere(station: Station, name: str) -> Iterator[Station]:
+    """Open the same set at another of its targets."""
+    with _at(station.settings, station.chosen.at_target(name), station.ring) as other:
+        yield other
+
+
+def _in_order(settings: BackupSettings, chosen: SetSettings, ring: KeyRing) -> list[str]:
+    """Return the names of a set's targets: by the newest restore point, those that cannot be read last."""
     newest: dict[str, datetime] = {}
     troubles: list[BackupError] = []
     for name in chosen.targets:
         try:
             with _at(settings, chosen.at_target(name), ring) as station:
                 whole = [point.at for point in station.catalogue().points if point.broken is None]
-        except (TargetAway, TargetRefused, ObjectMissing) as error:
+        except UNREACHED as error:
             troubles.append(error)
-            _say(f"target {name!r} of set {chosen.name!r} cannot be read: {error}")
+            say(f"target {name!r} of set {chosen.name!r} cannot be read: {error}")
         else:
             newest[name] = max(whole, default=_NEVER)
     if not newest:
         raise troubles[0]
-    name = max(newest, key=lambda each: newest[each])
-    if name != chosen.target:
-        _say(f"set {chosen.name!r} is read from target {name!r}: its newest restore point is there")
-    return chosen.at_target(name)
+    found = sorted(newest, key=lambda each: newest[each], reverse=True)  # stable: the first of equals stays first
+    if found[0] != chosen.target:
+        say(f"set {chosen.name!r} is read from target {found[0]!r}: its newest restore point is there")
+    return [*found, *(name for name in chosen.targets if name not in newest)]
 
 
-def _say(words: str) -> None:
+def say(words: str) -> None:
     """Tell whoever restores; `bkp` shows the words of a warning, and no fields."""
     log.warning(words)
 
 
 @contextmanager
-def _at(settings: BackupSettings, chosen: SetSettings, ring: KeyRing) -> Iterator[Station]:
+def _at(
+    settings: BackupSettings, chosen: SetSettings, ring: KeyRing, others: tuple[str, ...] = ()
+) -> Iterator[Station]:
     with open_target(settings.find_target(chosen.target)) as target:
         yield Station(
             settings=settings,
@@ -134,6 +149,7 @@ def _at(settings: BackupSettings, chosen: SetSettings, ring: KeyRing) -> Iterato
             target=target,
             ring=ring,
             can_decrypt=settings.keys.station is not None,
+            others=others,
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -24,6 +23,7 @@ from backup.restoring.damage import write_damage
 from backup.restoring.restore import Wanted, restore
 from backup.restoring.station import scratch_workplace
 from backup.retention.marks import reading
+from backup.targets.reading import read_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from backup.model import Manifest, RestorePoint
     from backup.restoring.station import Station
     from backup.retention.marks import Marking
+    from backup.sampling import Sampling
     from backup.when import When
 
 
@@ -62,8 +63,9 @@ class Damage:
 class Report:
     """What a verification found. `restorable` and `lost` are instants of restore points, oldest first.
 
-    fresh_full: what becomes of it when the newest chain is damaged, in words: the next run begins a new one by itself,
-    or why that could not be asked for. None when it is not.
+    files: of all that were looked for; files_read: how many of them were read, which is fewer of a sample.
+    sampled_to: where a sample ended. fresh_full: what becomes of it when the newest chain is damaged, in words: the
+    next run begins a new one by itself, or why that could not be asked for. None when it is not.
     """
 
     depth: Depth
@@ -72,18 +74,27 @@ class Report:
     lost: tuple[datetime, ...]
     files: int
     bytes: int
+    files_read: int = 0
+    sampled_to: str | None = None
     strays: tuple[str, ...] = ()
     fresh_full: str | None = None
 
 
 @dataclass(slots=True)
 class _Survey:
-    """What is found while looking."""
+    """What is found while looking. wanted: what is read of the files, None for all of them."""
 
+    depth: Depth
+    wanted: frozenset[str] | None = None
     files: int = 0
+    files_read: int = 0
     bytes: int = 0
     wrong: dict[tuple[str, str], list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
     strays: list[str] = field(default_factory=list)
+
+    def reads(self, name: str) -> bool:
+        """Tell whether a file is read, and not only looked for."""
+        return self.depth is not Depth.STORED and (self.wanted is None or name in self.wanted)
 
 
 def verify(
@@ -91,10 +102,11 @@ def verify(
     depth: Depth,
     *,
     at: When | None = None,
+    sampling: Sampling | None = None,
     on_file: Callable[[str, int], None] = lambda name, size: None,  # noqa: ARG005 - nobody looks
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Report:
-    """Verify a set; `at` limits it to the chain of the point that `at` would restore.
+    """Verify a set; `at` limits it to the chain of the point that `at` would restore, `sampling` what is read of it.
 
     Damage is what the report says, not an exception. `on_file` is called before each file is read. Raises what stands
     in the way of looking: TargetAway, KeyMissing …
@@ -104,11 +116,13 @@ def verify(
     if at is not None:
         chain = catalogue.newest(at).manifest.chain
         points = [point for point in points if point.manifest.chain == chain]
-    survey = _Survey()
+    survey, sampled_to = _Survey(depth=depth), None
+    if sampling is not None:
+        survey.wanted, sampled_to = sampling.choose(_names(station, points))
     with reading(station, [point.manifest for point in points], "verified") as marking:
         for chain in dict.fromkeys(point.manifest.chain for point in points):
             manifests = [point.manifest for point in points if point.manifest.chain == chain]
-            _survey_chain(station, manifests, depth, survey, _both(marking, on_file))
+            _survey_chain(station, manifests, survey, _both(marking, on_file))
     damages = [] if at is not None else [*_refused(station, catalogue)]
     damages += [*_missing_manifests(station, catalogue, points)]
     damages += [
@@ -134,9 +148,17 @@ def verify(
         lost=tuple(sorted(lost)),
         files=survey.files,
         bytes=survey.bytes,
+        files_read=survey.files_read,
+        sampled_to=sampled_to,
         strays=tuple(survey.strays),
         fresh_full=fresh_full,
     )
+
+
+def _names(station: Station, points: list[RestorePoint]) -> list[str]:
+    """Return every file that the points are made of."""
+    manifests = [point.manifest for point in points]
+    return [f"{station.place.chain(each.chain)}/{volume.name}" for each in manifests for volume in each.volumes]
 
 
 def _refused(station: Station, catalogue: Catalogue) -> Iterator[Damage]:
@@ -196,7 +218,6 @@ def _both(marking: Marking, on_file: Callable[[str, int], None]) -> Callable[[st
 def _survey_chain(
     station: Station,
     manifests: list[Manifest],
-    depth: Depth,
     survey: _Survey,
     on_file: Callable[[str, int], None],
 ) -> None:
@@ -211,25 +232,18 @@ def _survey_chain(
                 survey.wrong[key].append((folder, "it is missing"))
             elif size != volume.size_bytes:
                 survey.wrong[key].append((folder, f"it has {size} bytes instead of {volume.size_bytes}"))
-            elif depth is not Depth.STORED:
+            elif survey.reads(f"{folder}/{volume.name}"):
                 on_file(volume.name, size)
                 try:
-                    digest, read = _digest(station.target.read(f"{folder}/{volume.name}"))
+                    digest, read = read_sha256(station.target, f"{folder}/{volume.name}")
                 except ObjectMissing:
                     survey.wrong[key].append((folder, "it is missing"))
                     continue
+                survey.files_read += 1
                 survey.bytes += read
                 if digest != volume.sha256:
                     survey.wrong[key].append((folder, "its content is not what was sent (SHA-256 differs)"))
     survey.strays += [f"{folder}/{name}" for name in sorted(there)]
-
-
-def _digest(pieces: Iterator[bytes]) -> tuple[str, int]:
-    digest, size = hashlib.sha256(), 0
-    for piece in pieces:
-        digest.update(piece)
-        size += len(piece)
-    return digest.hexdigest(), size
 
 
 def _killed(points: list[RestorePoint], folder: str, name: str) -> tuple[datetime, ...]:

@@ -28,6 +28,7 @@ from backup.errors import (
 )
 from backup.model import Kind, RestorePoint
 from backup.saving.leftovers import clear_leftovers
+from backup.targets.reading import read_sha256
 from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
@@ -204,12 +205,12 @@ class Copies:
             there = files_of_chain(to.target, self._place, manifest.chain)
             for volume in manifest.volumes:
                 path = f"{folder}/{volume.name}"
-                if there.get(volume.name) == volume.size_bytes and _sha256(to.target, path) == volume.sha256:
+                if there.get(volume.name) == volume.size_bytes and read_sha256(to.target, path)[0] == volume.sha256:
                     continue
                 if not _fetch(main, path, volume.sha256, effort):
                     return False
                 to.target.put(path, effort.scratch)
-                if _sha256(to.target, path) != volume.sha256:
+                if read_sha256(to.target, path)[0] != volume.sha256:
                     raise TargetDiffers(f"{path} is not what was sent to {to.settings.name!r}")
             signed = _read_manifest(main, name)
             if signed is None:
@@ -285,10 +286,3 @@ def _read_manifest(main: Copy, name: str) -> bytes | None:
     except _TROUBLES as error:
         main.trouble = error
         return None
-
-
-def _sha256(target: Target, path: str) -> str:
-    digest = hashlib.sha256()
-    for piece in target.read(path):
-        digest.update(piece)
-    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""What a name or a fingerprint in backup.toml has to look like."""
+"""What a name, a fingerprint or a share in backup.toml has to look like."""
 
 import re
 from typing import Final
@@ -7,6 +7,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 _FINGERPRINT: Final = re.compile(r"[0-9A-F]{40}")
 
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
+_SHARE: Final = re.compile(r"(\d{1,3}(?:\.\d{1,3})?) ?%")
 _REMOTE_PATH: Final = re.compile(r"/?[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")
 
 
@@ -35,3 +36,21 @@ def check_remote_path(text: str) -> str | None:
     if ".." not in text.split("/") and _REMOTE_PATH.fullmatch(text):
         return None
     return "expected a path of letters, digits, '.', '_' and '-', without '..' or a slash at its end"
+
+
+def parse_share(text: str) -> float:
+    """Read "10%" or "0.5 %". Raises ValueError saying what was expected."""
+    match = _SHARE.fullmatch(text.strip())
+    share = float(match[1]) / 100 if match else 0.0
+    if not 0 < share <= 1:
+        raise ValueError(f'expected a share of the files, as "10%", above 0 and at most 100%; found {text!r:.60}')
+    return share
+
+
+def check_share(text: str) -> str | None:
+    """Return what was expected of a share, None when `text` is one."""
+    try:
+        parse_share(text)
+    except ValueError as error:
+        return str(error)
+    return None

@@ -22,6 +22,7 @@ from backup.settings.source import (
     PostgresqlSettings,
 )
 from backup.settings.target import TargetSettings
+from backup.settings.verification import VerificationSettings
 from core.config.reader import ByteSize, ConfigError, read_config, setting
 from core.runtime.window import check_window
 
@@ -148,6 +149,14 @@ class SetSettings:
             check=check_schedule,
         ),
     )
+    verify: str | None = field(
+        default=None,
+        metadata=setting(
+            "at a restore station: when it is verified, at all of its targets; none: as [verification] says",
+            example='"daily 05:00"',
+            check=check_schedule,
+        ),
+    )
     drill_questions: tuple[str, ...] = field(
         default=(),
         metadata=setting(
@@ -209,6 +218,10 @@ class BackupSettings:
     pruner: PrunerSettings | None = field(default=None, metadata=setting("this machine deletes what is out of date"))
     drills: DrillSettings = field(
         default_factory=DrillSettings, metadata=setting("at a restore station: how restore points are proven")
+    )
+    verification: VerificationSettings = field(
+        default_factory=VerificationSettings,
+        metadata=setting("at a restore station: when what lies at the targets is compared with what was sent there"),
     )
     marks: TargetSettings | None = field(
         default=None,

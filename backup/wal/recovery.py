@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ from backup.errors import (
     PointAmbiguous,
     SourceFailed,
 )
+from backup.restoring.copies import at_any_copy
 from backup.retention.marks import reading
 from backup.sources.postgresql_base import CLUSTER_FOLDER, MANIFEST_FILE
 from backup.wal.archive import WalArchive
@@ -107,8 +109,7 @@ def make_ready(
         cluster.rename(unready)
         demand_same(unready)
         with reading(station, [manifest], "restored"):
-            archive, choice = choose_wal(station, manifest, until)
-            _fetch(archive, choice, restored / WAL_FOLDER, on_segment)
+            choice = _bring(station, manifest, restored / WAL_FOLDER, until, on_segment)
         _order(unready, choice, until)
         _give_away(unready, restored / WAL_FOLDER)
         unready.rename(cluster)
@@ -124,6 +125,21 @@ def make_ready(
         is_stopping=choice.is_target_needed,
         has_config_outside=bool(manifest.consistency.get("config_outside")),
     )
+
+
+def _bring(
+    station: Station, manifest: Manifest, folder: Path, until: Until, on_segment: Callable[[int, int], None]
+) -> Choice:
+    """Fetch what recovery needs into `folder`, all of it from one copy of the set; return what that is."""
+
+    def attempt(at: Station) -> Choice:
+        archive, choice = choose_wal(at, manifest, until)
+        if at is not station:
+            shutil.rmtree(folder, ignore_errors=True)
+        _fetch(archive, choice, folder, on_segment)
+        return choice
+
+    return at_any_copy(station, "fetching the WAL", attempt)
 
 
 def choose_wal(station: Station, manifest: Manifest, until: Until) -> tuple[WalArchive, Choice]:

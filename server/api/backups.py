@@ -5,12 +5,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from server.api.drills import DrillView, NewestValues, all_items, read_drills
+from server.api.drills import DrillView, read_drills
 from server.api.endpoint import Answer, Asked, Call, Role, endpoint
 from server.api.errors import ApiError
 from server.api.history import Instant
 from server.api.item_key import split_key
 from server.api.scope import require_host, visible_hosts
+from server.api.set_values import NewestValues, all_items
+from server.api.verifications import VerificationView, read_verifications
 from server.restoring.program import TooBusy
 from server.restoring.station import READ_SECONDS, RestoreStation
 from server.store.latest import Latest
@@ -70,6 +72,9 @@ class BackupSetView(Answer):
     restore_points: int | None
     proven_at: datetime | None = Field(None, description="When a drill last proved it by restoring it.")
     drill: DrillView | None = Field(None, description="What its restore station says of its drills.")
+    verification: VerificationView | None = Field(
+        None, description="What its restore station says of its verifications."
+    )
     loss_seconds: float | None = Field(
         None, description="How much work a disaster would cost at worst, by schedule, duration and age."
     )
@@ -133,7 +138,7 @@ async def list_backups(call: Call) -> BackupSetList:
     async with call.services.database.connection() as connection:
         items = await all_items(connection, "backup.", visible)
     latest = await call.services.latest.of_items(items)
-    drills = await read_drills(call)
+    drills, verifications = await read_drills(call), await read_verifications(call)
     sets: dict[tuple[str, str], dict[str, Latest]] = {}
     for item in items:
         name, parameter = split_key(item.key)
@@ -141,7 +146,7 @@ async def list_backups(call: Call) -> BackupSetList:
         if parameter is not None and newest is not None:
             sets.setdefault((item.host, parameter), {})[name.removeprefix("backup.")] = newest
     views = [
-        view_set(host, name, found, drills.get((host, name)))
+        view_set(host, name, found, drills.get((host, name)), verifications.get((host, name)))
         for (host, name), found in sorted(sets.items())
         if "status" in found
     ]
@@ -155,7 +160,9 @@ async def list_backups(call: Call) -> BackupSetList:
     )
 
 
-def view_set(host: str, name: str, found: dict[str, Latest], drill: DrillView | None) -> BackupSetView:
+def view_set(
+    host: str, name: str, found: dict[str, Latest], drill: DrillView | None, verification: VerificationView | None
+) -> BackupSetView:
     """Make a set's view from its items' newest values, which came at one instant or another."""
     values = NewestValues(found)
     number, text, instant = values.number, values.text, values.instant
@@ -179,6 +186,7 @@ def view_set(host: str, name: str, found: dict[str, Latest], drill: DrillView | 
         restore_points=None if points is None else int(points),
         proven_at=None if drill is None else drill.proven_at,
         drill=drill,
+        verification=verification,
         loss_seconds=number("loss_seconds"),
         loss_over_seconds=number("loss_over_seconds"),
         reminder=text("reminder"),

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  watchkeep up                             data in ./var, the page on port 8642
+  watchkeep up                       data in ./var, the page on port 8642
   watchkeep up --port 9000 --data /srv/wk
-  watchkeep up --listen 0.0.0.0            agents of other hosts come in at port 7701
-  make up ARGS="--port 9000"               from a checkout
-\b
+  watchkeep up --listen 0.0.0.0      other hosts' agents come in at port 7701
+  make up ARGS="--port 9000"         from a checkout
+
 Ctrl-C stops everything in order. Started again it goes on with its data.
 Exit codes: 0 stopped by a signal, 1 something could not start.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from core.runtime.logging import Log
 from core.security.authority import SUBSCRIBER
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 log = Log("up")
 
+TEMPLATES: Final = ("linux-host", "backup", "backup-drills", "backup-verification", "backup-pruner")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolled:
@@ -45,9 +47,7 @@ async def enrol(layout: Layout, agent: LocalAgent, dsn: str) -> Enrolled:
             await _let_in(connection, agent, keys[PROXY_NAME].public, keys["agent"].public, group)
             await _let_in_listener(connection, keys[TAIL].public)
         await install_shipped(database)
-        await define_host(
-            database, agent.name, ["linux-host", "backup", "backup-drills", "backup-pruner"], by="watchkeep up"
-        )
+        await define_host(database, agent.name, TEMPLATES, by="watchkeep up")
         await _ensure_administrator(database, layout)
     return Enrolled(server_key=keys[SERVER_NAME].public_text, proxy_key=keys[PROXY_NAME].public_text)
 

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 _LIMIT_SECONDS: Final = 6 * 3600.0
 _EPILOG = """\b
 Examples:
-  bkp restore web1/watchkeep-database --target /mnt/backup --key ./station --to ./database
+  bkp restore web1/watchkeep-database --from /mnt --key ./keys --to ./database
   watchkeep rebuild ./database --data /srv/watchkeep
   watchkeep up --data /srv/watchkeep
-\b
+
 Put the files of the set watchkeep-files back first: docs/disaster.md has the whole way.
 Exit codes: 0 rebuilt, every table with the rows that were saved; 1 not.
 """

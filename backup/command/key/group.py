@@ -24,24 +24,29 @@ COMMANDS: Final[dict[str, Place]] = {
 
 _EPILOG = """\b
 A backup needs two pairs of keys:
-  station   decrypts. Lives on the restore station and on its escrow sheet, never on a backed-up host.
+  station   decrypts. Lives on the restore station and on its escrow sheet,
+            never on a backed-up host.
   host      signs. Lives on the host; whoever has it cannot read a backup.
+
 A pruner, which deletes old backups, has none: it is brought the hosts' public keys.
+
 \b
-The first time:
-  bkp key make station              on the restore station; prints the escrow sheet
+Examples, the first time:
+  bkp key make station              on the restore station; prints its sheet
   bkp key confirm                   when the sheet is safe
   bkp key export station > s.asc    public; carry it to each host
   bkp key make host                 on the host
   bkp key import s.asc              on the host
-  bkp key export host > h.asc       public; carry it to the restore station, and there: bkp key import h.asc
+  bkp key export host > h.asc       public; carry it to the restore station
+  bkp key import h.asc              on the restore station
   bkp key import h.asc --to pruner  on the pruner
+
 \b
 Later:
-  bkp key test                      on every machine: would a backup or a restore work?
-  bkp key try SHEET                 does what was typed from paper open the backups?
-  bkp key rotate station            a new pair takes the place of the old one, which still decrypts
-  bkp key retire                    which restore points need which key; what none needs can go
+  bkp key test              on every machine: would a backup or restore work?
+  bkp key try SHEET         does what was typed from paper open the backups?
+  bkp key rotate station    a new pair; the old one still decrypts
+  bkp key retire            which restore points need which key
 """
 
 

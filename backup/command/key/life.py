@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from backup.command.key.places import folders_there
-from backup.command.list import find_sets
 from backup.command.options import config_option, ending, json_option, settings_of
+from backup.command.reach import all_sets
 from backup.command.telling import counted, instant, local, write_json
 from backup.errors import KeyMissing, KeyNeeded
 from backup.keys.need import Saved, needed_by, newest_of_name
 from backup.keys.ring import KeyRing
-from backup.restoring.station import open_station
+from backup.restoring.station import UNREACHED, open_station
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from backup.command.reach import Reach
     from backup.keys.key import Key
-    from backup.settings.document import BackupSettings
 
 _EPILOG = """\b
 Examples:
-  bkp key retire                           each key, and the restore points that need it
-  bkp key retire 3AA5C0B1E4D2F6A7          delete this one: refused while any needs it
+  bkp key retire                     each key, and what restore points need it
+  bkp key retire 3AA5C0B1E4D2F6A7    delete it: refused while any needs it
 
 A key is needed by restore points that it signed, or that no other secret key here opens. The youngest key of a name is
 in use and stays. All sets at all targets of the configuration are looked at; where one cannot be, nothing is deleted.
-Exit code 18: the key is still needed.
+Exit code 18: the key is still needed. 20, 21: a target is away, so nothing is deleted.
 """
 _LEAST_LETTERS = 8
 
@@ -49,13 +50,14 @@ def retire(*, config: Path | None, fingerprint: str | None, yes: bool, as_json: 
     role, home, passphrase_file = folders[0]
     with KeyRing(home, passphrase_file) as ring:
         keys = ring.keys()
-        saved, doubts = _look(settings)
-        needs = {key.fingerprint: needed_by(key, keys, saved) for key in keys}
+        survey = _look(all_sets(settings))
+        needs = {key.fingerprint: needed_by(key, keys, survey.saved) for key in keys}
         if fingerprint is None:
-            _tell(role, keys, needs, doubts, as_json=as_json)
+            _tell(role, keys, needs, survey, as_json=as_json)
+            survey.reach.end()
             return
         key = _meant(keys, fingerprint)
-        _demand_unneeded(key, keys, needs[key.fingerprint], doubts)
+        _demand_unneeded(key, keys, needs[key.fingerprint], survey)
         if not yes:
             if not sys.stdin.isatty():
                 raise click.UsageError("there is no terminal to ask: say --yes")
@@ -67,21 +69,34 @@ def retire(*, config: Path | None, fingerprint: str | None, yes: bool, as_json: 
         click.echo(f"{key.name}, {key.fingerprint}, is deleted. Its sheet opens nothing any more: destroy it too.")
 
 
-def _look(settings: BackupSettings) -> tuple[list[Saved], list[str]]:
-    """Return what every restore point needs, and what could not be understood. Raises what targets raise."""
-    saved: list[Saved] = []
-    doubts: list[str] = []
-    for chosen in find_sets(settings):
-        label = f"{settings.host_of(chosen)}/{chosen.name}"
+@dataclass(slots=True, kw_only=True)
+class _Survey:
+    """What the restore points need, what could not be understood, and what could not be reached."""
+
+    reach: Reach
+    saved: list[Saved] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+
+
+def _look(reach: Reach) -> _Survey:
+    """Look at every copy of every set: one may have older points than the others."""
+    survey = _Survey(reach=reach)
+    seen: set[tuple[str, str]] = set()
+    for chosen in reach.copies():
+        label = reach.label(chosen)
         try:
-            with open_station(settings, chosen) as station:
+            with open_station(reach.settings, chosen) as station:
                 catalogue = station.catalogue()
         except KeyMissing as error:
-            doubts.append(f"{label}: {error}")
-            continue
-        saved += [Saved(label=label, manifest=point.manifest) for point in catalogue.points]
-        doubts += [f"{label}: {each.why}" for each in catalogue.refused]
-    return saved, doubts
+            survey.doubts.append(f"{label}: {error}")
+        except UNREACHED as error:
+            reach.note(f"{label} at {chosen.target}", error)
+        else:
+            new = [point.manifest for point in catalogue.points if (label, point.manifest.name) not in seen]
+            seen |= {(label, manifest.name) for manifest in new}
+            survey.saved += [Saved(label=label, manifest=manifest) for manifest in new]
+            survey.doubts += [f"{label}: {each.why}" for each in catalogue.refused]
+    return survey
 
 
 def _meant(keys: list[Key], fingerprint: str) -> Key:
@@ -92,13 +107,16 @@ def _meant(keys: list[Key], fingerprint: str) -> Key:
     return found[0]
 
 
-def _demand_unneeded(key: Key, keys: list[Key], needs: list[Saved], doubts: list[str]) -> None:
+def _demand_unneeded(key: Key, keys: list[Key], needs: list[Saved], survey: _Survey) -> None:
     if needs:
         raise KeyNeeded(
             f"{key.name}, {key.fingerprint}, is needed by {_said(needs)}. They go by retention (bkp prune); then it can"
         )
-    if doubts:
-        raise KeyNeeded(f"whether {key.name} is needed cannot be told: {doubts[0]}")
+    if (first := survey.reach.first) is not None:
+        survey.reach.tell()
+        raise type(first)(f"whether {key.name} is needed cannot be told before all can be read: it stays")
+    if survey.doubts:
+        raise KeyNeeded(f"whether {key.name} is needed cannot be told: {survey.doubts[0]}")
     if newest_of_name(keys).get(key.name) is key:
         raise KeyNeeded(f"{key.name}, {key.fingerprint}, is the youngest of its name and in use: bkp key rotate")
 
@@ -109,19 +127,20 @@ def _said(needs: list[Saved]) -> str:
     return f"{counted(len(needs), 'restore point')} of {', '.join(sets)}, the newest of {local(newest)}"
 
 
-def _tell(role: str, keys: list[Key], needs: dict[str, list[Saved]], doubts: list[str], *, as_json: bool) -> None:
+def _tell(role: str, keys: list[Key], needs: dict[str, list[Saved]], survey: _Survey, *, as_json: bool) -> None:
     youngest = newest_of_name(keys)
     if as_json:
         write_json({"role": role, "keys": [_document(key, needs[key.fingerprint], youngest) for key in keys],
-                    "doubts": doubts})  # fmt: skip
+                    "doubts": survey.doubts, "unread": survey.reach.documents()})  # fmt: skip
         return
     for key in keys:
         found = needs[key.fingerprint]
         used = "in use; " if youngest[key.name] is key else ""
         click.echo(f"{key.fingerprint}  {key.name}")
         click.echo(f"    {used}{'needed by ' + _said(found) if found else 'no restore point needs it'}")
-    for doubt in doubts:
+    for doubt in survey.doubts:
         click.echo(f"bkp: {doubt}", err=True)
+    survey.reach.tell()
 
 
 def _document(key: Key, needs: list[Saved], youngest: dict[str, Key]) -> dict[str, Any]:

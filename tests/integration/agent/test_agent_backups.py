@@ -75,17 +75,18 @@ async def test_a_set_is_saved_when_it_is_due_without_a_server_and_told_once_ther
     assert {"backup.status[often]", "backup.overdue_seconds[often]", "backup.age_seconds[often]"} <= set(desk.items())
 
 
-async def test_a_drill_is_run_when_it_is_due_and_told_with_what_a_restore_will_take(
+async def test_drills_and_verifications_are_done_when_they_are_due_and_told_with_what_a_restore_will_take(
     site: BackupSite, tmp_path: Path
 ) -> None:
     bkp_ok("run", "often", config=site.host)
     with site.station.open("a") as file:
         file.write(
+            '[verification]\nschedule = "every 2s"\nsample = "50%"\n'
             '[[sets]]\nname = "often"\nhost = "web1"\ntarget = "store"\ndrill = "every 2s"\nrestore_within = "1s"\n'
         )
     keys = make_keys_of(tmp_path)
     desk = Desk()
-    desk.document = {"probes": [{"probe": "drill", "interval_seconds": 60.0}]}
+    desk.document = {"probes": [{"probe": name, "interval_seconds": 60.0} for name in ("drill", "verification")]}
     async with collecting(desk, source=SOURCE, agent=keys) as (collector, server):
         told = write_settings(tmp_path, collector.control_port, server.public)
         head, upstreams, rest = told.read_text().partition("[[upstreams]]")
@@ -94,11 +95,12 @@ async def test_a_drill_is_run_when_it_is_due_and_told_with_what_a_restore_will_t
             told_of = {
                 f"drill.{name}[web1/often]"
                 for name in ("restore_over_seconds", "proven_age_seconds", "restored_per_second", "evidence")
-            }
-            await until(lambda: told_of <= set(desk.items()), 120, "a proof and a prediction")
+            } | {f"verification.{name}[web1/often]" for name in ("verified_age_seconds", "overdue_seconds", "depth")}
+            await until(lambda: told_of <= set(desk.items()), 120, "a proof, a prediction and a verification")
             assert await agent.end() == 0
     assert "A drill starts" in agent.log
     assert "entries" in desk.texts("drill.evidence[web1/often]")[0]
+    assert desk.texts("verification.depth[web1/often]")[0] == "sampled"
 
 
 async def test_a_run_that_is_under_way_ends_in_order_with_its_agent_and_leaves_no_process(

@@ -94,21 +94,29 @@ async def test_a_proof_is_shown_when_a_station_that_was_asked_tells_it_and_from_
         await store_values(database, web1, f"backup.{key}[files]", [now_us], [value], number)
     for name in ("safe", "liar"):
         text = ItemDeclaration(host_id=0, key="drill.evidence[web1/files]", type="text")
-        stored = await store_host(database, name, *(f"drill.{key}[web1/files]" for key in numbers), text)
+        looks = {"status": 2.0, "verified_age_seconds": 7200.0, "lost_points": 3.0 if name == "safe" else 0.0}
+        keys = [*(f"drill.{key}[web1/files]" for key in numbers), *(f"verification.{key}[web1/files]" for key in looks)]
+        stored = await store_host(database, name, *keys, text)
         for number, (key, value) in enumerate(numbers.items(), 1):
             await store_values(database, stored, f"drill.{key}[web1/files]", [now_us], [value], number)
         await store_text(database, stored, "drill.evidence[web1/files]", now_us, f"12 entries, says {name}")
+        for number, (key, value) in enumerate(looks.items(), 10):
+            await store_values(database, stored, f"verification.{key}[web1/files]", [now_us], [value], number)
     async with open_site(database, SystemClock()) as site:
         assert await site.sign_in() == 200
         assert (await site.get("/backups"))["backups"][0]["drill"] is None
+        assert (await site.get("/backups"))["backups"][0]["verification"] is None
         await install_shipped(database)
-        await define_host(database, "safe", ["backup-drills"], by="test")
+        await define_host(database, "safe", ["backup-drills", "backup-verification"], by="test")
         (shown,) = (await site.get("/backups"))["backups"]
     assert (shown["drill"]["station"], shown["drill"]["status"]) == ("safe", "proven")
     assert (shown["drill"]["evidence"], shown["drill"]["restore_seconds"]) == ("12 entries, says safe", 75.0)
     assert shown["proven_at"] == shown["drill"]["proven_at"]
     assert time.time() - datetime.fromisoformat(shown["proven_at"]).timestamp() == pytest.approx(3600, abs=120)
     assert shown["loss_seconds"] == 90_000.0
+    looked = shown["verification"]
+    assert (looked["station"], looked["status"], looked["lost_points"]) == ("safe", "damaged", 3.0)
+    assert time.time() - datetime.fromisoformat(looked["verified_at"]).timestamp() == pytest.approx(7200, abs=120)
 
 
 async def test_a_file_is_found_and_brought_back_and_nothing_but_it_gets_out(

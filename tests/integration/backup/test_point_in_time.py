@@ -142,6 +142,18 @@ def test_wal_that_is_missing_or_of_another_is_named_and_no_cluster_is_left_that_
         assert ended.exit_code == (23 if is_gone else 53), ended.errors
         assert victim.name.split("-")[0] in ended.errors
         assert not (tmp_path / f"gone-{is_gone}" / "cluster").exists()
+    store, near = cluster.site.folder / "target-store", tmp_path / "near"
+    shutil.copytree(store, near)
+    (near / victim.relative_to(store)).write_bytes(kept)
+    both = cluster.site.station.with_name("both-station.toml")
+    both.write_text(
+        f'{cluster.site.station.read_text()}[[targets]]\nname = "near"\nkind = "folder"\nfolder = "{near}"\n'
+        f'[[sets]]\nname = "{SET}"\nhost = "web1"\ntarget = "store"\nalso = ["near"]\n'
+    )
+    ended = bkp("restore", f"web1/{SET}", "--to", str(tmp_path / "whole"), config=both)
+    assert ended.exit_code == 0, ended.errors
+    assert "target 'store' failed while fetching the WAL" in ended.errors
+    assert any(victim.name.startswith(path.name) for path in (tmp_path / "whole" / "wal").iterdir())
     victim.write_bytes(kept)
 
 

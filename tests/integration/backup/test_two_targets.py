@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,8 +13,9 @@ from swiftclient import client
 
 from backup.errors import ObjectMissing, TargetAway, TargetDiffers, TargetFull
 from backup.model import Kind, Status
-from tests.support.backups import HOST, PLACE, SET, change, demand_same, fill, new_site
+from tests.support.backups import CHECKOUT, HOST, PLACE, SET, change, demand_same, fill, new_site
 from tests.support.faulty_swift import FaultySwift
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,6 +155,95 @@ def test_damage_at_either_begins_a_new_chain_at_both(twice: Site) -> None:
     assert (record.kind, record.status) == (Kind.FULL, Status.OK)
     assert "damaged" in (record.reason or "")
     _demand_restorable(twice, "second")
+
+
+def _flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def test_a_restore_goes_on_at_the_other_copy_whatever_of_the_first_is_damaged(twice: Site) -> None:
+    twice.run()
+    for part in ("sigtar.gpg", "vol2.difftar.gpg"):
+        (damaged,) = (twice.store / PLACE.chains).glob(f"*/*{part}")
+        whole = damaged.read_bytes()
+        _flip(damaged)
+        back = twice.folder / f"back-{part}"
+        restored = twice.bkp("station", "restore", SET, "--to", str(back))
+        assert restored.returncode == 0, restored.stderr
+        assert "begins anew at target 'second'" in restored.stderr
+        assert "all of it came from target 'second'" in restored.stderr
+        demand_same(back / str(twice.data)[1:], twice.data)
+        damaged.write_bytes(whole)
+
+
+def test_a_drill_proves_the_other_copy_and_notes_the_damage_where_it_is(twice: Site) -> None:
+    twice.run()
+    _flip(next((twice.store / PLACE.chains).glob("*/*vol2.difftar.gpg")))
+    drilled = twice.bkp("station", "drill", SET)
+    assert drilled.returncode == 0, drilled.stderr
+    assert "begins anew at target 'second'" in drilled.stderr
+    state = json.loads((twice.folder / "station/state/drills" / HOST / f"{SET}.json").read_text())
+    assert (state["last_drill"]["status"], state["last_drill"]["error"]) == ("ok", None)
+    (note,) = (twice.store / HOST / SET / "damage").iterdir()
+    assert "hash mismatch" in note.read_text()
+    assert not (twice.folder / "second" / HOST / SET / "damage").exists()
+    assert twice.run().kind is Kind.FULL
+
+
+@pytest.mark.parametrize("is_other_there", [True, False])
+def test_a_target_lost_in_the_middle_of_a_restore_is_left_for_the_other(twice: Site, is_other_there: bool) -> None:
+    twice.run()
+    (hanging,) = (twice.store / PLACE.chains).glob("*/*vol2.difftar.gpg")
+    hanging.unlink()
+    os.mkfifo(hanging)  # a disk that does not answer any more, and then is gone
+    back = twice.folder / "back"
+    with subprocess.Popen(
+        twice.command("station", "restore", SET, "--to", str(back)), cwd=CHECKOUT, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as restoring:  # fmt: skip
+        pipe = -1
+
+        def is_read() -> bool:
+            nonlocal pipe
+            try:
+                pipe = os.open(hanging, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:
+                return False
+            return True
+
+        wait_until(is_read, 60, "the second volume being read")
+        assert list(twice.folder.glob(".bkp-restoring-*/restored"))
+        with _away(twice, "store"):
+            if not is_other_there:
+                (twice.folder / "second").rename(twice.folder / "gone")
+                (twice.folder / "second").symlink_to("/nowhere")
+            os.close(pipe)
+            _, errors = restoring.communicate(timeout=60)
+    if is_other_there:
+        assert restoring.returncode == 0, errors
+        assert "begins anew at target 'second'" in errors
+        demand_same(back / str(twice.data)[1:], twice.data)
+    else:
+        assert restoring.returncode == TargetAway.exit_code, errors
+        assert "at target 'store': " in errors
+        assert "; at target 'second': " in errors
+        assert not back.exists()
+    assert not list(twice.folder.glob(".bkp-restoring-*"))
+
+
+def test_an_older_copy_is_never_taken_for_the_newest(twice: Site) -> None:
+    twice.run()
+    change(twice.data / "empty", "only at the first")
+    with _away(twice, "second"), pytest.raises(TargetAway):
+        twice.run()
+    newest = max((twice.store / PLACE.chains).glob("*/*inc*.vol1.difftar.gpg"))
+    newest.unlink()
+    restored = twice.bkp("station", "restore", SET, "--to", str(twice.folder / "back"))
+    assert restored.returncode == ObjectMissing.exit_code
+    assert "its newest is" in restored.stderr
+    assert not (twice.folder / "back").exists()
 
 
 @pytest.mark.trial("B-2")

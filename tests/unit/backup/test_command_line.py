@@ -125,7 +125,7 @@ def test_the_files_of_a_local_installation_are_found_by_what_a_command_is_for(
         (data / folder / "backup.toml").write_text(f'host = "{host}"\n')
     assert json.loads(runner.invoke(cli, ["status", "--json"]).stdout)["host"] == "web1"
     (data / "backup" / "backup.toml").unlink()
-    assert json.loads(runner.invoke(cli, ["list", "--json"]).stdout) == {"sets": []}
+    assert json.loads(runner.invoke(cli, ["list", "--json"]).stdout) == {"sets": [], "unread": []}
     assert runner.invoke(cli, ["status"]).exit_code == 3
 
 

@@ -34,7 +34,7 @@ def needs_parameters(name: str) -> bool:
 
 
 # Not every host has backups or systemd; tests of their own say what these probes do where there are some and not.
-ELSEWHERE = {"backup", "drill", "pruning", "systemd.units"}
+ELSEWHERE = {"backup", "drill", "pruning", "systemd.units", "verification"}
 READY = [
     name
     for name in probe_names()

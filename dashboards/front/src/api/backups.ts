@@ -29,6 +29,18 @@ export interface Drill {
   error: string | null;
 }
 
+/** Whether what lies at a set's targets is what was sent there, as its restore station found. */
+export interface Verification {
+  station: string;
+  status: "whole" | "running" | "damaged" | "never" | "failed";
+  /** When every copy was last found whole. */
+  verified_at: string | null;
+  overdue_seconds: number | null;
+  depth: string | null;
+  lost_points: number | null;
+  error: string | null;
+}
+
 export interface BackupSet {
   host: string;
   set: string;
@@ -39,6 +51,7 @@ export interface BackupSet {
   restore_points: number | null;
   proven_at: string | null;
   drill: Drill | null;
+  verification: Verification | null;
   /** How much work a disaster would cost at worst, and how much more than wanted that is. */
   loss_seconds: number | null;
   loss_over_seconds: number | null;

@@ -1,0 +1,150 @@
+"""How verifications went: `state/verifications/HOST/SET.json` at the restore station, for its agent and its probe.
+
+Of each copy of the set: when it was last found whole, to each depth, and the damage that was found and not yet
+looked at again. The verification that a schedule asked for is written down beside, as drills are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from backup.errors import BackupError
+from backup.model import Status
+from backup.sampling import Sampling
+from backup.settings.verification import FOLDER, STEPS, step_of
+from backup.state_file import StateFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from backup.model import Place
+    from backup.restoring.verify import Report
+
+FORM: Final = "watchkeep-verification-state-1"
+_MOST_NAMED: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationRecord:
+    """A verification of a set that was due. OK: every copy was looked at and is whole."""
+
+    due_at: datetime
+    step: str
+    status: Status = Status.RUNNING
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ended_at: datetime | None = None
+    pid: int = field(default_factory=os.getpid)
+    error: str | None = None
+    exit_code: int | None = None
+
+    def ended(self, error: BackupError | None) -> VerificationRecord:
+        """Return it as one that ended, well or with an error."""
+        now = datetime.now(UTC)
+        if error is None:
+            return replace(self, status=Status.OK, ended_at=now)
+        return replace(self, status=Status.FAILED, ended_at=now, error=str(error), exit_code=error.exit_code)
+
+    def table(self) -> dict[str, Any]:
+        """Return it as plain JSON values; instants as ISO 8601 in UTC."""
+        return {
+            "due_at": self.due_at.isoformat(),
+            "status": self.status.value,
+            "started_at": self.started_at.isoformat(),
+            "ended_at": None if self.ended_at is None else self.ended_at.isoformat(),
+            "pid": self.pid,
+            "depth": self.step,
+            "error": self.error,
+            "exit_code": self.exit_code,
+        }
+
+
+class VerificationBook:
+    """What is known of one set's verifications. Everything here is durable on return."""
+
+    def __init__(self, state: Path, place: Place, *, is_kept: bool) -> None:
+        """Without `is_kept` nothing is written: of sets that are not in the configuration, of single chains."""
+        self._is_kept = is_kept
+        empty: dict[str, Any] = {
+            "host": place.host,
+            "set": place.set,
+            "last_verification": None,
+            "copies": {},
+            "seed": None,
+        }
+        self._file = StateFile(state / FOLDER / place.host / f"{place.set}.json", FORM, empty)
+
+    def read(self) -> dict[str, Any]:
+        """Return what was written last; empty when there is nothing that can be read."""
+        return self._file.read()
+
+    @contextlib.contextmanager
+    def keeping(self, record: VerificationRecord) -> Iterator[list[BackupError]]:
+        """Write down that a verification is under way, and how it ended: with the first of the errors it is given."""
+        errors: list[BackupError] = []
+        self._write({"last_verification": record.table()})
+        try:
+            yield errors
+        except BaseException as error:
+            known = error if isinstance(error, BackupError) else BackupError("a defect of Watchkeep: see its output")
+            with contextlib.suppress(BackupError):
+                self._write({"last_verification": record.ended(known).table()})
+            raise
+        self._write({"last_verification": record.ended(errors[0] if errors else None).table()})
+
+    def sampling(self, target: str, share: float) -> Sampling:
+        """Return what the next sample of a copy is made by."""
+        copy, seed = self._copy(target), self.read().get("seed")
+        return Sampling(
+            share=share,
+            seed=seed if isinstance(seed, str) else secrets.token_hex(16),
+            after=str(copy.get("sampled_to") or ""),
+            always=frozenset((copy.get("damage") or {}).get("names", ())),
+        )
+
+    def note(self, target: str, report: Report, sampling: Sampling | None) -> None:
+        """Write down what was found of the copy at a target; one without restore points is not whole.
+
+        Raises WorkFailed.
+        """
+        copy, now = self._copy(target), datetime.now(UTC).isoformat()
+        step = step_of(report.depth.value, is_sampled=sampling is not None)
+        if report.damages:
+            names = [damage.name for damage in report.damages[:_MOST_NAMED]]
+            copy["damage"] = {"found_at": now, "depth": step, "names": names, "lost": len(report.lost),
+                              "what": f"{report.damages[0].name}: {report.damages[0].what}"}  # fmt: skip
+        elif report.restorable:
+            whole = dict.fromkeys(STEPS[: STEPS.index(step) + 1], now)
+            copy["whole"] = {**copy.get("whole", {}), **whole}
+            if _would_see(step, copy.get("damage") or {}):
+                copy["damage"] = None
+        copy["last"] = {"ended_at": now, "depth": step, "files": report.files, "files_read": report.files_read}
+        changes: dict[str, Any] = {"copies": {**self._copies(), target: copy}}
+        if sampling is not None:
+            copy["sampled_to"] = report.sampled_to
+            changes["seed"] = sampling.seed
+        self._write(changes)
+
+    def _copies(self) -> dict[str, Any]:
+        found = self.read().get("copies")
+        return found if isinstance(found, dict) else {}
+
+    def _copy(self, target: str) -> dict[str, Any]:
+        found = self._copies().get(target)
+        return dict(found) if isinstance(found, dict) else {}
+
+    def _write(self, changes: dict[str, Any]) -> None:
+        if self._is_kept:
+            self._file.write(changes)
+
+
+def _would_see(step: str, damage: dict[str, Any]) -> bool:
+    """Tell whether a verification to this depth would have seen the damage again: a sample reads what was damaged."""
+    found = str(damage.get("depth", STEPS[0]))
+    needed = "sampled" if found == "read" else found
+    return needed not in STEPS or STEPS.index(step) >= STEPS.index(needed)
