@@ -19,7 +19,7 @@ from tests.support.waiting import wait_until
 from tests.system.browser import browsing
 from tests.system.installation import CHECKOUT, LocalWatchkeep, watchkeep
 from tests.system.ports import free_gate_port
-from tests.system.test_backups import run, sets_of
+from tests.system.test_backups import SETS, drill_own, run, sets_of
 
 IMAGES: Final = CHECKOUT / "docs" / "images"
 SET: Final = "watchkeep-files"
@@ -38,7 +38,7 @@ triggers:
 ---
 kind: host
 name: HOST
-templates: [linux-host, backup, backup-pruner, demo]
+templates: [linux-host, backup, backup-pruner, backup-drills, backup-verification, demo]
 groups: [demo]
 ---
 kind: receiver
@@ -61,13 +61,18 @@ def prepare(installation: LocalWatchkeep, url: str) -> dict[str, str]:
     done = watchkeep("apply", "--overwrite", str(file), "--data", str(installation.data))
     assert done.returncode == 0, done.stderr
     wait_until(lambda: SET in sets_of(api), 120, "the set on the page")
-    assert run(installation, SET) == 0
+    assert all(run(installation, name) == 0 for name in SETS)
+    assert drill_own(installation, SET).returncode == 0
+    station = installation.data / "restore-station" / "backup.toml"
+    assert installation.bkp("verify", SET, "--depth", "read", config=station).returncode == 0
     wait_until(lambda: bool(sets_of(api)[SET].get("restore_points")), 120, "its restore point")
+    wait_until(lambda: bool(sets_of(api)[SET].get("proven_at")), 120, "its proof")
     wait_until(lambda: len(api.get("/problems")["problems"]) >= 2, 120, "two problems")
     problem = next(each for each in api.get("/problems")["problems"] if each["severity"] == "high")
     return {
         "host": f"hosts/{installation.host}?range=5m",
         "problem": f"problems/{problem['id']}",
+        "backups": "backups",
         "backup-set": f"backups/{installation.host}/{SET}?path={str(installation.data).lstrip('/')}",
         "new-hosts": "admin/keys",
         "first-steps": "start",
