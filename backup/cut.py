@@ -81,7 +81,7 @@ def read_cut(record: Mapping[str, Any]) -> Cut:
     try:
         listed = tuple(tuple(str(path) for path in part) for part in record["parts"])
         return Cut(asked=int(record["side_by_side"]), listed=listed)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BackupDamaged(f"the manifest does not say how its tree was cut into parts: {error!r}") from error
 
 

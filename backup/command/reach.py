@@ -33,12 +33,16 @@ UNREAD: Final = (KeyMissing, *UNREACHED)
 
 @dataclass(slots=True, kw_only=True)
 class Reach:
-    """Sets, and what could not be read. away: why, by a target's name; unread: why, by HOST/SET or what else."""
+    """Sets, and what could not be read. away: why, by a target's name; unread: why, by HOST/SET or what else.
+
+    left_behind: sets of the configuration at further targets, where they were before.
+    """
 
     settings: BackupSettings
     sets: list[SetSettings]
     away: dict[str, BackupError] = field(default_factory=dict)
     unread: dict[str, BackupError] = field(default_factory=dict)
+    left_behind: list[SetSettings] = field(default_factory=list)
 
     @contextmanager
     def open(self, chosen: SetSettings) -> Iterator[Station]:
@@ -132,6 +136,8 @@ def all_sets(settings: BackupSettings) -> Reach:
                 found[key] = SetSettings(name=name, host=host, target=target.name)
             elif key not in configured:
                 found[key] = replace(found[key], also=(*found[key].also, target.name))
+            elif target.name not in found[key].targets:
+                reach.left_behind.append(replace(found[key], target=target.name, also=()))
     reach.sets = [found[key] for key in sorted(found)]
     return reach
 

@@ -184,6 +184,8 @@ def _signatures(cache: Path, catalogue: Catalogue, point: RestorePoint) -> tuple
     files: dict[str, list[Path]] = {part: [] for part in point.manifest.parts}
     for manifest in chain_manifests(catalogue, point.manifest.chain):
         if manifest.position <= point.manifest.position:
+            if manifest.parts != point.manifest.parts:
+                raise DrillFailed(f"the manifests of chain {manifest.chain} speak of other parts than {manifest.name}")
             for volume in manifest.volumes:
                 if volume.role is Role.SIGNATURES:
                     files[volume.part].append(cache / local_name(volume.name))

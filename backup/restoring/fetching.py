@@ -14,7 +14,7 @@ from backup.chain import files_of_chain
 from backup.cut import parts_with
 from backup.engine.command import call, common_arguments
 from backup.engine.process import demand_success, run_calls
-from backup.errors import EngineFailed, NotInBackup, ObjectMissing, TargetDiffers
+from backup.errors import EngineFailed, NotInBackup, ObjectMissing, TargetAway, TargetDiffers
 from backup.model import Role
 from backup.restoring.copies import DAMAGES, at_any_copy
 from backup.restoring.damage import leave_note
@@ -24,6 +24,7 @@ from backup.targets.reading import read_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
     from pathlib import Path, PurePosixPath
 
     from backup.engine.command import Call, Workplace
@@ -97,6 +98,7 @@ def _fetch_from(
     places: Mapping[str, Path],
     on_progress: Callable[[Progress], None] | None,
 ) -> None:
+    _demand_lists(fetching.station, fetching.point.manifest)
     parts = list(places)
     deadline = time.monotonic() + fetching.time_limit_seconds
     at_once = os.cpu_count() or 1
@@ -118,6 +120,37 @@ def _fetch_from(
         raise EngineFailed("duplicity said that all is well, but nothing was restored")
     if len(parts) > 1:
         join(made, to)
+
+
+def _demand_lists(station: Station, manifest: Manifest) -> None:
+    """Return when duplicity's list of volumes lies there for every part of the run. Raises ObjectMissing, TargetAway.
+
+    Without one duplicity restores the run before, of that part, and calls it well.
+    """
+    folder = station.place.chain(manifest.chain)
+    there = files_of_chain(station.target, station.place, manifest.chain)
+    for volume in manifest.volumes:
+        if volume.role is Role.MANIFEST and volume.name not in there:
+            _demand_unlisted(station, f"{folder}/{volume.name}")
+            raise _missing(station, manifest.at, [volume.name], folder)
+
+
+def _demand_unlisted(station: Station, name: str) -> None:
+    """Return when a file is not there at all. Raises TargetAway when only the target's list lacks it: that may lag."""
+    try:
+        station.target.stat(name)
+    except ObjectMissing:
+        return
+    raise TargetAway(f"{name} is there, but the target's list does not show it yet: try again in a minute")
+
+
+def _missing(station: Station, at: datetime, names: list[str], folder: str) -> ObjectMissing:
+    more = f" and {len(names) - 1} more are" if len(names) > 1 else " is"
+    return ObjectMissing(
+        f"{folder}/{names[0]}{more} missing at target {station.chosen.target!r}, so the restore point of"
+        f" {at.isoformat()} cannot be restored from it. `bkp verify` shows what else is damaged; other points may be"
+        " whole: choose one with --at"
+    )
 
 
 def _call(fetching: Fetching, part: str, path: PurePosixPath | None, to: Path) -> Call:
@@ -166,11 +199,7 @@ def _demand_files(station: Station, point: RestorePoint) -> None:
     ]
     gone = [volume.name for volume in needed if volume.name not in there]
     if gone:
-        more = f" and {len(gone) - 1} more are" if len(gone) > 1 else " is"
-        raise ObjectMissing(
-            f"{folder}/{gone[0]}{more} missing at the target, so the restore point of {point.at.isoformat()} cannot be"
-            " restored. `bkp verify` shows what else is damaged; other points may be whole: choose one with --at"
-        )
+        raise _missing(station, point.at, gone, folder)
     for volume in needed:
         name = f"{folder}/{volume.name}"
         if there[volume.name] != volume.size_bytes or (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from backup.chain import files_of_chain
 from backup.errors import (
+    BackupDamaged,
     BackupError,
     Cancelled,
     EngineFailed,
@@ -266,7 +267,9 @@ def _prove(station: Station, point: RestorePoint, on_progress: Callable[[Progres
     with scratch_workplace(station.settings) as workplace:
         try:
             made = restore(station, point, Wanted(path=None, to=workplace.temporary / "proof"), on_progress)
-        except (EngineFailed, KeyWrong, NotInBackup, ObjectMissing, SignatureBad, TargetDiffers) as error:
+        except (
+            BackupDamaged, EngineFailed, KeyWrong, NotInBackup, ObjectMissing, SignatureBad, TargetDiffers,
+        ) as error:  # fmt: skip
             return [Damage(name=name, what=f"it cannot be restored: {error}", kills=(point.at,))]
     expected = point.manifest.counts.entries
     if expected and made.entries < expected - 1:  # the root itself counts as one

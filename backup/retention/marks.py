@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from backup.errors import BackupError, NoRestorePoint, ObjectMissing
+from backup.errors import BackupError, NoRestorePoint, ObjectMissing, TargetAway, TargetRefused
 from backup.model import instant_name, read_instant
 from backup.targets.registry import open_target
 from backup.targets.small import parse_instant, parse_table, plain_text, read_start
@@ -132,6 +132,8 @@ def reading(station: Station, manifests: Iterable[Manifest], doing: str) -> Iter
 def _demand_there(target: Target, place: Place, manifest: Manifest) -> None:
     try:
         target.stat(f"{place.points}/{manifest.name}")
+    except (TargetAway, TargetRefused):
+        return  # whoever reads finds that too, and knows what to do then
     except ObjectMissing as error:
         raise NoRestorePoint(
             f"the restore point of {manifest.at.isoformat()} is being deleted by retention: `bkp list` shows what stays"

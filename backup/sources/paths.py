@@ -65,7 +65,14 @@ class PathsSource:
 
     def _look(self, real: list[Path], on_entry: Callable[[bytes, os.stat_result], None] | None = None) -> Survey:
         patterns = [_below(pattern) for pattern in self._settings.exclude]
-        return survey(real, patterns, one_file_system=self._settings.one_file_system, on_entry=on_entry)
+        found = survey(real, patterns, one_file_system=self._settings.one_file_system, on_entry=on_entry)
+        for folder in map(os.fsdecode, found.elsewhere):
+            if lost := [root for root in real if root.is_relative_to(folder)]:
+                raise SourceFailed(
+                    f"{lost[0]} cannot be saved: one_file_system leaves {folder} out, as it is another file system than"
+                    " the root above it; name that folder among the paths, and in `exclude` what is unwanted there"
+                )
+        return found
 
     def _prepared(self, real: list[Path], lost: Survey, cut: Cut) -> Prepared:
         roots = [str(root) for root in real]

@@ -67,13 +67,16 @@ def survey(
 ) -> Survey:
     """Look at every entry that is saved. What cannot be looked at is left out: the run itself names that.
 
-    patterns: what is left out, as duplicity reads them: * within a name, ** across names. on_entry: gets each.
+    patterns: what is left out, as duplicity reads them: * within a name, ** across names. on_entry: gets each, once
+    also where a root lies below another one.
     """
     found = Survey()
     left_out = re.compile(b"|".join(_expression(os.fsencode(each)) for each in patterns) or b"(?!)", re.DOTALL)
-    for root in roots:
-        device = os.lstat(root).st_dev if one_file_system else None
-        for path, status in _entries(os.fsencode(root), left_out, device, found.elsewhere):
+    tops = list(dict.fromkeys(os.fsencode(root) for root in roots))
+    for top in tops:
+        device = os.lstat(top).st_dev if one_file_system else None
+        others = frozenset(tops) - {top}
+        for path, status in _entries(top, left_out, device, found.elsewhere, others):
             _look(found, path, status)
             if on_entry is not None:
                 on_entry(path, status)
@@ -81,15 +84,18 @@ def survey(
 
 
 def _entries(
-    path: bytes, left_out: re.Pattern[bytes], device: int | None, elsewhere: list[bytes]
+    path: bytes, left_out: re.Pattern[bytes], device: int | None, elsewhere: list[bytes], others: frozenset[bytes]
 ) -> Iterator[tuple[bytes, os.stat_result]]:
     """Yield every entry at and below `path`, in folders of `device` only; links are not followed.
 
     Folders of other devices go into `elsewhere`; files are where their folder is, whatever an overlay says of them.
+    others: roots of their own, which are not gone into here.
     """
     todo = [path]
     while todo:
         path = todo.pop()
+        if path in others:
+            continue
         try:
             status = os.lstat(path)
             if left_out.fullmatch(path):

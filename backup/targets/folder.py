@@ -76,12 +76,19 @@ class FolderTarget:
         try:
             with os.scandir(self._root / folder) as entries:
                 names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-            return sorted(name for name in names if any((self._root / folder / name).iterdir()))
+            return sorted(name for name in names if self._holds_anything(self._root / folder / name))
         except FileNotFoundError:
             self._demand_root()
             return []
         except OSError as error:
             raise _fault(error, self._root / folder) from error
+
+    @staticmethod
+    def _holds_anything(folder: Path) -> bool:
+        try:
+            return any(folder.iterdir())
+        except FileNotFoundError:  # it went meanwhile
+            return False
 
     def stat(self, name: str) -> Stat:
         """Return a file's size and the time of its last change."""

@@ -79,10 +79,10 @@ class _Survey:
 
 
 def _look(reach: Reach) -> _Survey:
-    """Look at every copy of every set: one may have older points than the others."""
+    """Look at every copy of every set, also where it was kept before: one may have older points than the others."""
     survey = _Survey(reach=reach)
     seen: set[tuple[str, str]] = set()
-    for chosen in reach.copies():
+    for chosen in (*reach.copies(), *reach.left_behind):
         label = reach.label(chosen)
         try:
             with open_station(reach.settings, chosen) as station:

@@ -98,6 +98,18 @@ def test_nothing_is_let_go_while_a_manifest_cannot_be_understood(site: Site) -> 
     assert manifest.name in refused.stderr
 
 
+def test_nothing_is_let_go_that_points_where_the_set_was_before_need(site: Site) -> None:
+    site.run()
+    key = site.pairs.station.fingerprint
+    ok(site, "station", "key", "rotate", "station")
+    file = site.file("station")
+    moved = file.read_text().replace('target = "store"', 'target = "new"')
+    (site.folder / "new").mkdir()
+    file.write_text(f'{moved}\n[[targets]]\nname = "new"\nkind = "folder"\nfolder = "{site.folder / "new"}"\n')
+    refused = site.bkp("station", "key", "retire", key, "--yes")
+    assert refused.returncode == KeyNeeded.exit_code, refused.stderr
+
+
 def test_a_sheet_is_tried_with_its_passphrase_and_leaves_nothing_behind(site: Site) -> None:
     sheet = site.folder / "sheet.txt"
     ok(site, "station", "key", "escrow", "--text", str(sheet))

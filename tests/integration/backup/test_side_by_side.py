@@ -16,7 +16,7 @@ import pytest
 from backup.browse.difference import compare_points
 from backup.browse.finding import find_paths, pattern_of
 from backup.browse.listing import list_files, open_lists, runs_up_to
-from backup.errors import ConfigInvalid, EngineFailed
+from backup.errors import ConfigInvalid, EngineFailed, ObjectMissing
 from backup.model import Kind, Status
 from backup.proof.drill import drill
 from backup.restoring.forecast import forecast
@@ -205,6 +205,19 @@ def test_damage_of_one_part_costs_the_points_that_need_it_and_a_full_follows(gro
     assert ended.returncode == 53
     assert [each["name"] for each in report["damages"]] == [str(gone.relative_to(store))]
     assert len(report["lost"]) == 3
+
+
+def test_a_part_without_its_newest_run_does_not_come_back_as_of_the_one_before(grown: Site, tmp_path: Path) -> None:
+    """duplicity restores the newest that it finds; the other parts would be of another moment."""
+    store = shutil.copytree(grown.store, tmp_path / "store")
+    newest = max(store.rglob("part-2/duplicity-inc.*.manifest.gpg"), key=lambda each: each.name)
+    for each in newest.parent.glob(newest.name.replace("manifest.gpg", "*")):
+        each.unlink()
+    back = tmp_path / "back"
+    ended = grown.bkp("station", "restore", f"{HOST}/{SET}", "--target", str(store), "--to", str(back))
+    assert ended.returncode == ObjectMissing.exit_code, ended.stderr
+    assert newest.name.split(".to.")[0] in ended.stderr
+    assert not back.exists()
 
 
 @pytest.fixture

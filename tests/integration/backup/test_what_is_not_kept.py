@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backup.errors import SourceFailed
+from backup.settings.source import PathsSettings
+from backup.sources.paths import PathsSource
 from backup.sources.survey import LINKS, survey
 from tests.support.backups import new_site
 
@@ -126,6 +129,26 @@ def test_one_file_system_is_that_of_each_root_wherever_it_is_mounted(pairs: Pair
     found = survey([Path("/dev")], [], one_file_system=True)
     assert b"/dev/shm" in found.elsewhere
     assert not survey([Path("/dev/shm")], [], one_file_system=False).elsewhere  # noqa: S108 - as above
+
+
+def test_a_root_on_a_file_system_that_another_root_leaves_out_is_saved_or_refused() -> None:
+    with TemporaryDirectory(prefix="bkp-", dir="/dev/shm") as other:
+        mounted = Path(other).parent
+        both = PathsSettings(roots=(mounted.parent, mounted), one_file_system=True)
+        with PathsSource(both).prepare(Path(other)) as prepared:
+            assert not any(str(mounted) in option for option in prepared.selections[0] if "exclude" in option)
+        deeper = PathsSettings(roots=(mounted.parent, Path(other)), one_file_system=True)
+        with pytest.raises(SourceFailed, match=f"leaves {mounted} out"), PathsSource(deeper).prepare(Path(other)):
+            pass
+
+
+def test_a_root_below_another_is_looked_at_once(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "file").touch()
+    seen: list[bytes] = []
+    roots = [tmp_path, tmp_path / "deep", tmp_path]
+    survey(roots, [], one_file_system=False, on_entry=lambda path, _: seen.append(path))
+    assert sorted(seen) == [bytes(tmp_path / each) for each in ("", "deep", "deep/file")]
 
 
 @pytest.mark.parametrize(
