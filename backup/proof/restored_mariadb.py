@@ -2,7 +2,9 @@
 
 Its passwords are not known here, so whoever reaches its socket is let in; the socket lies in a folder only its account
 may enter. Without its accounts it loads no plugins and functions either that its tables name, and starts no events.
-What would lead it to files elsewhere on this machine is refused: a host that was broken into could have saved that.
+Links and .isl files, which lead to files elsewhere on this machine, are refused: a host that was broken into could have
+saved some. That is no protection from all it could save: paths of tablespaces also stand in InnoDB's own dictionary
+(ibdata1) and redo log, which are the host's too and which the server follows, as far as its account may.
 """
 
 from __future__ import annotations

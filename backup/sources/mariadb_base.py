@@ -35,6 +35,8 @@ DATA_FOLDER: Final = "data"
 RECORD_FILE: Final = "consistency.json"
 _ASKING_SECONDS: Final = 60.0
 _PREPARED: Final = "log-applied|full-prepared"  # as versions say it
+_NO_WORSE_COPY: Final = ("--no-lock=0", "--log-innodb-page-corruption=0")
+"""Last on the command line, so that no option file has rows copied unlocked or damaged pages passed over."""
 
 
 class MariadbBaseSource:
@@ -69,8 +71,8 @@ class MariadbBaseSource:
         record |= self._apply_log(program, data)
         (scratch / RECORD_FILE).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         remarks = tuple(
-            f"tables {named(tables)} are of the engine {engine}: nothing assures that a copy of files holds them; save"
-            " them by [sets.mariadb] as well"
+            f"tables {named(tables)} are of the engine {engine}: {_why_not_saved(engine)}; save them by [sets.mariadb]"
+            " as well"
             for engine, tables in others.items()
         )
         yield Prepared(root=scratch, consistency=record, remarks=remarks, is_indivisible=True)
@@ -90,13 +92,15 @@ class MariadbBaseSource:
         return f"{ended.output} {ended.words}".strip()
 
     def _copy(self, program: str, situation: Situation, data: Path) -> dict[str, Any]:
-        """Copy the files; return the moment, its place in binary and redo log, and how long locks were held."""
+        """Copy the files; return the moment, its place in binary and redo log, and how long locks were held.
+
+        Raises SourceFailed, also when an option file had mariadb-backup leave something out.
+        """
         began = time.monotonic()
         before = current_lsn(self._client)
-        words = self._run(
-            [program, *login(self._client), "--backup", f"--target-dir={data}", f"--datadir={situation.data}"],
-            "copying the server's files",
-        )
+        what = ["--backup", f"--target-dir={data}", f"--datadir={situation.data}", *_NO_WORSE_COPY]
+        words = self._run([program, *login(self._client), *what], "copying the server's files")
+        _demand_whole(data)
         after = current_lsn(self._client)
         lsn = int(_named_value(data, "last_lsn", r"\d+"))
         if not before <= lsn <= after:
@@ -136,6 +140,26 @@ def _demand_room(data: Path, scratch: Path) -> None:
         raise SourceFailed(
             f"a copy of {data} needs {needed >> 20} MiB, but {scratch} has {free >> 20} MiB free: set `work` to a"
             " larger disk"
+        )
+
+
+def _why_not_saved(engine: str) -> str:
+    if engine == "MEMORY":
+        return "their rows are in no file, they come back empty"
+    return "nothing assures that a copy of files holds them"
+
+
+def _demand_whole(data: Path) -> None:
+    """Raise SourceFailed unless mariadb-backup says that it was told to leave nothing out.
+
+    Its option files may do that (databases, tables, databases-exclude and so on), and it ends well then. They are read
+    for the login; which databases ought to be in the copy cannot be asked, they come and go meanwhile.
+    """
+    if re.findall(r"^partial = (.*)$", _file_of(data, "info"), re.MULTILINE) != ["N"]:
+        raise SourceFailed(
+            "the copy is not of the whole server: an option file (mariadb_base.option_file, without it /etc/mysql and"
+            " ~/.my.cnf) has databases, databases-exclude, databases-file, tables, tables-exclude or tables-file in"
+            " [mariadb-backup], [mariabackup] or [xtrabackup]; delete that, or name another mariadb_base.option_file"
         )
 
 

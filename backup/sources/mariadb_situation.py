@@ -34,7 +34,7 @@ SELECT HEX(name) FROM information_schema.innodb_tablespaces_encryption
  WHERE min_key_version > 0 OR current_key_version > 0 ORDER BY name;
 """  # noqa: S608 - names of this file
 _LSN: Final = "SHOW GLOBAL STATUS LIKE 'Innodb_lsn_current';"
-_SAVED_ENGINES: Final = ("InnoDB", "Aria", "MyISAM", "MRG_MyISAM", "CSV", "MEMORY", "SEQUENCE")
+_SAVED_ENGINES: Final = ("InnoDB", "Aria", "MyISAM", "MRG_MyISAM", "CSV", "SEQUENCE")
 _SEES_TABLES: Final = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'mysql';"
 _OTHERS: Final = f"""
 SELECT COALESCE(engine, 'one that is not loaded'), HEX(CONCAT(table_schema, '.', table_name))
@@ -105,7 +105,7 @@ def series_of(version: str) -> str | None:
 
 
 def other_engines(client: MariadbSettings) -> dict[str, list[str]]:
-    """Return the tables that copied files do not hold, by engine. Raises SourceFailed."""
+    """Return the tables whose rows copied files do not or may not hold, by engine. Raises SourceFailed."""
     if ask(client, _SEES_TABLES, _ASKING_SECONDS) == [["0"]]:
         raise SourceFailed(
             f"{client.user} cannot see which tables there are: grant it SHOW VIEW ON *.* (docs/backup.md lists all)"

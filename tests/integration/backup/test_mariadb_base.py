@@ -216,6 +216,48 @@ def test_a_statement_that_holds_its_locks_fails_the_run_after_a_bounded_wait(
         holding.wait(30)
 
 
+@pytest.mark.parametrize("place", ["option_file", "home"])
+@pytest.mark.parametrize("option", ["databases-exclude=shop", "tables-exclude=shop[.]bulk", "databases=mysql"])
+@pytest.mark.usefixtures("server")
+def test_a_copy_of_which_an_option_file_left_something_out_is_refused(
+    settings: MariadbBaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, option: str
+) -> None:
+    chosen = _with_options(settings, tmp_path, monkeypatch, place, f"[mariadb-backup]\n{option}\n")
+    _demand_refusal(chosen, tmp_path, "not of the whole server: an option file .* has databases, databases-exclude")
+
+
+@pytest.mark.parametrize("place", ["option_file", "home"])
+def test_no_option_file_has_tables_copied_unlocked_and_rows_in_no_file_are_named(
+    server: MariadbServer, settings: MariadbBaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    chosen = _with_options(settings, tmp_path, monkeypatch, place, "[mariadb-backup]\nno-lock\n")
+    server.sql("CREATE TABLE fleeting (a int) ENGINE=MEMORY", "shop")
+    locked = server.statements.count("BACKUP STAGE BLOCK_COMMIT")
+    try:
+        with MariadbBaseSource(chosen, 60).prepare(tmp_path) as copied:
+            assert (copied.root / "data/shop/bulk.ibd").is_file()
+    finally:
+        server.sql("DROP TABLE fleeting", "shop")
+    assert server.statements.count("BACKUP STAGE BLOCK_COMMIT") == locked + 1
+    assert copied.consistency["other_engines"] == {"MEMORY": ["shop.fleeting"]}
+    (remark,) = copied.remarks
+    assert "shop.fleeting are of the engine MEMORY: their rows are in no file" in remark
+
+
+def _with_options(
+    settings: MariadbBaseSettings, folder: Path, monkeypatch: pytest.MonkeyPatch, place: str, more: str
+) -> MariadbBaseSettings:
+    """Return the settings with `more` in their option file, or with both in ~/.my.cnf and no option file."""
+    assert settings.option_file is not None
+    with settings.option_file.open("a") as file:
+        file.write(more)
+    if place == "option_file":
+        return settings
+    settings.option_file.rename(folder / ".my.cnf")
+    monkeypatch.setenv("HOME", str(folder))
+    return replace(settings, option_file=None)
+
+
 def _demand_refusal(settings: MariadbBaseSettings, scratch: Path, words: str) -> None:
     with pytest.raises(SourceFailed, match=words), MariadbBaseSource(settings, 60).prepare(scratch):
         pass
