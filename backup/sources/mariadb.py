@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 from backup.child import Program, run
 from backup.errors import SourceFailed
 from backup.sources.contract import Prepared
-from backup.sources.mariadb_client import ask, client_program, environment, last_words, login, text_of
+from backup.sources.mariadb_client import (
+    ask,
+    client_program,
+    demand_log_in_only,
+    environment,
+    last_words,
+    login,
+    text_of,
+)
 from backup.sources.mariadb_dump import DumpParts
 
 if TYPE_CHECKING:
@@ -103,8 +111,10 @@ class MariadbSource:
 
     def _dump(self, folder: Path, *, has_positions: bool) -> DumpParts:
         folder.mkdir(mode=0o700)
+        dump = client_program(self._settings, "mariadb-dump")
+        demand_log_in_only(self._settings, dump, _ASKING_SECONDS)
         arguments = [
-            client_program(self._settings, "mariadb-dump"),
+            dump,
             *login(self._settings),
             "--single-transaction", "--skip-lock-tables", "--quick", "--order-by-primary", "--hex-blob",
             "--routines", "--events", "--triggers", "--comments", "--skip-dump-date", "--skip-add-locks",

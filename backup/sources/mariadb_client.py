@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
+from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +20,16 @@ if TYPE_CHECKING:
 _WORDS: Final = 600
 _ANSWER_LIMIT_BYTES: Final = 16 << 20
 _PASSED_ON: Final = ("PATH", "HOME")
+_OPTION: Final = re.compile(r"(?:^|\s)--([A-Za-z][\w-]*)")
+# The log-in, what Debian sets for its own dumps, and what our command line says again.
+_HARMLESS: Final = frozenset(
+    (
+        "host", "port", "socket", "user", "password", "protocol", "connect-timeout", "compress", "default-auth",
+        "plugin-dir", "default-character-set", "character-sets-dir", "quick", "quote-names", "max-allowed-packet",
+        "net-buffer-length", "single-transaction", "routines", "events", "triggers", "hex-blob", "order-by-primary",
+        "comments",
+    )
+)  # fmt: skip
 
 
 def client_program(settings: MariadbSettings, name: str) -> str:
@@ -48,6 +60,29 @@ def login(settings: MariadbSettings) -> list[str]:
         found.append(f"--defaults-file={settings.option_file}")
     found += [f"--host={settings.host}", f"--port={settings.port}", f"--user={settings.user}"]
     return found if settings.socket is None else [*found, f"--socket={settings.socket}"]
+
+
+def demand_log_in_only(settings: MariadbSettings, program: str, time_limit_seconds: float) -> None:
+    """Return when the option files that `program` reads say no more than how to log in, and what changes nothing.
+
+    They may also leave tables and rows out, or write something else than a dump, and it would end well all the same.
+    Raises SourceFailed with the names of what else they say: values may be passwords.
+    """
+    files = [] if settings.option_file is None else [f"--defaults-file={settings.option_file}"]
+    asking = Program(
+        arguments=[program, *files, "--print-defaults"], environment=environment(), doing="reading option files"
+    )
+    ended = run(asking, time_limit_seconds=time_limit_seconds)
+    if ended.exit_code != 0:
+        raise SourceFailed(f"option files cannot be read by {program}: {last_words(ended.words)}")
+    names = {name.replace("_", "-") for name in _OPTION.findall(ended.output)}
+    strange = sorted(name for name in names - _HARMLESS if not name.startswith(("ssl", "skip-ssl", "tls-")))
+    if strange:
+        where = settings.option_file or "an option file of this machine (~/.my.cnf, /etc/mysql)"
+        raise SourceFailed(
+            f"{where} has {', '.join(strange)} for {Path(program).name}: what that leaves out or writes otherwise is no"
+            " backup. Take it out, or give the set an `option_file` of its own with nothing but the log-in"
+        )
 
 
 def environment() -> Mapping[str, str]:

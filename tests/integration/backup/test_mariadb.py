@@ -221,6 +221,27 @@ def test_what_is_wrong_with_the_database_is_said_and_no_password_is_on_a_command
     assert _PASSWORD not in " ".join(login(settings))
 
 
+@pytest.mark.parametrize("option", ["ignore-table=shop.bank", "where=0", "no_data", "result-file=/dev/null"])
+@pytest.mark.parametrize("is_named", [True, False])
+def test_an_option_file_that_leaves_something_out_is_refused(
+    shop: MariadbSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, is_named: bool
+) -> None:
+    assert shop.option_file is not None
+    more = f"[mariadb-dump]\nquick\n{option}\n"
+    if is_named:
+        shop.option_file.write_text(shop.option_file.read_text() + more)
+        settings = shop
+    else:
+        (tmp_path / ".my.cnf").write_text(shop.option_file.read_text() + more)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        settings = replace(shop, option_file=None)
+    words = f"has {option.partition('=')[0].replace('_', '-')} for mariadb-dump"
+    (tmp_path / "scratch").mkdir()
+    with pytest.raises(SourceFailed, match=words) as told, MariadbSource(settings, 600).prepare(tmp_path / "scratch"):
+        pass
+    assert _PASSWORD not in str(told.value)
+
+
 def test_an_option_file_others_may_read_is_refused(shop: MariadbSettings, tmp_path: Path) -> None:
     assert shop.option_file is not None
     shop.option_file.chmod(0o640)
