@@ -15,6 +15,8 @@ FORM_OF_PARTS: Final = "watchkeep-backup-2"
 """The form of manifests of sets that are saved side by side: whoever does not know of parts refuses them."""
 
 _NAME: Final = re.compile(r"(?:part-(?:[1-9]|1[0-6])/)?duplicity-[^/]*")
+_MOST_NAME_BYTES: Final = 255
+"""Of a file's name without its part: no file system has longer ones, and duplicity's are far shorter."""
 
 
 def write_manifest(manifest: Manifest) -> str:
@@ -81,7 +83,7 @@ def _read(table: dict[str, Any]) -> Manifest:
         reason=str(table["reason"]),
         chain=instant_name(read_instant(table["chain"])),  # it becomes part of a path: nothing but an instant
         position=int(table["position"]),
-        previous=None if previous is None else str(previous),
+        previous=None if previous is None else _bounded(str(previous)),
         source=str(table["source"]),
         recipients=tuple(str(each) for each in table["recipients"]),
         signer=str(table["signer"]),
@@ -101,7 +103,8 @@ def _read(table: dict[str, Any]) -> Manifest:
 def _read_volume(table: dict[str, Any]) -> VolumeRecord:
     name = str(table["name"])
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no file of duplicity's")
+        raise ValueError(f"{name[:_MOST_NAME_BYTES]!r} is no file of duplicity's")
+    _bounded(name.rpartition("/")[2])
     return VolumeRecord(
         name=name,
         role=Role(table["part"]),
@@ -109,6 +112,13 @@ def _read_volume(table: dict[str, Any]) -> VolumeRecord:
         sha256=str(table["sha256"]),
         sha1=None if table["sha1"] is None else str(table["sha1"]),
     )
+
+
+def _bounded(name: str) -> str:
+    size = len(name.encode())
+    if size > _MOST_NAME_BYTES:
+        raise ValueError(f"the name {name[:40]!r}… has {size} bytes, more than {_MOST_NAME_BYTES}")
+    return name
 
 
 def _instant(text: str) -> datetime:

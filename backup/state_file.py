@@ -32,11 +32,16 @@ class StateFile:
         return found if isinstance(found, dict) and found.get("form") == self._form else {}
 
     def write(self, changes: Mapping[str, Any]) -> None:
-        """Lay `changes` over what was written last. Raises WorkFailed."""
+        """Lay `changes` over what was written last. Raises WorkFailed, also for more than could be read again."""
         written_at = datetime.now(UTC).isoformat()
         table = {"form": self._form, **self._empty, **self.read(), **changes, "written_at": written_at}
+        text = json.dumps(table, indent=1) + "\n"
+        if len(text) > _MOST_BYTES:
+            raise WorkFailed(
+                f"{self._file} is not written: its {len(text)} bytes are more than the {_MOST_BYTES} it may have"
+            )
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(self._file, json.dumps(table, indent=1) + "\n", mode=0o644)
+            write_durably(self._file, text, mode=0o644)
         except OSError as error:
             raise WorkFailed(f"{self._file} cannot be written: {error.strerror}") from error

@@ -45,7 +45,11 @@ def _item(key: str, unit: str, description: str, kind: str = "number") -> Item:
 
 
 _ITEMS = (
-    _item("status", "", "How the last one ended: 0 whole, 1 running, 2 damaged, 3 never ran, 4 could not look"),
+    _item(
+        "status",
+        "",
+        "How the last one ended: 0 whole, 1 running, 2 damaged, 3 not every copy seen yet, 4 could not look",
+    ),
     _item("verified_age_seconds", "s", "How long ago every copy was last found whole, as deep as it is wanted"),
     _item("overdue_seconds", "s", "How much longer ago that is than the schedule wants"),
     _item("lost_points", "", "Restore points that the damage found costs"),
@@ -75,10 +79,14 @@ def read_verifications(visit: Visit, parameters: Parameters) -> "Iterator[Readin
 def _readings(each: Mapping[str, Any], state: Mapping[str, Any], now: datetime) -> "Iterator[Reading]":
     label, last = each["label"], state.get("last_verification")
     copies = state.get("copies") or {}
-    wanted = [copies.get(target) or {} for target in each.get("targets") or copies]
+    by_target = {target: copies.get(target) or {} for target in each.get("targets") or copies}
+    wanted = list(by_target.values())
     damages = [copy["damage"] for copy in wanted if copy.get("damage")]
-    yield Reading("verification.status", _status(last, wanted, damages), label)
+    status = _status(last, wanted, damages)
+    yield Reading("verification.status", status, label)
     error = damages[0]["what"] if damages else (last or {}).get("error")
+    if not error and status in (NEVER, FAILED):
+        error = _unseen(by_target)
     yield Reading("verification.error", str(error or "")[:_MOST_TEXT], label)
     yield Reading("verification.lost_points", float(max((each["lost"] for each in damages), default=0)), label)
     step = str(each.get("depth") or _SHALLOWEST)
@@ -93,11 +101,31 @@ def _readings(each: Mapping[str, Any], state: Mapping[str, Any], now: datetime) 
 
 
 def _status(last: Mapping[str, Any] | None, copies: list[Mapping[str, Any]], damages: list[Mapping[str, Any]]) -> float:
-    """Return the status. A verification that says it runs, while nobody does it, was killed."""
+    """Return the status. A verification that says it runs, while nobody does it, was killed.
+
+    Whole: every copy was found so at some time. One that was looked at, is not damaged and was never whole is empty.
+    """
     if is_running(last):
         return RUNNING
     if damages:
         return DAMAGED
     if last is not None and last["status"] != "ok":
         return FAILED
-    return WHOLE if last is not None or any(copy.get("last") for copy in copies) else NEVER
+    if copies and all(copy.get("whole") for copy in copies):
+        return WHOLE
+    return FAILED if any(_is_empty(copy) for copy in copies) else NEVER
+
+
+def _is_empty(copy: Mapping[str, Any]) -> bool:
+    return bool(copy.get("last")) and not copy.get("whole")
+
+
+def _unseen(copies: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return which copies were never found whole, and why; nothing when none was ever looked at."""
+    if not any(copy.get("last") for copy in copies.values()):
+        return ""
+    return "; ".join(
+        f"at {target} there is no restore point" if _is_empty(copy) else f"the copy at {target} was never looked at"
+        for target, copy in copies.items()
+        if not copy.get("whole")
+    )

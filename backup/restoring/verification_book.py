@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from backup.errors import BackupError
 from backup.model import Status
+from backup.restoring.known_damage import bounded, damage_after, read_damage_of
 from backup.sampling import Sampling
 from backup.settings.verification import FOLDER, STEPS, step_of
 from backup.state_file import StateFile
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from backup.restoring.verify import Report
 
 FORM: Final = "watchkeep-verification-state-1"
-_MOST_NAMED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class VerificationRecord:
         now = datetime.now(UTC)
         if error is None:
             return replace(self, status=Status.OK, ended_at=now)
-        return replace(self, status=Status.FAILED, ended_at=now, error=str(error), exit_code=error.exit_code)
+        return replace(self, status=Status.FAILED, ended_at=now, error=bounded(str(error)), exit_code=error.exit_code)
 
     def table(self) -> dict[str, Any]:
         """Return it as plain JSON values; instants as ISO 8601 in UTC."""
@@ -100,30 +100,33 @@ class VerificationBook:
     def sampling(self, target: str, share: float) -> Sampling:
         """Return what the next sample of a copy is made by."""
         copy, seed = self._copy(target), self.read().get("seed")
+        damage = read_damage_of(copy)
         return Sampling(
             share=share,
             seed=seed if isinstance(seed, str) else secrets.token_hex(16),
             after=str(copy.get("sampled_to") or ""),
-            always=frozenset((copy.get("damage") or {}).get("names", ())),
+            always=frozenset(() if damage is None else damage.names),
         )
 
     def note(self, target: str, report: Report, sampling: Sampling | None) -> None:
         """Write down what was found of the copy at a target; one without restore points is not whole.
 
-        Raises WorkFailed.
+        One that had some and has none is damaged. Raises WorkFailed.
         """
         copy, now = self._copy(target), datetime.now(UTC).isoformat()
         step = step_of(report.depth.value, is_sampled=sampling is not None)
-        if report.damages:
-            names = [damage.name for damage in report.damages[:_MOST_NAMED]]
-            copy["damage"] = {"found_at": now, "depth": step, "names": names, "lost": len(report.lost),
-                              "what": f"{report.damages[0].name}: {report.damages[0].what}"}  # fmt: skip
-        elif report.restorable:
+        damage = damage_after(copy, report, step, now)
+        copy["damage"] = None if damage is None else damage.table()
+        if report.restorable and not report.damages:
             whole = dict.fromkeys(STEPS[: STEPS.index(step) + 1], now)
             copy["whole"] = {**copy.get("whole", {}), **whole}
-            if _would_see(step, copy.get("damage") or {}):
-                copy["damage"] = None
-        copy["last"] = {"ended_at": now, "depth": step, "files": report.files, "files_read": report.files_read}
+        copy["last"] = {
+            "ended_at": now,
+            "depth": step,
+            "files": report.files,
+            "files_read": report.files_read,
+            "restore_points": len(report.restorable),
+        }
         changes: dict[str, Any] = {"copies": {**self._copies(), target: copy}}
         if sampling is not None:
             copy["sampled_to"] = report.sampled_to
@@ -141,10 +144,3 @@ class VerificationBook:
     def _write(self, changes: dict[str, Any]) -> None:
         if self._is_kept:
             self._file.write(changes)
-
-
-def _would_see(step: str, damage: dict[str, Any]) -> bool:
-    """Tell whether a verification to this depth would have seen the damage again: a sample reads what was damaged."""
-    found = str(damage.get("depth", STEPS[0]))
-    needed = "sampled" if found == "read" else found
-    return needed not in STEPS or STEPS.index(step) >= STEPS.index(needed)

@@ -94,9 +94,14 @@ def test_nothing_is_kept_of_what_was_looked_at_beside_the_configuration_and_an_a
 
 def test_a_copy_from_which_everything_was_deleted_is_not_called_whole(site: Site) -> None:
     site.run()
+    verified(site)
+    whole = state_of(site)["copies"]["store"]["whole"]
     shutil.rmtree(site.points)
     shutil.rmtree(site.chains)
+    verified(site, exit_code=NoRestorePoint.exit_code)
+    copy = state_of(site)["copies"]["store"]
+    assert (copy["whole"], copy["damage"]["lost"]) == (whole, 1)
+    status = site.bkp("station", "status")
+    assert (status.returncode, "damaged at store: there is no restore point" in status.stderr) == (1, True), status
     verified(site, "--due", DUE, exit_code=NoRestorePoint.exit_code)
-    state = state_of(site)
-    assert state["last_verification"]["exit_code"] == NoRestorePoint.exit_code
-    assert "whole" not in state["copies"]["store"]
+    assert state_of(site)["last_verification"]["exit_code"] == NoRestorePoint.exit_code

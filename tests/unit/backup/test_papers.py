@@ -60,6 +60,9 @@ def test_a_manifest_of_parts_is_of_another_form_so_that_nobody_takes_one_part_fo
         ('"duplicity-x.gpg"', '"duplicity-../../x"'),
         ('"duplicity-x.gpg"', '"part-17/duplicity-x.gpg"'),
         ('"duplicity-x.gpg"', '"part-1/../duplicity-x.gpg"'),
+        ('"duplicity-x.gpg"', f'"duplicity-{"x" * 246}"'),
+        ('"duplicity-x.gpg"', f'"part-1/duplicity-{"é" * 123}"'),
+        ('"previous": null', f'"previous": "20261121T041600Z.{"x" * 240}"'),
         ('"20261121T041600Z"', '"../../elsewhere"'),
         ('"position": 0', '"position": "first"'),
         ("+00:00", ""),
@@ -70,6 +73,12 @@ def test_a_manifest_of_parts_is_of_another_form_so_that_nobody_takes_one_part_fo
 def test_a_text_that_is_no_manifest_is_refused(old: str, new: str) -> None:
     with pytest.raises(SignatureBad):
         read_manifest(write_manifest(_MANIFEST).replace(old, new))
+
+
+def test_a_manifest_may_name_files_as_long_as_file_systems_take() -> None:
+    (volume,) = _MANIFEST.volumes
+    volumes = (replace(volume, name=f"duplicity-{'x' * 245}"), replace(volume, name=f"part-16/duplicity-{'x' * 245}"))
+    assert read_manifest(write_manifest(replace(_MANIFEST, volumes=volumes))).volumes == volumes
 
 
 @given(st.binary(min_size=1, max_size=900))

@@ -69,6 +69,26 @@ def test_one_copy_that_was_never_looked_at_leaves_the_set_unverified(station: Re
     assert found["verification.overdue_seconds[web1/files]"] == pytest.approx(83 * 86_400, abs=60)
 
 
+@pytest.mark.parametrize("last", [None, {"status": "ok", "pid": 1, "error": None}])
+def test_a_set_is_whole_only_when_each_copy_was_found_whole(
+    station: Reader, tmp_path: Path, last: dict[str, Any] | None
+) -> None:
+    write(tmp_path, {"near": copy(stored=instant(days=1))}, last)
+    found = station.read()
+    assert (found["verification.status[web1/files]"], found["verification.error[web1/files]"]) == (
+        3.0,
+        "the copy at far was never looked at",
+    )
+    write(tmp_path, {"near": copy(stored=instant(days=1)), "far": copy()}, last)  # looked at, and nothing lay there
+    found = station.read()
+    assert (found["verification.status[web1/files]"], found["verification.error[web1/files]"]) == (
+        4.0,
+        "at far there is no restore point",
+    )
+    write(tmp_path, {"near": copy(stored=instant(days=1)), "far": copy(stored=instant(days=40))}, last)
+    assert station.read()["verification.status[web1/files]"] == 0.0
+
+
 def test_damage_of_one_copy_and_what_stood_in_the_way_are_told_apart(station: Reader, tmp_path: Path) -> None:
     failed = {"status": "failed", "pid": os.getpid(), "error": "the disk is away"}
     write(tmp_path, {"near": copy(read=instant(days=1))}, failed)
