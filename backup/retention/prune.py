@@ -243,7 +243,8 @@ class PrunedSet:
             left = ChainFiles(
                 chain=begun.chain,
                 manifests={name: size for name, size in begun.manifests.items() if name in listed},
-                files={name: size for name, size in begun.files.items() if name in there},
+                # Also those that are gone: the folder of the last one may be left, and goes with any name in it.
+                files={name: size if name in there else 0 for name, size in begun.files.items()},
             )
             holds, uses = claims.of(begun.chain)
             waits = [*(f"held: {each}" for each in holds), *(f"in use: {each}" for each in uses)]
