@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-import re2
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -22,6 +20,8 @@ _MOST_MEMORY_BYTES: Final = 1 << 20  # of one expression, its remembered states 
 
 def check_pattern(text: str) -> str | None:
     """Return what is wrong with a regular expression, None when it can be used."""
+    import re2  # noqa: PLC0415 - an agent whose probes have no expression does without its megabytes
+
     try:
         steps = _compile(text).programsize
     except re2.error as error:
@@ -55,6 +55,8 @@ def find_groups(pattern: str, text: str) -> dict[str, str] | None:
 @lru_cache(maxsize=64)
 def _compile(pattern: str) -> Any:
     """Raises re2.error."""
+    import re2  # noqa: PLC0415 - as above
+
     options = re2.Options()
     options.max_mem = _MOST_MEMORY_BYTES
     options.log_errors = False  # to standard error; they are raised as well
