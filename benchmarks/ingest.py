@@ -92,21 +92,31 @@ async def await_items(database: Database, wanted: int, seconds: float) -> None:
             await asyncio.sleep(0.5)
 
 
-async def measure(database: Database, pids: dict[str, int], until: Awaitable[Any], leaving: int = 0) -> dict[str, Any]:
-    """Measure one stretch, which ends with `until`: values stored, and processor time by part.
-
-    `leaving`: so many values leave hot history meanwhile, where they are counted.
-    """
+async def measure(database: Database, pids: dict[str, int], until: Awaitable[Any]) -> dict[str, Any]:
+    """Measure one stretch, which ends with `until`: values stored, and processor time by part."""
     before, begin = await count_stored(database), time.perf_counter()
-    cpu = {name: cpu_seconds(pid) for name, pid in pids.items()}
+    cpu = _cpu(pids)
     await until
-    used = {name: cpu_seconds(pid) - cpu[name] for name, pid in pids.items()}
-    stored, elapsed = await count_stored(database) - before + leaving, time.perf_counter() - begin
-    return {
-        "seconds": round(elapsed, 2),
-        "values_per_second": round(stored / elapsed),
-        "microseconds_a_value": {name: round(spent / max(stored, 1) * 1e6, 3) for name, spent in used.items()},
+    used, elapsed = _used(pids, cpu), time.perf_counter() - begin
+    stored = await count_stored(database) - before
+    return _stretch(stored, elapsed, used) | {
         "memory_mib": {name: round(memory_mib(pid), 1) for name, pid in pids.items() if name != "postgres"},
+    }
+
+
+def _cpu(pids: dict[str, int]) -> dict[str, float]:
+    return {name: cpu_seconds(pid) for name, pid in pids.items()}
+
+
+def _used(pids: dict[str, int], before: dict[str, float]) -> dict[str, float]:
+    return {name: now - before[name] for name, now in _cpu(pids).items()}
+
+
+def _stretch(stored: float, seconds: float, used: dict[str, float]) -> dict[str, Any]:
+    return {
+        "seconds": round(seconds, 2),
+        "values_per_second": round(stored / seconds),
+        "microseconds_a_value": {name: round(spent / max(stored, 1) * 1e6, 3) for name, spent in used.items()},
     }
 
 
@@ -155,11 +165,19 @@ def _with_sums(stretch: dict[str, Any], bare_copy: float) -> dict[str, Any]:
 
 
 async def measure_packing(database: Database, pids: dict[str, int], filled: datetime) -> dict[str, Any]:
-    """Measure from the beginning of a slice's packing to its end."""
+    """Measure from the beginning of a slice's packing to its end; counting takes seconds of it."""
     await close_hour(database, filled)
     waiting = await await_packing(database, filled, is_begin=True)
-    found = await measure(database, pids, await_packing(database, filled, is_begin=False), leaving=waiting)
-    return found | {"packed_values": waiting, "packed_per_second": round(waiting / found["seconds"])}
+    begin, cpu = time.perf_counter(), _cpu(pids)
+    before = await count_stored(database)
+    await await_packing(database, filled, is_begin=False)
+    used, seconds = _used(pids, cpu), time.perf_counter() - begin
+    stored = await count_stored(database) - before + waiting
+    return _stretch(stored, seconds, used) | {
+        "packed_values": waiting,
+        "packed_per_second": round(waiting / seconds),
+        "cpu_seconds": {name: round(spent, 2) for name, spent in used.items()},
+    }
 
 
 def _packing_included(alone: float, packing: dict[str, Any]) -> dict[str, Any]:
@@ -183,7 +201,7 @@ def main() -> None:
     )
     arguments.add_argument("--seconds", type=float, default=12.0, help="of each measurement")
     arguments.add_argument("--packing", action="store_true", help="also while the server packs an hour that is closed")
-    arguments.add_argument("--packed-values", type=int, default=2_000_000, help="how many values that hour has")
+    arguments.add_argument("--packed-values", type=int, default=12_000_000, help="how many values that hour has")
     arguments.add_argument("--long", action="store_true", help="five measurements: medians and their spread")
     arguments.add_argument("--json", action="store_true")
     chosen = arguments.parse_args()
