@@ -113,27 +113,28 @@ async def _roll_back_folder(stack: Stack) -> None:
 
 async def _resume_from_snapshot(stack: Stack) -> Found:
     """Bring a source back to a snapshot of disk and memory: it goes on in a life that has issued its numbers before."""
+    # Only the proxy that saw its last record can tell that it was set back: what another one cannot is said in docs.
+    only, other = PROXIES
+    await stack.kill(other)
+    at = stack.site.endpoint(only)
+    await until(lambda: stack.status()["sources"][RESUMED]["upstream"] == at, 120, "the link to the one that is left")
+    await stack.flowing()
     await _order(stack, "snapshot", RESUMED)
     boot, number = _life(stack)
     await until(lambda: _life(stack) > (boot, number + 20), 120, "records after the snapshot")
     await stack.drain()
     _, issued = _life(stack)
-    at = stack.status()["sources"][RESUMED]["upstream"]
-    saw_it, *others = sorted(PROXIES, key=lambda proxy: stack.site.endpoint(proxy) != at)
     plan_file = stack.site.config_file(SOURCES)
     replace(stack.plan, resume=RESUMED).write(plan_file)
-    # The proxies know what was stored and answer late: by then all old numbers, and more, have been issued anew.
-    for proxy in PROXIES:
-        stack.parts[proxy].send(signal.SIGSTOP)
+    # The proxy knows what was stored and answers late: by then all old numbers, and more, have been issued anew.
+    stack.parts[only].send(signal.SIGSTOP)
     await stack.start(SOURCES)
     await stack.sources_ready()
     stack.plan.write(plan_file)  # the next start is an ordinary one
     await until(lambda: _life(stack) > (boot, issued + 5), 120, "more numbers issued anew than were ever seen")
-    # Only the proxy that saw its last record can tell that it was set back: what another one cannot is said in docs.
-    stack.parts[saw_it].send(signal.SIGCONT)
+    stack.parts[only].send(signal.SIGCONT)
     await until(lambda: stack.status()["sources"][RESUMED]["renumbered"] > 0, 120, "a new life")
-    for proxy in others:
-        stack.parts[proxy].send(signal.SIGCONT)
+    await stack.start(other)
     await stack.flowing()
     facts = stack.status()["sources"][RESUMED]
     found = Found(text=f"new lives begun: {facts['renumbered']}")
