@@ -31,7 +31,7 @@ test: setup-dev ## everything that must pass, the short trials included
 	@.venv/bin/lint-imports
 	@sh deploy/timescale-root.sh >/dev/null
 	@sh deploy/test-guest.sh >/dev/null
-	@$(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 trials: setup-dev ## the long trials; prints the table of docs/reliability.md
 	@$(PYTHON) -m tests.trials --long $(ARGS)

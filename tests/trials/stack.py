@@ -214,7 +214,7 @@ class Stack:
         await until(lambda: self.status().get("pid") == pid, _START_SECONDS, "the sources' first status")
 
     async def drain(self, timeout_seconds: float = 180.0) -> None:
-        """Stop the load, wait until the sources have heard that all is stored and the proxies hold nothing more."""
+        """Stop the load, wait until sources have heard that all is stored and proxies that run hold nothing more."""
         part = self.parts[SOURCES]
         if not part.is_running:
             await part.start()
@@ -229,8 +229,9 @@ class Stack:
 
     async def _are_proxies_empty(self) -> bool:
         health = await self.health()
-        proxies = [part for part in health["parts"] if part["kind"] == "proxy"]
-        return len(proxies) == len(self.site.proxies) and all(
+        running = {name for name in self.site.proxies if self.parts[name].is_running}
+        proxies = [part for part in health["parts"] if part["kind"] == "proxy" and part["name"] in running]
+        return len(proxies) == len(running) and all(
             part["state"] == "up" and part["counters"].get("held_records") == 0 for part in proxies
         )
 
