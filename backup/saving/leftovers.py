@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from backup.chain import files_of_chain
 from backup.errors import BackupError, TargetAway
-from backup.model import Status, read_instant
+from backup.model import MOST_PARTS, Status, instant_name, part_names, read_instant
 from backup.saving.comparison import run_instant
 from backup.targets.deleting import open_for_deleting
 
@@ -50,6 +50,10 @@ def clear_leftovers(
         left = [name for name in unnamed if (instant := run_instant(name)) is not None and instant >= since]
         try:
             withdraw(at, [f"{folder}/{name}" for name in left], since)
+            if len(left) == len(unnamed) and not named and chain in target.folders(place.chains):
+                # Folders are left of parts that sent nothing: they go with any name in them.
+                nothing = f"duplicity-full.{instant_name(since)}.nothing"
+                withdraw(at, [f"{folder}/{part}/{nothing}" for part in part_names(MOST_PARTS)], since)
         except TargetAway:
             raise
         except BackupError:

@@ -80,6 +80,13 @@ class Site:
     def ring(self, role: str = "host") -> KeyRing:
         return KeyRing(self.folder / role / "keys" / role, self.folder / role / "keys" / f"{role}.passphrase")
 
+    def cut_into(self, number: int) -> None:
+        """Let the set be saved in so many parts from now on."""
+        file = self.file("host")
+        lines = [line for line in file.read_text().splitlines() if not line.startswith("side_by_side")]
+        lines.insert(lines.index('volume_size = "1MiB"'), f"side_by_side = {number}")
+        file.write_text("\n".join(lines) + "\n")
+
     def run(self, *, is_full_asked: bool = False) -> RunRecord:
         """Save the set in this process, each time with a new id."""
         return run_set(self.settings(), RunId(set=SET, due_at=next_due()), is_full_asked=is_full_asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -78,9 +79,10 @@ def _toml(port: int, swift: Swift, host: str = "127.0.0.1", more: str = "") -> s
     )
 
 
-def test_a_full_and_an_incremental_go_there_and_come_back(pairs: Pairs, swift: Swift) -> None:
+def test_a_full_and_an_incremental_go_there_in_two_parts_and_come_back(pairs: Pairs, swift: Swift) -> None:
     with new_site(pairs, _toml(swift.port, swift, "localhost", "\npath_style = true")) as site:
         fill(site.data)
+        site.cut_into(2)
         for role in ("host", "station"):
             (site.folder / role / "s3.key").write_text(swift.key)
         assert site.run().status is Status.OK
@@ -90,6 +92,12 @@ def test_a_full_and_an_incremental_go_there_and_come_back(pairs: Pairs, swift: S
         restored = site.bkp("station", "restore", SET, "--to", str(back))
         assert restored.returncode == 0, restored.stderr
         demand_same(back / str(site.data)[1:], site.data)
+        verified = site.bkp("station", "verify", SET, "--depth", "read", "--json")
+        assert verified.returncode == 0, verified.stderr
+        (report,) = json.loads(verified.stdout)["sets"]
+        assert (report["files_read"], report["strays"]) == (2 * 2 * 2 + 6, []), (
+            "two lists of each part and run, volumes"
+        )
 
 
 @pytest.mark.trial("B-2")

@@ -14,7 +14,7 @@ from backup.model import Status
 from backup.settings.target import TargetSettings
 from backup.targets.deleting import open_for_deleting
 from backup.targets.registry import open_target
-from tests.support.backups import SET, change, demand_same, fill, new_site
+from tests.support.backups import PLACE, SET, change, demand_same, fill, new_site
 from tests.support.sftp import PASSPHRASE, PASSWORD, SftpServer, sftp_server
 from tests.support.small_disk import small_disk
 from tests.support.target_contract import TargetContract
@@ -178,10 +178,13 @@ def test_runs_go_there_and_come_back_by_key_by_locked_key_and_by_password(
     ]  # fmt: skip
     with new_site(pairs, "\n".join(lines)) as site:
         fill(site.data)
+        if key == "user_key":
+            site.cut_into(2)
         assert site.run().status is Status.OK
         if key == "user_key":
             change(site.data / "empty", "no more")
             assert str(site.run().kind) == "incremental"
+            assert len(list((tmp_path / "store" / PLACE.chains).glob("*/part-*/*.manifest.gpg"))) == 4
         back = site.folder / "back"
         restored = site.bkp("station", "restore", SET, "--to", str(back))
         assert restored.returncode == 0, restored.stderr

@@ -46,14 +46,6 @@ _NOISE = 400_000
 _WAIT_SECONDS = 60.0
 
 
-def _cut_into(site: Site, number: int) -> None:
-    """Let the set be saved in so many parts from now on."""
-    file = site.file("host")
-    lines = [line for line in file.read_text().splitlines() if not line.startswith("side_by_side")]
-    lines.insert(lines.index('volume_size = "1MiB"'), f"side_by_side = {number}")
-    file.write_text("\n".join(lines) + "\n")
-
-
 def _fill(data: Path) -> None:
     """Names that mean something to duplicity's patterns, that are no text, and folders nobody may write to."""
     for name in ("a[1]*?", "a1xx", "odd \udcff", "plain", "shut"):
@@ -94,7 +86,7 @@ def _copy_but_for_what_is_left_out(data: Path, look: Path) -> None:
 def grown(pairs: Pairs) -> Iterator[Site]:
     """A full and two incrementals in two parts; how the data looked at each lies in `look-0` to `look-2`."""
     with new_site(pairs) as site:
-        _cut_into(site, 2)
+        site.cut_into(2)
         with site.file("host").open("a") as file:
             file.write('paths.exclude = ["*.out"]\n')
         for number, step in enumerate((_fill, _grow, _shrink)):
@@ -224,7 +216,7 @@ def test_a_part_without_its_newest_run_does_not_come_back_as_of_the_one_before(g
 def site(pairs: Pairs) -> Iterator[Site]:
     """A site in two parts that has saved nothing."""
     with new_site(pairs) as made:
-        _cut_into(made, 2)
+        made.cut_into(2)
         _fill(made.data)
         yield made
 
@@ -291,12 +283,12 @@ def test_however_a_run_is_broken_off_nothing_counts_and_the_next_is_good(site: S
 
 def test_another_number_of_parts_or_other_paths_begin_a_new_full_and_say_so(site: Site) -> None:
     assert site.run().kind is Kind.FULL
-    _cut_into(site, 1)
+    site.cut_into(1)
     record = site.run()
     assert (record.kind, record.reason) == (Kind.FULL, "side_by_side is 1 now, the chain before was begun with 2")
     assert site.manifest()["form"] == "watchkeep-backup-1"
     assert not list((site.chains / str(record.chain)).glob("part-*"))
-    _cut_into(site, 2)
+    site.cut_into(2)
     assert site.run().kind is Kind.FULL
     file = site.file("host")
     file.write_text(file.read_text().replace(f'"{site.data}"', f'"{site.data}", "/etc/hostname"'))
@@ -314,7 +306,7 @@ def test_another_number_of_parts_or_other_paths_begin_a_new_full_and_say_so(site
 
 def test_two_targets_hold_the_same_parts(pairs: Pairs, swift: Swift) -> None:
     with new_site(pairs) as site:
-        _cut_into(site, 2)
+        site.cut_into(2)
         _fill(site.data)
         container = swift.new_container()
         for role in ("host", "station"):

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backup.saving.leftovers import withdraw
+from backup.catalogue import Catalogue
+from backup.model import Place, RunId, RunRecord, Status
+from backup.saving.leftovers import clear_leftovers, withdraw
 from backup.settings.target import TargetSettings
+from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,3 +39,22 @@ def test_a_host_takes_back_what_its_run_left_and_nothing_older(tmp_path: Path, o
     withdraw(target, [_OWN], _BEGUN)
     assert not (tmp_path / _OWN).exists()
     assert (tmp_path / old).exists()
+
+
+def test_no_folders_stay_of_parts_that_had_sent_nothing_when_the_run_was_killed(tmp_path: Path) -> None:
+    settings = TargetSettings(name="store", kind="folder", folder=tmp_path)
+    place = Place(host="web1", set="files")
+    other = tmp_path / place.part("20261120T041600Z", "part-1") / "duplicity-full.20261120T041600Z.vol1.difftar.gpg"
+    chain = tmp_path / place.chain("20261121T041600Z")
+    for number in (1, 2, 3):
+        (chain / f"part-{number}").mkdir(parents=True)
+    (chain / "part-2" / "duplicity-full.20261121T041601Z.vol1.difftar.gpg").write_bytes(b"x")
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"of another run")
+    killed = RunRecord(
+        id=RunId(set="files", due_at=_BEGUN), status=Status.KILLED, started_at=_BEGUN, pid=1, chain=chain.name
+    )
+    with open_target(settings) as target:
+        clear_leftovers(target, settings, place, Catalogue(points=(), refused=()), [killed])
+    assert list(chain.parent.iterdir()) == [other.parent.parent]
+    assert other.exists()
