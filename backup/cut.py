@@ -11,7 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from backup.errors import BackupDamaged
 from backup.model import part_names
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from backup.model import Manifest
+
+_MOST_SHOWN: Final = 80  # of a path's letters, to people
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,20 @@ class Cut:
             again += sum(1 for each in folders if each in seen or any(_is_at(each, root) for root in kept))
             seen |= folders
         return again
+
+    def said(self, part: str) -> str:
+        """Return what tells people one part from the others, its first paths among it; "" when it is the only one."""
+        if not self.listed:
+            return ""
+        number = self.parts.index(part)
+        what = "what is in no other part"
+        if number:
+            paths = self.listed[number - 1]
+            shown = ", ".join(
+                repr(path if len(path) <= _MOST_SHOWN else f"…{path[-_MOST_SHOWN:]}") for path in paths[:3]
+            )
+            what = f"{shown} and {len(paths) - 3} more" if len(paths) > 3 else shown
+        return f" ({part} of {len(self.parts)}: {what})"
 
     def parts_with(self, path: PurePosixPath | None) -> tuple[str, ...]:
         """Return the names of the parts that may hold something at or below a path in the backup; None: everything."""

@@ -67,13 +67,17 @@ _NOISE: Final = re.compile(r"$|\^+$|File \"|=====|Traceback|Duplicity backup com
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How duplicity ended: its exit code, its last words (bounded), what else it told, its output (bounded)."""
+    """How duplicity ended: its exit code, its last words (bounded), what else it told, its output (bounded).
+
+    number: which of several calls it was, from 0.
+    """
 
     exit_code: int
     log: str
     output: str
     told: Told
     output_was_cut: bool = False
+    number: int = 0
 
 
 def run_call(
@@ -125,7 +129,11 @@ def run_calls(
             )
         except OSError as error:
             raise EngineFailed(f"{doing}: duplicity cannot be started: {error.strerror}") from error
-    ended = [_outcome(each, log) for each, log in zip(found, logs, strict=True) if each is not None]
+    ended = [
+        _outcome(each, log, number)
+        for number, (each, log) in enumerate(zip(found, logs, strict=True))
+        if each is not None
+    ]
     if len(ended) < len(calls):
         return [each for each in ended if each.exit_code not in (0, *also_good)][:1]
     return ended
@@ -174,7 +182,7 @@ def _task(call: Call, log: _LogPipe, doing: str, output_limit_bytes: int, good: 
     )
 
 
-def _outcome(ended: Ended, log: _LogPipe) -> Outcome:
+def _outcome(ended: Ended, log: _LogPipe, number: int) -> Outcome:
     log.listen(b"\n")
     told = log.listener.told
     return Outcome(
@@ -183,6 +191,7 @@ def _outcome(ended: Ended, log: _LogPipe) -> Outcome:
         output=ended.output,
         told=told,
         output_was_cut=ended.output_was_cut,
+        number=number,
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from backup.chain import files_of_chain
-from backup.cut import parts_with
+from backup.cut import parts_with, read_cut
 from backup.engine.command import call, common_arguments
 from backup.engine.process import demand_success, run_calls
 from backup.errors import EngineFailed, NotInBackup, ObjectMissing, TargetAway, TargetDiffers
@@ -112,7 +112,7 @@ def _fetch_from(
             on_progress=on_progress,
             also_good=(_NOT_IN_BACKUP,),
         )
-        made += [places[part] for part, each in zip(some, outcomes, strict=False) if _has_restored(fetching, each)]
+        made += [places[some[each.number]] for each in outcomes if _has_restored(fetching, each, some[each.number])]
     if not made:
         at = fetching.point.at.isoformat()
         raise NotInBackup(f"{path} is not in the restore point of {at}: bkp ls shows what is")
@@ -167,17 +167,18 @@ def _call(fetching: Fetching, part: str, path: PurePosixPath | None, to: Path) -
     return call(action, station.ring.environment(), station.target.environment())
 
 
-def _has_restored(fetching: Fetching, outcome: Outcome) -> bool:
+def _has_restored(fetching: Fetching, outcome: Outcome, part: str) -> bool:
     """Return whether a part holds what was asked for, and restored it. Raises what it failed of."""
     if outcome.exit_code == _NOT_IN_BACKUP:
         return False
     if outcome.exit_code != 0:
         _demand_files(fetching.station, fetching.point)
-    demand_success(outcome, "restoring")
+    said = read_cut(fetching.point.manifest.consistency).said(part)
+    demand_success(outcome, f"restoring{said}")
     if lost := outcome.told.unreadable:  # duplicity goes on without them, and ends as if all were well
         names = ", ".join(name[-_MOST_NAME:] for name in outcome.told.unreadable_names[:_MOST_NAMES])
         raise EngineFailed(
-            f"{lost} entries could not be restored here, so nothing was: {names}; try another --to, as root for"
+            f"{lost} entries{said} could not be restored here, so nothing was: {names}; try another --to, as root for"
             " devices, or bring the rest with --path"
         )
     return True

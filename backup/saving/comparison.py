@@ -76,11 +76,11 @@ def compare(
     if volumes != set(sums):
         missing = sorted(set(sums) - volumes)
         raise TargetDiffers(
-            f"volumes at the target and in duplicity's manifest differ; missing there: {missing or 'none'}"
+            f"{folder}: volumes there and in duplicity's manifest differ; missing there: {missing or 'none'}"
         )
     for role in (Role.MANIFEST, Role.SIGNATURES):
         if sum(1 for record in found if record.role is role) != 1:
-            raise TargetDiffers(f"duplicity's {role.value} file is not at the target exactly once")
+            raise TargetDiffers(f"{folder}: duplicity's {role.value} file is not there exactly once")
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from backup.cut import read_cut
 from backup.engine.command import Saving, call, paced, saving_arguments
 from backup.engine.process import demand_success, run_calls
 from backup.errors import EngineFailed, SourceFailed, TargetDiffers
@@ -79,14 +80,16 @@ def send(
     outcomes = run_calls(
         calls, doing=doing, time_limit_seconds=chosen.time_limit.total_seconds(), on_progress=attempt.on_progress
     )
+    cut = read_cut(prepared.consistency)
     for outcome in outcomes:
         _demand_read(prepared, outcome)
-        demand_success(outcome, doing)
+        demand_success(outcome, doing + cut.said(parts[outcome.number]))
     counts = _sum([_count(outcome) for outcome in outcomes], prepared.counted_again)
     for outcome in outcomes:
         _demand_unread(prepared, outcome)
     sent = {
-        part: _sent(target.files(folder), before[part], workplace.of_part(part)) for part, folder in folders.items()
+        part: _sent(target.files(folder), before[part], workplace.of_part(part), folder)
+        for part, folder in folders.items()
     }
     instants = {each.at for each in sent.values()}
     if len(instants) != 1:
@@ -100,11 +103,11 @@ def _share(main: Copy, count: int) -> int | None:
     return None if limit is None else max(1, limit // count)
 
 
-def _sent(after: Mapping[str, int], before: Mapping[str, int], workplace: Workplace) -> SentPart:
+def _sent(after: Mapping[str, int], before: Mapping[str, int], workplace: Workplace, folder: str) -> SentPart:
     names = {name: size for name, size in after.items() if name not in before}
     found = [match for match in map(_INSTANT_OF.match, names) if match is not None]
     if len(found) != 1:
-        raise TargetDiffers(f"duplicity ended well, but {len(found)} new manifests of it are at the target, not one")
+        raise TargetDiffers(f"duplicity ended well, but {len(found)} new manifests of it are in {folder}, not one")
     local = workplace.cache / found[0][0].removesuffix(".gpg")
     return SentPart(at=read_instant(found[0][1]), names=names, sums=volume_sums(local.read_bytes()))
 

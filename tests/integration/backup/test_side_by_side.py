@@ -191,6 +191,11 @@ def test_it_is_verified_proven_and_restored_by_hand(grown: Site, station: Statio
 def test_damage_of_one_part_costs_the_points_that_need_it_and_a_full_follows(grown: Site, tmp_path: Path) -> None:
     store = shutil.copytree(grown.store, tmp_path / "store")
     (gone,) = store.rglob("part-2/duplicity-full.*.vol1.difftar.gpg")
+    content = gone.read_bytes()
+    gone.write_bytes(content[:-1000] + bytes(1000))
+    restored = grown.bkp("station", "restore", f"{HOST}/{SET}", "--target", str(store), "--to", str(tmp_path / "back"))
+    assert restored.returncode != 0
+    assert "restoring (part-2 of 2: '/" in restored.stderr
     gone.unlink()
     ended = grown.bkp("station", "verify", f"{HOST}/{SET}", "--target", str(store), "--json")
     (report,) = json.loads(ended.stdout)["sets"]
@@ -255,8 +260,11 @@ def test_however_a_run_is_broken_off_nothing_counts_and_the_next_is_good(site: S
     run = _begin(site)
     one, *_ = _both_at_work(site, run)
     everybody = family([run.pid])
+    (part,) = [each for each in ("part-1", "part-2") if f"--name={each}" in one.command]
     os.kill(one.pid, signal.SIGKILL)
     assert run.wait(_WAIT_SECONDS) == EngineFailed.exit_code
+    what = "what is in no other part" if part == "part-1" else repr(str(site.data))[:-1]
+    assert f"saving set {SET!r} ({part} of 2: {what}" in (site.folder / "told").read_text()
     assert not any(each.is_there for each in everybody)
     assert site.state()["last_run"]["status"] == "failed"
 

@@ -104,3 +104,12 @@ def test_a_cut_outlives_the_manifest_with_any_names_and_a_record_without_one_is_
     assert read_cut({"roots": ["/srv"]}) == Cut()
     with pytest.raises(BackupDamaged, match="cut into parts"):
         read_cut({"side_by_side": 2})
+
+
+def test_a_part_is_told_from_the_others_by_its_first_paths() -> None:
+    many = Cut(asked=2, listed=(tuple(f"/srv/{letter}" for letter in "abcde"),))
+    assert many.said("part-1") == " (part-1 of 2: what is in no other part)"
+    assert many.said("part-2") == " (part-2 of 2: '/srv/a', '/srv/b', '/srv/c' and 2 more)"
+    odd = Cut(asked=2, listed=((f"/{500 * 'x'}\n\udcff",),)).said("part-2")
+    assert odd == f" (part-2 of 2: '…{78 * 'x'}\\n\\udcff')"
+    assert Cut(asked=2).said("") == Cut().said("") == ""
