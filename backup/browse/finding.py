@@ -5,11 +5,13 @@ from __future__ import annotations
 import fnmatch
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from backup.browse.difference import differs
 from backup.browse.listing import Tree, open_lists, runs_up_to
 from backup.errors import BackupError, Cancelled
+from backup.restoring.copies import at_any_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,21 +67,25 @@ def find_paths(
     for chain, looked in by_chain.items():
         station.demand_decryption(looked[-1].manifest)
         try:
-            _look_into(station, points, looked, is_meant, versions)
+            seen = at_any_copy(station, "looking", partial(_look_into, points, looked, is_meant), looked)
         except Cancelled:
             raise
         except BackupError as error:
             unread[chain] = error
+        else:
+            for path, entry, at in seen:
+                _note(versions.setdefault(path, []), entry, at)
     return Found(versions=versions, unread=unread)
 
 
 def _look_into(
-    station: Station,
     points: Sequence[RestorePoint],
     looked: Sequence[RestorePoint],
     is_meant: Callable[[str], bool],
-    versions: Matches,
-) -> None:
+    station: Station,
+) -> list[tuple[str, Entry, datetime]]:
+    """Return what is meant, by path, as it was in each point of one chain."""
+    seen: list[tuple[str, Entry, datetime]] = []
     wanted = {point.manifest.name for point in looked}
     there = Tree()
     runs = runs_up_to(points, looked[-1])
@@ -89,8 +95,8 @@ def _look_into(
                 if is_meant(change.path):
                     there.take(change)
             if run.name in wanted:
-                for path, entry in there.entries().items():
-                    _note(versions.setdefault(path, []), entry, run.at)
+                seen += [(path, entry, run.at) for path, entry in there.entries().items()]
+    return seen
 
 
 def _note(versions: list[Version], entry: Entry, at: datetime) -> None:

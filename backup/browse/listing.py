@@ -11,6 +11,8 @@ from backup.browse.volumes import volumes_of
 from backup.cut import parts_with
 from backup.errors import NotInBackup
 from backup.model import Role, in_order
+from backup.restoring.copies import DAMAGES
+from backup.restoring.damage import leave_note
 from backup.restoring.station import scratch_workplace
 from backup.retention.marks import reading
 from backup.saving.comparison import volume_number
@@ -36,14 +38,14 @@ class Lists:
         for part in manifest.parts:
             key = (manifest.name, part)
             if key not in self._files:
-                self._files[key] = fetch_list(self._station, manifest, part, Role.SIGNATURES, self._folder)
+                self._files[key] = self._fetch(manifest, part, Role.SIGNATURES)
             yield from read_changes(self._files[key], part)
 
     def volumes(self, manifest: Manifest, path: PurePosixPath) -> list[VolumeRecord]:
         """Return the volumes of a run that may hold something of a path. Raises as `changes` does."""
         wanted: set[tuple[str, int]] = set()
         for part in parts_with(manifest, path):
-            listed = fetch_list(self._station, manifest, part, Role.MANIFEST, self._folder)
+            listed = self._fetch(manifest, part, Role.MANIFEST)
             wanted |= {(part, number) for number in volumes_of(listed.read_bytes(), path)}
         return [
             each
@@ -58,6 +60,14 @@ class Lists:
             for change in self.changes(manifest):
                 found.take(change)
         return found.entries()
+
+    def _fetch(self, manifest: Manifest, part: str, role: Role) -> Path:
+        """Bring a list; that it is damaged is noted where it lies."""
+        try:
+            return fetch_list(self._station, manifest, part, role, self._folder)
+        except DAMAGES as error:
+            leave_note(self._station, manifest.chain, [str(error)])
+            raise
 
 
 class Tree:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from backup.command.ls import entry_document
 from backup.command.offers import points_offered, sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import about, counted, instant, local, working, write_json
+from backup.restoring.copies import at_any_copy
 from backup.restoring.restore import read_path
 from backup.restoring.station import open_station
 
@@ -59,12 +61,14 @@ def diff(*, settings: BackupSettings, name: str, first: When, second: When | Pat
         catalogue = station.catalogue()
         before = catalogue.newest(first)
         if isinstance(second, Path):
-            other = str(second.absolute())
-            found = compare_with_folder(station, catalogue.points, before, second.absolute(), below)
+            other, points = str(second.absolute()), [before]
+            comparing = partial(compare_with_folder, point=before, folder=second.absolute())
         else:
             after = catalogue.newest(second)
-            other = local(after.at)
-            found = compare_points(station, catalogue.points, before, after, below)
+            other, points = local(after.at), [before, after]
+            comparing = partial(compare_points, first=before, second=after)
+        comparing = partial(comparing, points=catalogue.points, below=below)
+        found = at_any_copy(station, "comparing", comparing, points)
     counts = Counter(each.how for each in found)
     if as_json:
         sides = {"first": instant(before.at), "second": other if isinstance(second, Path) else instant(after.at)}

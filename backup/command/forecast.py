@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,14 +10,19 @@ import click
 from backup.command.options import set_of
 from backup.command.telling import counted, instant, local, size, working, write_json
 from backup.errors import BackupError, DestinationInUse, ObjectMissing
+from backup.restoring.copies import at_any_copy
 from backup.restoring.forecast import forecast
 from backup.restoring.placing import demand_free
 from backup.restoring.station import open_station
 from backup.wal.recovery import KIND, choose_wal, point_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backup.model import RestorePoint
     from backup.restoring.forecast import Forecast
     from backup.restoring.restore import Wanted
+    from backup.restoring.station import Station
     from backup.settings.document import BackupSettings
     from backup.wal.choice import Choice, Until
     from backup.when import When
@@ -32,9 +38,11 @@ def foretell(
     with open_station(settings, set_of(settings, name)) as station, working("looking", is_shown=not as_json):
         catalogue = station.catalogue()
         point = point_for(catalogue, at, until)
-        found = forecast(station, catalogue.points, point, wanted)
+        found = _look(station, partial(forecast, points=catalogue.points, point=point, wanted=wanted), point)
         if point.manifest.source == KIND and wanted.path is None:
-            _, choice = choose_wal(station, point.manifest, until)
+            choice = at_any_copy(
+                station, "looking at the WAL", lambda there: choose_wal(there, point.manifest, until)[1]
+            )
     if as_json:
         write_json(
             {
@@ -58,6 +66,24 @@ def foretell(
         if as_json:  # the document is told; one more would be one too many
             raise SystemExit(error.exit_code) from error
         raise
+
+
+def _look(station: Station, looking: Callable[[Station], Forecast], point: RestorePoint) -> Forecast:
+    """Return how it looks at the first copy that has all files; where none has, at the first that can be read."""
+    seen: list[Forecast] = []
+
+    def attempt(there: Station) -> Forecast:
+        found = looking(there)
+        seen.append(found)
+        _demand_files(found)
+        return found
+
+    try:
+        return at_any_copy(station, "looking", attempt, [point])
+    except ObjectMissing:
+        if not seen:
+            raise
+        return seen[0]
 
 
 def _wal_document(choice: Choice) -> dict[str, Any]:
@@ -90,11 +116,16 @@ def _tell(found: Forecast, choice: Choice | None) -> None:
 
 def _demand(found: Forecast, wanted: Wanted) -> None:
     """Return when the restore would work. Raises ObjectMissing, DestinationInUse."""
-    if found.missing:
-        raise ObjectMissing(
-            f"{found.missing[0]} is missing at the target: bkp verify says what it costs, --at chooses another point"
-        )
+    _demand_files(found)
     if not found.has_room:
         raise DestinationInUse(f"{size(found.bytes)} may come, {size(found.free_bytes)} are free: choose another --to")
     if not wanted.is_overwriting:
         demand_free(wanted.final)
+
+
+def _demand_files(found: Forecast) -> None:
+    """Return when all that would be fetched is there. Raises ObjectMissing."""
+    if found.missing:
+        raise ObjectMissing(
+            f"{found.missing[0]} is missing at the target: bkp verify says what it costs, --at chooses another point"
+        )

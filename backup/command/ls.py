@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from backup.command.instants import SAID, at_option
 from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import about, instant, local, write_json
+from backup.restoring.copies import at_any_copy
 from backup.restoring.restore import read_path
 from backup.restoring.station import open_station
 
@@ -52,7 +54,8 @@ def ls(
     with open_station(settings, set_of(settings, name)) as station:
         catalogue = station.catalogue()
         point = catalogue.newest(at)
-        entries = list_files(station, catalogue.points, point, below)
+        listing = partial(list_files, points=catalogue.points, point=point, below=below)
+        entries = at_any_copy(station, "listing", listing, [point])
     if not recursive:
         entries = children(entries, below)
     if as_json:

@@ -8,9 +8,10 @@ from backup.errors import BackupDamaged, ObjectMissing, SignatureBad, TargetAway
 from backup.restoring.station import elsewhere, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from backup.errors import BackupError
+    from backup.model import RestorePoint
     from backup.restoring.station import Station
 
 DAMAGES: Final = (BackupDamaged, ObjectMissing, SignatureBad, TargetDiffers)
@@ -19,11 +20,14 @@ _ELSEWHERE: Final = (*DAMAGES, TargetAway, TargetRefused)
 ResultT = TypeVar("ResultT")
 
 
-def at_any_copy(station: Station, doing: str, attempt: Callable[[Station], ResultT]) -> ResultT:
+def at_any_copy(
+    station: Station, doing: str, attempt: Callable[[Station], ResultT], points: Sequence[RestorePoint] = ()
+) -> ResultT:
     """Return what `attempt` does at the copy that `station` reads; when that one fails it, at the next, and say so.
 
-    `attempt` begins anew each time: nothing of one copy is mixed with another's. When all fail it, raises the first
-    error's kind, saying what was wrong at each; anything that is not a copy's fault is raised at once.
+    `attempt` begins anew each time: nothing of one copy is mixed with another's, and another copy must have the very
+    same `points`. When all fail it, raises the first error's kind, saying what was wrong at each; anything that is not
+    a copy's fault is raised at once.
     """
     try:
         return attempt(station)
@@ -39,6 +43,7 @@ def at_any_copy(station: Station, doing: str, attempt: Callable[[Station], Resul
         say(f"{doing} begins anew at target {name!r}")
         try:
             with elsewhere(station, name) as other:
+                _demand_points(other, points)
                 found = attempt(other)
         except _ELSEWHERE as error:
             failed, why = name, error
@@ -46,3 +51,15 @@ def at_any_copy(station: Station, doing: str, attempt: Callable[[Station], Resul
             say(f"{doing} is done: all of it came from target {name!r}")
             return found
     raise type(first)("; ".join((*told, f"at target {failed!r}: {why}"))) from first
+
+
+def _demand_points(station: Station, points: Sequence[RestorePoint]) -> None:
+    """Return when a copy has the very same points, whole. Raises ObjectMissing."""
+    if not points:
+        return
+    whole = station.catalogue().whole
+    there = [each.manifest for each in whole]
+    for point in points:
+        if point.manifest not in there:
+            newest = f"; its newest is {whole[-1].at.isoformat()}, which --at can ask for" if whole else ""
+            raise ObjectMissing(f"there is no restore point of {point.at.isoformat()}{newest}")

@@ -62,7 +62,6 @@ def fetch(
 
     def attempt(station: Station) -> str:
         if station is not fetching.station:
-            _demand_point(station, point)
             for left_over in (to, *places.values(), fetching.workplace.cache):
                 clear(left_over)
             fetching.workplace.cache.mkdir(mode=0o700)
@@ -74,21 +73,13 @@ def fetch(
             raise
         return station.chosen.target
 
-    return at_any_copy(fetching.station, "restoring", attempt)
+    return at_any_copy(fetching.station, "restoring", attempt, [point])
 
 
 def _places(manifest: Manifest, path: PurePosixPath | None, to: Path) -> dict[str, Path]:
     """Return where each part is restored that may hold something of a path."""
     parts = parts_with(manifest, path)
     return {part: to.with_name(f"{to.name}.{part}") if len(parts) > 1 else to for part in parts}
-
-
-def _demand_point(station: Station, point: RestorePoint) -> None:
-    """Return when a copy has the very same point, whole. Raises ObjectMissing."""
-    whole = station.catalogue().whole
-    if point.manifest not in (each.manifest for each in whole):
-        newest = f"; its newest is {whole[-1].at.isoformat()}, which --at can ask for" if whole else ""
-        raise ObjectMissing(f"there is no restore point of {point.at.isoformat()}{newest}")
 
 
 def _fetch_from(

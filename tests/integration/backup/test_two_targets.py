@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 from swiftclient import client
 
+from backup.command.__main__ import cli
 from backup.errors import ObjectMissing, TargetAway, TargetDiffers, TargetFull
 from backup.model import Kind, Status
 from tests.support.backups import CHECKOUT, HOST, PLACE, SET, change, demand_same, fill, new_site
@@ -20,6 +22,8 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from click.testing import Result
 
     from tests.support.backups import Pairs, Site
     from tests.support.faulty_swift import Fault
@@ -176,6 +180,38 @@ def test_a_restore_goes_on_at_the_other_copy_whatever_of_the_first_is_damaged(tw
         assert "all of it came from target 'second'" in restored.stderr
         demand_same(back / str(twice.data)[1:], twice.data)
         damaged.write_bytes(whole)
+
+
+def _called(site: Site, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, [*arguments, "--config", str(site.file("station"))])
+
+
+def test_looking_goes_on_at_the_other_copy_too(twice: Site, caplog: pytest.LogCaptureFixture) -> None:
+    twice.run()
+    dry_run = ("restore", SET, "--to", str(twice.folder / "back"), "--dry-run")
+    (damaged,) = (twice.store / PLACE.chains).glob("*/*sigtar.gpg")
+    whole = damaged.read_bytes()
+    _flip(damaged)
+    for command in (("ls", SET, "-r"), ("diff", SET, "now", "/"), ("find", "noise", "--set", SET), dry_run):
+        shown = _called(twice, *command)
+        assert shown.exit_code == 0, (command, shown.output)
+        assert "begins anew at target 'second'" in caplog.text, command
+        caplog.clear()
+        assert ("nothing differs" if command[0] == "diff" else "noise" if command[0] != "restore" else "3 files") in (
+            shown.stdout
+        )
+        (note,) = (twice.store / HOST / SET / "damage").iterdir()
+        note.unlink()
+    damaged.write_bytes(whole)
+    volumes = [next((top / PLACE.chains).glob("*/*vol2.difftar.gpg")) for top in (twice.store, twice.folder / "second")]
+    volumes[0].unlink()
+    assert _called(twice, *dry_run).exit_code == 0
+    volumes[1].unlink()
+    nowhere = _called(twice, *dry_run)
+    assert nowhere.exit_code == ObjectMissing.exit_code
+    assert "MISSING" in nowhere.stdout
+    with _away(twice, "store"):
+        assert _called(twice, "ls", SET).exit_code == 0
 
 
 def test_a_drill_proves_the_other_copy_and_notes_the_damage_where_it_is(twice: Site) -> None:
