@@ -212,6 +212,13 @@ class PointAmbiguous(BackupError):
     meaning = "the time given fits several restore points, which are named"
 
 
+class HoldIncomplete(BackupError):
+    """A hold was set, but not at every target of its set."""
+
+    exit_code = 57
+    meaning = "a hold was set, but some targets of its set lack it; they are named"
+
+
 class Cancelled(BackupError):
     """SIGINT, SIGTERM or SIGHUP came; what was half done counts for nothing. is_asked_for: a person wanted it."""
 

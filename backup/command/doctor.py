@@ -26,7 +26,7 @@ from backup.errors import (
 from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import reminders
 from backup.restoring.station import ring_of
-from backup.retention.prune import demand_deleting, demand_no_secret
+from backup.retention.rights import demand_deleting, demand_no_secret
 from backup.targets.registry import open_target
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ from backup.command.offers import sets_offered
 from backup.command.options import ending, json_option, pruner_config_option, set_of, settings_of
 from backup.command.reach import UNREAD, chosen_sets
 from backup.command.telling import console, instant, local, write_json
+from backup.errors import HoldIncomplete
 from backup.model import Place, instant_name
-from backup.restoring.station import open_station
+from backup.restoring.station import UNREACHED, open_station
 from backup.retention.hold import (
     Hold,
     HoldRegister,
@@ -25,14 +27,18 @@ from backup.retention.hold import (
     lift_hold,
     read_holds,
     remove_hold,
-    write_hold,
 )
 from backup.targets.deleting import open_for_deleting
+from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from backup.settings.document import BackupSettings
+    from backup.command.reach import Reach
+    from backup.errors import BackupError
+    from backup.settings.document import BackupSettings, SetSettings
+    from backup.targets.contract import Target
     from backup.when import When
 
 _EPILOG = """\b
@@ -42,7 +48,8 @@ Examples:
   bkp hold list
   bkp hold remove web1/files case-4711
 
-Whoever may write at the target may set a hold: it only makes more stay. Only a pruner lifts one.
+Whoever may write at the target may set a hold: it only makes more stay. Only a pruner lifts one. Of a set at several
+targets it is set at each; exit code 57: some lack it, and are named. The same once more, with its name, sets it there.
 """
 
 
@@ -70,28 +77,47 @@ def add(  # noqa: PLR0913 - one parameter an option
     if until is not None and until <= now:
         raise click.UsageError("--until lies in the past: such a hold would hold nothing")
     chosen = set_of(settings, set_name)
-    with open_station(settings, chosen) as opened:
-        hold = Hold(
-            name=name or f"hold-{instant_name(now)}",
-            chain=None if at is None else opened.catalogue().newest(at).manifest.chain,
-            reason=reason,
-            by=f"{getpass.getuser()} at {settings.host}",
-            set_at=now,
-            until=until,
-        )
-        label = f"{opened.place.host}/{opened.place.set}"
-    for number, target in enumerate(chosen.targets):
-        with open_station(settings, chosen.at_target(target)) as opened:
-            if number == 0:
-                add_hold(opened.target, opened.place, hold, _register(settings))
-            else:
-                write_hold(opened.target, opened.place, hold)
+    place = Place(host=settings.host_of(chosen), set=chosen.name)
+    wanted = Hold(
+        name=name or f"hold-{instant_name(now)}",
+        chain=None if at is None else _chain(settings, chosen, at),
+        reason=reason,
+        by=f"{getpass.getuser()} at {settings.host}",
+        set_at=now,
+        until=until,
+    )
+    with ExitStack() as stack:
+        targets = [stack.enter_context(open_target(settings.find_target(each))) for each in chosen.targets]
+        added = add_hold(targets, place, wanted, _register(settings))
+    hold, label = added.hold, f"{place.host}/{place.set}"
     if as_json:
-        write_json({"set": label, **_document(hold)})
+        missing = [{"target": at, "error": str(why), "exit_code": why.exit_code} for at, why in added.lacking.items()]
+        write_json({"set": label, **_document(hold), "missing_at": missing})
+        if added.lacking:
+            raise SystemExit(HoldIncomplete.exit_code)
         return
     what = "every chain" if hold.chain is None else f"chain {hold.chain}"
+    where = ""
+    if added.lacking:
+        where = f" at {', '.join(each for each in chosen.targets if each not in added.lacking)}"
     click.echo(
-        f"Hold {hold.name}: {what} of {label} stays {'' if until is None else f'until {local(until)} '}from now on."
+        f"Hold {hold.name}: {what} of {label} stays{where} {'' if until is None else f'until {local(until)} '}from now"
+        " on."
+    )
+    if added.lacking:
+        raise HoldIncomplete(_said_lacking(hold, label, added.lacking))
+
+
+def _chain(settings: BackupSettings, chosen: SetSettings, at: When) -> str:
+    with open_station(settings, chosen) as opened:
+        return opened.catalogue().newest(at).manifest.chain
+
+
+def _said_lacking(hold: Hold, label: str, lacking: Mapping[str, BackupError]) -> str:
+    told = "; ".join(f"target {name!r}: {error}" for name, error in lacking.items())
+    return (
+        f"the hold {hold.name} of {label} is not set at {told}. A prune that cannot see it elsewhere deletes there: say"
+        f" the same once more with --name {hold.name} when it is back"
     )
 
 
@@ -132,8 +158,7 @@ def list_command(*, config: Path | None, set_name: str | None, as_json: bool) ->
     for chosen in reach.sets:
         label = reach.label(chosen)
         try:
-            with reach.open(chosen) as opened:
-                rows += [(label, hold) for hold in read_holds(opened.target, opened.place, _register(settings))]
+            rows += [(label, hold) for hold in _holds(reach, chosen)]
         except UNREAD as error:
             if set_name is not None:
                 raise
@@ -145,6 +170,28 @@ def list_command(*, config: Path | None, set_name: str | None, as_json: bool) ->
         _tell(rows)
         reach.tell()
     reach.end()
+
+
+def _holds(reach: Reach, chosen: SetSettings) -> list[Hold]:
+    """Return the holds at all targets of a set that answer; the others are noted. Raises what the only one raised."""
+    settings = reach.settings
+    place = Place(host=settings.host_of(chosen), set=chosen.name)
+    with ExitStack() as stack:
+        there: list[Target] = []
+        for name in chosen.targets:
+            if name not in reach.away:
+                target = stack.enter_context(open_target(settings.find_target(name)))
+                try:
+                    read_holds([target], place, None)
+                except UNREACHED as error:
+                    if not chosen.also:
+                        raise
+                    reach.away[name] = error
+                else:
+                    there.append(target)
+        if not there:
+            raise reach.away[chosen.target]
+        return read_holds(there, place, _register(settings))
 
 
 def _tell(rows: list[tuple[str, Hold]]) -> None:

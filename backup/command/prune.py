@@ -91,20 +91,20 @@ class _Pruning:
         self._sets = self._staying = self._going = self._going_bytes = 0
 
     def find(self, names: Sequence[str]) -> list[SetSettings]:
-        """Return the sets that lie at the targets, by target; only those named. A target that fails is told."""
+        """Return the sets that lie at the targets, by target; only those named. A target that fails is told.
+
+        `also` are the set's other targets: those of the configuration, of sets that are not in it those it lies at.
+        """
         wanted = {self._full_name(name) for name in names}
-        known = {
-            (target, self._settings.host_of(each), each.name): each.at_target(target)
-            for each in self._settings.sets
-            for target in each.targets
-        }
-        found: list[SetSettings] = []
+        configured = {(self._settings.host_of(each), each.name): each for each in self._settings.sets}
+        places = {key: [*each.targets] for key, each in configured.items()}
+        there: list[tuple[str, tuple[str, str]]] = []
         for target in self._settings.targets:
             try:
                 with open_target(target) as opened:
                     opened.reach()
-                    there = [
-                        (host, name)
+                    there += [
+                        (target.name, (host, name))
                         for host in opened.folders("")
                         if check_name(host) is None
                         for name in opened.folders(host)
@@ -114,11 +114,16 @@ class _Pruning:
                 raise
             except BackupError as error:
                 self.fail(f"target {target.name}", error)
-                continue
-            for host, name in there:
-                if not wanted or f"{host}/{name}" in wanted:
-                    plain = SetSettings(name=name, host=host, target=target.name)
-                    found.append(known.get((target.name, host, name), plain))
+        for place, key in there:
+            places.setdefault(key, []).append(place)
+        found: list[SetSettings] = []
+        for place, (host, name) in there:
+            if not wanted or f"{host}/{name}" in wanted:
+                known = configured.get((host, name))
+                plain = SetSettings(name=name, host=host, target=place)
+                others = tuple(other for other in dict.fromkeys(places[host, name]) if other != place)
+                chosen = known if known is not None and place in known.targets else plain
+                found.append(replace(chosen, target=place, also=others))
         lost = wanted - {f"{self._settings.host_of(each)}/{each.name}" for each in found}
         if lost and not self._failed:
             raise ConfigInvalid(f"there is no set {min(lost)!r} at any target: bkp list shows them")

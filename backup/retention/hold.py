@@ -9,24 +9,37 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from backup.errors import ConfigInvalid, WorkFailed
+from backup.errors import (
+    ConfigInvalid,
+    ObjectMissing,
+    TargetAway,
+    TargetDiffers,
+    TargetFull,
+    TargetRefused,
+    WorkFailed,
+)
 from backup.model import instant_name, read_instant
 from backup.saving.journal import write_durably
 from backup.settings.checks import check_name
 from backup.targets.small import parse_instant, parse_table, plain_text, read_start
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from backup.errors import BackupError
     from backup.model import Place
     from backup.targets.contract import DeletingTarget, Target
 
 _FORM: Final = "watchkeep-hold-1"
 _ENDING: Final = ".json"
+_CHANGED: Final = "it was changed at a target; as it was set it still holds"
+_ANOTHER: Final = "it is another one at a further target; both hold"
+_NOT_TAKEN: Final = (TargetAway, TargetRefused, TargetFull, TargetDiffers, ObjectMissing)
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +65,14 @@ class Hold:
     def said(self) -> str:
         """How a verdict names it."""
         return f"{self.name} ({self.reason})" if self.reason else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedHold:
+    """A hold that was set, and the targets of its set that lack it, with the reason."""
+
+    hold: Hold
+    lacking: Mapping[str, BackupError]
 
 
 class HoldRegister:
@@ -94,50 +115,75 @@ def holds_folder(place: Place) -> str:
     return f"{place.host}/{place.set}/holds"
 
 
-def read_holds(target: Target, place: Place, register: HoldRegister | None) -> list[Hold]:
-    """Return every hold on a set: those at the target and, at a pruner, those it has seen before, which it notes.
+def read_holds(targets: Sequence[Target], place: Place, register: HoldRegister | None) -> list[Hold]:
+    """Return every hold on a set: those at any of its targets and, at a pruner, those it has seen, which it notes.
 
-    One that cannot be understood holds the whole set. Raises what the target and the register raise.
+    A hold that one of them lacks holds there, too, and says where it is missing. One that cannot be understood holds
+    the whole set. Raises what targets and register raise.
     """
-    folder = holds_folder(place)
-    there = {
-        name.removesuffix(_ENDING): read_hold(name.removesuffix(_ENDING), read_start(target, f"{folder}/{name}"))
-        for name in sorted(target.files(folder))
-    }
-    if register is None:
-        return list(there.values())
-    known = register.known(place)
+    there = {target.name: _holds_at(target, place) for target in targets}
+    known = {} if register is None else register.known(place)
     found: list[Hold] = []
-    for name in sorted(there.keys() | known.keys()):
-        at_target, noted = there.get(name), known.get(name)
-        if noted is None and at_target is not None:
-            if check_name(name) is None and not at_target.trouble:
-                register.note(place, at_target)
-            found.append(at_target)
-        elif noted is not None and at_target is None:
-            found.append(_troubled(noted, "it is gone from the target and still holds: lift it with bkp hold remove"))
-        elif noted is not None and at_target is not None:
-            found.append(noted)
-            if at_target != noted:
-                found.append(_troubled(at_target, "it was changed at the target; as it was set it still holds"))
+    for name in sorted({*known, *(name for each in there.values() for name in each)}):
+        as_set = [known[name]] if name in known else []
+        first, *others = dict.fromkeys([*as_set, *(each[name] for each in there.values() if name in each)])
+        if register is not None and not as_set and check_name(name) is None and not first.trouble:
+            register.note(place, first)
+        found.append(
+            _troubled(first, _said_missing([at for at, each in there.items() if name not in each], len(there)))
+        )
+        found += [_troubled(each, _CHANGED if as_set else _ANOTHER) for each in others]
     return found
 
 
-def add_hold(target: Target, place: Place, hold: Hold, register: HoldRegister | None) -> None:
-    """Set a hold: at a pruner in its register first. Raises ConfigInvalid when the name is taken or is none."""
+def _holds_at(target: Target, place: Place) -> dict[str, Hold]:
+    folder = holds_folder(place)
+    names = [name.removesuffix(_ENDING) for name in sorted(target.files(folder))]
+    return {name: read_hold(name, read_start(target, f"{folder}/{name}{_ENDING}")) for name in names}
+
+
+def _said_missing(missing: Sequence[str], count: int) -> str:
+    if missing and len(missing) == count:
+        return "it is gone from the target and still holds: lift it with bkp hold remove"
+    return f"it is missing at {', '.join(missing)}: bkp hold add with its name sets it there, too" if missing else ""
+
+
+def add_hold(targets: Sequence[Target], place: Place, hold: Hold, register: HoldRegister | None) -> AddedHold:
+    """Set a hold at every target of a set that takes it: at a pruner in its register first.
+
+    The same hold, set before at some of them, is completed. Raises ConfigInvalid when the name is another's or is none,
+    what the first target raised when none took it.
+    """
     wrong = check_name(hold.name)
     if wrong:
         raise ConfigInvalid(f"a hold's name: {wrong}")
-    if any(each.name == hold.name for each in read_holds(target, place, register)):
+    lacking: dict[str, BackupError] = {}
+    there: dict[str, list[Hold]] = {}
+    for target in targets:
+        try:
+            there[target.name] = [each for each in read_holds([target], place, None) if each.name == hold.name]
+        except _NOT_TAKEN as error:
+            lacking[target.name] = error
+    before = {each for holds in there.values() for each in holds}
+    before |= {each for each in read_holds([], place, register) if each.name == hold.name}
+    if any(not _is_same(each, hold) for each in before) or (there and all(there.values())):
         raise ConfigInvalid(f"there is a hold {hold.name!r} on {place.host}/{place.set} already: choose another name")
+    hold = min(before, key=lambda each: each.set_at or _NEVER, default=hold)
     if register is not None:
         register.note(place, hold)
-    write_hold(target, place, hold)
+    for target in targets:
+        if not there.get(target.name, True):
+            try:
+                target.write(f"{holds_folder(place)}/{hold.name}{_ENDING}", hold_text(hold).encode())
+            except _NOT_TAKEN as error:
+                lacking[target.name] = error
+    if len(lacking) == len(targets):
+        raise next(iter(lacking.values()))
+    return AddedHold(hold=hold, lacking=lacking)
 
 
-def write_hold(target: Target, place: Place, hold: Hold) -> None:
-    """Put a hold at a target: at each further one of a set that has several."""
-    target.write(f"{holds_folder(place)}/{hold.name}{_ENDING}", hold_text(hold).encode())
+def _is_same(one: Hold, other: Hold) -> bool:
+    return not one.trouble and (one.chain, one.reason, one.until) == (other.chain, other.reason, other.until)
 
 
 def remove_hold(target: DeletingTarget, place: Place, name: str) -> None:
@@ -147,7 +193,7 @@ def remove_hold(target: DeletingTarget, place: Place, name: str) -> None:
 
 def lift_hold(target: DeletingTarget, place: Place, name: str, register: HoldRegister) -> None:
     """Take a hold away, at the target first: what is half lifted still holds. Raises ConfigInvalid: there is none."""
-    if name not in {each.name for each in read_holds(target, place, register)}:
+    if name not in {each.name for each in read_holds([target], place, register)}:
         raise ConfigInvalid(f"there is no hold {name!r} on {place.host}/{place.set}: bkp hold list shows them")
     remove_hold(target, place, name)
     register.strike(place, name)

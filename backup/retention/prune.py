@@ -9,32 +9,31 @@ The order, and what a kill in between leaves:
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from backup.catalogue import read_catalogue
 from backup.chain import files_of_chain
-from backup.errors import KeyForbidden, ObjectMissing
-from backup.keys.trying import demand_public_only
+from backup.errors import ObjectMissing
 from backup.model import Place, instant_name
 from backup.restoring.damage import clear_damage
-from backup.restoring.station import ring_of
+from backup.restoring.station import UNREACHED, ring_of
 from backup.retention.hold import HoldRegister, read_holds
 from backup.retention.marks import clear_marks, read_marks
+from backup.retention.rights import demand_no_secret
 from backup.retention.rules import judge_chains
 from backup.retention.stock import ChainFiles, Claims, take_stock
 from backup.retention.strays import judge_strays
 from backup.retention.unfinished import UnfinishedNotes
 from backup.saving.journal import hold_lock
-from backup.settings.checks import check_name
 from backup.targets.deleting import open_for_deleting
+from backup.targets.registry import open_target
 from backup.wal.outdated import outdated_wal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from backup.catalogue import Catalogue
     from backup.keys.ring import KeyRing
@@ -42,10 +41,7 @@ if TYPE_CHECKING:
     from backup.retention.stock import Stock
     from backup.retention.strays import StrayVerdict
     from backup.settings.document import BackupSettings, SetSettings
-    from backup.settings.target import TargetSettings
-    from backup.targets.contract import DeletingTarget
-
-_NOWHERE: Final = "watchkeep-doctor/nothing-is-called-so"
+    from backup.targets.contract import DeletingTarget, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +100,13 @@ class PrunedSet:
 
     def __init__(
         self, settings: BackupSettings, chosen: SetSettings, ring: KeyRing, target: DeletingTarget,
-        marks: DeletingTarget | None,
+        marks: DeletingTarget | None, others: Sequence[Target] = (),
     ) -> None:  # fmt: skip
+        """`others`: the set's other targets, where holds on it may lie."""
         self._settings = settings
         self._pruner = settings.demand_pruner()
         self._chosen = chosen
-        self._ring, self._target, self._marks = ring, target, marks
+        self._ring, self._target, self._marks, self._others = ring, target, marks, others
         self.place = Place(host=settings.host_of(chosen), set=chosen.name)
         self._notes = UnfinishedNotes(settings.work / "unfinished" / chosen.target / self.place.host / self.place.set)
         self._register = HoldRegister(settings.work)
@@ -218,7 +215,16 @@ class PrunedSet:
         return bool(holds or uses)
 
     def _claims(self, now: datetime) -> Claims:
-        holds = read_holds(self._target, self.place, self._register)
+        """Look who holds or reads. A hold at any target of the set counts: one that cannot be asked keeps all of it."""
+        try:
+            holds = read_holds([self._target, *self._others], self.place, self._register)
+        except UNREACHED as error:
+            if not self._others:
+                raise
+            names = ", ".join(each.name for each in self._others)
+            raise type(error)(
+                f"nothing of it goes while its holds cannot be seen at every target (it is at {names}, too): {error}"
+            ) from error
         return Claims(holds=holds, marks=[] if self._marks is None else read_marks(self._marks, self.place), now=now)
 
     def _has_manifest(self, at: datetime | None) -> bool:
@@ -252,31 +258,9 @@ class PrunedSet:
         return tuple(found)
 
 
-def demand_no_secret(ring: KeyRing, host_folder: Path) -> None:
-    """Return when a pruner has no secret key, in its own folder or as a host. Raises KeyForbidden."""
-    demand_public_only(ring)
-    if host_folder.is_dir():
-        raise KeyForbidden(
-            f"{host_folder} is a host's key folder: who saves and signs must not delete; give the pruner a"
-            " configuration of its own, on another machine or for another user"
-        )
-
-
-def demand_deleting(settings: TargetSettings) -> set[str]:
-    """Return the hosts whose backups lie at a target, when its credentials may delete there.
-
-    A Swift says so when it is asked to delete what is not there; of a folder only the attempt would tell. Raises
-    TargetRefused, and what the target raises.
-    """
-    with open_for_deleting(settings) as target:
-        target.reach()
-        target.delete(_NOWHERE)
-        return {host for host in target.folders("") if check_name(host) is None}
-
-
 @contextmanager
 def open_pruned(settings: BackupSettings, chosen: SetSettings) -> Iterator[PrunedSet]:
-    """Open a set for pruning, one at a time in a work folder.
+    """Open a set for pruning at its first target, one at a time in a work folder; at the others holds on it may lie.
 
     Raises SetBusy, ConfigInvalid, KeyMissing, KeyForbidden; talks to the place of marks, to no target yet.
     """
@@ -286,10 +270,11 @@ def open_pruned(settings: BackupSettings, chosen: SetSettings) -> Iterator[Prune
         with (
             hold_lock(settings.work / "prune.lock", "the pruner's work folder"),
             open_for_deleting(settings.find_target(chosen.target)) as target,
+            ExitStack() as stack,
         ):
-            if settings.marks is None:
-                yield PrunedSet(settings, chosen, ring, target, None)
-                return
-            with open_for_deleting(settings.marks) as marks:
+            others = [stack.enter_context(open_target(settings.find_target(name))) for name in chosen.also]
+            marks = None
+            if settings.marks is not None:
+                marks = stack.enter_context(open_for_deleting(settings.marks))
                 marks.reach()
-                yield PrunedSet(settings, chosen, ring, target, marks)
+            yield PrunedSet(settings, chosen, ring, target, marks, others)

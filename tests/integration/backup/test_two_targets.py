@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from swiftclient import client
 
 from backup.command.__main__ import cli
-from backup.errors import ObjectMissing, TargetAway, TargetDiffers, TargetFull
+from backup.errors import ConfigInvalid, ObjectMissing, TargetAway, TargetDiffers, TargetFull
 from backup.model import Kind, Status
 from tests.support.backups import CHECKOUT, HOST, PLACE, SET, change, demand_same, fill, new_site
 from tests.support.faulty_swift import FaultySwift
@@ -182,8 +182,8 @@ def test_a_restore_goes_on_at_the_other_copy_whatever_of_the_first_is_damaged(tw
         damaged.write_bytes(whole)
 
 
-def _called(site: Site, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, [*arguments, "--config", str(site.file("station"))])
+def _called(site: Site, *arguments: str, role: str = "station") -> Result:
+    return CliRunner().invoke(cli, [*arguments, "--config", str(site.file(role))])
 
 
 def test_looking_goes_on_at_the_other_copy_too(twice: Site, caplog: pytest.LogCaptureFixture) -> None:
@@ -322,7 +322,7 @@ def test_a_second_without_room_fails_the_run_with_its_own_code_and_the_first_goe
         assert site.state()["restore_points"] == 2
 
 
-def test_a_hold_is_set_and_lifted_at_both_and_each_is_pruned(twice: Site) -> None:
+def test_a_hold_at_one_holds_at_both_until_it_is_lifted_and_each_is_pruned(twice: Site) -> None:
     twice.add_pruner(
         'retention.keep_chains = 1\ngrace = "0s"',
         more=f'[[targets]]\nname = "second"\nkind = "folder"\nfolder = "{twice.folder / "second"}"\n'
@@ -332,8 +332,21 @@ def test_a_hold_is_set_and_lifted_at_both_and_each_is_pruned(twice: Site) -> Non
     change(twice.data / "empty", "second")
     twice.run(is_full_asked=True)
     places = [twice.store, twice.folder / "second"]
-    added = twice.bkp("pruner", "hold", "add", f"{HOST}/{SET}", "--reason", "audit", "--name", "audit")
-    assert added.returncode == 0, added.stderr
+    adding = ("hold", "add", f"{HOST}/{SET}", "--reason", "audit", "--name", "audit")
+    with _away(twice, "second"):
+        added = _called(twice, *adding, role="host")  # which keeps no register
+        assert added.exit_code == 57, added.output
+        assert "every chain of web1/files stays at store" in added.stdout
+        assert "is not set at target 'second': " in added.stderr
+    with _away(twice, "store"):
+        end = twice.prune("--yes", exit_code=TargetAway.exit_code)[-1]
+        assert (end["chains_deleted"], f"{HOST}/{SET}" in end["failed"]) == (0, True)
+    lines = twice.prune("--yes")
+    assert lines[-1]["chains_deleted"] == 0
+    assert any("missing at second" in line["text"] for line in lines if line["event"] == "note")
+    assert "missing at second" in _called(twice, "hold", "list", role="host").stderr
+    assert _called(twice, *adding, role="pruner").exit_code == 0
+    assert _called(twice, *adding, role="pruner").exit_code == ConfigInvalid.exit_code
     assert all((place / HOST / SET / "holds" / "audit.json").exists() for place in places)
     assert twice.prune("--yes")[-1]["chains_deleted"] == 0
     lifted = twice.bkp("pruner", "hold", "remove", f"{HOST}/{SET}", "audit")

@@ -64,7 +64,7 @@ def test_a_hold_at_the_ends_of_time_or_without_end_holds(
 ) -> None:
     target.write("web1/files/holds/odd.json", content)
     for _ in range(2):
-        holds = read_holds(target, PLACE, HoldRegister(tmp_path / "work"))
+        holds = read_holds([target], PLACE, HoldRegister(tmp_path / "work"))
         assert any(each.holds(CHAIN, NOW) for each in holds)
 
 
