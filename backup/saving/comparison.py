@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from backup.errors import EngineFailed, TargetDiffers
 from backup.model import Role, VolumeRecord, read_instant
+from backup.targets.etag import EtagSum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +22,10 @@ _RUN: Final = re.compile(
     r"duplicity-(?:full|full-signatures|(?:inc|new-signatures)\.\d{8}T\d{6}Z\.to)\.(\d{8}T\d{6}Z)\."
 )
 _VOLUME_NUMBER: Final = re.compile(r"\.vol(\d+)\.difftar\.gpg$")
+
+
+class _Sum(Protocol):
+    def update(self, piece: bytes, /) -> None: ...
 
 
 def role_of(name: str) -> Role | None:
@@ -98,11 +103,13 @@ def _read_back(
     path = f"{folder}/{name}"
     stat = target.stat(path)
     sha1 = hashlib.sha1(usedforsecurity=False)
-    md5 = hashlib.md5(usedforsecurity=False)
+    etag = EtagSum(stat.part_bytes)
     sha256, size = hashlib.sha256(), 0
-    asked = [sha256]  # what nobody compares is not computed: three sums were a tenth of a full's processor time
+    asked: list[_Sum] = [
+        sha256
+    ]  # what nobody compares is not computed: three sums were a tenth of a full's processor time
     asked += [sha1] if role is Role.VOLUME else []
-    asked += [md5] if stat.md5 is not None else []
+    asked += [etag] if stat.md5 is not None else []
     for piece in target.read(path):
         for digest in asked:
             digest.update(piece)
@@ -111,8 +118,8 @@ def _read_back(
             on_bytes(len(piece))
     if not size == stat.size_bytes == listed:
         raise TargetDiffers(f"{path}: listed with {listed} bytes, said to have {stat.size_bytes}, read {size}")
-    if stat.md5 is not None and stat.md5 != md5.hexdigest():
-        raise TargetDiffers(f"{path}: the target says MD5 {stat.md5}, what it sends has {md5.hexdigest()}")
+    if stat.md5 is not None and stat.md5 != etag.text():
+        raise TargetDiffers(f"{path}: the target says MD5 {stat.md5}, what it sends has {etag.text()}")
     own = None
     if role is Role.VOLUME:
         own = sums.get(volume_number(name))

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 class Stat:
     """What a target says of a file without sending it.
 
-    md5: in hex where it keeps one (Swift's ETag). changed_at: when it was written, by the target's clock (aware UTC);
-    None where the target does not tell.
+    md5: as it tells it, where it keeps one (an ETag): in hex of all bytes or, with `part_bytes`, as
+    `backup/targets/etag.py` sums parts of so many bytes. changed_at: when it was written, by the target's clock (aware
+    UTC); None where the target does not tell.
     """
 
     size_bytes: int
     md5: str | None = None
+    part_bytes: int | None = None
     changed_at: datetime | None = None
 
 

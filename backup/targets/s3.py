@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from backup.errors import BackupError
     from backup.settings.target import TargetSettings
 
+PART_BYTES = 16 << 20  # whole MiB: files of this size and more are sent in parts of it; S3 takes 5 MiB and more
+_ETAG_OF_PARTS: Final = re.compile(r"[0-9a-f]{32}-([0-9]{1,5})")
 _PIECE_BYTES: Final = 1 << 20
 _ATTEMPTS: Final = 3
 _HERE: Final = "us-east-1"  # Amazon's first region, whose buckets are made without naming it
@@ -100,12 +103,17 @@ class S3Target:
         )
 
     def stat(self, name: str) -> Stat:
-        """Return an object's size, MD5 (its ETag, unless it was sent in parts) and when it was put."""
+        """Return an object's size, MD5 (its ETag; of parts, as we and duplicity send them) and when it was put."""
         found = self._ask(name, lambda: self._s3.head_object(Bucket=self._bucket, Key=name))
         etag = str(found.get("ETag", "")).strip('"')
-        is_md5 = len(etag) == 32 and found.get("ServerSideEncryption") in (None, "AES256")
+        size = int(found["ContentLength"])
+        is_of_parts = (match := _ETAG_OF_PARTS.fullmatch(etag)) is not None and int(match[1]) == -(-size // PART_BYTES)
+        is_md5 = (len(etag) == 32 or is_of_parts) and found.get("ServerSideEncryption") in (None, "AES256")
         return Stat(
-            size_bytes=int(found["ContentLength"]), md5=etag if is_md5 else None, changed_at=found.get("LastModified")
+            size_bytes=size,
+            md5=etag if is_md5 else None,
+            part_bytes=PART_BYTES if is_of_parts else None,
+            changed_at=found.get("LastModified"),
         )
 
     def read(self, name: str) -> Iterator[bytes]:
@@ -132,7 +140,8 @@ class S3Target:
 
     def put(self, name: str, file: Path) -> None:
         """Put a file, in parts when it is large."""
-        one = TransferConfig(use_threads=False)  # parts side by side would each be limited for themselves
+        # Parts side by side would each be limited for themselves.
+        one = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, use_threads=False)
         with open_to_send(file, self._upload_limit) as content:
             self._ask(name, lambda: self._s3.upload_fileobj(content, self._bucket, name, Config=one))
 
@@ -141,10 +150,11 @@ class S3Target:
         return f"boto3+s3://{self._bucket}/{folder}"
 
     def options(self) -> Sequence[str]:
-        """Return where S3 is."""
+        """Return where S3 is, and what is sent in parts of which size: else its ETags would tell us nothing."""
         endpoint = [] if self._endpoint is None else [f"--s3-endpoint-url={self._endpoint}"]
         one = [] if self._upload_limit is None else ["--s3-multipart-max-procs=1"]
-        return (*endpoint, f"--s3-region-name={self._region or _HERE}", *one)
+        parts = f"--s3-multipart-chunk-size={PART_BYTES >> 20}"
+        return (*endpoint, f"--s3-region-name={self._region or _HERE}", parts, *one)
 
     def environment(self) -> Mapping[str, str]:
         """Return the credentials, and that no others are looked for, in files or on the network."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backup.chain import files_of_chain
 from backup.errors import ConfigInvalid, ObjectMissing, TargetAway, TargetDiffers, TargetFull, TargetRefused
 from backup.model import Status
 from backup.settings.target import TargetSettings
+from backup.targets import s3
+from backup.targets.etag import EtagSum
 from backup.targets.registry import open_target
-from tests.support.backups import SET, change, demand_same, fill, new_site
+from tests.support.backups import PLACE, SET, change, demand_same, fill, new_site
 from tests.support.faulty_swift import FaultySwift
 from tests.support.target_contract import TargetContract
 
@@ -44,6 +48,21 @@ class TestS3(TargetContract):
     def test_it_knows_a_files_md5(self, target: Target) -> None:
         target.write("m/d5", b"abc")
         assert target.stat("m/d5").md5 == "900150983cd24fb0d6963f7d28e17f72"
+
+    def test_it_knows_the_md5_of_what_was_sent_in_parts(
+        self, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(s3, "PART_BYTES", 5 << 20)
+        content = os.urandom(11 << 20)
+        (tmp_path / "sent").write_bytes(content)
+        target.put("p/arts", tmp_path / "sent")
+        stat, total = target.stat("p/arts"), EtagSum(5 << 20)
+        for piece in target.read("p/arts"):
+            total.update(piece)
+        assert (stat.md5, stat.part_bytes, stat.size_bytes) == (total.text(), 5 << 20, len(content))
+        assert total.text().endswith("-3")
+        monkeypatch.setattr(s3, "PART_BYTES", 12 << 20)
+        assert target.stat("p/arts").md5 is None, "parts of another size are somebody else's"
 
     def test_a_bucket_may_be_part_of_the_path_of_a_named_server(self, swift: Swift, tmp_path: Path) -> None:
         named = _settings(swift, tmp_path, endpoint_url=f"http://localhost:{swift.port}", path_style=True)
@@ -79,10 +98,15 @@ def _toml(port: int, swift: Swift, host: str = "127.0.0.1", more: str = "") -> s
     )
 
 
-def test_a_full_and_an_incremental_go_there_in_two_parts_and_come_back(pairs: Pairs, swift: Swift) -> None:
+def test_a_full_and_an_incremental_of_two_duplicities_go_there_in_pieces_and_come_back(
+    pairs: Pairs, swift: Swift, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "PART_BYTES", 5 << 20)
     with new_site(pairs, _toml(swift.port, swift, "localhost", "\npath_style = true")) as site:
         fill(site.data)
+        (site.data / "large").write_bytes(os.urandom(6 << 20))
         site.cut_into(2)
+        site.file("host").write_text(site.file("host").read_text().replace('"1MiB"', '"8MiB"'))
         for role in ("host", "station"):
             (site.folder / role / "s3.key").write_text(swift.key)
         assert site.run().status is Status.OK
@@ -95,9 +119,13 @@ def test_a_full_and_an_incremental_go_there_in_two_parts_and_come_back(pairs: Pa
         verified = site.bkp("station", "verify", SET, "--depth", "read", "--json")
         assert verified.returncode == 0, verified.stderr
         (report,) = json.loads(verified.stdout)["sets"]
-        assert (report["files_read"], report["strays"]) == (2 * 2 * 2 + 6, []), (
-            "two lists of each part and run, volumes"
-        )
+        assert (report["files_read"], report["strays"]) == (2 * (2 * 2 + 2), []), "two lists and a volume of each part"
+        with open_target(site.settings().find_target("store")) as target:
+            names = [f"{PLACE.chain(chain)}/{name}" for chain in target.folders(PLACE.chains)
+                     for name in files_of_chain(target, PLACE, chain)]  # fmt: skip
+            told = [target.stat(name).md5 for name in names]
+        assert len([md5 for md5 in told if md5 and md5.endswith("-2")]) == 1
+        assert None not in told
 
 
 @pytest.mark.trial("B-2")
