@@ -23,7 +23,8 @@ _HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 class FaultySwift:
     """`fault` holds for PUTs whose path has `path_part`; `struck` counts them. A slow PUT waits `seconds`, once.
 
-    `rates`: how fast the larger PUTs came, in bytes a second.
+    `rates`: how fast the larger PUTs came, in bytes a second. `refuses_deleting`: as rights would that lack it; `kept`
+    counts these.
     """
 
     def __init__(self, swift: Swift) -> None:
@@ -32,6 +33,8 @@ class FaultySwift:
         self.struck = 0
         self.seconds = 0.0
         self.rates: list[float] = []
+        self.refuses_deleting = False
+        self.kept = 0
         self.real_port = swift.port
         handler = type("Handler", (_Handler,), {"proxy": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -84,7 +87,10 @@ class _Handler(BaseHTTPRequestHandler):
             proxy.rates.append(len(body) / (time.monotonic() - began))
         fault = proxy.fault if self.command == "PUT" and proxy.path_part in self.path else "none"
         proxy.struck += fault != "none"
-        if fault in ("500", "413"):
+        if self.command == "DELETE" and proxy.refuses_deleting:
+            proxy.kept += 1
+            self._answer(403, [], b"<Error><Code>AccessDenied</Code></Error>")
+        elif fault in ("500", "413"):
             self._answer(int(fault), [], b"broken on purpose")
         elif fault in ("lost put", "cut put"):
             if fault == "cut put":

@@ -11,7 +11,7 @@ import pytest
 
 from backup.chain import files_of_chain
 from backup.errors import ConfigInvalid, ObjectMissing, TargetAway, TargetDiffers, TargetFull, TargetRefused
-from backup.model import Status
+from backup.model import Kind, Status
 from backup.settings.target import TargetSettings
 from backup.targets import s3
 from backup.targets.etag import EtagSum
@@ -126,6 +126,23 @@ def test_a_full_and_an_incremental_of_two_duplicities_go_there_in_pieces_and_com
             told = [target.stat(name).md5 for name in names]
         assert len([md5 for md5 in told if md5 and md5.endswith("-2")]) == 1
         assert None not in told
+
+
+def test_a_host_that_may_not_delete_leaves_what_failed_and_goes_on(pairs: Pairs, swift: Swift) -> None:
+    with FaultySwift(swift).running() as faulty, new_site(pairs, _toml(faulty.port, swift)) as site:
+        fill(site.data)
+        (site.folder / "host" / "s3.key").write_text(swift.key)
+        faulty.refuses_deleting = True
+        site.run()
+        change(site.data / "deep" / "er" / "words", "more\n")
+        faulty.path_part, faulty.fault = "/points/", "lost put"
+        with pytest.raises((ObjectMissing, TargetDiffers)):
+            site.run()
+        faulty.fault = "none"
+        record = site.run()
+        assert faulty.kept
+        assert (record.kind, record.status) == (Kind.FULL, Status.OK)
+        assert "could not be removed" in (record.reason or "")
 
 
 @pytest.mark.trial("B-2")
