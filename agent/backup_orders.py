@@ -1,4 +1,4 @@
-"""Runs of sets that a server ordered: what its document says, and what became of each.
+"""Runs of sets that a server ordered or gave their place: what its document says, and what became of each.
 
 The document may come again and again, from one server or the next, and over restarts: an order that was answered is not
 followed twice, and one that was begun goes on under its id, which `bkp run` never runs twice.
@@ -23,12 +23,16 @@ State = Literal["started", "ok", "failed", "refused", "cancelled"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOrder:
-    """Save `set` under the id (set, due_at); not begun any more after `expires_at`; to be ended if `is_cancelled`."""
+    """Save `set` under the id (set, due_at); not begun any more after `expires_at`; to be ended if `is_cancelled`.
+
+    is_given: nobody wants it now but the schedule, which waited for a place under a limit and has got it.
+    """
 
     set: str
     due_at: datetime
     expires_at: datetime
     is_cancelled: bool
+    is_given: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +60,9 @@ def _read_order(entry: Any) -> RunOrder | None:
             due_at=datetime.fromisoformat(entry["due_at"]),
             expires_at=datetime.fromisoformat(entry["expires_at"]),
             is_cancelled=entry["is_cancelled"] is True,
+            is_given=entry.get("is_given") is True,
         )
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
     return None if order.due_at.tzinfo is None or order.expires_at.tzinfo is None else order
 
@@ -82,6 +87,11 @@ class OrderBook:
             name: {"due_at": each.due_at.isoformat(), "state": each.state, "note": each.note}
             for name, each in self._answers.items()
         }
+
+    def answered(self, name: str) -> datetime | None:
+        """Return when the run was due whose order was answered last, of a set."""
+        answer = self._answers.get(name)
+        return None if answer is None else answer.due_at
 
     def is_begun(self, order: RunOrder) -> bool:
         """Tell whether anything was answered to this very order."""

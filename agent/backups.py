@@ -8,26 +8,29 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from agent.backup_attempts import AttemptBook, read_json
+from agent.backup_attempts import AttemptBook
 from agent.backup_child import run_child
-from agent.backup_lists import list_sets, replace_table
 from agent.backup_orders import OrderBook
+from agent.backup_places import PlaceBook
 from agent.backup_settings import WatchedSettings
+from agent.backup_telling import BackupTeller
+from agent.backup_told import BackupTold
+from agent.backup_turns import Due, Running, take_turns
+from agent.backup_wants import ScheduledWants
 from backup.errors import BackupError
-from backup.schedule import Terms, decide, parse_schedule
+from backup.schedule import parse_schedule
 from core.runtime.logging import Log
-from core.runtime.window import parse_window
-from probes.backup import RUNS_FILE, SETS_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from agent.backup_orders import RunOrder, State
+    from agent.backup_places import Claim
     from backup.schedule import Decision
     from backup.settings.document import BackupSettings, SetSettings
     from core.runtime.clock import Clock
@@ -41,42 +44,25 @@ OVERTIME_SECONDS: Final = 300.0
 """A run ends itself at its own time limit; one that hangs even then is ended from here after so long."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Due:
-    """A run to start under the id (set, due_at)."""
-
-    chosen: SetSettings
-    due_at: datetime
-    reason: str
-    is_ordered: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class _Running:
-    """A run under way; `stop` ends it, `phase` is what it does now."""
-
-    due: _Due
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
-    phase: str = ""
-    task: asyncio.Task[None] | None = None
-
-
 class BackupKeeper:
     """Keeps the schedule of the sets in one backup.toml, and does what a server orders beside it."""
 
     def __init__(self, file: Path, folder: Path, clock: Clock) -> None:
         """`folder` is where the probe `backup` looks for the list of sets, and for what states do not tell."""
         self._file = file
-        self._folder = folder
         self._clock = clock
-        self._started_at = self._now()
         self._settings = WatchedSettings(file, "runs")
         self._attempts = AttemptBook()
-        self._orders: Sequence[RunOrder] = ()
-        self._book = OrderBook(read_json(folder / RUNS_FILE).get("orders"))
-        self._running: dict[str, _Running] = {}
+        self._wants = ScheduledWants(self._attempts, self._now())
+        self._teller = BackupTeller(folder)
+        self._told = BackupTold()
+        remembered = self._teller.remembered()
+        self._book = OrderBook(remembered.get("orders"))
+        self._places = PlaceBook()
+        self._unplaced = {str(name) for name in remembered.get("unplaced") or ()}
+        self._running: dict[str, Running] = {}
         self._waiting: dict[str, datetime] = {}
-        self._told: dict[str, Any] | None = None
+        self._claiming: Mapping[str, Claim] = {}
         self._changed = asyncio.Event()
 
     async def run(self) -> NoReturn:
@@ -84,7 +70,7 @@ class BackupKeeper:
         try:
             while True:
                 self._changed.clear()
-                self._settings.read(self._list_sets)
+                self._settings.read(lambda settings: self._teller.list_sets(settings, self._now()))
                 await self._sleep(self._start_due())
         finally:
             tasks = [each.task for each in self._running.values() if each.task is not None]
@@ -92,9 +78,9 @@ class BackupKeeper:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def order(self, orders: Sequence[RunOrder]) -> None:
-        """Do what a server orders now; what it does not order any more, it has our answer to."""
-        self._orders = orders
+    def hear(self, told: BackupTold) -> None:
+        """Do what a server orders now, under its limits; what it does not order any more, it has our answer to."""
+        self._told = told
         self._changed.set()
 
     def _now(self) -> datetime:
@@ -122,24 +108,33 @@ class BackupKeeper:
         if settings is None:
             return LOOK_SECONDS
         looks: list[datetime] = []
-        due = self._ordered(settings, now)
+        sets = {each.name: each for each in settings.sets}
+        wanted = {
+            name: self._wants.decide(settings, each, now) for name, each in sets.items() if name not in self._running
+        }
+        claims = self._claim(settings, wanted, now)
+        due = self._ordered(sets, now)
         ordered = {each.chosen.name for each in due}
-        for chosen in settings.sets:
-            if chosen.name in self._running or chosen.name in ordered:
+        waiting: dict[str, Claim] = {}
+        for name, decision in wanted.items():
+            claim = claims.get(name)
+            if name in ordered:
                 continue
-            decision = self._decide(settings, chosen)
-            if decision.due_at is not None:
-                due.append(_Due(chosen=chosen, due_at=decision.due_at, reason=decision.reason))
+            if claim is not None and now < claim.begins_at:
+                waiting[name] = claim
+                looks.append(claim.begins_at)
+            elif claim is not None:
+                reason = "it has waited for its place as long as it may, and begins without"
+                due.append(Due(chosen=sets[name], due_at=claim.due_at, reason=reason, is_unplaced=True))
+            elif decision.due_at is not None:
+                due.append(Due(chosen=sets[name], due_at=decision.due_at, reason=decision.reason))
             elif decision.look_at is not None:
                 looks.append(decision.look_at)
-        due.sort(key=lambda each: (not each.is_ordered, each.due_at))
-        room = max(0, settings.at_once - len(self._running))
-        for each in due[:room]:
-            if each.is_ordered:
-                self._book.answer(each.chosen.name, each.due_at, "started")
-            self._running[each.chosen.name] = _Running(due=each)
-        names = [each.chosen.name for each in due[room:]]
-        self._waiting = {name: self._waiting.get(name, now) for name in names}
+        turns = take_turns(due, waiting, settings.at_once - len(self._running))
+        for each in turns.starting:
+            self._take_up(each)
+        self._claiming = turns.claiming
+        self._waiting = {name: self._waiting.get(name, now) for name in turns.waiting}
         self._tell()  # first: an order that was begun is begun again after a crash, and not refused as too late
         for running in self._running.values():
             if running.task is None:
@@ -148,13 +143,35 @@ class BackupKeeper:
                 )
         return max(SHORTEST_LOOK_SECONDS, min([LOOK_SECONDS, *((at - now).total_seconds() for at in looks)]))
 
-    def _ordered(self, settings: BackupSettings, now: datetime) -> list[_Due]:
+    def _take_up(self, due: Due) -> None:
+        name = due.chosen.name
+        if due.is_ordered:
+            self._book.answer(name, due.due_at, "started")
+        self._unplaced.discard(name)
+        if due.is_unplaced:
+            self._unplaced.add(name)
+        self._running[name] = Running(due=due)
+
+    def _claim(self, settings: BackupSettings, wanted: Mapping[str, Decision], now: datetime) -> dict[str, Claim]:
+        """Return how the sets wait that are due and need a place under a limit."""
+        found: dict[str, Claim] = {}
+        for name, decision in wanted.items():
+            if decision.due_at is not None:
+                wish = self._wants.wish(settings, settings.find_set(name), decision.due_at, self._told.limits, now)
+                if wish is not None:
+                    found[name] = self._places.claim(name, wish, self._book.answered(name), now)
+        self._places.keep(found)
+        return found
+
+    def _ordered(self, sets: Mapping[str, SetSettings], now: datetime) -> list[Due]:
         """Answer what cannot be done or is to be ended, and return the orders to be followed now."""
-        found: list[_Due] = []
-        sets = {each.name: each for each in settings.sets}
-        for order in self._orders:
+        found: list[Due] = []
+        for order in self._told.orders:
             running = self._running.get(order.set)
             if running is not None and running.due.due_at == order.due_at:
+                if not running.due.is_ordered:  # it began by itself before it was told that it may
+                    running.due = replace(running.due, is_ordered=True)
+                    self._book.answer(order.set, order.due_at, "started")
                 if order.is_cancelled:
                     running.stop.set()
             elif self._book.is_over(order):
@@ -166,59 +183,30 @@ class BackupKeeper:
             elif running is not None:
                 text = f"the run due {running.due.due_at:%Y-%m-%d %H:%M:%S} UTC is under way"
                 self._book.answer(order.set, order.due_at, "refused", text)
-            elif now > order.expires_at and not self._book.is_begun(order):
-                self._book.answer(order.set, order.due_at, "refused", "the order came too late")
+            elif (refusal := self._refusal(order, now)) is not None:
+                self._book.answer(order.set, order.due_at, "refused", refusal)
             else:
-                found.append(
-                    _Due(chosen=sets[order.set], due_at=order.due_at, reason="it was ordered", is_ordered=True)
-                )
+                reason = "it has got its place" if order.is_given else "it was ordered"
+                found.append(Due(chosen=sets[order.set], due_at=order.due_at, reason=reason, is_ordered=True))
         return found
 
-    def _list_sets(self, settings: BackupSettings) -> None:
-        """Tell the probe which sets there are, and what their schedules want."""
-        entries = []
-        for each in settings.sets:
-            period = parse_schedule(each.schedule).period
-            entries.append(
-                {
-                    "name": each.name,
-                    "period_seconds": None if period is None else period.total_seconds(),
-                    "window": each.window,
-                    "lose_at_most_seconds": None if each.lose_at_most is None else each.lose_at_most.total_seconds(),
-                }
-            )
-        list_sets(self._folder / SETS_FILE, settings.state, entries, "name", self._now())
+    def _refusal(self, order: RunOrder, now: datetime) -> str | None:
+        """Return why an order is not begun any more; None when it is, or was begun before."""
+        if self._book.is_begun(order):
+            return None
+        if now > order.expires_at:
+            return "the order came too late"
+        if order.is_given and not self._places.waits_for(order.set, order.due_at):
+            return "it waits no more: it is not due, not in its window, or was saved meanwhile"
+        return None
 
     def _tell(self) -> None:
-        """Tell the probe which sets wait, what runs do, what became of orders; a disk in the way is logged."""
-        told = {
-            "waiting": {name: since.isoformat() for name, since in self._waiting.items()},
-            "phases": {name: running.phase for name, running in self._running.items()},
-            "orders": self._book.table,
-        }
-        if told == self._told:
-            return
-        try:
-            replace_table(self._folder / RUNS_FILE, told)
-        except OSError as error:
-            log.error("How the backups stand cannot be written down", folder=self._folder, error=error)
-        else:
-            self._told = told
+        self._teller.tell(
+            waiting=self._waiting, running=self._running, claims=self._claiming, unplaced=self._unplaced,
+            book=self._book,
+        )  # fmt: skip
 
-    def _decide(self, settings: BackupSettings, chosen: SetSettings) -> Decision:
-        schedule, now = parse_schedule(chosen.schedule), self._now()
-        return decide(
-            schedule,
-            name=f"{settings.host}/{chosen.name}",
-            known=self._attempts.known(chosen.name, settings.state / f"{chosen.name}.json", schedule.last_due(now)),
-            started_at=self._started_at,
-            now=now,
-            terms=Terms(
-                window=None if chosen.window is None else parse_window(chosen.window), catch_up=chosen.catch_up
-            ),
-        )
-
-    async def _save(self, settings: BackupSettings, running: _Running) -> None:
+    async def _save(self, settings: BackupSettings, running: Running) -> None:
         """Run a set to its end. Cancelled, stopped, or late beyond its limit, it is ended first."""
         due, name = running.due, running.due.chosen.name
 
@@ -244,7 +232,7 @@ class BackupKeeper:
         else:
             log.error("A backup failed", set=name, exit_code=code, error=words)
         self._attempts.end(name, due.due_at, code, self._now())
-        if due.is_ordered:
+        if running.due.is_ordered:
             ended: State = "ok" if code == 0 else "cancelled" if running.stop.is_set() else "failed"
             self._book.answer(name, due.due_at, ended, "" if code == 0 else words)
         self._changed.set()

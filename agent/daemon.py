@@ -97,8 +97,8 @@ async def run_agent(
                 from agent.backups import BackupKeeper  # noqa: PLC0415 - an agent without backups does without it
 
                 keeper = BackupKeeper(settings.backup, settings.data / "probes", clock)
-                keeper.order(greeter.run_orders)
-                greeter.ordered = keeper.order
+                keeper.hear(greeter.backup_told)
+                greeter.told = keeper.hear
                 tasks.create_task(keeper.run(), name="backups")
             if settings.drills is not None:
                 from agent.station import StationKeeper  # noqa: PLC0415 - as above

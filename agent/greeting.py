@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from agent.backup_orders import FIELD as ORDERS_FIELD
-from agent.backup_orders import read_orders
+from agent.backup_told import FIELDS as BACKUP_FIELDS
+from agent.backup_told import read_told
 from agent.document import DEFAULT_BODY, DocumentError, read_document
 from agent.preference import FIELD, keep_latest, read_order
 from agent.remembered import load, save
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from agent.backup_orders import RunOrder
+    from agent.backup_told import BackupTold
     from agent.document import Document, FindProbe
     from agent.preference import Order
     from agent.remembered import Remembered
@@ -39,7 +39,7 @@ class AgentGreeter:
     """The agent's Greeter. `apply` puts a checked document in force; `answer` is Publisher.send.
 
     `accepted` is called when a collector has welcomed the present key, `rekey` with what a server says of that key,
-    `reorder` with the order of upstreams it wishes, `ordered` with the runs of backups it orders, when these change.
+    `reorder` with the order of upstreams it wishes, `told` with what it says of backups, when these change.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class AgentGreeter:
         self.accepted: Callable[[], None] | None = None
         self.rekey: Callable[[Wanted | None], Awaitable[None]] | None = None
         self.reorder: Callable[[Order | None], None] | None = None
-        self.ordered: Callable[[tuple[RunOrder, ...]], None] | None = None
+        self.told: Callable[[BackupTold], None] | None = None
 
     def attach(self, *, apply: Callable[[Document], None], answer: Callable[[Configured], Awaitable[None]]) -> None:
         """Put in force by `apply` what was remembered (else the built-in document); answer the server by `answer`."""
@@ -83,9 +83,9 @@ class AgentGreeter:
         return read_order(self._remembered.body)
 
     @property
-    def run_orders(self) -> tuple[RunOrder, ...]:
-        """The runs of backups that are ordered, as far as is remembered."""
-        return read_orders(self._remembered.body)
+    def backup_told(self) -> BackupTold:
+        """The runs of backups that are ordered and the limits on others, as far as is remembered."""
+        return read_told(self._remembered.body)
 
     def hello(self) -> HelloFacts:
         """Say who this is."""
@@ -132,8 +132,8 @@ class AgentGreeter:
                 log.info("A configuration is in force", version=message.version, probes=len(document.assignments))
             if self.reorder is not None and self.order != read_order(known.body):
                 self.reorder(self.order)
-            if self.ordered is not None and self.run_orders != read_orders(known.body):
-                self.ordered(self.run_orders)
+            if self.told is not None and self.backup_told != read_told(known.body):
+                self.told(self.backup_told)
             if document.faults:
                 error = "; ".join(document.faults)
                 log.warning("A part of the configuration cannot be done", version=message.version, error=error)
@@ -166,7 +166,8 @@ class AgentGreeter:
 
 def _sampled(body: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """Return what of a document the sampler needs: other orders are no reason to begin sampling anew."""
-    return None if body is None else {name: value for name, value in body.items() if name not in (FIELD, ORDERS_FIELD)}
+    others = (FIELD, *BACKUP_FIELDS)
+    return None if body is None else {name: value for name, value in body.items() if name not in others}
 
 
 def _ignore(_document: Document) -> None:

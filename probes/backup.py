@@ -45,6 +45,10 @@ _ITEMS = (
     _item(
         "waiting_seconds", "s", "How long the set has been due and waits for others on this host to end; 0: it does not"
     ),
+    _item(
+        "queued_seconds", "s", "How long the set has waited for a place under a limit of the server's; 0: it does not"
+    ),
+    _item("unplaced", "", "1 when the last run began without its place, which no server gave it in time; else 0"),
     _item("run_seconds", "s", "How long the run under way has taken so far, or the last one took"),
     _item(
         "duration_ratio", "", "How many times its usual time that is; unknown until three runs of the kind were good"
@@ -65,6 +69,9 @@ _ITEMS = (
     _item("error", "", "Why the last run failed; empty when it did not", "text"),
     _item("phase", "", "What the run under way does; empty while none is", "text"),
     _item("order", "", "Of the last run a server ordered: when it was due, what became of it, and why", "text"),
+    _item(
+        "claim", "", "The run that waits for a place: when it was due, since when its set waits, its targets", "text"
+    ),
     _item("reminder", "", "What has to be done about the keys; empty when nothing", "text"),
 )
 
@@ -78,6 +85,9 @@ class _Set:
     since: datetime | None = None
     window: str | None = None
     waiting_since: datetime | None = None
+    queued_since: datetime | None = None
+    claim: str = ""
+    is_unplaced: bool = False
     lose_at_most: timedelta | None = None
     phase: str | None = None
     order: str = ""
@@ -114,7 +124,8 @@ def _known_sets(visit: Visit, parameters: Parameters) -> tuple[Path, list[_Set]]
     table = read_table(listed)
     runs = listed.with_name(RUNS_FILE)
     told = read_table(runs) if runs.exists() else {}
-    waiting, phases, orders = (told.get(name, {}) for name in ("waiting", "phases", "orders"))
+    waiting, phases, orders, claims = (told.get(name, {}) for name in ("waiting", "phases", "orders", "claims"))
+    unplaced = told.get("unplaced", ())
     try:
         sets = [
             _Set(
@@ -123,6 +134,9 @@ def _known_sets(visit: Visit, parameters: Parameters) -> tuple[Path, list[_Set]]
                 since=datetime.fromisoformat(entry["since"]),
                 window=entry.get("window"),
                 waiting_since=None if entry["name"] not in waiting else instant(waiting[entry["name"]]),
+                queued_since=None if entry["name"] not in claims else instant(claims[entry["name"]]["asked_at"]),
+                claim=_claim_text(claims.get(entry["name"])),
+                is_unplaced=entry["name"] in unplaced,
                 lose_at_most=_duration(entry.get("lose_at_most_seconds")),
                 phase=phases.get(entry["name"], ""),
                 order=" ".join(
@@ -195,8 +209,11 @@ def _archiving(each: _Set, wal: Mapping[str, Any], now: datetime) -> "Iterator[R
 
 def _heard(each: _Set, phase: str, now: datetime) -> "Iterator[Reading]":
     """Yield what only the agent that runs the backups knows."""
-    waits = 0.0 if each.waiting_since is None else max(0.0, (now - each.waiting_since).total_seconds())
-    yield Reading("backup.waiting_seconds", waits, each.name)
+    for item, since in (("waiting_seconds", each.waiting_since), ("queued_seconds", each.queued_since)):
+        waits = 0.0 if since is None else max(0.0, (now - since).total_seconds())
+        yield Reading(f"backup.{item}", waits, each.name)
+    yield Reading("backup.unplaced", float(each.is_unplaced), each.name)
+    yield Reading("backup.claim", each.claim, each.name)
     yield Reading("backup.phase", phase, each.name)
     yield Reading("backup.order", each.order.strip(), each.name)
 
@@ -244,6 +261,10 @@ def _losses(each: _Set, saved_at: datetime | None, state: Mapping[str, Any], now
         if each.lose_at_most is not None:
             over = lost - each.lose_at_most.total_seconds()
             yield Reading("backup.loss_over_seconds", max(0.0, over), each.name)
+
+
+def _claim_text(claim: Any) -> str:
+    return "" if claim is None else f"{claim['due_at']} {claim['since']} {','.join(claim['targets'])}"
 
 
 def _duration(seconds: Any) -> timedelta | None:

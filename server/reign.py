@@ -102,7 +102,7 @@ class Reign:
         )
         self._own = OwnSource(realm.reception, realm.clock)
         self._coverage = CoverageWatcher(self._writer, realm.picture, self._own, realm.clock)
-        self._orders = OrderKeeper(self._writer, realm.run_orders, realm.clock)
+        self._orders = OrderKeeper(self._writer, realm.run_orders, lambda: realm.picture.inventory, realm.clock)
         self._escalator = Escalator(
             writer=self._writer,
             audience=realm.picture.audience,

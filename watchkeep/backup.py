@@ -15,6 +15,7 @@ from core.config.reader import parse_duration
 from server.ordering.asking import OrderRefused, cancel_run, order_run
 from server.store.backup_orders import read_orders_of, read_phase
 from watchkeep.at_database import command_database, run_at_database
+from watchkeep.backup_queue import queue_command
 from watchkeep.caller import actor_name
 from watchkeep.command_options import data_option, fail, json_option
 
@@ -32,6 +33,7 @@ Examples:
   watchkeep backup run web1/files --wait 0s          order it and go on
   watchkeep backup runs web1/files --json
   watchkeep backup cancel web1/files
+  watchkeep backup queue                             who waits for a place
 """
 
 
@@ -94,7 +96,7 @@ def run(chosen: tuple[str, str], *, wait: str, as_json: bool, data: Path | None)
 @json_option
 @data_option
 def runs(chosen: tuple[str, str], *, as_json: bool, data: Path | None) -> None:
-    """List the newest runs that were ordered of HOST/SET, and what became of each."""
+    """List the newest runs of HOST/SET that were ordered or waited for a place, and what became of each."""
 
     async def work() -> list[BackupOrder]:
         async with command_database(data, "backup") as database, database.connection() as connection:
@@ -135,6 +137,9 @@ def cancel(chosen: tuple[str, str], *, as_json: bool, data: Path | None) -> None
     if order is None:
         fail("no run that was ordered is under way; one by the schedule ends by `bkp cancel` there", as_json=as_json)
     click.echo(json.dumps(_plain(order)) if as_json else "it will be ended: `watchkeep backup runs` says when it has")
+
+
+backup_group.add_command(queue_command)
 
 
 async def _watch(database: Database, order: BackupOrder, limit: timedelta, tell: Any) -> BackupOrder:

@@ -49,7 +49,7 @@ class RunView(Answer):
 
 
 class RunList(Answer):
-    """The newest twenty orders of a set, newest first. What the schedule started is not among them."""
+    """The newest twenty orders of a set, newest first; what the schedule began only where a limit gave it a place."""
 
     runs: list[RunView]
 

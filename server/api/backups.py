@@ -79,6 +79,13 @@ class BackupSetView(Answer):
         None, description="How much work a disaster would cost at worst, by schedule, duration and age."
     )
     loss_over_seconds: float | None = Field(None, description="How much more that is than its lose_at_most allows.")
+    waiting_seconds: float | None = Field(
+        None, description="How long it has been due and waits for others on its host; 0: it does not."
+    )
+    queued_seconds: float | None = Field(
+        None, description="How long it has waited for a place under a limit; 0: it does not."
+    )
+    is_unplaced: bool = Field(False, description="The last run began without its place, which nobody gave it in time.")
     reminder: str | None
 
 
@@ -189,6 +196,9 @@ def view_set(
         verification=verification,
         loss_seconds=number("loss_seconds"),
         loss_over_seconds=number("loss_over_seconds"),
+        waiting_seconds=number("waiting_seconds"),
+        queued_seconds=number("queued_seconds"),
+        is_unplaced=number("unplaced") == 1.0,
         reminder=text("reminder"),
     )
 

@@ -100,7 +100,7 @@ def _references(kind: Kind, body: Mapping[str, Any]) -> Iterator[tuple[Path, Kin
         for number, step in enumerate(body["steps"]):
             for place, name in enumerate(step["tell"]):
                 yield ("steps", number, "tell", place), "receiver", name
-    elif kind == "waiver":
+    elif kind in ("waiver", "limit"):
         for place, name in enumerate(body.get("hosts", ())):
             yield ("hosts", place), "host", name
 

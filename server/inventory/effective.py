@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from server.inventory.catalogue import is_polled_probe
+from server.inventory.limits import limits_by_host
 from server.inventory.model import (
     MODELS,
     EscalationDefinition,
     HostDefinition,
+    LimitDefinition,
     ReceiverDefinition,
     SampledItems,
     Template,
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from server.inventory.retention import RetentionRule
 
 
+LIMITS_FIELD: Final = "backup_limits"
+"""In an agent's document. The version stays when only this changes: samplers need not begin anew."""
 EVERYWHERE: Final = ("backup-coverage",)
 """Templates whose triggers watch every defined host, named by it or not: they are for what nobody thought of."""
 
@@ -69,6 +73,9 @@ class Inventory:
     revisions: dict[tuple[str, str], int]
     escalations: dict[str, EscalationDefinition] = field(default_factory=dict)
     waivers: dict[str, WaiverDefinition] = field(default_factory=dict)
+    limits: dict[str, LimitDefinition] = field(default_factory=dict)
+    limits_of: dict[str, tuple[LimitDefinition, ...]] = field(default_factory=dict)
+    """By the name of the host; those of hosts that have any."""
 
     @classmethod
     def from_stored(cls, revision: int, stored: Iterable[StoredDefinition]) -> Self:
@@ -87,6 +94,9 @@ class Inventory:
                 inventory.escalations[each.name] = definition
             elif isinstance(definition, WaiverDefinition):
                 inventory.waivers[each.name] = definition
+            elif isinstance(definition, LimitDefinition):
+                inventory.limits[each.name] = definition
+        inventory.limits_of.update(limits_by_host(inventory.limits.values(), inventory.hosts))
         return inventory
 
     def templates_of(self, host: str) -> list[Template]:
@@ -95,7 +105,7 @@ class Inventory:
         return [] if found is None else [self.templates[name] for name in found.templates if name in self.templates]
 
     def document(self, host: str) -> dict[str, Any] | None:
-        """Return what the agent of `host` is to sample; None for a host that is not defined: it keeps its default.
+        """Return what the agent of `host` is to sample, and the limits on its backups; None where it is not defined.
 
         What several templates ask for is sampled once, at the shortest of their intervals. The version grows with
         every change that may touch this host and stays when others change.
@@ -103,7 +113,9 @@ class Inventory:
         if host not in self.hosts:
             return None
         version, probes = self._sampled(host, is_polled=False)
-        return {"version": version, "probes": probes}
+        document = {"version": version, "probes": probes}
+        limits = self.limits_of.get(host)
+        return document if limits is None else {**document, LIMITS_FIELD: [limit.told() for limit in limits]}
 
     def polling_document(self, host: str) -> dict[str, Any] | None:
         """Return what a proxy is to poll of `host`, and how it is reached; None for a host that is not polled."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from server.inventory.fault import Fault, join_path, suggest
-from server.inventory.model import HostDefinition, SampledItems, Template, WaiverDefinition
+from server.inventory.model import HostDefinition, LimitDefinition, SampledItems, Template, WaiverDefinition
 from server.inventory.remains import entries_of
 from server.inventory.shape import fault
 from triggers.expression import ExpressionError, parse
@@ -24,7 +24,7 @@ def judge(definition: Definition, document: Document, catalogue: Catalogue) -> l
     """Return everything that is wrong with what one definition says by itself."""
     if isinstance(definition, Template):
         return judge_entries(entries_of(definition), document, catalogue)
-    if isinstance(definition, HostDefinition | WaiverDefinition):
+    if isinstance(definition, HostDefinition | LimitDefinition | WaiverDefinition):
         return list(_judge_repeats(definition, document))
     return []
 
@@ -38,10 +38,14 @@ def judge_entries(entries: Entries, document: Document, catalogue: Catalogue) ->
     ]
 
 
-def _judge_repeats(definition: HostDefinition | WaiverDefinition, document: Document) -> Iterator[Fault]:
-    listed = ("templates", "template") if isinstance(definition, HostDefinition) else ("hosts", "host")
-    for field, what in (listed, ("groups", "group")):
-        names = getattr(definition, field)
+_LISTED: Final = (("templates", "template"), ("hosts", "host"), ("groups", "group"), ("targets", "target"))
+
+
+def _judge_repeats(
+    definition: HostDefinition | LimitDefinition | WaiverDefinition, document: Document
+) -> Iterator[Fault]:
+    for field, what in _LISTED:
+        names = getattr(definition, field, ())
         for place, name in enumerate(names):
             if name in names[:place]:
                 yield fault(document, (field, place), f"{what} {name!r} is named twice", "Remove one of them.")

@@ -1,4 +1,4 @@
-"""What people define: templates, hosts, receivers, escalations, waivers. Checks and docs derive from these models."""
+"""What people define, from templates to limits. Checks and docs derive from these models."""
 
 import re
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, Discriminator, Field, Tag, creat
 
 from server.inventory.access import Polling
 from server.inventory.escalations import EscalationDefinition, ReceiverHours
+from server.inventory.limits import LimitDefinition
 from server.inventory.protection import HostBackup, WaiverDefinition
 from server.inventory.retention import RetentionRule
 from server.inventory.vocabulary import (
@@ -37,6 +38,7 @@ __all__ = [
     "Interval",
     "Key",
     "Kind",
+    "LimitDefinition",
     "Line",
     "Name",
     "Part",
@@ -160,4 +162,5 @@ MODELS: Final[dict[Kind, type[Definition]]] = {
     "receiver": Receiver,
     "escalation": EscalationDefinition,
     "waiver": WaiverDefinition,
+    "limit": LimitDefinition,
 }

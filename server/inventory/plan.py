@@ -100,7 +100,7 @@ def _change(found: StoredDefinition | None, key: Key, body: dict[str, Any], via:
     return Change(action="update", kind=kind, name=name, before=found.body, after=body, overwrites=overwrites)
 
 
-_RANKS = {"template": 0, "receiver": 1, "host": 2, "escalation": 3, "waiver": 4}
+_RANKS = {"template": 0, "receiver": 1, "host": 2, "escalation": 3, "waiver": 4, "limit": 4}
 
 
 def _rank(key: Key) -> tuple[int, str]:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from core.config.reader import parse_duration
 
-Kind = Literal["template", "host", "receiver", "escalation", "waiver"]
+Kind = Literal["template", "host", "receiver", "escalation", "waiver", "limit"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 Key = tuple[Kind, str]
 

@@ -1,4 +1,4 @@
-"""Sees orders through: claims them under the reign's epoch, has them told, writes down what the hosts answer."""
+"""Sees orders through: gives places, claims orders under the reign's epoch, has them told, keeps hosts' answers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from core.runtime.logging import Log
 from server.ordering.orders import read_answer
+from server.ordering.queue import QueueKeeper
 from server.store.backup_orders import (
     answer_order,
     claim_orders,
@@ -17,9 +18,10 @@ from server.store.errors import StoreAway
 from server.store.latest import read_latest_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from core.runtime.clock import Clock
+    from server.inventory.effective import Inventory
     from server.ordering.orders import Answered, RunOrders
     from server.store.backup_orders import BackupOrder
     from server.store.database import Connection
@@ -33,8 +35,9 @@ LOOK_SECONDS: Final = 1.0
 class OrderKeeper:
     """One reign's. `orders` is what agents are told; it is filled only with what this epoch has claimed."""
 
-    def __init__(self, writer: Writer, orders: RunOrders, clock: Clock) -> None:
+    def __init__(self, writer: Writer, orders: RunOrders, inventory: Callable[[], Inventory], clock: Clock) -> None:
         self._writer = writer
+        self._queue = QueueKeeper(inventory, clock)
         self._orders = orders
         self._clock = clock
         self._is_failing = False
@@ -60,18 +63,20 @@ class OrderKeeper:
         async with self._writer.database.connection() as connection:
             found = await read_open_orders(connection)
             answers = await _read_answers(connection, found)
-        if found:
+            claims = await self._queue.read_claims(connection)
+        if found or claims:
             async with self._writer.transaction() as transaction:
-                for order in await claim_orders(transaction, self._writer.epoch):
-                    log.info(
-                        "a run of a backup is ordered", host=order.host, set=order.set, due_at=order.due_at,
-                        by=order.ordered_by, epoch=self._writer.epoch,
-                    )  # fmt: skip
                 for order in found:
                     answer = answers.get(order.id)
                     if answer is not None and answer.state != order.state:
                         await answer_order(transaction, order, answer.state, answer.note)
                 await expire_orders(transaction)
+                await self._queue.give(transaction, claims)
+                for order in await claim_orders(transaction, self._writer.epoch):
+                    log.info(
+                        "a run of a backup is ordered", host=order.host, set=order.set, due_at=order.due_at,
+                        by=order.ordered_by, limits=",".join(order.limits), epoch=self._writer.epoch,
+                    )  # fmt: skip
                 found = await read_open_orders(transaction)
         # Only after COMMIT: what was not claimed for certain is not told.
         self._orders.replace(order for order in found if order.claimed_epoch == self._writer.epoch)

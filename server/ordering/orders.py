@@ -29,6 +29,7 @@ class RunOrders:
                 "due_at": order.due_at.isoformat(),
                 "expires_at": order.expires_at.isoformat(),
                 "is_cancelled": order.cancelled_by is not None,
+                "is_given": bool(order.limits),
             }
             found.setdefault(order.host, []).append(entry)
         self._by_host = found

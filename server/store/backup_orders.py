@@ -1,4 +1,4 @@
-"""Runs of backup sets that somebody ordered: the row is the order, its id (host, set, due instant) the run's."""
+"""Runs of backup sets that are ordered: the row is the order, its id (host, set, due instant) the run's."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 State = Literal["ordered", "started", "ok", "failed", "refused", "expired", "cancelled"]
 
 OPEN: Final = ("ordered", "started")
+UNANSWERED: Final = "its host did not answer"
 _COLUMNS = """id, host, set_name AS set, due_at, ordered_by, ordered_at, expires_at, claimed_epoch, cancelled_by,
-    state, note, answered_at"""
+    state, note, answered_at, limits"""
 # Both unique indexes count: the same run is ordered once, and a set has one open order.
 _ADD = f"""
 INSERT INTO backup_order (host, set_name, due_at, ordered_by, expires_at) VALUES (%s, %s, %s, %s, %s)
@@ -34,12 +35,12 @@ _ANSWER = """
 UPDATE backup_order SET state = %(state)s, note = %(note)s, answered_at = now()
 WHERE id = %(id)s AND state = ANY (%(before)s)
 """
-_EXPIRE = """
+_EXPIRE = f"""
 UPDATE backup_order SET state = 'expired', answered_at = now(),
-    note = CASE state WHEN 'ordered' THEN 'its host did not answer' ELSE 'its host never said how it ended' END
+    note = CASE state WHEN 'ordered' THEN '{UNANSWERED}' ELSE 'its host never said how it ended' END
 WHERE (state = 'ordered' AND now() > expires_at + interval '1 minute')
    OR (state = 'started' AND now() > expires_at + interval '2 days')
-"""
+"""  # noqa: S608 - as above
 _CANCEL = f"""
 UPDATE backup_order SET cancelled_by = coalesce(cancelled_by, %s)
 WHERE id = %s AND host = %s AND set_name = %s AND state IN ('ordered', 'started') RETURNING {_COLUMNS}
@@ -60,7 +61,10 @@ WHERE i.type = 'text' AND h.name = ANY (%s) AND i.key LIKE 'backup.order[%%'
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupOrder:
-    """An order and what became of it. `claimed_epoch`: the server that tells its host; `note`: why, in words."""
+    """An order and what became of it. `claimed_epoch`: the server that tells its host; `note`: why, in words.
+
+    `limits`: those of which it holds a place; with one, the schedule wanted the run and a server let it begin.
+    """
 
     id: int
     host: str
@@ -74,6 +78,7 @@ class BackupOrder:
     state: State
     note: str
     answered_at: datetime | None
+    limits: list[str]
 
     @property
     def is_open(self) -> bool:

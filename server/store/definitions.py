@@ -120,6 +120,13 @@ async def read_protection(connection: AsyncConnection[Any]) -> list[StoredDefini
         return await (await cursor.execute(SELECT + wanted)).fetchall()
 
 
+async def read_limits(connection: AsyncConnection[Any]) -> list[StoredDefinition]:
+    """Return every host and every limit."""
+    wanted = " WHERE kind IN ('host', 'limit') ORDER BY kind, name"
+    async with connection.cursor(row_factory=class_row(StoredDefinition)) as cursor:
+        return await (await cursor.execute(SELECT + wanted)).fetchall()
+
+
 async def read_hosts_asked_for(connection: AsyncConnection[Any], probe: str) -> frozenset[str]:
     """Return the hosts whose templates ask for a probe: what others say in its name nobody asked for."""
     cursor = await connection.execute(_HOSTS_ASKED_FOR, {"probe": probe})

@@ -38,7 +38,8 @@ test("a backup counts once something can be restored from it, not when a set is 
   const run = { status: "never" as const, at: null, kind: null, size_bytes: null, stored_bytes: null, duration_seconds: null, error: null };
   const set: BackupSet = {
     host: "here", set: "files", last_run: run, age_seconds: null, overdue_seconds: null, good_at: null, restore_points: null,
-    proven_at: null, drill: null, verification: null, loss_seconds: null, loss_over_seconds: null, reminder: null,
+    proven_at: null, drill: null, verification: null, loss_seconds: null, loss_over_seconds: null,
+    waiting_seconds: 0, queued_seconds: 0, is_unplaced: false, reminder: null,
   };
   assert.equal(doneSteps({ ...NOTHING, sets: [set] }, false).backup, false);
   assert.equal(doneSteps({ ...NOTHING, sets: [{ ...set, restore_points: 1 }] }, false).backup, true);

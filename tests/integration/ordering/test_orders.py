@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from core.runtime.clock import SystemClock
+from server.inventory.effective import Inventory
 from server.ordering.keeper import OrderKeeper
 from server.ordering.orders import RunOrders
 from server.store.errors import Fenced
@@ -53,7 +54,8 @@ async def reign(options: DatabaseOptions) -> tuple[OrderKeeper, RunOrders, Write
     lease = await take(options, endpoint="here", stale_after_seconds=0.0)
     assert lease is not None
     writer, orders = Writer(options, lease.epoch), RunOrders()
-    return OrderKeeper(writer, orders, SystemClock()), orders, writer
+    nothing = Inventory(revision=0, templates={}, hosts={}, receivers={}, revisions={})
+    return OrderKeeper(writer, orders, lambda: nothing, SystemClock()), orders, writer
 
 
 async def test_the_same_run_asked_for_at_two_servers_at_once_is_one_order(database: Database) -> None:

@@ -59,6 +59,9 @@ def test_a_good_backup_is_told_with_its_figures_and_its_age_as_of_now(agents: Re
         "backup.key_days_left[files]": pytest.approx(20.0, abs=0.01),
         "backup.overdue_seconds[files]": 0.0,
         "backup.waiting_seconds[files]": 0.0,
+        "backup.queued_seconds[files]": 0.0,
+        "backup.unplaced[files]": 0.0,
+        "backup.claim[files]": "",
         "backup.run_seconds[files]": pytest.approx(360, abs=60),
         "backup.grown_percent[files]": 0.0,
         "backup.loss_seconds[files]": 86_412.5,
@@ -185,8 +188,14 @@ def test_a_run_is_told_beside_its_usual_time_and_the_window_it_began_in(agents: 
     assert found["backup.overrun_seconds[files]"] == 0.0
 
 
-def test_a_set_that_waits_for_others_says_since_when(agents: Reader, tmp_path: Path) -> None:
-    (tmp_path / RUNS_FILE).write_text(json.dumps({"waiting": {"mail": instant(hours=2)}}))
+def test_a_set_that_waits_says_since_when_and_for_which_run_of_its(agents: Reader, tmp_path: Path) -> None:
+    due, since, asked = instant(hours=1), instant(hours=25), instant(minutes=30)
+    claim = {"due_at": due, "since": since, "asked_at": asked, "targets": ["store", "far"]}
+    told = {"waiting": {"mail": instant(hours=2)}, "claims": {"files": claim}, "unplaced": ["mail"]}
+    (tmp_path / RUNS_FILE).write_text(json.dumps(told))
     found = agents.read()
+    assert found["backup.queued_seconds[files]"] == pytest.approx(1800, abs=60)
+    assert found["backup.claim[files]"] == f"{due} {since} store,far"
+    assert (found["backup.unplaced[files]"], found["backup.unplaced[mail]"]) == (0.0, 1.0)
     assert found["backup.waiting_seconds[mail]"] == pytest.approx(7200, abs=60)
     assert found["backup.waiting_seconds[files]"] == 0.0

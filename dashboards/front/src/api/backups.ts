@@ -55,6 +55,10 @@ export interface BackupSet {
   /** How much work a disaster would cost at worst, and how much more than wanted that is. */
   loss_seconds: number | null;
   loss_over_seconds: number | null;
+  /** How long it has been due and waits: for others on its host, for a place under a limit. */
+  waiting_seconds: number | null;
+  queued_seconds: number | null;
+  is_unplaced: boolean;
   reminder: string | null;
 }
 
