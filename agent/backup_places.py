@@ -106,9 +106,9 @@ class PlaceBook:
         answered: when the run was due whose order was answered last, of this set.
         """
         known = self._claims.get(name)
-        due_at, asked_at = wish.due_at.replace(microsecond=0), now
+        due_at, since, asked_at = wish.due_at.replace(microsecond=0), wish.since, now
         if known is not None:
-            asked_at = min(known.asked_at, now)
+            since, asked_at = min(known.since, since), min(known.asked_at, now)
             due_at = known.due_at if known.due_at >= wish.base else due_at
         if answered is not None and due_at <= answered:
             due_at = now.replace(microsecond=0)  # an id that was answered is not begun again
@@ -117,9 +117,13 @@ class PlaceBook:
         if closes_at is not None:
             begins_at = min(begins_at, closes_at - (closes_at - asked_at) / _WINDOW_SHARE)
         self._claims[name] = Claim(
-            due_at=due_at, since=min(wish.since, due_at), asked_at=asked_at, begins_at=begins_at, targets=wish.targets
+            due_at=due_at, since=min(since, due_at), asked_at=asked_at, begins_at=begins_at, targets=wish.targets
         )
         return self._claims[name]
+
+    def claim_of(self, name: str) -> Claim | None:
+        """Return how a set waits; None when it does not."""
+        return self._claims.get(name)
 
     def keep(self, names: Collection[str]) -> None:
         """Forget the sets that wait no more."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from agent.backup_attempts import AttemptBook
-    from agent.backup_places import Limit
+    from agent.backup_places import Claim, Limit
     from backup.schedule import Attempts, Decision
     from backup.settings.document import BackupSettings, SetSettings
     from core.runtime.window import Window
@@ -38,15 +38,28 @@ class ScheduledWants:
         )
 
     def wish(
-        self, settings: BackupSettings, chosen: SetSettings, due_at: datetime, limits: Sequence[Limit], now: datetime
+        self,
+        settings: BackupSettings,
+        chosen: SetSettings,
+        decision: Decision,
+        waiting: Claim | None,
+        limits: Sequence[Limit],
+        now: datetime,
     ) -> Wish | None:
-        """Return what the run that is due has to wait for; None when none of the limits is for it."""
+        """Return what the set's run has to wait for; None when none is due, or none of the limits is for it.
+
+        `waiting`: how it waits already. When its next run becomes due the schedule waits its turn once more; what waits
+        goes on waiting.
+        """
         own = limits_for(limits, chosen.targets)
         schedule = parse_schedule(chosen.schedule)
-        base = schedule.last_due(now)
-        if not own or base is None:
+        base, known, window = schedule.last_due(now), self._known(settings, chosen, now), _window_of(chosen)
+        due_at = decision.due_at
+        if due_at is None and waiting is not None:
+            is_open = window is None or window.closes_at(now) is not None
+            due_at = waiting.due_at if is_open and (known is None or known.due_at < waiting.due_at) else None
+        if not own or base is None or due_at is None:
             return None
-        known = self._known(settings, chosen, now)
         missed = None if known is None else schedule.next_due(known.due_at)
         return Wish(
             due_at=due_at,
@@ -54,7 +67,7 @@ class ScheduledWants:
             since=base if missed is None else min(missed, base),
             targets=chosen.targets,
             wait_at_most=min(limit.wait_at_most for limit in own),
-            window=_window_of(chosen),
+            window=window,
         )
 
     def _known(self, settings: BackupSettings, chosen: SetSettings, now: datetime) -> Attempts | None:

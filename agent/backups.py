@@ -156,10 +156,10 @@ class BackupKeeper:
         """Return how the sets wait that are due and need a place under a limit."""
         found: dict[str, Claim] = {}
         for name, decision in wanted.items():
-            if decision.due_at is not None:
-                wish = self._wants.wish(settings, settings.find_set(name), decision.due_at, self._told.limits, now)
-                if wish is not None:
-                    found[name] = self._places.claim(name, wish, self._book.answered(name), now)
+            waiting, limits = self._places.claim_of(name), self._told.limits
+            wish = self._wants.wish(settings, settings.find_set(name), decision, waiting, limits, now)
+            if wish is not None:
+                found[name] = self._places.claim(name, wish, self._book.answered(name), now)
         self._places.keep(found)
         return found
 

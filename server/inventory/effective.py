@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from server.inventory.catalogue import is_polled_probe
-from server.inventory.limits import limits_by_host
+from server.inventory.limits import limits_by_host, with_claims
 from server.inventory.model import (
     MODELS,
     EscalationDefinition,
@@ -113,9 +113,11 @@ class Inventory:
         if host not in self.hosts:
             return None
         version, probes = self._sampled(host, is_polled=False)
-        document = {"version": version, "probes": probes}
-        limits = self.limits_of.get(host)
-        return document if limits is None else {**document, LIMITS_FIELD: [limit.told() for limit in limits]}
+        limits = self.limits_of.get(host, ())
+        claiming = with_claims(probes) if limits else None
+        if claiming is None:
+            return {"version": version, "probes": probes}
+        return {"version": version, "probes": claiming, LIMITS_FIELD: [limit.told() for limit in limits]}
 
     def polling_document(self, host: str) -> dict[str, Any] | None:
         """Return what a proxy is to poll of `host`, and how it is reached; None for a host that is not polled."""

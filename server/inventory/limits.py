@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _SHORTEST: Final = timedelta(minutes=1)
 _LONGEST: Final = timedelta(days=7)
+_PROBE: Final = "backup"
+_LEAST_OFTEN_SECONDS: Final = 600.0
 
 
 def _check_wait(found: timedelta) -> timedelta:
@@ -51,6 +53,18 @@ class LimitDefinition(Definition):
             "targets": list(self.targets),
             "wait_at_most_seconds": self.wait_at_most.total_seconds(),
         }
+
+
+def with_claims(probes: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+    """Return what an agent is to sample so that its claims of places are heard; None when it is not asked for them.
+
+    A claim counts for an hour: who samples more rarely would lose his turn.
+    """
+    found = [dict(each) for each in probes]
+    own = [each for each in found if each["probe"] == _PROBE and not each["parameters"]]
+    for each in own:
+        each["interval_seconds"] = min(each["interval_seconds"], _LEAST_OFTEN_SECONDS)
+    return found if own else None
 
 
 def limits_by_host(

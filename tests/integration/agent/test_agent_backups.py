@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agent.remembered import Remembered, save
 from tests.integration.agent.process import SOURCE, agent_process, make_keys_of, write_settings
 from tests.support.backup_site import backup_site, bkp_ok
 from tests.support.collecting import Desk, collecting
@@ -322,3 +323,46 @@ async def test_an_agent_whose_backup_toml_is_broken_says_so_and_samples_on(site:
         await until(lambda: any(size > 4096 for size in sizes_in(spool)), 120, "values")
         assert await agent.end() == 0
     assert "sets[0].target" in agent.log
+
+
+async def test_a_set_under_a_limit_begins_when_it_gets_its_place_and_without_one_when_nobody_gives_it_in_time(
+    site: BackupSite, tmp_path: Path
+) -> None:
+    keys = make_keys_of(tmp_path)
+    site.sets.clear()
+    site.add_folder_target("near")
+    site.add_paths_set("patient", "near", [site.folder / "data"], schedule="every 1m")
+    site.add_paths_set("hasty", "store", [site.folder / "data"], schedule="every 1m")
+    site.add_paths_set("idle", "near", [site.folder / "data"])
+    site.write()
+    limits = [
+        {"name": "one", "targets": ["near"], "wait_at_most_seconds": 3600.0},
+        {"name": "two", "targets": ["store"], "wait_at_most_seconds": 0.0},
+    ]
+    desk = Desk()
+    desk.document = {**ordering(), "backup_limits": limits}
+    (tmp_path / "data").mkdir()
+    save(tmp_path / "data" / "remembered.json", Remembered(body=desk.document))
+
+    def claims() -> list[str]:
+        return [text for text in desk.texts("backup.claim[patient]") if text]
+
+    async with (
+        collecting(desk, source=SOURCE, agent=keys) as (collector, server),
+        agent_process(with_backups(tmp_path, site, collector.control_port, server.public)) as agent,
+    ):
+        await until(lambda: state_of(site, "hasty").get("last_good") is not None, 120, "a run without its place")
+        await until(lambda: 1.0 in desk.values("backup.unplaced[hasty]"), 120, "that it had none")
+        await until(lambda: bool(claims()), 120, "a claim")
+        assert state_of(site, "patient") == {}
+        now = datetime.now(UTC).replace(microsecond=0)
+        due, since, targets = claims()[-1].split(" ")
+        assert (since <= due, targets) == (True, "near")
+        due_at = datetime.fromisoformat(due)
+        given = [{**order(name, at), "is_given": True} for name, at in (("patient", due_at), ("idle", now))]
+        assert await desk.configure(keys.public, {**ordering(*given), "backup_limits": limits})
+        await answered(desk, "patient", due_at, "ok")
+        assert (await answered(desk, "idle", now, "refused")).startswith("it waits no more")
+        assert 1.0 not in desk.values("backup.unplaced[patient]")
+        assert await agent.end() == 0
+    assert state_of(site, "idle") == {}

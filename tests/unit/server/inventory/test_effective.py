@@ -48,6 +48,27 @@ def test_what_two_templates_ask_for_is_sampled_once_at_the_shorter_interval() ->
     }
 
 
+def test_a_host_is_told_the_limits_it_is_under_where_its_claims_are_heard() -> None:
+    saved = stored(6, kind="template", name="saved", items=[{"probe": "backup", "every": "12h"}])
+    limits = [
+        stored(7, kind="limit", name="all", at_once=4),
+        stored(8, kind="limit", name="web", at_once=1, groups=["web"], targets=["swift"], wait_at_most="2h"),
+    ]
+    hosts = [stored(4, kind="host", name=name, templates=["saved"], groups=[name[:3]]) for name in ("db1", "web1")]
+    unheard = stored(4, kind="host", name="web2", templates=["other"], groups=["web"])
+    inventory = Inventory.from_stored(9, [saved, OTHER, *limits, *hosts, unheard])
+    told = {"name": "all", "targets": [], "wait_at_most_seconds": 21_600.0}
+    assert inventory.document("db1") == {
+        "version": 6,
+        "probes": [{"probe": "backup", "interval_seconds": 600.0, "parameters": {}}],
+        "backup_limits": [told],
+    }
+    web = inventory.document("web1")
+    assert web is not None
+    assert web["backup_limits"] == [told, {"name": "web", "targets": ["swift"], "wait_at_most_seconds": 7200.0}]
+    assert "backup_limits" not in (inventory.document("web2") or {})
+
+
 def test_a_host_without_templates_samples_nothing_and_an_undefined_one_has_no_document() -> None:
     inventory = Inventory.from_stored(2, [stored(2, kind="host", name="db1")])
     assert inventory.document("db1") == {"version": 2, "probes": []}

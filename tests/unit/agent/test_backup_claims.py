@@ -1,0 +1,60 @@
+"""The agent's keeper of schedules under a limit, as the probe reads it: how long a set waits, and for which run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from agent.backup_places import Limit
+from agent.backup_told import BackupTold
+from agent.backups import BackupKeeper
+from backup.schedule import spread_of
+from core.runtime.clock import ManualClock
+from probes.backup import RUNS_FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOUR = timedelta(hours=1)
+STARTED = datetime(2026, 11, 30, 2, 40, tzinfo=UTC)
+LIMIT = Limit(name="store", targets=frozenset(), wait_at_most=6 * HOUR)
+
+
+def settings(folder: Path) -> Path:
+    file = folder / "backup.toml"
+    file.write_text(
+        'host = "web1"\n[[targets]]\nname = "store"\nkind = "folder"\nfolder = "store"\n[[sets]]\nname = "files"\n'
+        'target = "store"\nschedule = "hourly"\n[sets.paths]\nroots = ["/etc"]\n'
+    )
+    return file
+
+
+async def claims(folder: Path, file: Path, *hours: float) -> list[dict[str, Any]]:
+    """Return the claim of the set after each of these hours, that the agent has been up for."""
+    clock = ManualClock(round(STARTED.timestamp() * 1e6))
+    keeper = BackupKeeper(file, folder, clock)
+    keeper.hear(BackupTold(limits=(LIMIT,)))
+    running = asyncio.create_task(keeper.run())
+    found, passed = [], 0.0
+    try:
+        for each in hours:
+            await clock.advance(3600 * (each - passed))
+            passed = each
+            found.append(json.loads((folder / RUNS_FILE).read_text())["claims"].get("files", {}))
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    return found
+
+
+async def test_a_set_whose_next_run_becomes_due_while_it_waits_goes_on_waiting(tmp_path: Path) -> None:
+    """Otherwise one that is due every hour would begin to wait anew every hour, and never begin without its place."""
+    spread = spread_of("web1/files", HOUR)
+    assert spread > timedelta(seconds=30)  # the keeper looks as often
+    first, at_three, later = await claims(tmp_path, settings(tmp_path), 0.25, 0.34, 0.5)
+    assert first["due_at"] == datetime(2026, 11, 30, 2, tzinfo=UTC).isoformat()
+    assert at_three == first  # the next one is due, and waits its turn of the schedule first
+    assert later == first | {"due_at": datetime(2026, 11, 30, 3, tzinfo=UTC).isoformat()}
+    assert datetime.fromisoformat(first["begins_at"]) < STARTED + 6.1 * HOUR
