@@ -14,6 +14,7 @@ from server.store.backup_places import (
     read_claim_items,
     read_claim_texts,
     read_silence,
+    read_spent,
     read_turns,
 )
 from server.store.escalations import read_now
@@ -55,11 +56,17 @@ async def read_claims(connection: Connection, items: Mapping[int, tuple[str, str
 
 
 async def read_queue(connection: Connection, claims: list[Claim]) -> Queue:
-    """Return the queue of those that claim, but for the sets that have an open order."""
+    """Return the queue of those that claim, but for sets that have an open order and runs that were ordered before."""
     now = await read_now(connection)
     open_orders = await read_open_orders(connection)
     served = {(order.host, order.set) for order in open_orders}
-    claims = [claim for claim in claims if (claim.host, claim.set) not in served]
+    # A claim that can get nothing keeps no place free: it may be out of date, or a host's that claims it for ever.
+    spent = await read_spent(connection, [(claim.host, claim.set, claim.due_at) for claim in claims])
+    claims = [
+        claim
+        for claim in claims
+        if (claim.host, claim.set) not in served and (claim.host, claim.set, claim.due_at) not in spent
+    ]
     hosts = {claim.host for claim in claims}
     silence = await read_silence(connection, hosts | {order.host for order in open_orders})
     turns = await read_turns(connection, hosts)

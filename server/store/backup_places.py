@@ -49,10 +49,19 @@ ON CONFLICT (host, set_name, due_at) DO UPDATE SET state = 'ordered', note = '',
 WHERE o.state = 'expired' AND o.note = %(unanswered)s AND o.limits <> '{}'
 RETURNING id
 """
+_SPENT = """
+SELECT o.host, o.set_name, o.due_at FROM backup_order o
+JOIN unnest(%s::text[], %s::text[], %s::timestamptz[]) AS c (host, set_name, due_at) USING (host, set_name, due_at)
+WHERE NOT (o.state = 'expired' AND o.note = %s AND o.limits <> '{}')
+"""
 _FORGET = """
 DELETE FROM backup_order WHERE limits <> '{}' AND state NOT IN ('ordered', 'started')
     AND answered_at < now() - interval '30 days'
 """
+
+
+Run = tuple[str, str, "datetime"]
+"""The id of a run: host, set, due instant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +94,12 @@ async def read_turns(connection: AsyncConnection[Any], hosts: Collection[str]) -
     """Return the last turns of the hosts' sets."""
     rows = await (await connection.execute(_TURNS, (list(hosts),))).fetchall() if hosts else []
     return [Turn(host=host, set=name, given_at=given, ended_at=ended) for host, name, given, ended in rows]
+
+
+async def read_spent(connection: AsyncConnection[Any], runs: Collection[Run]) -> set[Run]:
+    """Return those of the runs that were ordered before, and so get no place any more."""
+    columns = [list(column) for column in zip(*runs, strict=True)] or [[], [], []]
+    return set(await (await connection.execute(_SPENT, (*columns, UNANSWERED))).fetchall()) if runs else set()
 
 
 async def give_place(  # noqa: PLR0913 - the run's id and its terms, by name
