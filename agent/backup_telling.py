@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from agent.backup_attempts import read_json
 from agent.backup_lists import list_sets, replace_table
 from backup.schedule import parse_schedule
+from backup.waiting import write_waiting
 from core.runtime.logging import Log
 from probes.backup import RUNS_FILE, SETS_FILE
 
@@ -29,6 +30,7 @@ class BackupTeller:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._told: dict[str, Any] | None = None
+        self._told_waiting: dict[str, Any] = {}
 
     def remembered(self) -> dict[str, Any]:
         """Return what an agent before this one told of runs."""
@@ -57,11 +59,16 @@ class BackupTeller:
         claims: Mapping[str, Claim],
         unplaced: Collection[str],
         book: OrderBook,
+        state: Path,
     ) -> None:
-        """Tell which sets wait, what runs do, what became of orders; a disk in the way is logged."""
+        """Tell which sets wait, what runs do, what became of orders; a disk in the way is logged.
+
+        `state` is where `bkp status` looks.
+        """
+        claimed = {name: claim.table for name, claim in claims.items()}
         told = {
             "waiting": {name: since.isoformat() for name, since in waiting.items()},
-            "claims": {name: claim.table for name, claim in claims.items()},
+            "claims": claimed,
             "unplaced": sorted(unplaced),
             "phases": {name: each.phase for name, each in running.items()},
             "orders": book.table,
@@ -70,6 +77,9 @@ class BackupTeller:
             return
         try:
             replace_table(self._folder / RUNS_FILE, told)
+            if claimed != self._told_waiting:
+                write_waiting(state, claimed)
+                self._told_waiting = claimed
         except OSError as error:
             log.error("How the backups stand cannot be written down", folder=self._folder, error=error)
         else:

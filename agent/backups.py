@@ -135,7 +135,7 @@ class BackupKeeper:
             self._take_up(each)
         self._claiming = turns.claiming
         self._waiting = {name: self._waiting.get(name, now) for name in turns.waiting}
-        self._tell()  # first: an order that was begun is begun again after a crash, and not refused as too late
+        self._tell(settings)  # first: an order that was begun is begun again after a crash, and not refused as too late
         for running in self._running.values():
             if running.task is None:
                 running.task = asyncio.create_task(
@@ -200,10 +200,10 @@ class BackupKeeper:
             return "it waits no more: it is not due, not in its window, or was saved meanwhile"
         return None
 
-    def _tell(self) -> None:
+    def _tell(self, settings: BackupSettings) -> None:
         self._teller.tell(
             waiting=self._waiting, running=self._running, claims=self._claiming, unplaced=self._unplaced,
-            book=self._book,
+            book=self._book, state=settings.state,
         )  # fmt: skip
 
     async def _save(self, settings: BackupSettings, running: Running) -> None:
@@ -214,7 +214,7 @@ class BackupKeeper:
             phase = _phase_of(line)
             if phase is not None and phase != running.phase:
                 running.phase = phase
-                self._tell()
+                self._tell(settings)
 
         self._attempts.begin(name, parse_schedule(due.chosen.schedule).last_due(self._now()))
         command = [

@@ -13,6 +13,7 @@ from backup.command.options import config_option, ending, json_option, settings_
 from backup.command.station_status import show_station
 from backup.command.telling import WIDE, age, console, instant, local, seconds_text, size, write_json
 from backup.schedule import parse_schedule
+from backup.waiting import read_waiting
 from core.model.prediction import lost_seconds
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def status(config: Path | None, *, as_json: bool) -> None:
         show_station(settings, now, as_json=as_json)
         return
     rows: list[dict[str, Any]] = []
+    waiting = read_waiting(settings.state)
     for chosen in settings.sets:
         state = read_state(settings.state / f"{chosen.name}.json")
         last, good = state.get("last_run") or {}, state.get("last_good") or {}
@@ -67,6 +69,7 @@ def status(config: Path | None, *, as_json: bool) -> None:
                 and lost > chosen.lose_at_most.total_seconds(),
                 "reminders": state.get("reminders", []),
                 "wal": state.get("wal"),
+                "waits": waiting.get(chosen.name),
             }
         )
     if as_json:
@@ -120,6 +123,11 @@ def _tell(rows: list[dict[str, Any]], now: datetime) -> None:
         )
     out.print(table if rows else "No set is configured: docs/backup.md shows the first backup.")
     for row in rows:
+        if waits := row["waits"]:
+            since, begins = (local(_read(waits[name])) for name in ("asked_at", "begins_at"))
+            click.echo(
+                f"{row['set']}: it is due and waits for its place under a limit since {since}; begins without {begins}"
+            )
         if row["error"]:
             click.echo(f"{row['set']}: {row['error']}", err=True)
         if failure := _wal_failure(row):

@@ -7,9 +7,12 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from click.testing import CliRunner
+
 from agent.backup_places import Limit
 from agent.backup_told import BackupTold
 from agent.backups import BackupKeeper
+from backup.command.__main__ import cli
 from backup.schedule import spread_of
 from core.runtime.clock import ManualClock
 from probes.backup import RUNS_FILE
@@ -32,7 +35,7 @@ def settings(folder: Path) -> Path:
 
 
 async def claims(folder: Path, file: Path, *hours: float) -> list[dict[str, Any]]:
-    """Return the claim of the set after each of these hours, that the agent has been up for."""
+    """Return the claim of the set after each of these hours of the agent; `bkp status` has it, too."""
     clock = ManualClock(round(STARTED.timestamp() * 1e6))
     keeper = BackupKeeper(file, folder, clock)
     keeper.hear(BackupTold(limits=(LIMIT,)))
@@ -42,7 +45,9 @@ async def claims(folder: Path, file: Path, *hours: float) -> list[dict[str, Any]
         for each in hours:
             await clock.advance(3600 * (each - passed))
             passed = each
-            found.append(json.loads((folder / RUNS_FILE).read_text())["claims"].get("files", {}))
+            found.append(json.loads((folder / RUNS_FILE).read_text())["claims"].get("files"))
+            status = CliRunner().invoke(cli, ["status", "--json", "--config", str(file)]).stdout
+            assert json.loads(status)["sets"][0]["waits"] == found[-1]
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
