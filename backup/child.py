@@ -18,6 +18,8 @@ from backup.signals import demand_going_on
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from backup.snapshots.namespace import MountNamespace
+
 _PR_SET_PDEATHSIG: Final = 1
 _LIBC: Final = ctypes.CDLL(None)
 _END_SECONDS: Final = 5.0
@@ -40,7 +42,7 @@ class Program:
     """What to run. doing: what it is for, as an error says it. pass_fds: descriptors it inherits. stdin: else empty.
 
     hear_words: gets its standard error as `run` reads it, and b"" about every second without any; what it raises ends
-    the program.
+    the program. namespace: in which mounts it runs; None: in ours.
     """
 
     arguments: Sequence[str]
@@ -49,6 +51,7 @@ class Program:
     pass_fds: Sequence[int] = ()
     stdin: int | IO[bytes] = subprocess.DEVNULL
     hear_words: Callable[[bytes], None] | None = None
+    namespace: MountNamespace | None = None
 
 
 class Drain:
@@ -90,10 +93,12 @@ def running(program: Program) -> Iterator[subprocess.Popen[bytes]]:
     """
     parent = os.getpid()
 
-    def die_with_parent() -> None:
+    def settle() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
         if os.getppid() != parent:  # it died between fork and prctl
             os._exit(127)
+        if program.namespace is not None:
+            program.namespace.enter()
 
     child = subprocess.Popen(
         program.arguments,
@@ -104,7 +109,7 @@ def running(program: Program) -> Iterator[subprocess.Popen[bytes]]:
         pass_fds=program.pass_fds,
         start_new_session=True,
         cwd="/",
-        preexec_fn=die_with_parent,  # noqa: PLW1509 - two system calls, no lock taken
+        preexec_fn=settle,  # noqa: PLW1509 - a few system calls, no lock taken
     )
     try:
         yield child

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from backup.snapshots.namespace import MountNamespace
+
 # Two thirds of duplicity's time go into gpg's default compression; level 1 took 51 s instead of 83 (2 GB), 6 % larger.
 # Trust: our rings hold only keys somebody brought there by hand, so gpg's web of trust has nothing to add.
 GPG_OPTIONS: Final = "--trust-model always --compress-algo zlib --compress-level 1 --no-auto-key-locate"
@@ -37,10 +39,14 @@ class Workplace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call of duplicity: an argument list, never a shell, and the whole environment it gets."""
+    """One call of duplicity: an argument list, never a shell, and the whole environment it gets.
+
+    namespace: in which mounts it runs; None: in ours.
+    """
 
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False)
+    namespace: MountNamespace | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

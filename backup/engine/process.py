@@ -174,6 +174,7 @@ def _task(call: Call, log: _LogPipe, doing: str, output_limit_bytes: int, good: 
             environment=call.environment,
             doing=doing,
             pass_fds=(log.writing,),
+            namespace=call.namespace,
         ),
         output_limit_bytes=output_limit_bytes,
         more={log.reading: Drain(log.listen)},

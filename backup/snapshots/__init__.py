@@ -1,0 +1,1 @@
+"""Sets of paths as of one instant: from snapshots of what holds them."""
