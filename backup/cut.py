@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,6 +40,10 @@ class Cut:
         """Return it for the consistency record; nothing of a set that is saved as one."""
         return {} if self.asked == 1 else {"side_by_side": self.asked, "parts": [list(each) for each in self.listed]}
 
+    def seen_below(self, folder: str) -> Cut:
+        """Return the same cut of the same tree that is seen below a folder."""
+        return replace(self, listed=tuple(tuple(f"{folder}{path}" for path in part) for part in self.listed))
+
     def selections(self, roots: Iterable[str]) -> list[tuple[str, ...]]:
         """Return duplicity's options for each part, to stand between what is left out and "nothing else".
 
@@ -47,7 +51,7 @@ class Cut:
         """
         listed = [path for part in self.listed for path in part]
         own = [f"--exclude-regexp={at_or_below(listed)}"] if listed else []
-        first = (*own, *(f"--include={_literal(root)}" for root in roots))
+        first = (*own, *(f"--include={literal(root)}" for root in roots))
         return [first, *((f"--include-regexp={at_or_below(part)}|{_folders_above(part)}",) for part in self.listed)]
 
     def counted_again(self, roots: Sequence[str]) -> int:
@@ -119,7 +123,7 @@ def _folders_above(paths: Iterable[str]) -> str:
     return rf"^(?:{'|'.join(map(re.escape, above))})\Z"
 
 
-def _literal(path: str) -> str:
+def literal(path: str) -> str:
     """Return a path as a pattern that means this path: duplicity reads *, ? and [ as wildcards."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in os.path.normpath(path))
 

@@ -211,7 +211,8 @@ class RunRecord:
     """How a run went: the journal's entry, and `last_run` in state/<set>.json.
 
     exit_code and error are None unless it failed. missing_at: targets that lack the point it made, which is whole at
-    the set's others. Sizes in bytes, durations in seconds; None where not known (yet).
+    the set's others. moments: as of when it is, in words, where snapshots were asked for. Sizes in bytes, durations in
+    seconds; None where not known (yet).
     """
 
     id: RunId
@@ -230,6 +231,7 @@ class RunRecord:
     error: str | None = None
     exit_code: int | None = None
     missing_at: tuple[str, ...] = ()
+    moments: tuple[str, ...] = ()
 
     @property
     def duration_seconds(self) -> float | None:

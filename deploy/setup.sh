@@ -80,6 +80,7 @@ if [ "$wanted" = dev ]; then
     command -v busybox >/dev/null || missing="$missing busybox-static"
     command -v cpio >/dev/null || missing="$missing cpio"
     command -v xz >/dev/null || missing="$missing xz-utils"
+    [ -x /usr/sbin/mkfs.btrfs ] || missing="$missing btrfs-progs"
     [ -x /usr/sbin/mkfs.ext4 ] || missing="$missing e2fsprogs"
     # shellcheck disable=SC2086 # a list of package names
     [ -z "$missing" ] || install_packages $missing

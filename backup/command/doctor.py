@@ -11,6 +11,7 @@ import click
 
 from backup.command.drill_doctor import REMEDY, examine_drills
 from backup.command.options import ending, json_option, settings_of, station_config_option
+from backup.command.snapshot_doctor import examine_snapshots
 from backup.command.telling import size, write_json
 from backup.engine.command import program
 from backup.errors import (
@@ -269,6 +270,9 @@ def _work(settings: BackupSettings) -> Iterator[Finding]:
     for chosen in settings.sets:
         if not chosen.sources:
             continue
+        if chosen.paths is not None:
+            for level, text, remedy in examine_snapshots(chosen.paths):
+                yield Finding(what=f"set {chosen.name}", level=level, text=text, remedy=remedy)
         cache = settings.work / chosen.name
         if not cache.exists():
             yield Finding(what=f"set {chosen.name}", level="ok", text="no cache here yet: its next run is a full")

@@ -17,6 +17,7 @@ from backup.command.telling import counted, instant, local, progress, size, writ
 from backup.command.wal_telling import ready_document, tell_ready
 from backup.restoring.restore import Wanted, read_path, restore
 from backup.restoring.station import open_station
+from backup.snapshots.record import moments
 from backup.sources.mariadb_base import KIND as MARIADB_KIND
 from backup.wal.choice import Until
 from backup.wal.names import read_lsn
@@ -132,16 +133,19 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
             loaded = load_dump(point.manifest, made.to, dsn, station.chosen.time_limit.total_seconds(), tables)
         defined = define(point.manifest, made.to, domain, connect, station.chosen.time_limit.total_seconds())
     server = server_document(point.manifest, made.to) if is_server else None
+    read = list(moments(point.manifest.consistency))
     not_kept = [str(each) for each in point.manifest.consistency.get("not_kept", ())]
     if as_json:
         document = {
             "at": instant(made.at), "to": str(made.to), "files": made.files, "bytes": made.bytes, "target": made.target,
         }  # fmt: skip
         cluster = None if ready is None else ready_document(ready)
-        more = {"database": loaded, "cluster": cluster, "server": server, "domain": defined, "not_kept": not_kept}
-        write_json({**document, **more})
+        more = {"database": loaded, "cluster": cluster, "server": server, "domain": defined}
+        write_json({**document, **more, "not_kept": not_kept, "moments": read})
         return
     click.echo(f"Restored {counted(made.files, 'file')}, {size(made.bytes)}, as of {local(made.at)}: {made.to}")
+    for line in read:
+        click.echo(f"  {line}")
     for lost in not_kept:
         click.echo(f"bkp: not as it was when it was saved: {lost}", err=True)
     if ready is not None:

@@ -107,5 +107,7 @@ def _end(record: RunRecord, *, as_json: bool) -> None:
             f"Saved {record.id.set}: {kind} ({record.reason}), {record.entries} entries, {size(record.source_bytes)};"
             f" {size(record.stored_bytes)} added at the target, compared and signed. Restores {local(record.at)}."
         )
+        for line in record.moments:
+            click.echo(f"  {line}")
         if record.unreadable:
             click.echo(f"bkp: {record.unreadable} entries could not be read; the manifest names them", err=True)

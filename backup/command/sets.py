@@ -24,6 +24,7 @@ Examples:
 Reads no manifest: `bkp list` says what can be restored, `bkp status` how the last runs went.
 A target that is away is named, the others are listed, and the exit code is that of what is away (20, 21).
 """
+_SNAPSHOTS = {"none": "", "auto": " (snapshots where there are)", "required": " (snapshots)"}
 
 
 @click.command("sets", epilog=_EPILOG)
@@ -46,7 +47,7 @@ def _tell(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         saves = row["source"] or "-"
         if row["roots"]:
-            saves = ", ".join(row["roots"])
+            saves = ", ".join(row["roots"]) + _SNAPSHOTS[row["snapshot"]]
         table.add_row(
             f"{row['host']}/{row['set']}", saves, row["schedule"] or "-", ", ".join([row["target"], *row["also"]])
         )
@@ -62,6 +63,7 @@ def _row(settings: BackupSettings, chosen: SetSettings) -> dict[str, Any]:
         "also": list(chosen.also),
         "source": source,
         "roots": [] if chosen.paths is None else [str(root) for root in chosen.paths.roots],
+        "snapshot": None if chosen.paths is None else chosen.paths.snapshot,
         "schedule": chosen.schedule if source is not None else None,
         "is_configured": settings.has_set(chosen),
     }

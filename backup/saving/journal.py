@@ -151,6 +151,7 @@ def record_table(record: RunRecord) -> dict[str, Any]:
         "error": record.error,
         "exit_code": record.exit_code,
         "missing_at": list(record.missing_at),
+        "moments": list(record.moments),
     }
 
 
@@ -199,6 +200,7 @@ def _read(path: Path) -> RunRecord:
         error=table["error"],
         exit_code=table["exit_code"],
         missing_at=tuple(str(name) for name in table.get("missing_at", ())),
+        moments=tuple(str(line) for line in table.get("moments", ())),
     )
 
 

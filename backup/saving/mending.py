@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from backup.model import Status, instant_name
+from backup.snapshots.record import moments
 
 if TYPE_CHECKING:
     from backup.catalogue import Catalogue
@@ -36,4 +37,5 @@ def with_figures(record: RunRecord, manifest: Manifest) -> RunRecord:
         source_bytes=manifest.counts.bytes,
         entries=manifest.counts.entries,
         unreadable=manifest.counts.unreadable,
+        moments=moments(manifest.consistency),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -75,7 +75,7 @@ def send(
     calls = []
     for part, selection in zip(parts, prepared.selections, strict=True):
         arguments = saving_arguments(saving, selection, target.url(folders[part]), workplace.of_part(part), timeout)
-        calls.append(call(arguments, *environments))
+        calls.append(replace(call(arguments, *environments), namespace=prepared.namespace))
     attempt.phase("saving")
     outcomes = run_calls(
         calls, doing=doing, time_limit_seconds=chosen.time_limit.total_seconds(), on_progress=attempt.on_progress
@@ -84,7 +84,7 @@ def send(
     for outcome in outcomes:
         _demand_read(prepared, outcome)
         demand_success(outcome, doing + cut.said(parts[outcome.number]))
-    counts = _sum([_count(outcome) for outcome in outcomes], prepared.counted_again)
+    counts = _sum([_count(outcome, prepared) for outcome in outcomes], prepared.counted_again)
     for outcome in outcomes:
         _demand_unread(prepared, outcome)
     sent = {
@@ -123,8 +123,9 @@ def _sum(parts: Sequence[Counts], counted_again: int) -> Counts:
     )
 
 
-def _count(outcome: Outcome) -> Counts:
+def _count(outcome: Outcome, prepared: Prepared) -> Counts:
     told = outcome.told
+    seen_at = "" if prepared.namespace is None else str(prepared.root)  # people know a thing by where it really is
     missing = [name for name in _STATISTICS if name not in told.statistics]
     if missing:
         raise EngineFailed(f"duplicity's statistics lack {missing[0]}; is it a version we do not know?")
@@ -133,7 +134,7 @@ def _count(outcome: Outcome) -> Counts:
         bytes=told.statistics["SourceFileSize"],
         changed_bytes=told.statistics["RawDeltaSize"],
         unreadable=max(told.unreadable, told.statistics.get("Errors", 0)),
-        unreadable_names=tuple(told.unreadable_names),
+        unreadable_names=tuple(name.removeprefix(seen_at) for name in told.unreadable_names),
     )
 
 

@@ -19,6 +19,14 @@ class PathsSettings:
         metadata=setting("what to leave out, below any root (* in a name, ** across names)", example='["**/.cache"]'),
     )
     one_file_system: bool = field(default=False, metadata=setting("stay on the file system of each root"))
+    snapshot: Literal["none", "auto", "required"] = field(
+        default="none",
+        metadata=setting(
+            'save them as of one instant, from snapshots (btrfs, as root): "auto" where the file system offers them,'
+            ' "required" all or nothing',
+            example='"auto"',
+        ),
+    )
 
     def __post_init__(self) -> None:
         if not self.roots:

@@ -10,12 +10,15 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from backup.snapshots.namespace import MountNamespace
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """Data that is ready to be read, for as long as its context lasts.
 
     root: the folder duplicity reads. It is the same at every run, so that deltas are against the run before.
+    namespace: the mounts in which `root` is what is to be read; None: ours.
     selections: duplicity's include and exclude options, in order; of each part that is saved side by side with others.
     counted_again: how many folders lie in more than one part, each further time counted.
     consistency: what the source can say of the moment the data is of; plain JSON values.
@@ -26,6 +29,7 @@ class Prepared:
     """
 
     root: Path
+    namespace: MountNamespace | None = None
     selections: tuple[tuple[str, ...], ...] = ((),)
     counted_again: int = 0
     consistency: Mapping[str, Any] = field(default_factory=dict)

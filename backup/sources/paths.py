@@ -7,11 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from backup.cut import Cut, at_or_below, read_cut
+from backup.cut import Cut, at_or_below, literal, read_cut
 from backup.errors import SourceFailed
+from backup.snapshots.contract import Tree, Wanted
+from backup.snapshots.own_folder import NAME
+from backup.snapshots.record import reasons, snapshot_table
+from backup.snapshots.tree import tree_of
 from backup.sources.contract import Prepared
 from backup.sources.packing import Weights
-from backup.sources.survey import ATTRIBUTES, LISTS, survey
+from backup.sources.survey import ATTRIBUTES, LISTS, STAND_INS, Window, left_out_by, survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,12 +42,13 @@ class PathsSource:
         self._side_by_side = side_by_side
 
     @contextmanager
-    def prepare(self, scratch: Path) -> Iterator[Prepared]:  # noqa: ARG002 - the contract's; files are read in place
+    def prepare(self, scratch: Path) -> Iterator[Prepared]:
         """Name the roots to duplicity. Raises SourceFailed when one is not there: an empty backup is never "ok"."""
         real = self._roots()
         weights = Weights(real) if self._side_by_side > 1 else None
-        lost = self._look(real, None if weights is None else weights.take)
-        yield self._prepared(real, lost, Cut() if weights is None else weights.cut(self._side_by_side))
+        with self._tree(real, scratch) as tree:
+            lost = self._look(real, tree, None if weights is None else weights.take)
+            yield self._prepared(real, tree, lost, Cut() if weights is None else weights.cut(self._side_by_side))
 
     def doubt(self, before: Mapping[str, Any]) -> str | None:
         """Return why the parts the chain was begun with are not those to go on with. Raises SourceFailed."""
@@ -55,33 +60,65 @@ class PathsSource:
         return None
 
     @contextmanager
-    def prepare_after(self, scratch: Path, before: Mapping[str, Any]) -> Iterator[Prepared]:  # noqa: ARG002 - as above
+    def prepare_after(self, scratch: Path, before: Mapping[str, Any]) -> Iterator[Prepared]:
         """Name the roots to duplicity, in the parts of the run before."""
         real = self._roots()
-        yield self._prepared(real, self._look(real), read_cut(before))
+        with self._tree(real, scratch) as tree:
+            yield self._prepared(real, tree, self._look(real, tree), read_cut(before))
 
     def _roots(self) -> list[Path]:
         return [_real(root) for root in self._settings.roots]
 
-    def _look(self, real: list[Path], on_entry: Callable[[bytes, os.stat_result], None] | None = None) -> Survey:
-        patterns = [_below(pattern) for pattern in self._settings.exclude]
-        found = survey(real, patterns, one_file_system=self._settings.one_file_system, on_entry=on_entry)
+    @property
+    def _patterns(self) -> tuple[str, ...]:
+        return (*(_below(pattern) for pattern in self._settings.exclude), f"**/{NAME}")
+
+    @contextmanager
+    def _tree(self, real: list[Path], scratch: Path) -> Iterator[Tree]:
+        """Show the roots as the set's `snapshot` has it."""
+        if self._settings.snapshot == "none":
+            yield Tree()
+            return
+        left_out = left_out_by(self._patterns)
+        wanted = Wanted(
+            roots=real,
+            one_file_system=self._settings.one_file_system,
+            is_left_out=lambda path, root: any(
+                left_out.fullmatch(os.fsencode(each)) for each in (path, *path.parents) if each.is_relative_to(root)
+            ),
+        )
+        with tree_of(wanted, scratch, is_required=self._settings.snapshot == "required") as tree:
+            yield tree
+
+    def _look(
+        self, real: list[Path], tree: Tree, on_entry: Callable[[bytes, os.stat_result], None] | None = None
+    ) -> Survey:
+        window = Window(through=tree.through, stand_ins=frozenset(tree.stand_ins))
+        one_file_system = self._settings.one_file_system
+        found = survey(real, self._patterns, one_file_system=one_file_system, on_entry=on_entry, window=window)
         for folder in map(os.fsdecode, found.elsewhere):
             if lost := [root for root in real if root.is_relative_to(folder)]:
                 raise SourceFailed(
                     f"{lost[0]} cannot be saved: one_file_system leaves {folder} out, as it is another file system than"
                     " the root above it; name that folder among the paths, and in `exclude` what is unwanted there"
                 )
+        if found.counts[STAND_INS] and self._settings.snapshot == "required":
+            raise SourceFailed(f"{found.words([STAND_INS])[0]}: try again, or exclude what comes and goes")
         return found
 
-    def _prepared(self, real: list[Path], lost: Survey, cut: Cut) -> Prepared:
+    def _prepared(self, real: list[Path], tree: Tree, lost: Survey, cut: Cut) -> Prepared:
         roots = [str(root) for root in real]
+        record = {} if self._settings.snapshot == "none" else snapshot_table(tree.taken, tree.live)
+        live = (reasons(tree.live),) if tree.live else ()
         return Prepared(
-            root=Path("/"),
-            selections=selections(self._settings, roots, cut, [os.fsdecode(path) for path in lost.elsewhere]),
+            root=tree.folder,
+            namespace=tree.namespace,
+            selections=selections(
+                tree.folder, roots, cut, self._patterns, [os.fsdecode(path) for path in lost.elsewhere]
+            ),
             counted_again=cut.counted_again(roots),
-            consistency={"roots": roots, "not_kept": list(lost.words()), **cut.table()},
-            remarks=lost.words((ATTRIBUTES, LISTS)),
+            consistency={"roots": roots, "not_kept": list(lost.words()), **record, **cut.table()},
+            remarks=(*lost.words((ATTRIBUTES, LISTS, STAND_INS)), *live, *tree.remarks),
         )
 
 
@@ -94,19 +131,22 @@ def _real(root: Path) -> Path:
 
 
 def selections(
-    settings: PathsSettings, roots: Sequence[str], cut: Cut, elsewhere: Sequence[str] = ()
+    folder: Path, roots: Sequence[str], cut: Cut, patterns: Sequence[str] = (), elsewhere: Sequence[str] = ()
 ) -> tuple[tuple[str, ...], ...]:
     """Return duplicity's selection of each part: what to leave out, then what is in it, then nothing else.
 
-    The first that fits counts. elsewhere: folders of other file systems; duplicity's own option for these takes all for
-    such that is not on the file system of `/`.
+    The first that fits counts. folder: what duplicity reads, with the roots below it. elsewhere: folders of other file
+    systems; duplicity's own option for these takes all for such that is not on the file system of `/`.
     """
+    above = "" if folder == Path("/") else str(folder)
+    others = [f"{above}{path}" for path in elsewhere]
     options = [
-        f"--exclude-regexp={at_or_below(elsewhere[first : first + _IN_A_WORD])}"
-        for first in range(0, len(elsewhere), _IN_A_WORD)
+        f"--exclude-regexp={at_or_below(others[first : first + _IN_A_WORD])}"
+        for first in range(0, len(others), _IN_A_WORD)
     ]
-    options += [f"--exclude={_below(pattern)}" for pattern in settings.exclude]
-    return tuple((*options, *each, "--exclude=**") for each in cut.selections(roots))
+    options += [f"--exclude={literal(above) if above else ''}{pattern}" for pattern in patterns]
+    parts = cut.seen_below(above).selections([f"{above}{root}" for root in roots])
+    return tuple((*options, *each, "--exclude=**") for each in parts)
 
 
 def _below(pattern: str) -> str:

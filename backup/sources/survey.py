@@ -23,11 +23,13 @@ _ACCESS_LISTS: Final = frozenset({"system.posix_acl_access", "system.posix_acl_d
 _MADE_ANEW: Final = ("security.selinux", "security.ima", "security.evm")  # by the system, from its own rules
 
 ATTRIBUTES, LISTS, LINKS, SOCKETS = "extended attributes", "access lists", "further names", "sockets"
+STAND_INS = "stand-ins"
 _TOLD: Final = {
     ATTRIBUTES: "entries that come back without their extended attributes",
     LISTS: "entries that come back without their access lists",
     LINKS: "names of one file that come back as files of their own",
     SOCKETS: "sockets, which are not saved",
+    STAND_INS: "subvolumes that went while snapshots were made, and come back as empty folders",
 }
 
 
@@ -58,12 +60,24 @@ class Survey:
         return self.counts[kind] > len(self.names[kind])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Where a tree is looked at that is to be saved by other paths.
+
+    through: what stands before every path. stand_ins: device and number of folders that stand there for others.
+    """
+
+    through: bytes = b""
+    stand_ins: frozenset[tuple[int, int]] = frozenset()
+
+
 def survey(
     roots: Sequence[Path],
     patterns: Sequence[str],
     *,
     one_file_system: bool,
     on_entry: Callable[[bytes, os.stat_result], None] | None = None,
+    window: Window = Window(),
 ) -> Survey:
     """Look at every entry that is saved. What cannot be looked at is left out: the run itself names that.
 
@@ -71,20 +85,32 @@ def survey(
     also where a root lies below another one.
     """
     found = Survey()
-    left_out = re.compile(b"|".join(_expression(os.fsencode(each)) for each in patterns) or b"(?!)", re.DOTALL)
+    left_out = left_out_by(patterns)
     tops = list(dict.fromkeys(os.fsencode(root) for root in roots))
     for top in tops:
-        device = os.lstat(top).st_dev if one_file_system else None
+        device = os.lstat(window.through + top).st_dev if one_file_system else None
         others = frozenset(tops) - {top}
-        for path, status in _entries(top, left_out, device, found.elsewhere, others):
-            _look(found, path, status)
+        for path, status in _entries(top, left_out, device, found.elsewhere, others, window.through):
+            if (status.st_dev, status.st_ino) in window.stand_ins:
+                found.note(STAND_INS, path)
+            _look(found, path, window.through + path, status)
             if on_entry is not None:
                 on_entry(path, status)
     return found
 
 
+def left_out_by(patterns: Sequence[str]) -> re.Pattern[bytes]:
+    """Return what matches the whole paths that are left out, but for what lies below them."""
+    return re.compile(b"|".join(_expression(os.fsencode(each)) for each in patterns) or b"(?!)", re.DOTALL)
+
+
 def _entries(
-    path: bytes, left_out: re.Pattern[bytes], device: int | None, elsewhere: list[bytes], others: frozenset[bytes]
+    path: bytes,
+    left_out: re.Pattern[bytes],
+    device: int | None,
+    elsewhere: list[bytes],
+    others: frozenset[bytes],
+    through: bytes,
 ) -> Iterator[tuple[bytes, os.stat_result]]:
     """Yield every entry at and below `path`, in folders of `device` only; links are not followed.
 
@@ -97,7 +123,7 @@ def _entries(
         if path in others:
             continue
         try:
-            status = os.lstat(path)
+            status = os.lstat(through + path)
             if left_out.fullmatch(path):
                 continue
             is_folder = stat.S_ISDIR(status.st_mode)
@@ -106,19 +132,20 @@ def _entries(
                 continue
             yield path, status
             if is_folder:
-                todo += [os.path.join(path, name) for name in os.listdir(path)]  # noqa: PTH118, PTH208 - bytes, a million
+                names = os.listdir(through + path)  # noqa: PTH208 - bytes, a million
+                todo += [os.path.join(path, name) for name in names]  # noqa: PTH118 - as above
         except OSError:
             continue
 
 
-def _look(found: Survey, path: bytes, status: os.stat_result) -> None:
+def _look(found: Survey, path: bytes, seen_at: bytes, status: os.stat_result) -> None:
     if stat.S_ISSOCK(status.st_mode):
         found.note(SOCKETS, path)
         return
     if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
         found.note(LINKS, path)
     try:
-        attributes = [name for name in os.listxattr(path, follow_symlinks=False) if name not in _MADE_ANEW]
+        attributes = [name for name in os.listxattr(seen_at, follow_symlinks=False) if name not in _MADE_ANEW]
     except OSError:  # a file system without any
         return
     if _ACCESS_LISTS.intersection(attributes):

@@ -17,7 +17,6 @@ from backup.engine.progress import Listener, Told
 from backup.errors import EngineFailed, KeyWrong, PassphraseWrong, TargetAway, TargetDiffers, TimedOut
 from backup.model import Kind, Role
 from backup.saving.comparison import role_of, volume_sums
-from backup.settings.source import PathsSettings
 from backup.sources.paths import selections
 
 if TYPE_CHECKING:
@@ -143,19 +142,25 @@ def test_a_file_is_known_by_its_name(name: str, role: Role | None) -> None:
 
 
 def test_a_selection_leaves_out_first_then_takes_the_roots_and_nothing_else() -> None:
-    settings = PathsSettings(
-        roots=(Path("/etc"), Path("/srv/a [b]*")), exclude=(".cache", "/etc/x"), one_file_system=True
-    )
+    names, patterns = ["/etc", "/srv/a [b]*"], ["**/.cache", "/etc/x"]
     first = (r"--exclude-regexp=^(?:/etc/disk)(?:/|\Z)", "--exclude=**/.cache", "--exclude=/etc/x")
     roots = ("--include=/etc", "--include=/srv/a [[]b][*]", "--exclude=**")
-    names = [str(root) for root in settings.roots]
-    assert selections(settings, names, Cut(), ["/etc/disk"]) == ((*first, *roots),)
-    assert selections(settings, names, Cut()) == ((*first[1:], *roots),)
+    assert selections(Path("/"), names, Cut(), patterns, ["/etc/disk"]) == ((*first, *roots),)
+    assert selections(Path("/"), names, Cut(), patterns) == ((*first[1:], *roots),)
     cut = Cut(asked=2, listed=(("/etc/?",),))
-    assert selections(settings, names, cut, ["/etc/disk"]) == (
+    assert selections(Path("/"), names, cut, patterns, ["/etc/disk"]) == (
         (*first, r"--exclude-regexp=^(?:/etc/\?)(?:/|\Z)", *roots),
         (*first, r"--include-regexp=^(?:/etc/\?)(?:/|\Z)|^(?:/|/etc)\Z", "--exclude=**"),
     )
+
+
+def test_a_selection_of_what_is_seen_below_a_folder_leaves_out_nothing_for_that_folder_s_own_name() -> None:
+    cut = Cut(asked=2, listed=(("/etc/y",),))
+    assert selections(Path("/w*/view"), ["/", "/etc"], cut, ["**/view", "/etc/x"], ["/proc"])[0] == (
+        r"--exclude-regexp=^(?:/w\*/view/proc)(?:/|\Z)", "--exclude=/w[*]/view**/view", "--exclude=/w[*]/view/etc/x",
+        r"--exclude-regexp=^(?:/w\*/view/etc/y)(?:/|\Z)", "--include=/w[*]/view", "--include=/w[*]/view/etc",
+        "--exclude=**",
+    )  # fmt: skip
 
 
 def test_a_program_that_takes_too_long_is_ended_with_all_it_started() -> None:

@@ -1,0 +1,87 @@
+"""What snapshots are made of, what a manifest says of them, and whose they are."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from backup.errors import SourceFailed
+from backup.saving.mounts import Mount, read_mounts
+from backup.snapshots.btrfs import Btrfs
+from backup.snapshots.contract import Taken
+from backup.snapshots.own_folder import NAME, OwnFolder
+from backup.snapshots.plan import place_of, saved_places
+from backup.snapshots.record import moments, snapshot_table
+from backup.sources.survey import left_out_by
+
+_PLACES = [Path(each) for each in ("/", "/home", "/home/ann", "/home/ann/vm", "/srv", "/proc")]
+
+
+def _saved(roots: list[str], *, one_file_system: bool = False, exclude: str = "") -> dict[str, list[str]]:
+    left_out = left_out_by([exclude] if exclude else [])
+    found = saved_places(
+        _PLACES, [Path(root) for root in roots], one_file_system=one_file_system,
+        is_left_out=lambda path, root: any(
+            left_out.fullmatch(os.fsencode(each)) for each in (path, *path.parents) if each.is_relative_to(root)
+        ),
+    )  # fmt: skip
+    return {str(place): [str(path) for path in paths] for place, paths in found.items()}
+
+
+def test_a_place_is_saved_when_a_root_lies_in_it_or_it_lies_below_one_and_is_not_left_out() -> None:
+    assert place_of(Path("/home/anna/x"), _PLACES) == Path("/home")
+    assert _saved(["/etc", "/home/anna", "/home/bob"]) == {"/": ["/etc"], "/home": ["/home/anna", "/home/bob"]}
+    assert _saved(["/home"]) == {"/home": ["/home"], "/home/ann": ["/home/ann"], "/home/ann/vm": ["/home/ann/vm"]}
+    assert _saved(["/home"], exclude="**/ann") == {"/home": ["/home"]}
+    assert _saved(["/home"], one_file_system=True) == {"/home": ["/home"]}
+    assert _saved(["/home", "/home/ann/vm/x"], one_file_system=True, exclude="**/ann") == {
+        "/home": ["/home"], "/home/ann/vm": ["/home/ann/vm/x"],
+    }  # fmt: skip
+
+
+def test_a_table_of_mounts_is_read_with_its_odd_letters() -> None:
+    (found,) = read_mounts(
+        b"44 27 0:39 /@data/x /srv/a\\040b\\012\xff rw,relatime shared:1 - btrfs /dev/sd\\040a ro,subvolid=5\n"
+    )
+    assert found == Mount(
+        id=44, device=os.makedev(0, 39), root=Path("/@data/x"), place=Path(os.fsdecode(b"/srv/a b\n\xff")),
+        kind="btrfs", source="/dev/sd a", is_read_only=True,
+    )  # fmt: skip
+    assert Btrfs().lack(found) == "it is mounted read-only"
+
+
+def test_people_are_told_what_came_from_a_snapshot_of_when_and_what_did_not() -> None:
+    at = datetime(2026, 11, 30, 12, 0, 0, 900_000, tzinfo=UTC)
+    taken = [Taken(path=Path(f"/home/{n}"), kind="btrfs", taken_at=at + timedelta(seconds=n)) for n in range(7)]
+    live = {Path("/boot"): "ext4 has no snapshots"}
+    assert moments(snapshot_table(taken, live)) == (
+        "from btrfs snapshots of 2026-11-30T12:00:00Z to 2026-11-30T12:00:06Z:"
+        " /home/0, /home/1, /home/2, /home/3, /home/4 and 2 more",
+        "not from a snapshot: /boot (ext4 has no snapshots)",
+    )
+    assert moments({}) == moments({"snapshots": [1]}) == moments({"snapshots": 7}) == ()
+
+
+def test_what_nobody_has_locked_is_a_dead_run_s_and_only_that(tmp_path: Path) -> None:
+    with OwnFolder(tmp_path) as ours, OwnFolder(tmp_path) as theirs:
+        alive, killed = ours.claim(), ours.claim()
+        for made in (alive, killed):
+            (tmp_path / NAME / made.name / "0").mkdir()
+        os.close(killed.descriptor)  # as the kernel does at the end of a process
+        (found,) = theirs.dead()
+        assert (found.name, found.snapshots()) == (killed.name, ["0"])
+        theirs.give_up(found)
+        assert (tmp_path / NAME / killed.name).exists(), "what is in it could not be removed: the next run tries again"
+        (tmp_path / NAME / alive.name / "0").rmdir()
+        ours.give_up(alive)
+        assert not (tmp_path / NAME / alive.name).exists()
+
+
+def test_a_folder_others_can_enter_is_not_taken_for_ours(tmp_path: Path) -> None:
+    (tmp_path / NAME).mkdir()
+    (tmp_path / NAME).chmod(0o755)
+    with pytest.raises(SourceFailed, match="remove it"):
+        OwnFolder(tmp_path)
