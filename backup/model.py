@@ -211,8 +211,9 @@ class RunRecord:
     """How a run went: the journal's entry, and `last_run` in state/<set>.json.
 
     exit_code and error are None unless it failed. missing_at: targets that lack the point it made, which is whole at
-    the set's others. moments: as of when it is, in words, where snapshots were asked for. Sizes in bytes, durations in
-    seconds; None where not known (yet).
+    the set's others. moments: as of when it is, in words, where snapshots were asked for. covers: which things of the
+    machine it saved, in the form of backup/saving/covering.py; empty where nobody wrote that down. Sizes in bytes,
+    durations in seconds; None where not known (yet).
     """
 
     id: RunId
@@ -232,6 +233,7 @@ class RunRecord:
     exit_code: int | None = None
     missing_at: tuple[str, ...] = ()
     moments: tuple[str, ...] = ()
+    covers: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def duration_seconds(self) -> float | None:

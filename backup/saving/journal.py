@@ -152,6 +152,7 @@ def record_table(record: RunRecord) -> dict[str, Any]:
         "exit_code": record.exit_code,
         "missing_at": list(record.missing_at),
         "moments": list(record.moments),
+        "covers": dict(record.covers),
     }
 
 
@@ -201,6 +202,7 @@ def _read(path: Path) -> RunRecord:
         exit_code=table["exit_code"],
         missing_at=tuple(str(name) for name in table.get("missing_at", ())),
         moments=tuple(str(line) for line in table.get("moments", ())),
+        covers=dict(table.get("covers") or {}),
     )
 
 

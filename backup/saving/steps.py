@@ -20,6 +20,7 @@ from backup.saving.cache import MetadataCache
 from backup.saving.chain_choice import doubt_of_copies, new_chain
 from backup.saving.comparison import compare
 from backup.saving.copies import Effort, open_copies
+from backup.saving.covering import told_covers
 from backup.saving.leftovers import chain_manifests, withdraw
 from backup.saving.mending import mend_records, with_figures
 from backup.saving.mounts import unmount_below
@@ -73,6 +74,7 @@ def save(attempt: Attempt) -> None:
             attempt.phase("preparing")
             with _prepared(attempt, decision, scratch) as prepared:
                 attempt.reminders = [*(attempt.reminders or []), *prepared.remarks]
+                attempt.note(covers=told_covers(settings, chosen, prepared.covers))
                 workplace = Workplace(cache=cache.place(chain), temporary=temporary)
                 sent = send(attempt, main, prepared, decision, keys, workplace)
             attempt.phase("comparing")

@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from core.model.things import split_thing
+
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 _FINGERPRINT: Final = re.compile(r"[0-9A-F]{40}")
 
@@ -24,6 +26,16 @@ def check_fingerprints(texts: tuple[str, ...]) -> str | None:
     """Return what is wrong with a list of key fingerprints; None when each is one."""
     wrong = [text for text in texts if not _FINGERPRINT.fullmatch(text)]
     return f"expected fingerprints of 40 capital hex digits, found {wrong[0]!r}" if wrong else None
+
+
+def check_things(texts: tuple[str, ...]) -> str | None:
+    """Return what is wrong with a list of things that hold data; None when each is one."""
+    for text in texts:
+        try:
+            split_thing(text)
+        except ValueError as error:
+            return f"{error}; found {text!r:.60}"
+    return None
 
 
 def check_address(text: str) -> str | None:

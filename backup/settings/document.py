@@ -8,7 +8,7 @@ from typing import Any, Final
 from backup.errors import ConfigInvalid
 from backup.model import MOST_PARTS
 from backup.schedule import check_schedule
-from backup.settings.checks import check_fingerprints, check_name
+from backup.settings.checks import check_fingerprints, check_name, check_things
 from backup.settings.drill import DrillSettings
 from backup.settings.pruner import PrunerSettings, RetentionSettings
 from backup.settings.source import (
@@ -123,6 +123,14 @@ class SetSettings:
         metadata=setting(
             f"in how many parts files and folders are saved at once, a duplicity each; up to {MOST_PARTS}",
             minimum=1,
+        ),
+    )
+    covers: tuple[str, ...] = field(
+        default=(),
+        metadata=setting(
+            "what it saves beside what its source says, so that it does not count as unprotected",
+            example='["database:crm", "domain:golden"]',
+            check=check_things,
         ),
     )
     paths: PathsSettings | None = field(default=None, metadata=setting("save files and folders"))

@@ -74,7 +74,7 @@ class CommandSource:
             "took_seconds": round(time.monotonic() - began, 3),
         }
         (scratch / RECORD_FILE).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        yield Prepared(root=scratch, consistency=record)
+        yield Prepared(root=scratch, consistency=record, covers={"program": program})
 
 
 class _Output:

@@ -22,6 +22,7 @@ class Prepared:
     selections: duplicity's include and exclude options, in order; of each part that is saved side by side with others.
     counted_again: how many folders lie in more than one part, each further time counted.
     consistency: what the source can say of the moment the data is of; plain JSON values.
+    covers: which things of the machine the data are; backup/saving/covering.py has the form.
     remarks: what of the source is not saved, or not as of that moment; people are reminded of it.
     is_indivisible: a run that could not read something of it fails, where others name it and go on.
     most_changed: how many entries duplicity may find changed; None: any. A source that lays stand-ins for what the
@@ -33,6 +34,7 @@ class Prepared:
     selections: tuple[tuple[str, ...], ...] = ((),)
     counted_again: int = 0
     consistency: Mapping[str, Any] = field(default_factory=dict)
+    covers: Mapping[str, Any] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     is_indivisible: bool = False
     most_changed: int | None = None

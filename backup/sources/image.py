@@ -13,6 +13,7 @@ from backup.sources.contract import Prepared
 from backup.sources.reading_disks import laid_out
 from backup.sources.resting import image_facts, open_resting
 from backup.sources.virsh import DomainDisk
+from core.model.things import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,6 +64,7 @@ class ImageSource:
             yield Prepared(
                 root=scratch,
                 consistency={"taken_at": taken_at, "disks": disks_table(disks), "read": reading},
+                covers={"images": [readable(str(file)) for file in self._settings.files]},
                 is_indivisible=True,
                 most_changed=None if before is None else again,
             )

@@ -18,6 +18,7 @@ from backup.sources.domain_job import Job, end_leftovers, open_running
 from backup.sources.reading_disks import laid_out
 from backup.sources.resting import open_resting
 from backup.sources.virsh import Virsh, parse
+from core.model.things import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -115,6 +116,7 @@ class LibvirtSource:
             yield Prepared(
                 root=scratch,
                 consistency=record,
+                covers={"domains": [readable(domain.name)], "is_whole": not self._settings.exclude},
                 is_indivisible=True,
                 most_changed=None if before is None else again + moved + 1,  # the definition
             )

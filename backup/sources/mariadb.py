@@ -26,6 +26,7 @@ from backup.sources.mariadb_client import (
     text_of,
 )
 from backup.sources.mariadb_dump import DumpParts
+from core.model.things import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ _ASKING_SECONDS: Final = 60.0
 _MOST_NAMED: Final = 5
 
 _SITUATION: Final = """
-SELECT VERSION(), @@log_bin, @@character_set_database, @@collation_database,
+SELECT VERSION(), @@port, @@log_bin, @@character_set_database, @@collation_database,
        (SELECT COALESCE(SUM(data_length + index_length), 0) FROM information_schema.tables
          WHERE table_schema = DATABASE());
 """
@@ -75,16 +76,18 @@ class MariadbSource:
         if self._settings.count_rows:
             record["rows"] = parts.rows
         (scratch / RECORD_FILE).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        yield Prepared(root=scratch, consistency=record, remarks=remarks)
+        covers = {"engine": "mariadb", "port": record["server_port"], "databases": [readable(self._settings.database)]}
+        yield Prepared(root=scratch, consistency=record, covers=covers, remarks=remarks)
 
     def _describe(self, record: dict[str, Any]) -> bool:
         """Put into `record` what the server says of itself; return whether it tells positions without a lock."""
         rows = ask(self._settings, _SITUATION, _ASKING_SECONDS, database=self._settings.database)
-        if len(rows) != 1 or len(rows[0]) != 5:
+        if len(rows) != 1 or len(rows[0]) != 6:
             raise SourceFailed("the database's answer about itself cannot be understood")
-        version, has_binlog, charset, collation, size = rows[0]
+        version, port, has_binlog, charset, collation, size = rows[0]
         record |= {
             "server_version": version,
+            "server_port": int(port),
             "character_set": charset,
             "collation": collation,
             "database_bytes": int(size),

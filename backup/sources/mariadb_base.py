@@ -22,6 +22,7 @@ from backup.sources.contract import Prepared
 from backup.sources.mariadb_client import client_program, environment, last_words, login
 from backup.sources.mariadb_situation import bytes_to_copy, current_lsn, look, named, other_engines
 from backup.sources.mariadb_words import Words
+from core.model.things import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +65,9 @@ class MariadbBaseSource:
         situation = look(self._client, self._version_of(program))
         others = other_engines(self._client)
         _demand_room(situation.data, scratch)
-        record: dict[str, Any] = {"server_version": situation.version, "settings": situation.settings}
+        record: dict[str, Any] = {
+            "server_version": situation.version, "server_port": situation.port, "settings": situation.settings,
+        }  # fmt: skip
         record["other_engines"] = others
         data = scratch / DATA_FOLDER
         record |= self._copy(program, situation, data)
@@ -75,7 +78,13 @@ class MariadbBaseSource:
             " as well"
             for engine, tables in others.items()
         )
-        yield Prepared(root=scratch, consistency=record, remarks=remarks, is_indivisible=True)
+        covers = {
+            "engine": "mariadb",
+            "port": situation.port,
+            "is_whole": True,
+            "left_out": sorted({readable(table.partition(".")[0]) for tables in others.values() for table in tables}),
+        }
+        yield Prepared(root=scratch, consistency=record, covers=covers, remarks=remarks, is_indivisible=True)
 
     def _program(self) -> str:
         try:

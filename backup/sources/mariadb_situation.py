@@ -29,7 +29,8 @@ DEFAULTS: Final = {PAGE_SIZE: "16384", CASE: "0", DATA_FILES: "ibdata1:12M:autoe
 _ASKING_SECONDS: Final = 60.0
 _MOST_NAMED: Final = 5
 _SITUATION: Final = f"""
-SELECT VERSION(), HEX(@@datadir), @@{PAGE_SIZE}, @@{CASE}, @@{DATA_FILES}, @@innodb_encrypt_log, @@aria_encrypt_tables;
+SELECT VERSION(), HEX(@@datadir), @@{PAGE_SIZE}, @@{CASE}, @@{DATA_FILES}, @@innodb_encrypt_log, @@aria_encrypt_tables,
+       @@port;
 SELECT HEX(name) FROM information_schema.innodb_tablespaces_encryption
  WHERE min_key_version > 0 OR current_key_version > 0 ORDER BY name;
 """  # noqa: S608 - names of this file
@@ -55,6 +56,7 @@ class Situation:
     """A server whose files can be copied. settings: those a copy is started with, by name."""
 
     version: str
+    port: int
     data: Path
     settings: dict[str, str]
 
@@ -62,9 +64,9 @@ class Situation:
 def look(client: MariadbSettings, backup_version: str) -> Situation:
     """Ask the server about itself. `backup_version`: what mariadb-backup says of its own. Raises SourceFailed."""
     rows = ask(client, _SITUATION, _ASKING_SECONDS)
-    if not rows or len(rows[0]) != 7:
+    if not rows or len(rows[0]) != 8:
         raise SourceFailed("the server's answer about itself cannot be understood")
-    version, folder, page_size, case, data_files, log_encrypted, aria_encrypted = rows[0]
+    version, folder, page_size, case, data_files, log_encrypted, aria_encrypted, port = rows[0]
     demand_same_series(version, backup_version)
     encrypted = [text_of(row[0]) for row in rows[1:]]
     encrypted += [
@@ -81,6 +83,7 @@ def look(client: MariadbSettings, backup_version: str) -> Situation:
         )
     return Situation(
         version=version,
+        port=int(port),
         data=Path(text_of(folder)),
         settings={PAGE_SIZE: page_size, CASE: case, DATA_FILES: data_files},
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from backup.cut import Cut, at_or_below, literal, read_cut
 from backup.errors import SourceFailed
+from backup.saving.covering import paths_covers
 from backup.snapshots.contract import Tree, Wanted
 from backup.snapshots.own_folder import NAME
 from backup.snapshots.record import reasons, snapshot_table
@@ -118,6 +119,7 @@ class PathsSource:
             ),
             counted_again=cut.counted_again(roots),
             consistency={"roots": roots, "not_kept": list(lost.words()), **record, **cut.table()},
+            covers=paths_covers(real, left_out_by(self._patterns), lost.elsewhere),
             remarks=(*lost.words((ATTRIBUTES, LISTS, STAND_INS)), *live, *tree.remarks),
         )
 

@@ -17,6 +17,7 @@ from backup.child import Program, run
 from backup.errors import SourceFailed
 from backup.sources.contract import Prepared
 from backup.sources.psql import client_environment, client_program, session
+from core.model.things import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ _BEGIN: Final = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;"
 _SITUATION: Final = """
 SELECT pg_export_snapshot(), current_setting('server_version'), current_setting('server_version_num')::int / 10000,
        CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END,
-       pg_current_snapshot(), pg_database_size(current_database());
+       pg_current_snapshot(), pg_database_size(current_database()), current_setting('port')::int;
 """
 # Tables of extensions are left out: pg_dump writes "CREATE EXTENSION" for them, not their rows.
 _COUNTS: Final = r"""
@@ -75,7 +76,12 @@ class PostgresqlSource:
                 record["rows"] = count_rows(psql)
             record["snapshot_held_seconds"] = round(time.monotonic() - began, 3)
         (scratch / RECORD_FILE).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        yield Prepared(root=scratch, consistency=record)
+        covers = {
+            "engine": "postgresql",
+            "port": record["server_port"],
+            "databases": [readable(self._settings.database)],
+        }
+        yield Prepared(root=scratch, consistency=record, covers=covers)
 
     def _demand_new_enough(self, server_major: int) -> None:
         ended = run(
@@ -130,12 +136,13 @@ def count_rows(psql: Psql) -> dict[str, int]:
 def _describe(psql: Psql, record: dict[str, Any]) -> str:
     """Put what the database says of the snapshot into `record`; return the snapshot's name."""
     rows = psql.ask(_SITUATION)
-    if len(rows) != 1 or len(rows[0]) != 6:
+    if len(rows) != 1 or len(rows[0]) != 7:
         raise SourceFailed("the database's answer about its snapshot cannot be understood")
-    name, version, major, lsn, transactions, size = rows[0]
+    name, version, major, lsn, transactions, size, port = rows[0]
     record |= {
         "server_version": version,
         "server_major": int(major),
+        "server_port": int(port),
         "wal_lsn": lsn,
         "snapshot": transactions,
         "database_bytes": int(size),

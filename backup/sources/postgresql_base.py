@@ -33,7 +33,7 @@ _SITUATION: Final = """
 SELECT system_identifier, current_setting('server_version'), pg_size_bytes(current_setting('wal_segment_size')),
        current_setting('archive_mode'), current_setting('config_file'), current_setting('data_directory'),
        (SELECT coalesce(string_agg(spcname, ', '), '') FROM pg_tablespace WHERE pg_tablespace_location(oid) <> ''),
-       (SELECT rolname FROM pg_roles WHERE oid = 10)  -- the one initdb made
+       (SELECT rolname FROM pg_roles WHERE oid = 10), current_setting('port')::int  -- the role that initdb made
   FROM pg_control_system();
 """
 
@@ -69,19 +69,21 @@ class PostgresqlBaseSource:
             remarks.append(
                 "the cluster's WAL is not archived (archive_mode = off): only the moments of its base backups come back"
             )
-        yield Prepared(root=scratch, consistency=record, remarks=tuple(remarks))
+        covers = {"engine": "postgresql", "port": record["server_port"], "is_whole": True}
+        yield Prepared(root=scratch, consistency=record, covers=covers, remarks=tuple(remarks))
 
     def _describe(self, record: dict[str, Any]) -> None:
         with session(self._settings, _ASKING_SECONDS) as psql:
             rows = psql.ask(_SITUATION)
-        if len(rows) != 1 or len(rows[0]) != 8:
+        if len(rows) != 1 or len(rows[0]) != 9:
             raise SourceFailed("the server's answer about itself cannot be understood")
-        system, version, segment_bytes, archive_mode, config_file, folder, tablespaces, superuser = rows[0]
+        system, version, segment_bytes, archive_mode, config_file, folder, tablespaces, superuser, port = rows[0]
         if tablespaces:
             raise SourceFailed(f"tablespaces outside of the cluster's folder cannot be saved yet: {tablespaces}")
         record |= {
             "system_identifier": system,
             "server_version": version,
+            "server_port": int(port),
             "wal_segment_bytes": int(segment_bytes),
             "archive_mode": archive_mode,
             "superuser": superuser,

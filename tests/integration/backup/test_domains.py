@@ -91,6 +91,7 @@ def test_a_running_guest_is_saved_at_one_instant_then_by_changed_blocks(
     high = hypervisor.counter(counting)
     assert (full.kind, changed.kind) == (Kind.FULL, Kind.INCREMENTAL)
     assert first["is_frozen"]
+    assert saved.state()["last_good"]["covers"].items() >= {"domains": [counting], "is_whole": True}.items()
     assert first["frozen_seconds"] < 60
     assert {each["how"] for each in second["read"].values()} == {"changes"}
     read = sum(each["bytes"] for each in second["read"].values())

@@ -156,6 +156,8 @@ def test_one_changed_row_makes_a_small_increment_and_a_database_that_is_there_is
     assert incremental.stored_bytes < full.stored_bytes / 20
     figure(f"MariaDB, a row of 60,000 gone: {incremental.stored_bytes} of {full.stored_bytes} bytes stored")
     assert site.manifest()["consistency"]["rows"]["bulk /of %things"] == 59_999
+    covers = {"engine": "mariadb", "port": mariadb.port, "databases": [shop.database]}
+    assert site.state()["last_good"]["covers"].items() >= covers.items()
     assert not any((site.folder / "host/work/files").glob("scratch*"))  # no dump stays in the clear
 
     table = site.bkp("station", "restore", "files", "--path", "database/tables/bank.sql", "--to", str(site.folder))

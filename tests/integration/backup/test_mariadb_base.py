@@ -104,6 +104,8 @@ def test_a_server_copied_under_load_comes_back_as_of_one_moment_and_its_locks_ar
         assert load.wait(30) == 0
     record = site.manifest()["consistency"]
     assert _PASSWORD not in json.dumps(record)
+    covers = {"engine": "mariadb", "port": server.port, "is_whole": True, "left_out": []}
+    assert site.state()["last_good"]["covers"].items() >= covers.items()
     restored = site.bkp("station", "restore", "files", "--to", str(site.folder / "back"), "--json")
     assert restored.returncode == 0, restored.stdout + restored.stderr
     told = json.loads(restored.stdout)["server"]

@@ -104,6 +104,8 @@ def test_a_database_is_saved_with_its_rows_and_a_change_makes_a_small_increment(
             incremental = site.run()
             assert (full.kind, incremental.kind) == (Kind.FULL, Kind.INCREMENTAL)
             assert site.manifest()["consistency"]["rows"]["public.left_side"] == 50_001
+            covers = {"engine": "postgresql", "port": settings.port, "databases": [settings.database]}
+            assert site.state()["last_good"]["covers"] == covers | {"also": [], "keeps": [str(site.store)]}
             assert full.stored_bytes is not None
             assert incremental.stored_bytes is not None
             assert incremental.stored_bytes < full.stored_bytes / 10

@@ -1,0 +1,68 @@
+"""What a run saved, as things of the machine: the server's coverage holds it against what is there.
+
+The form, of which each source says its own part:
+
+    {"engine": "postgresql", "port": 5432, "databases": ["billing"]}
+    {"engine": "mariadb", "port": 3306, "is_whole": true, "left_out": []}   all of a server's, but for those
+    {"domains": ["web1"], "is_whole": false}                            is_whole: no disk is left out
+    {"roots": ["/"], "left_out": ["/mnt/scratch"]}                      left_out: file systems below them not saved
+    {"images": ["/srv/images/golden.qcow2"]}
+    {"program": "slapcat"}
+
+and for every source `also`, what its settings say in `covers`, and `keeps`, the folders its backups lie in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from backup.saving.mounts import mounts_below
+from core.model.things import readable
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from backup.settings.document import BackupSettings, SetSettings
+
+_MOST_BYTES: Final = 32_768
+"""Half of what a structured value may have."""
+
+
+def told_covers(settings: BackupSettings, chosen: SetSettings, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run saves; empty when that is too much to be told: then nobody is told half of it."""
+    targets = [settings.find_target(name) for name in chosen.targets]
+    keeps = [readable(str(target.folder)) for target in targets if target.folder is not None]
+    table = {**said, "also": list(chosen.covers), "keeps": keeps}
+    return table if len(json.dumps(table, ensure_ascii=False).encode()) <= _MOST_BYTES else {}
+
+
+def paths_covers(roots: Sequence[Path], left_out: re.Pattern[bytes], elsewhere: Iterable[bytes]) -> dict[str, Any]:
+    """Return what is saved of `roots`: all that is mounted there, but for what fits `left_out` or lies `elsewhere`."""
+    tops = set(roots)
+    beyond = {Path(os.fsdecode(folder)) for folder in elsewhere}
+    lost: list[Path] = []
+    for top in roots:
+        for place in sorted(mounts_below(top)):
+            way = [each for each in (place, *place.parents) if each == top or top in each.parents]
+            is_lost = any(left_out.fullmatch(os.fsencode(each)) for each in way)
+            nearest = next(each for each in way if each in tops or each in beyond)
+            if (is_lost or nearest in beyond) and place not in lost:
+                lost.append(place)
+    return {
+        "roots": [readable(str(root)) for root in roots],
+        "left_out": [readable(str(place)) for place in lost if not _is_below_another(place, lost, tops)],
+    }
+
+
+def _is_below_another(place: Path, lost: Sequence[Path], tops: set[Path]) -> bool:
+    """Whether naming a place above says all: no root lies between."""
+    for above in place.parents:
+        if above in tops:
+            return False
+        if above in lost:
+            return True
+    return False
