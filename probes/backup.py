@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 from core.config.reader import setting
 from core.model.prediction import lost_seconds
 from core.runtime.window import parse_window
+from probes.backup_covers import COVERS, covers_readings
 from probes.declaration import Failure, Item, ProbeFailedError, Reading, Visit, probe
 from probes.state_files import MOST_SETS, has_news, instant, read_table, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from probes.declaration import Afterwards
 
 SETS_FILE: Final = "backup-sets.json"
 RUNS_FILE: Final = "backup-runs.json"
@@ -65,6 +68,7 @@ _ITEMS = (
     _item("key_days_left", "d", "Days until the first key that the set's runs need expires; negative afterwards"),
     _item("wal_age_seconds", "s", "How long ago the last WAL file of a cluster was archived"),
     _item("wal_failing_seconds", "s", "For how long archiving a cluster's WAL has failed; 0 when it works"),
+    COVERS,
     _item("kind", "", "What the last good backup was: full or incremental", "text"),
     _item("error", "", "Why the last run failed; empty when it did not", "text"),
     _item("phase", "", "What the run under way does; empty while none is", "text"),
@@ -94,7 +98,7 @@ class _Set:
 
 
 @probe("backup", items=_ITEMS, parameters=Parameters, may_block=True, has_news=has_news)
-def read_backups(visit: Visit, parameters: Parameters) -> "Iterator[Reading | Failure]":
+def read_backups(visit: Visit, parameters: Parameters) -> "Iterator[Reading | Failure | Afterwards]":
     """Yield each set's figures; a broken state file is a failure that names it and hurts no other set."""
     folder, sets = _known_sets(visit, parameters)
     own = [] if visit.folder is None else [visit.folder / RUNS_FILE]
@@ -102,7 +106,7 @@ def read_backups(visit: Visit, parameters: Parameters) -> "Iterator[Reading | Fa
     now = datetime.now(UTC)
     for each in sets:
         try:
-            yield from _readings(each, folder / f"{each.name}.json", now)
+            yield from _readings(visit, each, folder / f"{each.name}.json", now)
         except ProbeFailedError as error:
             yield Failure(str(error))
 
@@ -150,7 +154,7 @@ def _known_sets(visit: Visit, parameters: Parameters) -> tuple[Path, list[_Set]]
         raise ProbeFailedError(f"{listed}: cannot be understood ({error!r})") from error
 
 
-def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
+def _readings(visit: Visit, each: _Set, file: Path, now: datetime) -> "Iterator[Reading | Afterwards]":
     state = read_table(file) if file.exists() else {}
     last, good = _run(state, "last_run", file), _run(state, "last_good", file)
     try:
@@ -165,6 +169,7 @@ def _readings(each: _Set, file: Path, now: datetime) -> "Iterator[Reading]":
         yield from _ages(each, saved_at, now)
         yield from _losses(each, saved_at, state, now)
         if good is not None:
+            yield from covers_readings(visit, each.name, good)
             for item, name in (
                 ("size_bytes", "source_bytes"),
                 ("unreadable", "unreadable"),

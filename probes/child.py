@@ -15,10 +15,12 @@ from probes.declaration import ProbeFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pwd import struct_passwd
 
 MOST_OUTPUT_BYTES: Final = 64 * 1024
+PROGRAM_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT: Final = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PATH": PROGRAM_PATH,
     "LANG": "C.UTF-8",
     "HOME": "/",
 }
@@ -37,10 +39,17 @@ class Ended:
     seconds: float
 
 
-def run_program(words: Sequence[str], timeout_seconds: float, *, most_output_bytes: int = MOST_OUTPUT_BYTES) -> Ended:
+def run_program(
+    words: Sequence[str],
+    timeout_seconds: float,
+    *,
+    most_output_bytes: int = MOST_OUTPUT_BYTES,
+    account: struct_passwd | None = None,
+) -> Ended:
     """Run a program without a shell, in an environment of its own, in `/`, with nothing to read.
 
-    Each of its two outputs is kept up to `most_output_bytes`.
+    Each of its two outputs is kept up to `most_output_bytes`. With an account it has that one's rights and home, and
+    nothing of ours: for root only.
     Blocks. When the program ends or time is up, its whole process group is killed, so a program must not leave work
     behind. Raises ProbeFailedError when it cannot be started or did not end in time.
     """
@@ -48,7 +57,9 @@ def run_program(words: Sequence[str], timeout_seconds: float, *, most_output_byt
     try:
         process = subprocess.Popen(
             list(words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=_ENVIRONMENT, cwd="/", start_new_session=True,
+            env=_ENVIRONMENT if account is None else _ENVIRONMENT | {"HOME": account.pw_dir}, cwd="/",
+            user=None if account is None else account.pw_uid, group=None if account is None else account.pw_gid,
+            extra_groups=None if account is None else (), start_new_session=True,
         )  # fmt: skip
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # What node_exporter leaves out by default, for the same reason: no space of their own, or read-only by nature.
-_PSEUDO: Final = frozenset(
+PSEUDO: Final = frozenset(
     """autofs binfmt_misc bpf cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs fusectl fuse.lxcfs hugetlbfs
     iso9660 mqueue nsfs proc procfs pstore ramfs rpc_pipefs securityfs selinuxfs squashfs sysfs tracefs
     """.split()  # noqa: SIM905 - a list of 27 quoted words reads worse
@@ -50,11 +50,12 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """One line of the mount table: `device` is "major:minor"."""
+    """One line of the mount table: `device` is "major:minor", `root` what of it is shown."""
 
     point: str
     device: str
     type: str
+    root: str = "/"
 
     @property
     def is_remote(self) -> bool:
@@ -107,7 +108,7 @@ def parse_mounts(text: str) -> list[Mount]:
         if len(fields) < 5 or not right:
             continue
         point = _unescape(fields[4])
-        mounts[point] = Mount(point=point, device=fields[2], type=right.split(" ", 1)[0])
+        mounts[point] = Mount(point=point, device=fields[2], type=right.split(" ", 1)[0], root=fields[3])
     return list(mounts.values())
 
 
@@ -133,7 +134,7 @@ def choose_mounts(mounts: list[Mount], wanted: Parameters) -> list[Mount]:
 
 
 def _holds_data(mount: Mount) -> bool:
-    if mount.type in _PSEUDO or any(
+    if mount.type in PSEUDO or any(
         mount.point == folder or mount.point.startswith(f"{folder}/") for folder in _PSEUDO_FOLDERS
     ):
         return False

@@ -23,6 +23,7 @@ _PLACES: Final = {
     "filesystems": ("probes.filesystems", "read_filesystems"),
     "http.get": ("probes.http_get", "get"),
     "icmp.ping": ("probes.icmp_ping", "ping"),
+    "inventory": ("probes.inventory", "read_inventory"),
     "log.file": ("probes.log_file", "read_log"),
     "memory": ("probes.memory", "read_memory"),
     "nagios.plugin": ("probes.nagios_plugin", "run_plugin"),

@@ -52,6 +52,7 @@ def test_a_good_backup_is_told_with_its_figures_and_its_age_as_of_now(agents: Re
     found = agents.read()
     assert {key: found[key] for key in found if key.endswith("[files]")} == {
         "backup.status[files]": 0.0,
+        "backup.covers[files]": "{}",
         "backup.age_seconds[files]": pytest.approx(3 * 3600, abs=60),
         "backup.period_seconds[files]": 86_400.0,
         "backup.run_age_seconds[files]": pytest.approx(3 * 3600, abs=60),
@@ -100,6 +101,21 @@ def test_after_a_failure_the_figures_are_of_the_last_good_one_and_its_age_goes_o
     assert found["backup.size_bytes[files]"] == 5000.0
     assert found["backup.age_seconds[files]"] == pytest.approx(2 * 86_400, abs=60)
     assert found["backup.overdue_seconds[files]"] == pytest.approx(86_400, abs=60)
+
+
+def test_what_a_backup_saved_is_told_when_it_changes_and_again_in_an_hour_until_it_lies_in_the_spool(
+    agents: Reader, tmp_path: Path
+) -> None:
+    covers = {"roots": ["/"], "left_out": []}
+    state(tmp_path, "files", run(), run(covers=covers))
+    agents.is_stored = False
+    assert json.loads(str(agents.read()["backup.covers[files]"])) == covers
+    agents.is_stored = True
+    assert "backup.covers[files]" in agents.read()
+    assert "backup.covers[files]" not in agents.read()
+    assert "backup.covers[files]" in agents.read(seconds=3600)
+    state(tmp_path, "files", run(), run(covers=covers | {"left_out": ["/srv"]}))
+    assert "/srv" in str(agents.read()["backup.covers[files]"])
 
 
 def test_archiving_of_wal_is_told_for_sets_that_have_it(agents: Reader, tmp_path: Path) -> None:

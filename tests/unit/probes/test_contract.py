@@ -41,7 +41,9 @@ READY = [
     if not needs_parameters(name) and name not in ELSEWHERE and not probe_of(name).polls  # a device is read by a proxy
 ]
 TOLD = [name for name in probe_names() if needs_parameters(name)]
-OF_PROC = sorted({"cpu", "disks", "filesystems", "memory", "network", "processes", "swap", "uptime"} & set(READY))
+OF_PROC = sorted(
+    {"cpu", "disks", "filesystems", "inventory", "memory", "network", "processes", "swap", "uptime"} & set(READY)
+)
 
 
 def test_there_is_no_probe_under_an_unknown_name() -> None:
