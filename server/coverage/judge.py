@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
+from server.inventory.key_pattern import fits
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from server.coverage.judge_things import ThingVerdict
+    from server.coverage.thing import Covers, Thing
 
 State = Literal["covered", "waived", "new", "unprotected"]
 
@@ -27,12 +32,16 @@ UNSCHEDULED: Final = timedelta(days=8)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetFacts:
-    """A set as its host reports it: as of when its last good backup is, and every how long it is due; None: unknown."""
+    """A set as its host reports it: as of when its last good backup is, every how long it is due, and what is in it.
+
+    None: unknown.
+    """
 
     host: str
     name: str
     good_at: datetime | None
     period: timedelta | None
+    covers: Covers | None = None
 
     @property
     def title(self) -> str:
@@ -52,11 +61,19 @@ class HostFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waived:
-    """A waiver that names a host, in force or over; `ends_at` is the first instant it does not count any more."""
+    """A waiver that names a host, in force or over; `ends_at` is the first instant it does not count any more.
+
+    things: patterns of those it is for, as KIND:NAME; none: it is for the host and all it holds.
+    """
 
     name: str
     ends_at: datetime
     reason: str
+    things: tuple[str, ...] = ()
+
+    def waives(self, thing: Thing) -> bool:
+        """Whether it is for this thing."""
+        return not self.things or any(fits(each, f"{thing.kind}:{thing.name}") for each in self.things)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +81,7 @@ class Verdict:
     """How a host stands. `by` is the set that saves it, or would if it were not too old; `reason` in words.
 
     unprotected_seconds: for how long it has been without what it has to have; 0 while it is not unprotected.
+    things: what it holds, each judged by itself. unknown: database servers there that did not say what they hold.
     """
 
     host: str
@@ -73,19 +91,20 @@ class Verdict:
     good_at: datetime | None = None
     waiver: Waived | None = None
     unprotected_seconds: float = 0.0
+    things: tuple[ThingVerdict, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 def judge_host(host: HostFacts, waivers: Sequence[Waived], now: datetime) -> Verdict:
     """Judge one host; `waivers` are those that name it."""
-    saved = [(each, each.good_at + _bound(host, each) - now) for each in host.sets if each.good_at is not None]
-    best, left = max(saved, key=lambda pair: pair[1], default=(None, timedelta(0)))
+    best, left = newest_left(host.within, host.sets, now)
     by, good_at = (None, None) if best is None else (best.title, best.good_at)
     if best is not None and left >= timedelta(0):
         return Verdict(host=host.name, state="covered", reason=f"saved by {by}", by=by, good_at=good_at)
-    in_force = [each for each in waivers if each.ends_at > now]
-    if in_force:
-        longest = max(in_force, key=lambda each: each.ends_at)
-        reason = f"waived until {last_day(longest)} by {longest.name}: {longest.reason}"
+    waivers = [each for each in waivers if not each.things]
+    longest = in_force(waivers, now)
+    if longest is not None:
+        reason = waived_words(longest)
         return Verdict(host=host.name, state="waived", reason=reason, by=by, good_at=good_at, waiver=longest)
     if best is None:
         left = host.known_since + (host.within or GRACE) - now
@@ -95,11 +114,27 @@ def judge_host(host: HostFacts, waivers: Sequence[Waived], now: datetime) -> Ver
     return Verdict(
         host=host.name,
         state="unprotected",
-        reason=_why(host, best, waivers),
+        reason=why_not(host.within, best, host.sets, waivers, nothing="no backup set saves it"),
         by=by,
         good_at=good_at,
         unprotected_seconds=max(1.0, -left.total_seconds()),
     )
+
+
+def newest_left(within: timedelta | None, sets: Sequence[SetFacts], now: datetime) -> tuple[SetFacts | None, timedelta]:
+    """Return the set whose backup stays new enough for longest, and for how long; negative: it is too old."""
+    saved = [(each, each.good_at + _bound(within, each) - now) for each in sets if each.good_at is not None]
+    return max(saved, key=lambda pair: pair[1], default=(None, timedelta(0)))
+
+
+def in_force(waivers: Sequence[Waived], now: datetime) -> Waived | None:
+    """Return the waiver that counts for longest; None when each is over."""
+    return max((each for each in waivers if each.ends_at > now), key=lambda each: each.ends_at, default=None)
+
+
+def waived_words(waiver: Waived) -> str:
+    """Say until when, by what and why something is waived."""
+    return f"waived until {last_day(waiver)} by {waiver.name}: {waiver.reason}"
 
 
 def last_day(waiver: Waived) -> str:
@@ -107,22 +142,30 @@ def last_day(waiver: Waived) -> str:
     return f"{waiver.ends_at - timedelta(days=1):%Y-%m-%d}"
 
 
-def _bound(host: HostFacts, each: SetFacts) -> timedelta:
-    """Return how old a set's newest good backup may be."""
-    if host.within is not None:
-        return host.within
-    return UNSCHEDULED if each.period is None else each.period + GRACE
-
-
-def _why(host: HostFacts, best: SetFacts | None, waivers: Sequence[Waived]) -> str:
+def why_not(
+    within: timedelta | None,
+    best: SetFacts | None,
+    sets: Sequence[SetFacts],
+    waivers: Sequence[Waived],
+    *,
+    nothing: str,
+) -> str:
+    """Say why `sets`, the best of them `best`, do not protect; `nothing` where there are none."""
     if best is not None and best.good_at is not None:
-        text = f"the last good backup, {best.title} of {_at(best.good_at)}, may be {_words(_bound(host, best))} old"
-    elif host.sets:
-        text = f"no good backup of {', '.join(each.title for each in host.sets[:3])} is known"
+        text = f"the last good backup, {best.title} of {_at(best.good_at)}, may be {_words(_bound(within, best))} old"
+    elif sets:
+        text = f"no good backup of {', '.join(each.title for each in sets[:3])} is known"
     else:
-        text = "no backup set saves it"
+        text = nothing
     over = max(waivers, key=lambda each: each.ends_at, default=None)
     return text if over is None else f"{text}; the waiver {over.name} ended with {last_day(over)}"
+
+
+def _bound(within: timedelta | None, each: SetFacts) -> timedelta:
+    """Return how old a set's newest good backup may be."""
+    if within is not None:
+        return within
+    return UNSCHEDULED if each.period is None else each.period + GRACE
 
 
 def _at(instant: datetime) -> str:

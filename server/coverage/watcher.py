@@ -1,4 +1,4 @@
-"""Says of every host, as items of the server's own, whether it is backed up; triggers make problems of that."""
+"""Says of every host, as items of the server's own, whether it and what it holds are backed up, for triggers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from core.model.item import ItemDescription
 from core.runtime.logging import Log
 from server.coverage.reading import read_coverage
+from server.coverage.unprotected_things import THING_ITEM, UnprotectedThings
+from server.store.coverage import read_parameters
 from server.store.errors import StoreAway
 from server.store.instants import to_datetime
 
@@ -38,6 +40,7 @@ class CoverageWatcher:
         self._own = own
         self._clock = clock
         self._said: dict[str, tuple[str, float]] = {}
+        self._things: UnprotectedThings | None = None
         self._is_failing = False
 
     async def run(self) -> NoReturn:
@@ -64,6 +67,8 @@ class CoverageWatcher:
         """
         async with self._writer.database.connection(60.0) as connection:
             verdicts = await read_coverage(connection, self._picture.inventory, to_datetime(self._clock.now_us()))
+            things = self._things or UnprotectedThings(await read_parameters(connection, THING_ITEM))
+        self._things = things
         now = self._clock.monotonic()
         readings: list[tuple[ItemDescription, float | str]] = []
         has_news = False
@@ -77,10 +82,14 @@ class CoverageWatcher:
                 self._said[each.host] = (sign, now)
             if is_news:
                 readings.append((_item(each, "coverage"), sign))
+            found = things.changes(each, now, REPEAT_SECONDS)
+            has_news |= things.has_news
+            readings += found
         if readings:
             await self._own.say(readings)
         for host in self._said.keys() - {each.host for each in verdicts}:
             del self._said[host]
+            things.forget(host)
             self._own.forget(host)
         return has_news
 

@@ -38,7 +38,13 @@ def judge_entries(entries: Entries, document: Document, catalogue: Catalogue) ->
     ]
 
 
-_LISTED: Final = (("templates", "template"), ("hosts", "host"), ("groups", "group"), ("targets", "target"))
+_LISTED: Final = (
+    ("templates", "template"),
+    ("hosts", "host"),
+    ("groups", "group"),
+    ("targets", "target"),
+    ("things", "thing"),
+)
 
 
 def _judge_repeats(

@@ -6,6 +6,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from core.model.things import split_thing
+from server.inventory.key_pattern import KeyPattern
 from server.inventory.retention import KeepTime
 from server.inventory.vocabulary import Definition, Line, Name, Part, check_name
 
@@ -31,6 +33,11 @@ def _check_set(text: str) -> str:
         raise ValueError("expected HOST/SET: the host whose agent runs the set, and the set's name") from None
 
 
+def _check_thing(text: str) -> str:
+    split_thing(text)
+    return text
+
+
 class HostBackup(Part):
     """How old a host's newest backup may be, and which sets of other hosts save it too.
 
@@ -42,11 +49,15 @@ class HostBackup(Part):
 
 
 class WaiverDefinition(Definition):
-    """Hosts, by name or group, that need no backup until the end of a day (UTC)."""
+    """Hosts, by name or group, that need no backup until the end of a day (UTC); or of their things only these.
+
+    things: as `database:billing`, `filesystem:/srv`, `domain:web1`; a star stands for any letters.
+    """
 
     kind: Literal["waiver"]
     hosts: Annotated[tuple[Name, ...], Field(max_length=1000)] = ()
     groups: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
+    things: Annotated[tuple[Annotated[KeyPattern, AfterValidator(_check_thing)], ...], Field(max_length=1000)] = ()
     until: Annotated[date, BeforeValidator(_read_day)]
     reason: Line
 
