@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS: Final = 8.0
 _MOST_ANSWER_BYTES: Final = 1 << 20
 _SOCKET: Final = re.compile(r"\.s\.PGSQL\.(\d+)")
-# The database `postgres` is there to connect to; it counts once somebody made tables in it.
+# The databases `postgres` and `test` are there from the beginning; they count once somebody made tables in them.
 _POSTGRESQL: Final = """
 SELECT 'port ' || current_setting('port') UNION ALL
 SELECT 'folder ' || setting FROM pg_settings WHERE name = 'data_directory' UNION ALL
@@ -41,6 +41,7 @@ SELECT HEX('all') FROM information_schema.user_privileges WHERE privilege_type =
 SELECT HEX(CONCAT('name ', schema_name)) FROM information_schema.schemata
  WHERE schema_name NOT IN ('information_schema', 'performance_schema', 'mysql', 'sys')
    AND schema_name NOT LIKE '#mysql50#%'
+   AND (schema_name <> 'test' OR EXISTS (SELECT 1 FROM information_schema.tables WHERE table_schema = 'test'))
 """
 
 

@@ -38,7 +38,7 @@ triggers:
 ---
 kind: host
 name: HOST
-templates: [linux-host, backup, backup-pruner, backup-drills, backup-verification, demo]
+templates: [linux-host, inventory, backup, backup-pruner, backup-drills, backup-verification, demo]
 groups: [demo]
 ---
 kind: receiver

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = Log("up")
 
-TEMPLATES: Final = ("linux-host", "backup", "backup-drills", "backup-verification", "backup-pruner")
+TEMPLATES: Final = ("linux-host", "inventory", "backup", "backup-drills", "backup-verification", "backup-pruner")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
