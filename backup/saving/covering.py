@@ -5,7 +5,7 @@ The form, of which each source says its own part:
     {"engine": "postgresql", "port": 5432, "databases": ["billing"]}
     {"engine": "mariadb", "port": 3306, "is_whole": true, "left_out": []}   all of a server's, but for those
     {"domains": ["web1"], "is_whole": false}                            is_whole: no disk is left out
-    {"roots": ["/"], "left_out": ["/mnt/scratch"]}                      left_out: file systems below them not saved
+    {"roots": ["/"], "file_systems": ["/", "/srv"]}                     the mount points of all that was saved whole
     {"images": ["/srv/images/golden.qcow2"]}
     {"program": "slapcat"}
 
@@ -19,7 +19,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from backup.saving.mounts import mounts_below
+from backup.saving.mounts import data_mounts_below
 from core.model.things import readable
 
 if TYPE_CHECKING:
@@ -41,28 +41,21 @@ def told_covers(settings: BackupSettings, chosen: SetSettings, said: Mapping[str
 
 
 def paths_covers(roots: Sequence[Path], left_out: re.Pattern[bytes], elsewhere: Iterable[bytes]) -> dict[str, Any]:
-    """Return what is saved of `roots`: all that is mounted there, but for what fits `left_out` or lies `elsewhere`."""
+    """Return which file systems are saved with `roots`: all mounted at or below them now, but for what is left out.
+
+    left_out: whole paths that are; elsewhere: folders of other file systems that are. One that is not mounted now is
+    not in it, whatever lies above its place.
+    """
     tops = set(roots)
     beyond = {Path(os.fsdecode(folder)) for folder in elsewhere}
-    lost: list[Path] = []
+    saved: set[Path] = set()
     for top in roots:
-        for place in sorted(mounts_below(top)):
+        for place in data_mounts_below(top):
             way = [each for each in (place, *place.parents) if each == top or top in each.parents]
-            is_lost = any(left_out.fullmatch(os.fsencode(each)) for each in way)
             nearest = next(each for each in way if each in tops or each in beyond)
-            if (is_lost or nearest in beyond) and place not in lost:
-                lost.append(place)
+            if nearest in tops and not any(left_out.fullmatch(os.fsencode(each)) for each in way):
+                saved.add(place)
     return {
         "roots": [readable(str(root)) for root in roots],
-        "left_out": [readable(str(place)) for place in lost if not _is_below_another(place, lost, tops)],
+        "file_systems": sorted(readable(str(place)) for place in saved),
     }
-
-
-def _is_below_another(place: Path, lost: Sequence[Path], tops: set[Path]) -> bool:
-    """Whether naming a place above says all: no root lies between."""
-    for above in place.parents:
-        if above in tops:
-            return False
-        if above in lost:
-            return True
-    return False

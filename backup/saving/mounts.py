@@ -17,6 +17,13 @@ _MS_NOEXEC: Final = 1 << 3
 _MS_BIND: Final = 1 << 12
 _MS_PRIVATE: Final = 1 << 18
 _MOUNTS: Final = Path("/proc/thread-self/mountinfo")  # not the process': a thread may have a namespace of its own
+_NO_DATA: Final = frozenset(
+    (
+        "autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs", "efivarfs",
+        "fusectl", "hugetlbfs", "mqueue", "nsfs", "overlay", "proc", "pstore", "securityfs", "squashfs", "sysfs",
+        "tmpfs", "tracefs",
+    )
+)  # fmt: skip
 _OCTAL: Final = re.compile(rb"\\([0-7]{3})")
 
 
@@ -83,9 +90,18 @@ def _mount_at(place: Path) -> int | None:
 
 def mounts_below(folder: Path) -> list[Path]:
     """Return where file systems are mounted at or below `folder`, the deepest first."""
+    return [each.place for each in _below(folder)]
+
+
+def data_mounts_below(folder: Path) -> list[Path]:
+    """Return the same without what the kernel makes up and containers' layers: of these there may be thousands."""
+    return [each.place for each in _below(folder) if each.kind not in _NO_DATA]
+
+
+def _below(folder: Path) -> list[Mount]:
     top = folder.resolve()
-    places = [each.place for each in read_mounts(_MOUNTS.read_bytes()) if each.place.is_relative_to(top)]
-    return sorted(places, key=lambda place: len(place.parts), reverse=True)
+    found = [each for each in read_mounts(_MOUNTS.read_bytes()) if each.place.is_relative_to(top)]
+    return sorted(found, key=lambda each: len(each.place.parts), reverse=True)
 
 
 def unmount_below(folder: Path) -> None:

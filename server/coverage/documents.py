@@ -35,7 +35,7 @@ def read_covers(text: str) -> Covers | None:
         port=port if isinstance(port, int) else 0,
         databases=frozenset(_texts(table.get("databases"))),
         domains=frozenset(_texts(table.get("domains"))),
-        roots=tuple(_texts(table.get("roots"))),
+        filesystems=frozenset(_texts(table.get("file_systems"))),
         left_out=frozenset(_texts(table.get("left_out"))),
         has_images=bool(_texts(table.get("images"))),
         is_whole=table.get("is_whole") is True,

@@ -72,5 +72,5 @@ def _judge(host: ThingsFacts, thing: Thing, waivers: Sequence[Waived], now: date
         return ThingVerdict(thing=thing, state="unknown", reason=reason, by=silent.title, good_at=silent.good_at)
     if best is None and thing not in host.long_known:
         return ThingVerdict(thing=thing, state="new", reason="new; it has to be backed up within a day")
-    reason = why_not(host.within, best, saving, waivers, nothing="no set that was good has it in it")
+    reason = why_not(host.within, best, saving, waivers, nothing="it is in no backup")
     return ThingVerdict(thing=thing, state="unprotected", reason=reason, by=by, good_at=good_at)

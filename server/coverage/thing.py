@@ -31,15 +31,16 @@ class Thing:
 class Covers:
     """What a set's last good backup saved, as its host says (backup/saving/covering.py has the form).
 
-    is_whole: all databases of the server but those left out; of domains, all of their disks. keeps: the folders the
-    backups lie in. also: kinds and names that the set's settings add.
+    is_whole: all databases of the server but those left out; of domains, all of their disks. filesystems: where those
+    are mounted that were saved whole. keeps: the folders the backups lie in. also: kinds and names that the set's
+    settings add.
     """
 
     engine: str = ""
     port: int = 0
     databases: frozenset[str] = frozenset()
     domains: frozenset[str] = frozenset()
-    roots: tuple[str, ...] = ()
+    filesystems: frozenset[str] = frozenset()
     left_out: frozenset[str] = frozenset()
     has_images: bool = False
     is_whole: bool = False
@@ -62,18 +63,7 @@ class Covers:
             )
         if not is_of_this_host or thing.name == FURTHER:
             return False
-        return thing.name in self.domains if thing.kind == "domain" else self._has_mount(thing.name)
-
-    def _has_mount(self, point: str) -> bool:
-        """Whether the nearest of the folders above a mount point that are told of is one that was saved."""
-        while True:
-            if point in self.left_out:
-                return False
-            if point in self.roots:
-                return True
-            if point in ("/", ""):
-                return False
-            point = point.rpartition("/")[0] or "/"
+        return thing.name in (self.domains if thing.kind == "domain" else self.filesystems)
 
 
 def is_at_or_below(path: str, folder: str) -> bool:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SmallDisk:
-    """A tmpfs mounted at `folder`."""
+    """A file system mounted at `folder`."""
 
     folder: Path
 
@@ -44,12 +44,12 @@ class SmallDisk:
 
 
 @contextmanager
-def small_disk(folder: Path, *, size_mib: int) -> Iterator[SmallDisk]:
-    """Mount one at `folder`, which is made; needs root, or sudo without a password."""
+def small_disk(folder: Path, *, size_mib: int, kind: str = "tmpfs") -> Iterator[SmallDisk]:
+    """Mount one at `folder`, which is made; needs root, or sudo without a password. A ramfs has no size."""
     become_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
     folder.mkdir(parents=True, exist_ok=True)
     options = f"size={size_mib}m,mode=0700,uid={os.getuid()},gid={os.getgid()}"
-    _run([*become_root, "mount", "-t", "tmpfs", "-o", options, "watchkeep-test", str(folder)])
+    _run([*become_root, "mount", "-t", kind, "-o", options, "watchkeep-test", str(folder)])
     try:
         yield SmallDisk(folder)
     finally:

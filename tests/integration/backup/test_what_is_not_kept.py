@@ -19,6 +19,7 @@ from backup.settings.source import PathsSettings
 from backup.sources.paths import PathsSource
 from backup.sources.survey import LINKS, survey
 from tests.support.backups import new_site
+from tests.support.small_disk import small_disk
 
 if TYPE_CHECKING:
     from tests.support.backups import Pairs, Site
@@ -136,30 +137,27 @@ def test_a_root_on_a_file_system_that_another_root_leaves_out_is_saved_or_refuse
         mounted = Path(other).parent
         both = PathsSettings(roots=(mounted.parent, mounted), one_file_system=True)
         with PathsSource(both).prepare(Path(other)) as prepared:
-            assert prepared.covers["roots"] == [str(mounted.parent), str(mounted)]
-            assert str(mounted) not in prepared.covers["left_out"]
-            assert "/dev/pts" in prepared.covers["left_out"]
             assert not any(str(mounted) in option for option in prepared.selections[0] if "exclude" in option)
         deeper = PathsSettings(roots=(mounted.parent, Path(other)), one_file_system=True)
         with pytest.raises(SourceFailed, match=f"leaves {mounted} out"), PathsSource(deeper).prepare(Path(other)):
             pass
 
 
-def test_file_systems_that_are_excluded_or_left_out_with_a_folder_are_told_and_those_inside_of_them_are_not() -> None:
-    with TemporaryDirectory(prefix="bkp-", dir="/dev/shm") as other:
+def test_file_systems_are_told_as_saved_that_are_mounted_and_not_left_out(tmp_path: Path) -> None:
+    kept, deep = tmp_path / "kept", tmp_path / "left" / "deep"
 
-        def left_out(*exclude: str, roots: tuple[str, ...] = ("/dev",)) -> list[str]:
-            settings = PathsSettings(roots=tuple(map(Path, roots)), exclude=exclude)
-            with PathsSource(settings).prepare(Path(other)) as prepared:
-                found: list[str] = prepared.covers["left_out"]
-                return found
+    def saved(*exclude: str, roots: tuple[Path, ...] = (tmp_path,), is_one: bool = False) -> list[str]:
+        settings = PathsSettings(roots=roots, exclude=exclude, one_file_system=is_one)
+        with PathsSource(settings).prepare(tmp_path) as prepared:
+            found: list[str] = prepared.covers["file_systems"]
+            return found
 
-        mounted = str(Path(other).parent)
-        assert left_out() == []
-        assert left_out("shm") == [mounted]
-        assert left_out("/dev/s*") == [mounted]
-        assert left_out(f"{mounted}/inner") == []
-        assert left_out(roots=(other,)) == []
+    with small_disk(kept, size_mib=1, kind="ramfs"), small_disk(deep, size_mib=1, kind="ramfs"):
+        assert saved() == saved("kept/inner") == saved(roots=(kept, deep.parent)) == [str(kept), str(deep)]
+        assert saved("left") == saved("**/deep") == saved(roots=(kept,)) == [str(kept)]
+        assert saved(is_one=True) == saved(roots=(tmp_path / "left",), is_one=True) == []
+        assert saved(roots=(tmp_path, deep), is_one=True) == [str(deep)]
+    assert saved() == []  # folders that are there, and nothing mounted on them
 
 
 def test_a_root_below_another_is_looked_at_once(tmp_path: Path) -> None:

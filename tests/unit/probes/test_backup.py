@@ -106,7 +106,7 @@ def test_after_a_failure_the_figures_are_of_the_last_good_one_and_its_age_goes_o
 def test_what_a_backup_saved_is_told_when_it_changes_and_again_in_an_hour_until_it_lies_in_the_spool(
     agents: Reader, tmp_path: Path
 ) -> None:
-    covers = {"roots": ["/"], "left_out": []}
+    covers = {"roots": ["/"], "file_systems": ["/"]}
     state(tmp_path, "files", run(), run(covers=covers))
     agents.is_stored = False
     assert json.loads(str(agents.read()["backup.covers[files]"])) == covers
@@ -114,7 +114,7 @@ def test_what_a_backup_saved_is_told_when_it_changes_and_again_in_an_hour_until_
     assert "backup.covers[files]" in agents.read()
     assert "backup.covers[files]" not in agents.read()
     assert "backup.covers[files]" in agents.read(seconds=3600)
-    state(tmp_path, "files", run(), run(covers=covers | {"left_out": ["/srv"]}))
+    state(tmp_path, "files", run(), run(covers=covers | {"file_systems": ["/", "/srv"]}))
     assert "/srv" in str(agents.read()["backup.covers[files]"])
 
 

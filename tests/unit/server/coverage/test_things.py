@@ -6,8 +6,6 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from server.coverage.documents import DATABASES, DOMAINS, FILESYSTEMS, read_covers, read_things, unknown_servers
 from server.coverage.judge import SetFacts, Verdict, Waived
 from server.coverage.judge_things import ThingsFacts, judge_things
@@ -80,29 +78,18 @@ def test_a_copy_of_a_whole_server_covers_all_its_databases_but_what_it_left_out_
     }
 
 
-@pytest.mark.parametrize(
-    ("roots", "left_out", "state"),
-    [
-        (["/"], [], "covered"),
-        (["/srv"], [], "covered"),
-        (["/srv/data"], [], "covered"),
-        (["/srv/data/www"], [], "unprotected"),  # a part of it
-        (["/srv/dat"], [], "unprotected"),
-        (["/"], ["/srv"], "unprotected"),  # one_file_system, or excluded
-        (["/"], ["/srv/data"], "unprotected"),
-        (["/", "/srv/data"], ["/srv"], "covered"),
-    ],
-)
-def test_files_cover_a_file_system_by_a_root_at_or_above_it_unless_it_is_left_out(
-    roots: list[str], left_out: list[str], state: str
-) -> None:
-    (verdict,) = judge(things(mounts=named("/srv/data")), a_set({"roots": roots, "left_out": left_out}))
-    assert (verdict.thing.title, verdict.state) == ("filesystem /srv/data", state)
+def test_files_cover_the_file_systems_that_were_saved_whole() -> None:
+    covers = {"roots": ["/"], "file_systems": ["/", "/srv"]}
+    assert states(judge(things(mounts=named("/srv", "/srv/data", "/var")), a_set(covers))) == {
+        "filesystem /srv": "covered",
+        "filesystem /srv/data": "unprotected",  # excluded, or not mounted when the set was saved
+        "filesystem /var": "unprotected",
+    }
 
 
 def test_files_of_a_running_database_or_machine_are_no_backup_of_it() -> None:
     found = things(server("billing", folder="/var/lib/postgresql/17/main"), domains=named("web1"))
-    assert set(states(judge(found, a_set({"roots": ["/"], "left_out": []}))).values()) == {"unprotected"}
+    assert set(states(judge(found, a_set({"roots": ["/"], "file_systems": ["/"]}))).values()) == {"unprotected"}
 
 
 def test_a_file_system_for_a_servers_own_data_or_for_backups_is_no_thing_of_its_own() -> None:
@@ -130,7 +117,7 @@ def test_a_machines_own_set_at_its_hypervisor_covers_all_in_it_unless_disks_are_
     whole = a_set({"domains": ["db1"], "is_whole": True}, host="hyper1")
     assert set(states(judge(found, whole)).values()) == {"covered"}
     part = a_set({"domains": ["db1"], "is_whole": False}, host="hyper1")
-    paths = a_set({"roots": ["/"], "left_out": []}, host="hyper1")  # the hypervisor's own folders
+    paths = a_set({"roots": ["/"], "file_systems": ["/"]}, host="hyper1")  # the hypervisor's own folders
     assert set(states(judge(found, part, paths)).values()) == {"unprotected"}
 
 
@@ -172,7 +159,7 @@ def test_a_waiver_counts_for_the_things_it_names_and_one_of_the_host_for_all() -
     }
     assert set(states(judge(found, waivers=(waived(),))).values()) == {"waived"}
     over = judge(found, waivers=(waived("database:billing", left=-DAY),))
-    assert over[0].reason == "no set that was good has it in it; the waiver w ended with 2026-11-28"
+    assert over[0].reason == "it is in no backup; the waiver w ended with 2026-11-28"
     assert "waiver" not in over[1].reason
 
 
@@ -181,7 +168,7 @@ def test_what_is_no_document_of_the_form_says_nothing() -> None:
         assert read_things({DATABASES: text, FILESYSTEMS: text, DOMAINS: text}) == []
         assert unknown_servers({DATABASES: text}) == []
     assert read_covers("{}") is None
-    assert read_covers('{"roots": "/", "port": "x", "databases": {"a": 1}}') is not None
+    assert read_covers('{"roots": "/", "port": "x", "databases": {"a": 1}, "file_systems": 3}') is not None
 
 
 def verdict_of(*titles: str) -> Verdict:

@@ -15,7 +15,7 @@ DOCS = Path(__file__).parents[4] / "docs"
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("definitions.md", 7), ("webhooks.md", 1), ("escalation.md", 3), ("probes.md", 5), ("polling.md", 4)],
+    [("definitions.md", 7), ("webhooks.md", 1), ("escalation.md", 3), ("probes.md", 6), ("polling.md", 4)],
 )
 def test_the_manuals_examples_are_accepted(name: str, count: int) -> None:
     documents = shipped_documents()
