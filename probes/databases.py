@@ -11,7 +11,6 @@ import os
 import pwd
 import re
 from dataclasses import dataclass
-from shutil import which
 from typing import TYPE_CHECKING, Final
 
 from core.model.things import listed, readable
@@ -83,7 +82,8 @@ def ask_postgresql(socket: str) -> DatabaseServer:
 def ask_mariadb(socket: str) -> DatabaseServer:
     """Ask the server behind a socket. Raises ProbeFailedError with the server's words."""
     owner = _owner(socket)
-    program = "mariadb" if which("mariadb", path=PROGRAM_PATH) else "mysql"
+    found = (f"{folder}/mariadb" for folder in PROGRAM_PATH.split(":"))
+    program = next((path for path in found if os.access(path, os.X_OK)), "mysql")
     words = [
         program, f"--socket={socket}", f"--user={owner.pw_name}", "--protocol=socket", "--batch", "--skip-column-names",
         "--local-infile=0", "--connect-timeout=5", "--default-character-set=utf8mb4", f"--execute={_MARIADB}",
