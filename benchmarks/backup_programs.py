@@ -11,7 +11,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from backup.engine.command import GPG_OPTIONS, program
+from backup.engine.command import GPG_OPTIONS
+from backup.engine.program import find_program
 from backup.keys.ring import KeyRing
 from tests.support.backup_site import CHECKOUT, HOST, backup_site
 
@@ -189,7 +190,9 @@ class Duplicity(_WithSite):
         self.store.mkdir(exist_ok=True)
         options = [f"--archive-dir={self.folder / 'cache'}", f"--gpg-options={self.gpg_options}"]
         passphrases = {"PASSPHRASE": "", "SIGN_PASSPHRASE": "", "LC_ALL": "C.UTF-8"}
-        return _run(self.store, [*program(), action, *options, *arguments], passphrases | dict(environment))
+        return _run(
+            self.store, [*find_program().arguments, action, *options, *arguments], passphrases | dict(environment)
+        )
 
 
 class DuplicityAsWe(Duplicity):

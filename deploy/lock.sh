@@ -8,5 +8,5 @@ compile() {
     .venv/bin/uv pip compile --quiet --universal --fork-strategy fewest --generate-hashes --no-emit-index-url --no-annotate --no-header \
         --python-version 3.11 pyproject.toml "$@"
 }
-compile --extra server --extra proxy --extra backup --extra s3 --extra embedded --extra build -o requirements.lock
+compile --extra server --extra proxy --extra backup --extra duplicity --extra s3 --extra embedded --extra build -o requirements.lock
 compile --all-extras -c requirements.lock -o requirements-dev.lock

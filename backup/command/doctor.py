@@ -13,7 +13,7 @@ from backup.command.drill_doctor import REMEDY, examine_drills
 from backup.command.options import ending, json_option, settings_of, station_config_option
 from backup.command.snapshot_doctor import examine_snapshots
 from backup.command.telling import size, write_json
-from backup.engine.command import program
+from backup.engine.program import INSTALL, find_program
 from backup.errors import (
     BackupError,
     ConfigInvalid,
@@ -152,11 +152,12 @@ def _clock(now: datetime) -> Iterator[Finding]:
 
 def _programs() -> Iterator[Finding]:
     try:
-        found = program()
+        found = find_program()
     except BackupError as error:
-        yield Finding(what="duplicity", level="fault", text=str(error), remedy="pip install 'watchkeep[backup]'")
+        yield Finding(what="duplicity", level="fault", text=str(error), remedy=INSTALL)
     else:
-        yield Finding(what="duplicity", level="ok", text=found[-1])
+        text = f"{found.version}, {found.arguments[-1]}"
+        yield Finding(what="duplicity", level="ok", text=text)
     if shutil.which("gpg") is None:
         yield Finding(what="gpg", level="fault", text="it is not installed", remedy="apt install gnupg")
     else:

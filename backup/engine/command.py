@@ -1,14 +1,13 @@
-"""duplicity's command line and environment: pure, but for the look where the program lies."""
+"""duplicity's command line and environment."""
 
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from backup.errors import EngineFailed
+from backup.engine.program import find_program
 from backup.model import Kind
 
 if TYPE_CHECKING:
@@ -65,14 +64,6 @@ class Saving:
     max_block_bytes: int | None
     shows_progress: bool
     at: datetime | None = None
-
-
-def program() -> tuple[str, ...]:
-    """Return the arguments that start duplicity: the one installed beside this Python. Raises EngineFailed."""
-    script = Path(sys.executable).parent / "duplicity"
-    if not script.is_file():
-        raise EngineFailed(f"duplicity is not installed beside {sys.executable}: pip install 'watchkeep[backup]'")
-    return (sys.executable, str(script))  # not by its first line: the kernel cuts long ones off
 
 
 def common_arguments(workplace: Workplace, *, signer: str | None, timeout_seconds: float) -> list[str]:
@@ -132,4 +123,4 @@ def call(action: Sequence[str], *environments: Mapping[str, str]) -> Call:
     environment |= {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PASSPHRASE": "", "SIGN_PASSPHRASE": ""}
     for each in environments:
         environment |= each
-    return Call(arguments=(*program(), *action), environment=environment)
+    return Call(arguments=(*find_program().arguments, *action), environment=environment)

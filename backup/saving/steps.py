@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from backup.engine.command import Workplace
 from backup.engine.decision import Policy, Situation, decide
+from backup.engine.program import find_program
 from backup.errors import EngineFailed, TargetDiffers, WorkFailed
 from backup.keys.ring import KeyRing
 from backup.manifest import write_manifest
@@ -219,8 +220,8 @@ def _describe(
         counts=sent.counts,
         consistency=prepared.consistency,
         software={
-            "watchkeep": _version("watchkeep"),
-            "duplicity": _version("duplicity"),
+            "watchkeep": _own_version(),
+            "duplicity": find_program().version,
             "gnupg": keys.ring.gnupg_version,
         },
     )
@@ -238,8 +239,8 @@ def _put_manifest(attempt: Attempt, main: Copy, manifest: Manifest, keys: RunKey
         raise TargetDiffers(f"{folder}/{manifest.name} is not what was written there")
 
 
-def _version(package: str) -> str:
+def _own_version() -> str:
     try:
-        return version(package)
+        return version("watchkeep")
     except PackageNotFoundError:
         return "unknown"
