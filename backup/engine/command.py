@@ -86,6 +86,7 @@ def saving_arguments(
     """Return the command of a full or an incremental of what `selection` leaves of the root, to a place at the target.
 
     allow-source-mismatch: a machine that was renamed goes on with its chain; our manifest says whose it is.
+    no-check-remote: the manifest at the target cannot be decrypted here; 3.1 would try.
     no-files-changed: the list of changed files would lie in the cache in the clear and cost memory by the file.
     """
     block = [] if saving.max_block_bytes is None else [f"--max-blocksize={saving.max_block_bytes}"]
@@ -96,6 +97,7 @@ def saving_arguments(
         f"--volsize={-(-saving.volume_bytes // (1 << 20))}",
         *block,
         "--allow-source-mismatch",
+        "--no-check-remote",
         "--no-files-changed",
         *([] if saving.at is None else [f"--current-time={int(saving.at.timestamp())}"]),
         *(["--progress", "--progress-rate=1"] if saving.shows_progress else []),
