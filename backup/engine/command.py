@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 GPG_OPTIONS: Final = "--trust-model always --compress-algo zlib --compress-level 1 --no-auto-key-locate"
 _RETRIES: Final = 1  # Swift's library tries five times by itself; three times that let a dead Swift take 105 s
 _RETRY_SECONDS: Final = 2
+_TO_STARTUP: Final = "WATCHKEEP_"  # variables that are read by what stands in backup/startup
 _BARE: Final = ("PATH", "HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "https_proxy", "no_proxy")
 
 
@@ -112,7 +113,7 @@ def paced(bytes_per_second: int | None) -> dict[str, str]:
     """Return the environment that makes duplicity send no faster; empty without a limit."""
     if bytes_per_second is None:
         return {}
-    return {"PYTHONPATH": str(Path(__file__).parent / "pacing"), "WATCHKEEP_UPLOAD_LIMIT": str(bytes_per_second)}
+    return {"WATCHKEEP_UPLOAD_LIMIT": str(bytes_per_second)}
 
 
 def call(action: Sequence[str], *environments: Mapping[str, str]) -> Call:
@@ -125,4 +126,6 @@ def call(action: Sequence[str], *environments: Mapping[str, str]) -> Call:
     environment |= {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PASSPHRASE": "", "SIGN_PASSPHRASE": ""}
     for each in environments:
         environment |= each
+    if any(name.startswith(_TO_STARTUP) for name in environment):
+        environment["PYTHONPATH"] = str(Path(__file__).parents[1] / "startup")
     return Call(arguments=(*find_program().arguments, *action), environment=environment)

@@ -13,7 +13,7 @@ _KINDS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "folder": (("folder",), ()),
     "swift": (
         ("auth_url", "user", "key_file", "container"),
-        ("project", "project_domain", "user_domain", "region", "upload_limit"),
+        ("project", "project_domain", "user_domain", "application_credential", "region", "upload_limit"),
     ),
     "s3": (("bucket", "user", "key_file"), ("endpoint_url", "region", "path_style", "upload_limit")),
     "sftp": (("address", "user", "path", "known_hosts"), ("port", "key_file", "password_file", "upload_limit")),
@@ -70,6 +70,10 @@ class TargetSettings:
     )
     project_domain: str | None = field(default=None, metadata=setting('swift: the project\'s domain; none: "Default"'))
     user_domain: str | None = field(default=None, metadata=setting('swift: the user\'s domain; none: "Default"'))
+    application_credential: bool = field(
+        default=False,
+        metadata=setting("swift: user and key are the id and the secret of an application credential of Keystone v3"),
+    )
     region: str | None = field(
         default=None,
         metadata=setting(
@@ -105,5 +109,8 @@ class TargetSettings:
             raise ValueError(f"a target of kind {self.kind!r} has no {', '.join(strange)}")
         if self.kind == "sftp" and self.key_file is None and self.password_file is None:
             raise ValueError("a target of kind 'sftp' needs key_file or password_file")
-        if self.kind == "swift" and self.project is None and (self.project_domain or self.user_domain or self.region):
+        if self.application_credential and (self.project or self.project_domain or self.user_domain):
+            raise ValueError("an application credential is of one user and project: name neither, nor domains")
+        is_v3 = self.application_credential or self.project is not None
+        if self.kind == "swift" and not is_v3 and (self.project_domain or self.user_domain or self.region):
             raise ValueError("domains and regions are of Keystone v3: name the project, too")

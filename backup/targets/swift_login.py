@@ -1,4 +1,7 @@
-"""How one signs in at a Swift: with auth version 1 (ACCOUNT:USER and a key), or at a Keystone v3 for a project."""
+"""How one signs in at a Swift: with auth version 1 (ACCOUNT:USER and a key), or at a Keystone v3.
+
+There for a project by user and password, or with an application credential, which is of one user and project.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +33,16 @@ _VARIABLES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """Where to sign in, as whom. `options`: of Keystone v3 (domains, project, region); None with auth version 1."""
+    """Where to sign in, as whom. `options`: of Keystone v3 (domains, project, region); None with auth version 1.
+
+    is_credential: user and key are id and secret of an application credential.
+    """
 
     url: str
     user: str
     key: str = field(repr=False)
     options: Mapping[str, str] | None
+    is_credential: bool = False
 
     def arguments(self, timeout_seconds: float) -> dict[str, Any]:
         """Return what the library's connection is given. It signs in anew by itself when a token has ended.
@@ -44,17 +51,24 @@ class Login:
         """
         if self.options is None:
             return {"authurl": self.url, "user": self.user, "key": self.key, "auth_version": "1"}
-        from keystoneauth1.identity.v3 import Password  # noqa: PLC0415 - version 1 does not need it
+        from keystoneauth1.identity import v3  # noqa: PLC0415 - version 1 does not need it
         from keystoneauth1.session import Session  # noqa: PLC0415 - as above
 
         who: dict[str, Any] = {name: value for name, value in self.options.items() if name != _REGION}
-        password = Password(auth_url=self.url, username=self.user, password=self.key, **who)
+        if self.is_credential:
+            proof: Any = v3.ApplicationCredential(
+                auth_url=self.url, application_credential_id=self.user, application_credential_secret=self.key
+            )
+        else:
+            proof = v3.Password(auth_url=self.url, username=self.user, password=self.key, **who)
         region = {_REGION: self.options[_REGION]} if _REGION in self.options else {}
-        return {"session": Session(auth=password, timeout=timeout_seconds), "os_options": region}
+        return {"session": Session(auth=proof, timeout=timeout_seconds), "os_options": region}
 
     @property
     def proof(self) -> str:
         """What has to be right, for people."""
+        if self.is_credential:
+            return "id and secret of the application credential, or has it ended, or the rights of its user,"
         return "user and key" if self.options is None else "user, password, domains and project"
 
     @property
@@ -69,11 +83,16 @@ class Login:
             st = {"ST_AUTH": self.url, "ST_USER": self.user, "ST_KEY": self.key}
             return {**common, **st, "SWIFT_AUTHVERSION": "1"}
         named = {_VARIABLES[name]: value for name, value in self.options.items()}
+        if self.is_credential:  # the library wants to be told a project, and leaves it alone
+            named |= {"WATCHKEEP_APPLICATION_CREDENTIAL": "yes", "SWIFT_PROJECT_NAME": "that of the credential"}
         return {**common, **named, "SWIFT_AUTHVERSION": "3"}
 
 
 def read_login(settings: TargetSettings) -> Login:
-    """Return how to sign in, the key read from its file. A project makes it Keystone v3. Raises ConfigInvalid."""
+    """Return how to sign in, the key read from its file. A project or a credential makes it Keystone v3.
+
+    Raises ConfigInvalid.
+    """
     if settings.auth_url is None or settings.user is None or settings.key_file is None:
         raise ConfigInvalid(f"target {settings.name!r} lacks settings of a Swift")
     options: dict[str, str] | None = None
@@ -83,9 +102,17 @@ def read_login(settings: TargetSettings) -> Login:
             "project_domain_name": settings.project_domain or "Default",
             "project_name": settings.project,
         }
-        if settings.region is not None:
-            options[_REGION] = settings.region
-    return Login(url=settings.auth_url, user=settings.user, key=first_line(settings.key_file), options=options)
+    elif settings.application_credential:
+        options = {}
+    if options is not None and settings.region is not None:
+        options[_REGION] = settings.region
+    return Login(
+        url=settings.auth_url,
+        user=settings.user,
+        key=first_line(settings.key_file),
+        options=options,
+        is_credential=settings.application_credential,
+    )
 
 
 def explain(error: keystone.ClientException, login: Login) -> BackupError:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager, suppress
@@ -59,6 +60,15 @@ class Cloud:
         """Sign in, return the token."""
         scope = {"project": {"name": PROJECT, "domain": {"name": PROJECT_DOMAIN}}}
         return _sign_in(self.url, user, {"name": USER_DOMAIN}, self.key, scope)
+
+    def credential(self, user: str) -> tuple[str, str]:
+        """Have a user make an application credential; return its id and its secret."""
+        found = _ask(
+            f"{self.url}/users/{self.ids[user]}/application_credentials",
+            {"application_credential": {"name": f"of {user} at {time.monotonic_ns()}"}},
+            self.token(user),
+        )[0]["application_credential"]
+        return str(found["id"]), str(found["secret"])
 
     def populate(self, swift: Swift) -> None:
         """Make domains, project, users; a catalogue of two regions, of which one has the Swift."""

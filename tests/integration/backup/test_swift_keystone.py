@@ -74,6 +74,23 @@ class TestSwiftWithKeystone(TargetContract):
         with open_target(settings) as target, pytest.raises(TargetRefused):
             target.reach()
 
+    def test_an_application_credential_signs_in_and_a_wrong_secret_does_not(self, cloud: Cloud, tmp_path: Path) -> None:
+        id_, secret = cloud.credential("owner")
+        for key, is_right in ((secret, True), ("wrong", False)):
+            (tmp_path / "secret").write_text(key)
+            settings = TargetSettings(
+                name="store", kind="swift", auth_url=cloud.url, user=id_, key_file=tmp_path / "secret", region=REGION,
+                application_credential=True, container=cloud.swift.new_container(), timeout=timedelta(seconds=60),
+            )  # fmt: skip
+            with open_target(settings) as target:
+                if is_right:
+                    target.reach()
+                    target.write("c/redential", b"1")
+                    assert dict(target.files("c")) == {"redential": 1}
+                else:
+                    with pytest.raises(TargetRefused, match="application credential"):
+                        target.reach()
+
     def test_a_keystone_that_does_not_answer_is_away(self, cloud: Cloud, tmp_path: Path) -> None:
         settings = _settings(cloud, tmp_path, "c", auth_url="http://127.0.0.1:1/v3")
         with open_target(settings) as target, pytest.raises(TargetAway):
@@ -89,15 +106,20 @@ def _has_ended(cloud: Cloud, token: str) -> bool:
 
 
 def test_a_run_goes_on_when_its_token_ends_while_a_volume_is_sent(pairs: Pairs, cloud: Cloud) -> None:
+    """The host has an application credential, the station signs in by password."""
     container = _make_container(cloud)
     with FaultySwift(cloud.swift).running() as slow:
         region = cloud.add_region("slow", slow.port)
         with new_site(pairs, _toml(cloud, container, "web1", region)) as site:
             fill(site.data)
-            station = site.file("station")
+            id_, secret = cloud.credential("web1")
+            host, station = site.file("host"), site.file("station")
+            by_password = f'project = "{PROJECT}"\nproject_domain = "{PROJECT_DOMAIN}"\nuser_domain = "{USER_DOMAIN}"\n'
+            lines = host.read_text().replace('user = "web1"', f'user = "{id_}"')
+            host.write_text(lines.replace(by_password, "application_credential = true\n"))
             station.write_text(station.read_text().replace('user = "web1"', 'user = "station"'))
-            for role in ("host", "station"):
-                (site.folder / role / "swift.key").write_text(cloud.key)
+            for role, key in (("host", secret), ("station", cloud.key)):
+                (site.folder / role / "swift.key").write_text(key)
             slow.path_part, slow.fault, slow.seconds = "vol2.difftar", "slow put", TOKEN_SECONDS + 2
             before = cloud.logins
             assert site.run().status is Status.OK

@@ -1,4 +1,4 @@
-"""Limits how fast a program sends: Python loads this module at the start of one that has its folder in PYTHONPATH.
+"""Limits how fast a program sends.
 
 duplicity has no limit of its own. The kernel spreads what a connection sends (SO_MAX_PACING_RATE, socket(7)), whatever
 library opened it and whether it is encrypted.

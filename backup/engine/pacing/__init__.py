@@ -1,1 +1,0 @@
-"""What duplicity loads beside itself when a target has an upload limit; nothing of ours imports it."""

@@ -1,0 +1,1 @@
+"""What the Python of duplicity loads at its start, with this folder in PYTHONPATH; nothing of ours imports it."""
