@@ -61,13 +61,7 @@ def read_catalogue(target: Target, place: Place, ring: KeyRing) -> Catalogue:
     (`KeyRing.signers`), and host, set and file name agree with where it lies. Anything else is named in `refused`.
     Raises what the target raises; KeyMissing when the ring holds no signer for that host at all.
     """
-    trusted = ring.signers().get(place.host, frozenset())
-    if not trusted:
-        raise KeyMissing(
-            f"no key in {ring.home} is trusted to sign for host {place.host!r}. Bring its public key: the escrow sheet"
-            f" has it (bkp key import SHEET --key {ring.home}), or on that host: bkp key export host > host.asc, and"
-            f" here: bkp key import host.asc --key {ring.home}"
-        )
+    trusted = _signers(place, ring)
     found: list[Manifest] = []
     refused: list[Refused] = []
     for name in sorted(target.files(place.points)):
@@ -76,6 +70,33 @@ def read_catalogue(target: Target, place: Place, ring: KeyRing) -> Catalogue:
         except (SignatureBad, ObjectMissing) as error:
             refused.append(Refused(name=name, why=f"{name}: {error}"))
     return Catalogue(points=tuple(_link(found)), refused=tuple(refused))
+
+
+def read_runs(target: Target, place: Place, ring: KeyRing, last: Manifest) -> list[Manifest]:
+    """Return the runs that the point of `last` is made of, its full first: a request for each incremental.
+
+    Raises SignatureBad when one does not fit, and as `read_catalogue` does.
+    """
+    runs = [last]
+    while (before := runs[0].previous) is not None and runs[0].position > 0:
+        if "/" in before:
+            raise SignatureBad(f"{runs[0].name} goes on from {before!r}, which is no manifest's name")
+        found = _read(target, place, before, ring, _signers(place, ring))
+        if (found.chain, found.position + 1) != (runs[0].chain, runs[0].position):
+            raise SignatureBad(f"{runs[0].name} does not go on from {before}")
+        runs.insert(0, found)
+    return runs
+
+
+def _signers(place: Place, ring: KeyRing) -> frozenset[str]:
+    trusted = ring.signers().get(place.host, frozenset())
+    if not trusted:
+        raise KeyMissing(
+            f"no key in {ring.home} is trusted to sign for host {place.host!r}. Bring its public key: the escrow sheet"
+            f" has it (bkp key import SHEET --key {ring.home}), or on that host: bkp key export host > host.asc, and"
+            f" here: bkp key import host.asc --key {ring.home}"
+        )
+    return trusted
 
 
 def _read(target: Target, place: Place, name: str, ring: KeyRing, trusted: frozenset[str]) -> Manifest:

@@ -13,10 +13,11 @@ import shutil
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from backup.engine.command import Workplace
-from backup.errors import BackupError, DrillFailed, WorkFailed
+from backup.errors import BackupError, DrillFailed, TargetDiffers, WorkFailed
 from backup.model import Role, Status
 from backup.proof.contract import Case, Limits
 from backup.proof.record import DrillBook, DrillRecord
@@ -30,6 +31,7 @@ from backup.retention.marks import reading
 from backup.saving.cache import local_name
 from backup.saving.journal import hold_lock
 from backup.saving.leftovers import chain_manifests
+from backup.targets.reading import read_sha256
 from core.runtime.logging import Log
 
 if TYPE_CHECKING:
@@ -123,6 +125,7 @@ def _prove(
                 None,
                 scratch / "restored" / "root",
                 on_progress,
+                partial(_demand_signatures, catalogue, point),
             )
         restore_seconds = time.monotonic() - began
         files, size = measure(scratch / "restored" / "root")
@@ -193,6 +196,23 @@ def _signatures(cache: Path, catalogue: Catalogue, point: RestorePoint) -> tuple
     if gone or not all(files.values()):
         raise DrillFailed(f"duplicity restored without its signatures {', '.join(gone)}: nothing to compare with")
     return tuple(tuple(each) for each in files.values())
+
+
+def _demand_signatures(catalogue: Catalogue, point: RestorePoint, station: Station) -> None:
+    """Return when a copy has the signatures that were sent. Raises TargetDiffers.
+
+    All else that is restored was held against what the signed manifests name. A drill goes by these, and duplicity only
+    looks who signed them.
+    """
+    for manifest in chain_manifests(catalogue, point.manifest.chain):
+        for volume in manifest.volumes:
+            name = f"{station.place.chain(manifest.chain)}/{volume.name}"
+            if (
+                volume.role is Role.SIGNATURES
+                and manifest.position <= point.manifest.position
+                and read_sha256(station.target, name)[0] != volume.sha256
+            ):
+                raise TargetDiffers(f"{name} is not what was sent there, so nothing can be compared with it")
 
 
 def _clear_quietly(folder: Path) -> None:

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from backup.catalogue import read_runs
 from backup.chain import files_of_chain
 from backup.cut import parts_with, read_cut
 from backup.engine.command import call, common_arguments
@@ -20,10 +21,12 @@ from backup.restoring.copies import DAMAGES, at_any_copy
 from backup.restoring.damage import leave_note
 from backup.restoring.joining import join
 from backup.restoring.placing import clear
+from backup.saving.cache import local_name
+from backup.saving.comparison import volume_number, volume_sums
 from backup.targets.reading import read_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
     from pathlib import Path, PurePosixPath
 
@@ -48,14 +51,19 @@ class Fetching:
 
 
 def fetch(
-    fetching: Fetching, path: PurePosixPath | None, to: Path, on_progress: Callable[[Progress], None] | None = None
+    fetching: Fetching,
+    path: PurePosixPath | None,
+    to: Path,
+    on_progress: Callable[[Progress], None] | None = None,
+    demand: Callable[[Station], None] = lambda station: None,  # noqa: ARG005 - nothing else
 ) -> str:
     """Have duplicity restore a point, or `path` of it, to `to`, which must not be there. Its metadata stays cached.
 
     Parts are restored beside `to`, as many at once as there are processors, and put together then. A target that is
     lost or damaged meanwhile is left for another that has the point, where it begins anew; damage is noted at the
-    target that has it. Returns the name of the one all of it came from. Raises NotInBackup, and what keys, target and
-    duplicity raise; something may lie at `to` and beside it then.
+    target that has it. `demand`: raises what else is damaged of the copy it came from. Returns the name of the target
+    that all of it came from. Raises NotInBackup, and what keys, target and duplicity raise; something may lie at `to`
+    and beside it then.
     """
     point, ends_at = fetching.point, time.monotonic() + fetching.time_limit_seconds
     places = _places(point.manifest, path, to)
@@ -68,6 +76,7 @@ def fetch(
         left = max(1.0, ends_at - time.monotonic())
         try:
             _fetch_from(replace(fetching, station=station, time_limit_seconds=left), path, to, places, on_progress)
+            demand(station)
         except DAMAGES as error:
             leave_note(station, point.manifest.chain, [str(error)])
             raise
@@ -89,7 +98,9 @@ def _fetch_from(
     places: Mapping[str, Path],
     on_progress: Callable[[Progress], None] | None,
 ) -> None:
-    _demand_lists(fetching.station, fetching.point.manifest)
+    station = fetching.station
+    runs = read_runs(station.target, station.place, station.ring, fetching.point.manifest)
+    _demand_lists(station, fetching.point.manifest)
     parts = list(places)
     deadline = time.monotonic() + fetching.time_limit_seconds
     at_once = os.cpu_count() or 1
@@ -104,6 +115,8 @@ def _fetch_from(
             also_good=(_NOT_IN_BACKUP,),
         )
         made += [places[some[each.number]] for each in outcomes if _has_restored(fetching, each, some[each.number])]
+    for run in runs:
+        _demand_own(fetching, run, parts)
     if not made:
         at = fetching.point.at.isoformat()
         raise NotInBackup(f"{path} is not in the restore point of {at}: bkp ls shows what is")
@@ -124,6 +137,28 @@ def _demand_lists(station: Station, manifest: Manifest) -> None:
         if volume.role is Role.MANIFEST and volume.name not in there:
             _demand_unlisted(station, f"{folder}/{volume.name}")
             raise _missing(station, manifest.at, [volume.name], folder)
+
+
+def _demand_own(fetching: Fetching, run: Manifest, parts: Collection[str]) -> None:
+    """Return when duplicity went by the lists of volumes that the signed manifest of a run was made with.
+
+    Whoever may write at a target can put an older run under a newer one's names: all of it is encrypted and signed.
+    Raises TargetDiffers; ObjectMissing when duplicity knew of no such run.
+    """
+    station = fetching.station
+    folder = station.place.chain(run.chain)
+    for each in run.volumes:
+        if each.role is Role.MANIFEST and each.part in parts:
+            local = fetching.workplace.cache / local_name(each.name)
+            if not local.exists():
+                raise _missing(station, fetching.point.at, [each.name], folder)
+            listed = volume_sums(local.read_bytes())
+            sent = {volume_number(volume.name): volume.sha1 for volume in run.volumes
+                    if volume.role is Role.VOLUME and volume.part == each.part}  # fmt: skip
+            if listed != sent:
+                raise TargetDiffers(
+                    f"{folder}/{each.name} is of another run than the one that was signed under its name"
+                )
 
 
 def _demand_unlisted(station: Station, name: str) -> None:

@@ -204,16 +204,20 @@ def test_damage_of_one_part_costs_the_points_that_need_it_and_a_full_follows(gro
     assert len(report["lost"]) == 3
 
 
-def test_a_part_without_its_newest_run_does_not_come_back_as_of_the_one_before(grown: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize("which", [1, 2])
+def test_a_part_without_one_of_its_runs_does_not_come_back_as_of_the_one_before(
+    grown: Site, tmp_path: Path, which: int
+) -> None:
     """duplicity restores the newest that it finds; the other parts would be of another moment."""
     store = shutil.copytree(grown.store, tmp_path / "store")
-    newest = max(store.rglob("part-2/duplicity-inc.*.manifest.gpg"), key=lambda each: each.name)
-    for each in newest.parent.glob(newest.name.replace("manifest.gpg", "*")):
+    runs = sorted(store.rglob("part-2/duplicity-inc.*.manifest.gpg"))
+    gone = runs[which - 1]
+    for each in gone.parent.glob(gone.name.replace("manifest.gpg", "*")):
         each.unlink()
     back = tmp_path / "back"
     ended = grown.bkp("station", "restore", f"{HOST}/{SET}", "--target", str(store), "--to", str(back))
     assert ended.returncode == ObjectMissing.exit_code, ended.stderr
-    assert newest.name.split(".to.")[0] in ended.stderr
+    assert gone.name.split(".to.")[0] in ended.stderr
     assert not back.exists()
 
 

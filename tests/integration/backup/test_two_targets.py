@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -354,3 +355,33 @@ def test_a_hold_at_one_holds_at_both_until_it_is_lifted_and_each_is_pruned(twice
     assert not any((place / HOST / SET / "holds" / "audit.json").exists() for place in places)
     assert twice.prune("--yes")[-1]["chains_deleted"] == 2
     assert _files(twice.store) == _files(twice.folder / "second")
+
+
+def test_an_older_run_under_the_newest_ones_names_is_no_restore_point(twice: Site) -> None:
+    """Whoever may write at a target needs no key for that: each of the files is as its host encrypted and signed it."""
+    twice.run()
+    change(twice.data / "empty", "newest")
+    twice.run(is_full_asked=True)
+    old, new = sorted((twice.store / PLACE.chains).iterdir())
+    whole = twice.folder / "whole"
+    new.rename(whole)
+    new.mkdir()
+    before, now = (next(each.glob("*.manifest.gpg")).name.split(".")[1] for each in (old, whole))
+    for each in old.iterdir():
+        shutil.copy(each, new / each.name.replace(before, now))
+    restored = twice.bkp("station", "restore", SET, "--to", str(twice.folder / "back"))
+    assert restored.returncode == 0, restored.stderr
+    assert "begins anew at target 'second'" in restored.stderr
+    demand_same(twice.folder / "back" / str(twice.data)[1:], twice.data)
+    (note,) = (twice.store / HOST / SET / "damage").iterdir()
+    assert "is of another run" in note.read_text()
+    alone = twice.bkp("station", "restore", SET, "--target", "store", "--to", str(twice.folder / "alone"))
+    assert alone.returncode == TargetDiffers.exit_code
+    assert not (twice.folder / "alone").exists()
+    note.unlink()
+    shutil.rmtree(new)
+    whole.rename(new)
+    shutil.copy(next(old.glob("*.sigtar.gpg")), next(new.glob("*.sigtar.gpg")))
+    drilled = twice.bkp("station", "drill", SET)
+    assert drilled.returncode == 0, drilled.stderr
+    assert "begins anew at target 'second'" in drilled.stderr
