@@ -166,7 +166,7 @@ def add_hold(targets: Sequence[Target], place: Place, hold: Hold, register: Hold
             lacking[target.name] = error
     before = {each for holds in there.values() for each in holds}
     before |= {each for each in read_holds([], place, register) if each.name == hold.name}
-    if any(not _is_same(each, hold) for each in before) or (there and all(there.values())):
+    if any(not _is_same(each, hold) for each in before) or (not lacking and all(there.values())):
         raise ConfigInvalid(f"there is a hold {hold.name!r} on {place.host}/{place.set} already: choose another name")
     hold = min(before, key=lambda each: each.set_at or _NEVER, default=hold)
     if register is not None:
