@@ -307,15 +307,30 @@ def check_accounts(ready: dict[str, Any]) -> None:
 
 def run_tests(case: Case, *, is_long: bool) -> dict[str, float]:
     """Set up for development, run tests: some, or all that `make test` runs."""
-    typed = time.monotonic()
-    commands = {"setup_dev_seconds": "make setup-dev"}
-    if is_long:
-        commands["test_seconds"] = "make test"
-    else:
-        commands["test_seconds"] = (
+    tests = "make test"
+    if not is_long:
+        tests = (
             "sh -c 'sh deploy/timescale-root.sh && exec "
             ".venv/bin/python -m pytest -q tests/unit tests/integration/store tests/integration/api tests/front'"
         )
+    return type_all(case, {"setup_dev_seconds": "make setup-dev", "test_seconds": tests})
+
+
+def bring_back(case: Case) -> dict[str, float]:
+    """Save what `up` saves, install bkp elsewhere as docs/disaster.md says, by pip alone, and restore with that."""
+    pip = "../alone/bin/pip"
+    steps = {
+        "save_seconds": ".venv/bin/bkp run watchkeep-files --config var/backup/backup.toml",
+        "install_seconds": f"python3 -m venv ../alone && {pip} wheel --quiet --no-deps --wheel-dir ../wheels ."
+        f' && {pip} install --quiet "$(ls ../wheels/*.whl)[backup]" && {pip} install --quiet --no-deps duplicity',
+        "restore_seconds": "../alone/bin/bkp restore watchkeep-files --config var/restore-station/backup.toml"
+        ' --to ../back && test -n "$(find ../back -name server.toml)"',
+    }
+    return type_all(case, {figure: f"sh -c '{command}'" for figure, command in steps.items()})
+
+
+def type_all(case: Case, commands: dict[str, str]) -> dict[str, float]:
+    """Type commands one after the other; return how long each took. Raises TrialFailed."""
     figures = {}
     for figure, command in commands.items():
         typed = time.monotonic()
@@ -373,6 +388,8 @@ def main() -> int:
             clone(case)
             show("first start", up(case, is_first=True))
             show("next start, no network", up(case, is_first=False))
+            if case.name == "user":
+                show("bkp by pip alone", bring_back(case))
             if not wishes.no_tests and case.name != "private":
                 show("tests", run_tests(case, is_long=wishes.long))
         except (TrialFailed, urllib.error.URLError, OSError, KeyError, subprocess.TimeoutExpired) as error:
