@@ -111,6 +111,11 @@ class Site:
             check=False, timeout=_LIMIT_SECONDS, **more,
         )  # fmt: skip
 
+    def demand_saved(self, *options: str) -> None:
+        """Save the set by `bkp run` as a program, which has to end well."""
+        done = self.bkp("host", "run", SET, *options)
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def add_pruner(self, rules: str, more: str = "", target: str | None = None) -> None:
         """Add a pruner (`pruner/backup.toml`), or write its configuration anew; and a place of marks.
 
@@ -186,9 +191,9 @@ def demand_same(left: Path, right: Path) -> None:
     assert not filecmp.dircmp(left, right).funny_files
 
 
-@pytest.fixture(scope="session")
-def pairs() -> Iterator[Pairs]:
-    """One pair for a host, one for a station, each other's public keys brought."""
+@contextmanager
+def new_pairs() -> Iterator[Pairs]:
+    """Make a pair for a host and one for a station, each other's public keys brought."""
     folder = Path(tempfile.mkdtemp(prefix="wk-pairs-"))  # short: gpg's sockets have to fit into it
     for role in ("host", "station"):
         made = make_passphrase_file(folder / f"{role}.passphrase")
@@ -200,8 +205,16 @@ def pairs() -> Iterator[Pairs]:
         found = Pairs(folder=folder, host=make_host_pair(host, HOST), station=make_station_pair(station, "station1"))
         host.bring(station.export_public(found.station), may_be_secret=False)
         station.bring(host.export_public(found.host), may_be_secret=False)
-    yield found
-    shutil.rmtree(folder, ignore_errors=True)  # as in new_site
+    try:
+        yield found
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # as in new_site
+
+
+@pytest.fixture(scope="session")
+def pairs() -> Iterator[Pairs]:
+    with new_pairs() as found:
+        yield found
 
 
 @contextmanager

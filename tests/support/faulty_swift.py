@@ -1,4 +1,4 @@
-"""A proxy before a real Swift that misbehaves as told: answers an error, loses a PUT and says it has it, or is slow."""
+"""A proxy before a real Swift that misbehaves as told: answers an error, loses a PUT it says it has, is slow, dumb."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.support.swift import Swift
 
-Fault = Literal["none", "500", "413", "lost put", "cut put", "slow put"]
+Fault = Literal["none", "500", "413", "lost put", "cut put", "slow put", "silent put"]
 _LARGE_BYTES = 256 << 10
 _HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 
@@ -23,6 +23,8 @@ _HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 class FaultySwift:
     """`fault` holds for PUTs whose path has `path_part`; `struck` counts them. A slow PUT waits `seconds`, once.
 
+    `spared`: how many of them are let through first; `most`: how many are struck then, None for all. A silent PUT is
+    taken and answered when the proxy ends.
     `rates`: how fast the larger PUTs came, in bytes a second. `refuses_deleting`: as rights would that lack it; `kept`
     counts these.
     """
@@ -30,6 +32,8 @@ class FaultySwift:
     def __init__(self, swift: Swift) -> None:
         self.fault: Fault = "none"
         self.path_part = ""
+        self.spared = 0
+        self.most: int | None = None
         self.struck = 0
         self.seconds = 0.0
         self.rates: list[float] = []
@@ -39,6 +43,8 @@ class FaultySwift:
         handler = type("Handler", (_Handler,), {"proxy": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
+        self._lock = threading.Lock()
+        self._end = threading.Event()
         self._thread = threading.Thread(target=self._server.serve_forever, name="faulty swift")
 
     @property
@@ -48,6 +54,23 @@ class FaultySwift:
     @property
     def auth_url(self) -> str:
         return f"http://127.0.0.1:{self.port}/auth/v1.0"
+
+    def fault_of(self, method: str, path: str) -> Fault:
+        """Return what becomes of a request, and count it."""
+        with self._lock:
+            if self.fault == "none" or method != "PUT" or self.path_part not in path:
+                return "none"
+            if self.spared:
+                self.spared -= 1
+                return "none"
+            if self.most is not None and self.struck >= self.most:
+                return "none"
+            self.struck += 1
+            return self.fault
+
+    def wait_for_end(self) -> None:
+        """Wait until the proxy ends, ten minutes at the most."""
+        self._end.wait(600)
 
     def ask(
         self, method: str, path: str, headers: dict[str, str], body: bytes
@@ -68,6 +91,7 @@ class FaultySwift:
         try:
             yield self
         finally:
+            self._end.set()
             self._server.shutdown()
             self._server.server_close()
             self._thread.join()
@@ -85,13 +109,14 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if self.command == "PUT" and len(body) >= _LARGE_BYTES:
             proxy.rates.append(len(body) / (time.monotonic() - began))
-        fault = proxy.fault if self.command == "PUT" and proxy.path_part in self.path else "none"
-        proxy.struck += fault != "none"
+        fault = proxy.fault_of(self.command, self.path)
         if self.command == "DELETE" and proxy.refuses_deleting:
             proxy.kept += 1
             self._answer(403, [], b"<Error><Code>AccessDenied</Code></Error>")
         elif fault in ("500", "413"):
             self._answer(int(fault), [], b"broken on purpose")
+        elif fault == "silent put":
+            proxy.wait_for_end()
         elif fault in ("lost put", "cut put"):
             if fault == "cut put":
                 proxy.ask(self.command, self.path, dict(self.headers), body[:-1])

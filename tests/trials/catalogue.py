@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from tests.trials import (
     api,
     backlog,
+    backups,
     balance,
     clocks,
     fence,
@@ -42,4 +43,5 @@ TRIALS: Final[dict[str, Trial]] = {
     "slowness": slowness.run,
     "api": api.run,
     "balance": balance.run,
+    "backups": backups.run,
 }
