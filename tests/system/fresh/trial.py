@@ -324,7 +324,7 @@ def bring_back(case: Case) -> dict[str, float]:
         "install_seconds": f"python3 -m venv ../alone && {pip} wheel --quiet --no-deps --wheel-dir ../wheels ."
         f' && {pip} install --quiet "$(ls ../wheels/*.whl)[backup]" && {pip} install --quiet --no-deps duplicity',
         "restore_seconds": "../alone/bin/bkp restore watchkeep-files --config var/restore-station/backup.toml"
-        ' --to ../back && test -n "$(find ../back -name server.toml)"',
+        ' --to ../back && test -n "$(find ../back -type f)"',
     }
     return type_all(case, {figure: f"sh -c '{command}'" for figure, command in steps.items()})
 
