@@ -16,7 +16,7 @@ from agent.backup_child import run_child
 from agent.backup_lists import list_sets
 from agent.backup_settings import WatchedSettings
 from agent.station_duties import DUTIES
-from backup.errors import BackupError, Cancelled
+from backup.errors import BackupError, Cancelled, NoRestorePoint
 from backup.schedule import Attempts, decide, parse_schedule
 from core.runtime.logging import Log
 
@@ -127,7 +127,7 @@ class StationKeeper:
             return
         self._predicted_at = now
         code, words = await self._bkp(PREDICT_LIMIT_SECONDS, "predict")
-        if code not in (0, 1):
+        if code not in (0, 1, NoRestorePoint.exit_code):  # a set that was never saved has no point yet
             log.warning("How long restores will take cannot be predicted", exit_code=code, error=words)
 
     async def _bkp(self, limit_seconds: float, *arguments: str) -> tuple[int, str]:
