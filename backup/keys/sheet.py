@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from backup.errors import KeyWrong
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from backup.keys.key import Key
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _LINE_LETTERS: Final = 40
 _GROUP: Final = 5
 _LINE: Final = re.compile(r"^\s*(\d{1,5})\s*:\s*([A-Za-z0-9+/= ]+?)\s*#\s*([0-9a-fA-F]{6})\s*$")
+_TITLE: Final = "WATCHKEEP ESCROW SHEET"
 _BEGIN: Final = "-----BEGIN PGP PRIVATE KEY BLOCK-----"
 _END: Final = "-----END PGP PRIVATE KEY BLOCK-----"
 _PUBLIC_BEGIN: Final = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
@@ -58,7 +59,7 @@ class Sheet:
             numbered.append(line)
         return "\n".join(
             [
-                "WATCHKEEP ESCROW SHEET: the secret key of the backups",
+                f"{_TITLE}: the secret key of the backups",
                 "",
                 f"Key          {self.key.name}",
                 f"Fingerprint  {spaced(self.key.fingerprint, 4)}",
@@ -76,6 +77,20 @@ class Sheet:
                 "",
             ]
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Typed:
+    """A line of a sheet, as somebody typed it."""
+
+    number: int
+    letters: str
+    checksum: str
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the checksum is that of number and letters."""
+        return _sum(self.number, self.letters) == self.checksum
 
 
 def instructions(passphrase_file: str) -> tuple[str, ...]:
@@ -117,23 +132,54 @@ def draw_up(
     return Sheet(key=key, host=host, passphrase_file=str(passphrase_file), lines=tuple(lines), parts=tuple(parts))
 
 
-def read_sheet(text: str) -> str:
-    """Return the armoured keys of a sheet's text, the secret one first, whatever stands around its lines, in any order.
+def read_sheets(text: str) -> list[str]:
+    """Return the armoured keys of every sheet in a text, each with its secret one first, whatever stands around lines.
 
+    The lines of one may come in any order; the next one begins with its title, or with a line 1 that is another.
     Raises KeyWrong naming the lines that are mistyped, missing or there twice with different letters.
     """
-    found: dict[int, str] = {}
-    wrong: set[int] = set()
-    for line in text.splitlines():
+    sheets = [sheet for sheet in _apart(text) if sheet]
+    if not sheets:
+        raise KeyWrong("there is no line of an escrow sheet in that file (number: letters # checksum)")
+    found: list[str] = []
+    for number, sheet in enumerate(sheets, 1):
+        try:
+            found.append(_read_sheet(sheet))
+        except KeyWrong as error:
+            if len(sheets) == 1:
+                raise
+            raise KeyWrong(f"of the {len(sheets)} sheets in that file, sheet {number}: {error}") from error
+    return list(dict.fromkeys(found))
+
+
+def _apart(text: str) -> Iterator[list[_Typed]]:
+    """Yield the lines of each sheet in a text; some may be empty."""
+    sheet: list[_Typed] = []
+    first: str | None = None
+    for line in text.splitlines():  # a page's end (form feed) ends a line, too
         match = _LINE.match(line)
         if match is None:
+            if line.strip().startswith(_TITLE):
+                yield sheet
+                sheet, first = [], None
             continue
-        number, piece = int(match[1]), match[2].replace(" ", "")
-        if _sum(number, piece) != match[3].lower() or found.get(number, piece) != piece:
-            wrong.add(number)
-        found[number] = piece
-    if not found:
-        raise KeyWrong("there is no line of an escrow sheet in that file (number: letters # checksum)")
+        typed = _Typed(number=int(match[1]), letters=match[2].replace(" ", ""), checksum=match[3].lower())
+        if typed.number == 1 and typed.is_right:
+            if first not in (None, typed.letters):
+                yield sheet
+                sheet = []
+            first = typed.letters
+        sheet.append(typed)
+    yield sheet
+
+
+def _read_sheet(lines: Sequence[_Typed]) -> str:
+    found: dict[int, str] = {}
+    wrong: set[int] = set()
+    for line in lines:
+        if not line.is_right or found.get(line.number, line.letters) != line.letters:
+            wrong.add(line.number)
+        found[line.number] = line.letters
     missing = sorted(set(range(1, max(found) + 1)) - found.keys())
     if wrong or missing:
         faults = [f"line {number} is mistyped" for number in sorted(wrong)]

@@ -15,7 +15,7 @@ from backup.errors import KeyMissing
 from backup.keys import safekeeping
 from backup.keys.making import make_folder
 from backup.keys.ring import KeyRing
-from backup.keys.sheet import is_sheet, read_sheet
+from backup.keys.sheet import is_sheet, read_sheets
 from backup.keys.trying import try_ring
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @config_option
 @ending
 def import_command(*, config: Path | None, file: Any, role: str | None, folder: Path | None, as_json: bool) -> None:
-    """Take in the keys of FILE (- is standard input): public keys, or at a restore station an escrow sheet's text.
+    """Take in the keys of FILE (- is standard input): public keys, or at a restore station the text of escrow sheets.
 
     Compare the fingerprint that is printed with the one at the key's home: whoever can change FILE on its way could put
     a key of his own there.
@@ -50,10 +50,11 @@ def import_command(*, config: Path | None, file: Any, role: str | None, folder: 
         role = role or ("station" if settings.keys.station else "pruner" if settings.pruner else "host")
         home, passphrase_file = key_place(settings, role)
     text = file.read(1 << 20)
-    armoured = read_sheet(text) if is_sheet(text) else text
+    armoured = read_sheets(text) if is_sheet(text) else [text]
     make_folder(home)
     with KeyRing(home, passphrase_file) as ring:
-        brought = ring.bring(armoured, may_be_secret=role == "station")
+        found = [key for each in armoured for key in ring.bring(each, may_be_secret=role == "station")]
+        brought = list({key.fingerprint: key for key in found}.values())
         for key in brought:
             if key.has_secret and passphrase_file.exists():
                 ring.check_passphrase(key)

@@ -20,7 +20,7 @@ from backup.keys import safekeeping
 from backup.keys.making import make_folder
 from backup.keys.need import newest_of_name
 from backup.keys.ring import KeyRing
-from backup.keys.sheet import is_sheet, read_sheet
+from backup.keys.sheet import is_sheet, read_sheets
 from backup.keys.trying import try_ring
 
 if TYPE_CHECKING:
@@ -85,15 +85,16 @@ def confirm(*, config: Path | None) -> None:
 @config_option
 @ending
 def try_command(*, config: Path | None, file: Any, passphrase_file: Path | None, as_json: bool) -> None:
-    """Try the sheet in FILE (typed lines or read QR codes; - is standard input) with its passphrase.
+    """Try the sheets in FILE (typed lines or read QR codes; - is standard input) with its passphrase.
 
     Nothing is brought in: a key folder is made for this alone and removed. It names mistyped lines, tells a wrong
     passphrase, decrypts something, and says what this machine's station has that is not on the sheet.
     """
     text = file.read(1 << 20)
-    armoured = read_sheet(text) if is_sheet(text) else text
+    armoured = read_sheets(text) if is_sheet(text) else [text]
     with _folder_for_trying(passphrase_file) as (home, secret), KeyRing(home, secret) as ring:
-        ring.bring(armoured, may_be_secret=True)
+        for each in armoured:
+            ring.bring(each, may_be_secret=True)
         tried = try_ring(ring, "station", (), datetime.now(UTC))
         on_sheet = ring.keys()
     lacks = _lacking(config, on_sheet)

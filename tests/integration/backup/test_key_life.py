@@ -131,6 +131,10 @@ def test_a_sheet_is_tried_with_its_passphrase_and_leaves_nothing_behind(site: Si
     ok(site, "station", "key", "rotate", "station")
     told = site.bkp("station", "key", "try", str(sheet), "--passphrase-file", str(passphrase))
     assert (told.returncode, "of an older key" in told.stderr) == (0, True)
+    both = site.folder / "both.txt"  # the sheets of the new key and of the old one
+    both.write_text(ok(site, "station", "key", "escrow"))
+    brought = ok(site, "station", "key", "import", str(both), "--key", str(site.folder / "new"), "--json")
+    assert sum(key["has_secret"] for key in json.loads(brought)["keys"]) == 2
 
 
 def test_the_state_says_when_the_first_key_expires(site: Site) -> None:

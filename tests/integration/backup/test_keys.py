@@ -28,7 +28,7 @@ from backup.keys.key import STATION_MARK
 from backup.keys.making import make_folder, make_host_pair, make_passphrase_file, make_station_pair
 from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import reminders
-from backup.keys.sheet import draw_up, qr_texts, read_sheet
+from backup.keys.sheet import draw_up, qr_texts, read_sheets
 from backup.settings.document import read_settings
 from tests.support.backups import CHECKOUT, HOST, SET
 from watchkeep.up.backup import prepare_backups
@@ -221,7 +221,7 @@ def test_a_key_comes_back_from_its_sheet_and_decrypts(site: Site) -> None:
         home = site.folder / f"new-{number}"
         make_folder(home)
         with KeyRing(home, site.folder / "station/keys/station.passphrase") as ring:
-            (key,) = ring.bring(read_sheet(text), may_be_secret=True)
+            (key,) = ring.bring(*read_sheets(text), may_be_secret=True)
             assert (key.fingerprint, key.has_secret) == (site.pairs.station.fingerprint, True)
             assert ring.decrypt(sealed) == "kept"
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backup.errors import ConfigInvalid, KeyWrong, SetBusy, SignatureBad, exit_codes
 from backup.keys.key import Key
-from backup.keys.sheet import armour, draw_up, qr_texts, read_sheet
+from backup.keys.sheet import armour, draw_up, qr_texts, read_sheets
 from backup.manifest import read_manifest, write_manifest
 from backup.model import Counts, Kind, Manifest, Role, RunId, RunRecord, Status, VolumeRecord
 from backup.retention.rules import Rules
@@ -84,7 +84,7 @@ def test_a_manifest_may_name_files_as_long_as_file_systems_take() -> None:
 @given(st.binary(min_size=1, max_size=900))
 def test_a_sheet_reads_back_from_its_text_and_from_its_codes_in_any_order(packets: bytes) -> None:
     sheet = draw_up(_KEY, armour(packets), "station1", Path("/srv/station.passphrase"))
-    assert read_sheet(sheet.text) == read_sheet("\n".join(reversed(qr_texts(sheet)))) == armour(packets)
+    assert read_sheets(sheet.text) == read_sheets("\n".join(reversed(qr_texts(sheet)))) == [armour(packets)]
 
 
 @given(st.binary(min_size=60, max_size=300), st.data())
@@ -95,15 +95,26 @@ def test_a_mistyped_line_of_a_sheet_is_named(packets: bytes, data: st.DataObject
     line = sheet.lines[place]
     wrong = line[:spot] + ("A" if line[spot] != "A" else "B") + line[spot + 1 :]
     with pytest.raises(KeyWrong, match=rf"^line {place + 1} is mistyped$"):
-        read_sheet("\n".join([*sheet.lines[:place], wrong, *sheet.lines[place + 1 :]]))
+        read_sheets("\n".join([*sheet.lines[:place], wrong, *sheet.lines[place + 1 :]]))
 
 
 def test_a_missing_line_of_a_sheet_is_named() -> None:
     sheet = draw_up(_KEY, armour(bytes(200)), "station1", Path("/srv/station.passphrase"))
     with pytest.raises(KeyWrong, match="line 2 is missing"):
-        read_sheet("\n".join([sheet.lines[0], *sheet.lines[2:]]))
+        read_sheets("\n".join([sheet.lines[0], *sheet.lines[2:]]))
     with pytest.raises(KeyWrong, match="no line"):
-        read_sheet("nothing of the kind")
+        read_sheets("nothing of the kind")
+
+
+def test_every_sheet_of_a_text_is_read_typed_or_as_it_was_printed() -> None:
+    sheets = [draw_up(_KEY, armour(bytes([number]) * 300), "station1", Path("/srv/p")) for number in (1, 2)]
+    both = [armour(bytes([number]) * 300) for number in (1, 2)]
+    assert read_sheets("\n\f\n".join(sheet.text for sheet in sheets)) == both
+    typed = [line for sheet in sheets for line in sheet.lines]
+    assert read_sheets("\n".join(typed)) == both
+    assert read_sheets("\n".join(typed * 2)) == both  # the same once more is no other sheet
+    with pytest.raises(KeyWrong, match=r"sheet 2: line 3 is missing$"):
+        read_sheets("\n".join(line for line in typed if line is not sheets[1].lines[2]))
 
 
 def _settings(folder: Path, text: str) -> Path:
