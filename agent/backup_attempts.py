@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +19,7 @@ from backup.errors import (
     TargetFull,
 )
 from backup.schedule import Attempts
+from core.runtime.process import is_alive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,7 +102,7 @@ def _attempts_of(run: Any) -> Attempts | None:
         status, due_at = run["status"], datetime.fromisoformat(run["due_at"])
         ended_at = datetime.fromisoformat(run["ended_at"]) if run.get("ended_at") else None
         started_at = datetime.fromisoformat(run["started_at"])
-        is_lost = status == "killed" or (status == "running" and not _is_alive(int(run["pid"])))
+        is_lost = status == "killed" or (status == "running" and not is_alive(int(run["pid"])))
         if is_lost:
             ended_at = ended_at or started_at
         return Attempts(
@@ -114,13 +114,3 @@ def _attempts_of(run: Any) -> Attempts | None:
         )
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass
-    return True

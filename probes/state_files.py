@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from core.runtime.process import is_alive
 from probes.declaration import ProbeFailedError, Visit
 
 MOST_SETS: Final = 200
@@ -86,15 +87,7 @@ def age_seconds(at: datetime) -> float:
 
 def is_running(record: Mapping[str, Any] | None) -> bool:
     """Tell whether what says that it runs has a process: one that was killed says so for ever."""
-    if record is None or record["status"] != "running":
-        return False
-    try:
-        os.kill(int(record["pid"]), 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass
-    return True
+    return record is not None and record["status"] == "running" and is_alive(int(record["pid"]))
 
 
 def _written_ns(file: str) -> int:
