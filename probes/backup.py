@@ -11,7 +11,7 @@ from core.model.prediction import lost_seconds
 from core.runtime.window import parse_window
 from probes.backup_covers import COVERS, covers_readings
 from probes.declaration import Failure, Item, ProbeFailedError, Reading, Visit, probe
-from probes.state_files import MOST_SETS, has_news, instant, read_table, watch
+from probes.state_files import MOST_SETS, has_news, instant, is_running, read_table, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +65,7 @@ _ITEMS = (
     _item("loss_seconds", "s", "How much work a disaster would cost at worst, by schedule, duration and age"),
     _item("loss_over_seconds", "s", "How much more that is than the set's lose_at_most allows"),
     _item("restore_points", "", "Instants that can be restored"),
+    _item("restore_points_vanished", "", "Restore points that are gone from a target though no prune takes them"),
     _item("key_days_left", "d", "Days until the first key that the set's runs need expires; negative afterwards"),
     _item("wal_age_seconds", "s", "How long ago the last WAL file of a cluster was archived"),
     _item("wal_failing_seconds", "s", "For how long archiving a cluster's WAL has failed; 0 when it works"),
@@ -158,7 +159,7 @@ def _readings(visit: Visit, each: _Set, file: Path, now: datetime) -> "Iterator[
     state = read_table(file) if file.exists() else {}
     last, good = _run(state, "last_run", file), _run(state, "last_good", file)
     try:
-        yield Reading("backup.status", NEVER if last is None else _STATUS[last["status"]], each.name)
+        yield Reading("backup.status", _status(last), each.name)
         if last is not None:
             begun = max(0.0, (now - instant(last["started_at"])).total_seconds())
             yield Reading("backup.run_age_seconds", begun, each.name)
@@ -186,9 +187,7 @@ def _readings(visit: Visit, each: _Set, file: Path, now: datetime) -> "Iterator[
             if good.get("kind"):
                 yield Reading("backup.kind", str(good["kind"]), each.name)
         yield from _archiving(each, state.get("wal") or {}, now)
-        points = state.get("restore_points")
-        if points is not None:
-            yield Reading("backup.restore_points", float(points), each.name)
+        yield from _restore_points(each, state)
         if state.get("key_expires_at"):
             left = (instant(state["key_expires_at"]) - now).total_seconds() / 86_400
             yield Reading("backup.key_days_left", left, each.name)
@@ -199,6 +198,23 @@ def _readings(visit: Visit, each: _Set, file: Path, now: datetime) -> "Iterator[
             yield Reading("backup.reminder", reminder, each.name)
     except (KeyError, TypeError, ValueError) as error:
         raise ProbeFailedError(f"{file}: cannot be understood ({error!r})") from error
+
+
+def _status(last: Mapping[str, Any] | None) -> float:
+    if last is None:
+        return NEVER
+    status = _STATUS[last["status"]]
+    return FAILED if status == RUNNING and not is_running(last) else status
+
+
+def _restore_points(each: _Set, state: Mapping[str, Any]) -> "Iterator[Reading]":
+    """Yield how many restore points there are, and how many vanished; nothing while nobody has counted."""
+    points = state.get("restore_points")
+    if points is not None:
+        yield Reading("backup.restore_points", float(points), each.name)
+    if "vanished" in state:
+        vanished = sum(entry["count"] for entry in state["vanished"])
+        yield Reading("backup.restore_points_vanished", float(vanished), each.name)
 
 
 def _archiving(each: _Set, wal: Mapping[str, Any], now: datetime) -> "Iterator[Reading]":

@@ -28,6 +28,8 @@ from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import reminders
 from backup.restoring.station import ring_of
 from backup.retention.rights import demand_deleting, demand_no_secret
+from backup.saving.disk_mark import DiskMark
+from backup.sources.own_places import left_out_of, said_left_out
 from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
@@ -87,17 +89,14 @@ def examine(settings: BackupSettings, now: datetime) -> Iterator[Finding]:
     for target in settings.targets:
         try:
             with open_target(target) as opened:
+                DiskMark(settings, target, opened).demand("SET")
                 opened.reach()
                 room = opened.room()
         except BackupError as error:
             yield Finding(what=f"target {target.name}", level="fault", text=str(error),
                           remedy=_remedy(target, error))  # fmt: skip
         else:
-            yield Finding(
-                what=f"target {target.name}",
-                level="ok",
-                text="answers and knows us" if room is None else f"answers and knows us; {size(room)} free",
-            )
+            yield judge_room(settings, target, room)
             if target.folder is not None and target.folder.exists() and settings.work.exists():
                 yield from _second_place(target.name, target.folder, settings.work)
     if not settings.targets:
@@ -109,6 +108,18 @@ def examine(settings: BackupSettings, now: datetime) -> Iterator[Finding]:
     if settings.keys.station is not None:
         yield from _drills(settings)
     yield from _work(settings)
+
+
+def judge_room(settings: BackupSettings, target: TargetSettings, room: int | None) -> Finding:
+    """Return what is said of a target that answers: without room for one volume of a set, it takes no backup."""
+    what = f"target {target.name}"
+    if room is None:
+        return Finding(what=what, level="ok", text="answers and knows us")
+    saved = [each.volume_size for each in settings.sets if each.sources and target.name in each.targets]
+    if room < max(saved, default=0):
+        return Finding(what=what, level="fault", text=f"answers and knows us, but only {size(room)} are free",
+                       remedy=_remedy(target, TargetFull()))  # fmt: skip
+    return Finding(what=what, level="ok", text=f"answers and knows us; {size(room)} free")
 
 
 def _remedy(target: TargetSettings, error: BackupError) -> str:
@@ -274,6 +285,12 @@ def _work(settings: BackupSettings) -> Iterator[Finding]:
         if chosen.paths is not None:
             for level, text, remedy in examine_snapshots(chosen.paths):
                 yield Finding(what=f"set {chosen.name}", level=level, text=text, remedy=remedy)
+        try:
+            if said := said_left_out(left_out_of(settings, chosen)):
+                yield Finding(what=f"set {chosen.name}", level="ok", text=f"leaves out what is Watchkeep's own: {said}")
+        except BackupError as error:
+            yield Finding(what=f"set {chosen.name}", level="fault", text=str(error),
+                          remedy="correct its paths in backup.toml")  # fmt: skip
         cache = settings.work / chosen.name
         if not cache.exists():
             yield Finding(what=f"set {chosen.name}", level="ok", text="no cache here yet: its next run is a full")

@@ -11,10 +11,12 @@ import click
 
 from backup.command.offers import sets_offered
 from backup.command.options import config_option, ending, json_option, settings_of
+from backup.command.set_state import read_state, said_vanished
 from backup.command.telling import local, progress, size
 from backup.errors import RunKilled
 from backup.model import RunId, Status
 from backup.saving.journal import Journal
+from backup.sources.own_places import left_out_of, said_left_out
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +32,7 @@ Examples:
   bkp run files --json    one JSON line a phase, the last says how it went
 
 Exit code 0: everything is at the target, was read back and compared, and the signed manifest is there.
-Any other code: nothing of this run counts. What each code means: docs/backup.md.
+Any other code: nothing of this run counts. What each code means: bkp man.
 """
 
 
@@ -51,6 +53,12 @@ def due_instant(_context: click.Context, _parameter: click.Parameter, text: str 
 @click.argument("name", metavar="SET", shell_complete=sets_offered)
 @click.option("--full", "is_full", is_flag=True, help="Make a full backup, whatever the rules say.")
 @click.option(
+    "--anew",
+    "is_anew",
+    is_flag=True,
+    help="Take the targets as they are: forget the disks, and the restore points, that this host knew there.",
+)
+@click.option(
     "--due",
     metavar="INSTANT",
     callback=due_instant,
@@ -59,7 +67,9 @@ def due_instant(_context: click.Context, _parameter: click.Parameter, text: str 
 @json_option
 @config_option
 @ending
-def run_command(*, config: Path | None, name: str, is_full: bool, due: datetime | None, as_json: bool) -> None:
+def run_command(
+    *, config: Path | None, name: str, is_full: bool, is_anew: bool, due: datetime | None, as_json: bool
+) -> None:
     """Save SET now, compare what lies at its target, sign it."""
     from backup.saving.run import run_set  # noqa: PLC0415 - the engine and its libraries, only when they are needed
 
@@ -76,9 +86,14 @@ def run_command(*, config: Path | None, name: str, is_full: bool, due: datetime 
 
     with progress(f"saving {name}", is_shown=is_watched) as tell:
         record = run_set(
-            settings, run, is_full_asked=is_full, on_progress=tell_line if as_json else tell, counts_ahead=is_watched
-        )
+            settings, run, is_full_asked=is_full, is_anew=is_anew, on_progress=tell_line if as_json else tell,
+            counts_ahead=is_watched,
+        )  # fmt: skip
     _end(record, as_json=as_json)
+    if said := said_left_out(left_out_of(settings, settings.find_set(name))):
+        click.echo(f"bkp: left out, as they are Watchkeep's own: {said}", err=True)
+    for line in said_vanished(read_state(settings.state / f"{name}.json"), name):
+        click.echo(f"bkp: {line}", err=True)
 
 
 def _new_id(settings: BackupSettings, name: str) -> RunId:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from backup.command.set_state import mend_killed
 from backup.command.telling import WIDE, age, console, instant, local, seconds_text, size, write_json
 from backup.model import Place
 from backup.proof.record import DrillBook
@@ -35,7 +36,7 @@ def show_station(settings: BackupSettings, now: datetime, *, as_json: bool) -> N
 def _row(settings: BackupSettings, chosen: SetSettings, now: datetime) -> dict[str, Any]:
     place = Place(host=settings.host_of(chosen), set=chosen.name)
     state = DrillBook(settings.state, place).read()
-    last, newest = state.get("last_drill") or {}, state.get("newest") or {}
+    last, newest = mend_killed(state.get("last_drill")), state.get("newest") or {}
     schedule = chosen.drill or settings.drills.schedule
     within = None if chosen.restore_within is None else chosen.restore_within.total_seconds()
     seconds = newest.get("restore_seconds")

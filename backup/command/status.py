@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import click
 from rich.table import Table
 
 from backup.command.options import config_option, ending, json_option, settings_of
+from backup.command.set_state import mend_killed, read_state, said_vanished
 from backup.command.station_status import show_station
 from backup.command.telling import WIDE, age, console, instant, local, seconds_text, size, write_json
 from backup.schedule import parse_schedule
@@ -28,10 +28,9 @@ Examples:
   bkp status --config restore-station/backup.toml    its drills and more
 
 Exit code 0: the last run (at a restore station: drill) of every set is good or under way, and nothing costs more than
-wanted. 1: one failed or never ran, a cluster's WAL cannot be archived, damage was found, or a set names restore_within
-or lose_at_most and will not keep it.
+wanted. 1: one failed, was killed or cancelled, or never ran, a cluster's WAL cannot be archived, damage was found,
+restore points vanished, or a set names restore_within or lose_at_most and will not keep it.
 """
-_MOST_BYTES = 1 << 20
 
 
 @click.command("status", epilog=_EPILOG)
@@ -49,7 +48,7 @@ def status(config: Path | None, *, as_json: bool) -> None:
     waiting = read_waiting(settings.state)
     for chosen in settings.sets:
         state = read_state(settings.state / f"{chosen.name}.json")
-        last, good = state.get("last_run") or {}, state.get("last_good") or {}
+        last, good = mend_killed(state.get("last_run")), state.get("last_good") or {}
         lost = _predict_loss(chosen, state, now)
         rows.append(
             {
@@ -68,6 +67,7 @@ def status(config: Path | None, *, as_json: bool) -> None:
                 and chosen.lose_at_most is not None
                 and lost > chosen.lose_at_most.total_seconds(),
                 "reminders": state.get("reminders", []),
+                "vanished": state.get("vanished", []),
                 "wal": state.get("wal"),
                 "waits": waiting.get(chosen.name),
             }
@@ -76,7 +76,9 @@ def status(config: Path | None, *, as_json: bool) -> None:
         write_json({"host": settings.host, "sets": rows})
     else:
         _tell(rows, now)
-    if any(row["status"] not in ("ok", "running") or row["is_over"] or _wal_failure(row) for row in rows):
+    if any(
+        row["status"] not in ("ok", "running") or row["is_over"] or row["vanished"] or _wal_failure(row) for row in rows
+    ):
         raise SystemExit(1)
 
 
@@ -91,18 +93,6 @@ def _predict_loss(chosen: SetSettings, state: dict[str, Any], now: datetime) -> 
         duration=float(good.get("duration_seconds") or 0.0),
         archived=None if archived_at is None else max(0.0, (now - archived_at).total_seconds()),
     )
-
-
-def read_state(file: Path) -> dict[str, Any]:
-    """Return a state file's table; empty when there is none, with the reason as `last_run` when it is broken."""
-    try:
-        with file.open("rb") as opened:
-            found = json.loads(opened.read(_MOST_BYTES))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        return {"last_run": {"status": "failed", "error": f"{file} cannot be read: {error}"}}
-    return found if isinstance(found, dict) else {}
 
 
 def _tell(rows: list[dict[str, Any]], now: datetime) -> None:
@@ -128,10 +118,14 @@ def _tell(rows: list[dict[str, Any]], now: datetime) -> None:
             click.echo(
                 f"{row['set']}: it is due and waits for its place under a limit since {since}; begins without {begins}"
             )
-        if row["error"]:
+        if row["status"] == "cancelled":
+            click.echo(f"{row['set']}: the last run was cancelled and counts for nothing", err=True)
+        elif row["error"]:
             click.echo(f"{row['set']}: {row['error']}", err=True)
         if failure := _wal_failure(row):
             click.echo(f"{row['set']}: {failure}", err=True)
+        for line in said_vanished(row, row["set"]):
+            click.echo(line, err=True)
     for reminder in dict.fromkeys(each for row in rows for each in row["reminders"]):
         click.echo(f"Reminder: {reminder}", err=True)
 

@@ -178,6 +178,7 @@ def _document(label: str, report: Report) -> dict[str, object]:
             for each in report.damages
         ],
         "strays": list(report.strays),
+        "unsigned": [instant(at) for at in report.unsigned],
         "fresh_full": report.fresh_full,
     }
 
@@ -202,6 +203,11 @@ def _tell(label: str, report: Report) -> None:
         belong = "belongs" if len(report.strays) == 1 else "belong"
         click.echo(
             f"  {counted(len(report.strays), 'file')} {belong} to no restore point (of ended runs, which does no harm)"
+        )
+    if report.unsigned:
+        click.echo(
+            f"  but whole runs are among them, of {', '.join(local(at) for at in report.unsigned)}: under way, killed"
+            " before the manifest was written, or it was deleted: `bkp status` on their host knows after the next run"
         )
 
 

@@ -36,19 +36,22 @@ class Situation:
 
     newest: the newest restore point there is. full_at: the instant of its chain's full.
     doubt: why its chain cannot be gone on from (lost cache, damage, other keys); None when it can.
+    vanished: how many points this host knew and nobody has.
     """
 
     newest: RestorePoint | None
     full_at: datetime | None
     doubt: str | None
     is_full_asked: bool
+    vanished: int = 0
 
 
 def decide(situation: Situation, policy: Policy, now: datetime) -> Decision:
     """Choose between full and incremental. A full is always safe; an incremental only without any doubt."""
     newest = situation.newest
     if newest is None or situation.full_at is None:
-        return Decision(kind=Kind.FULL, reason="the first of this set")
+        gone = f"the restore points there were have vanished: {situation.vanished}"
+        return Decision(kind=Kind.FULL, reason=gone if situation.vanished else "the first of this set")
     if situation.is_full_asked:
         return Decision(kind=Kind.FULL, reason="a full was asked for")
     if newest.broken is not None:

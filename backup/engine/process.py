@@ -6,7 +6,7 @@ import os
 import re
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from backup.child import Drain, Program, Task, run_together
 from backup.engine.progress import Listener, Together
@@ -24,6 +24,7 @@ from backup.errors import (
     TargetDiffers,
     TargetFull,
     TargetRefused,
+    WorkFailed,
 )
 
 if TYPE_CHECKING:
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
     from backup.child import Ended
     from backup.engine.command import Call
     from backup.engine.progress import Progress, Told
-    from backup.errors import (
-        BackupError,
-    )
+    from backup.errors import BackupError
 
 _GPG_FAILED: Final = frozenset({1, 30, 31})  # it has 31 for that, and lets some troubles of gpg escape as others
 _KINDS: Final[dict[int, type[BackupError]]] = {
@@ -43,6 +42,8 @@ _KINDS: Final[dict[int, type[BackupError]]] = {
     19: NotInBackup,
     21: TargetDiffers,
     22: SignatureBad,
+    34: WorkFailed,
+    35: WorkFailed,
     38: TargetAway,
     44: TargetDiffers,
     50: TargetAway,
@@ -61,6 +62,10 @@ _GPG_WORDS: Final[tuple[tuple[str, type[BackupError]], ...]] = (
     ("unusable public key", KeyWrong),
     ("bad signature", SignatureBad),
 )
+_BACKEND_FAILED: Final = 50  # a target without a code of its own for it, whatever was in the way
+_FULL_WORDS: Final = (
+    "no space left on device", "disk quota exceeded", "request entity too large", "insufficient storage",
+)  # fmt: skip
 _LAST_LINES: Final = 8
 _NOISE: Final = re.compile(r"$|\^+$|File \"|=====|Traceback|Duplicity backup complete|DEBUG: ")
 
@@ -198,12 +203,31 @@ def _outcome(ended: Ended, log: _LogPipe, number: int) -> Outcome:
 
 def demand_success(outcome: Outcome, doing: str) -> None:
     """Return when the exit code is 0. Raises KeyWrong, PassphraseWrong, TargetAway … or EngineFailed otherwise."""
-    if outcome.exit_code == 0:
-        return
-    kind: type[BackupError] = _KINDS.get(outcome.exit_code, EngineFailed)
+    if outcome.exit_code != 0:
+        _raise(WorkFailed if _says_full(outcome) else _kind(outcome), outcome, doing)
+
+
+def demand_sent(outcome: Outcome, doing: str) -> None:
+    """Do the same for a duplicity that sends: what is full may be the target then. Raises TargetFull, too."""
+    if outcome.exit_code == _BACKEND_FAILED and _says_full(outcome):
+        _raise(TargetFull, outcome, f"{doing}: the target is full, make room or prune old backups")
+    demand_success(outcome, doing)
+
+
+def _kind(outcome: Outcome) -> type[BackupError]:
     if outcome.exit_code in _GPG_FAILED:
         words = outcome.log.lower()
-        kind = next((named for phrase, named in _GPG_WORDS if phrase in words), EngineFailed)
+        return next((named for phrase, named in _GPG_WORDS if phrase in words), EngineFailed)
+    return _KINDS.get(outcome.exit_code, EngineFailed)
+
+
+def _says_full(outcome: Outcome) -> bool:
+    """Whether it failed since something is full, which it tells in words only, as above."""
+    words = outcome.log.lower()
+    return any(phrase in words for phrase in _FULL_WORDS)
+
+
+def _raise(kind: type[BackupError], outcome: Outcome, doing: str) -> NoReturn:
     lines = [line.strip() for line in outcome.log.splitlines()]
     told = list(dict.fromkeys(line for line in lines if not _NOISE.match(line)))  # what it tried again it says again
     said = "; ".join(told[-_LAST_LINES:])

@@ -23,6 +23,7 @@ from backup.model import read_instant
 from backup.restoring.damage import write_damage
 from backup.restoring.restore import Wanted, restore
 from backup.restoring.station import scratch_workplace
+from backup.restoring.unnamed import files_of_unknown_chains, unsigned_runs
 from backup.retention.marks import reading
 from backup.targets.reading import read_sha256
 
@@ -65,8 +66,10 @@ class Report:
     """What a verification found. `restorable` and `lost` are instants of restore points, oldest first.
 
     files: of all that were looked for; files_read: how many of them were read, which is fewer of a sample.
-    sampled_to: where a sample ended. fresh_full: what becomes of it when the newest chain is damaged, in words: the
-    next run begins a new one by itself, or why that could not be asked for. None when it is not.
+    sampled_to: where a sample ended. strays: files that no manifest names. unsigned: instants of whole runs among them,
+    which were broken off before their manifest was written, or lost it. fresh_full: what becomes of it when the newest
+    chain is damaged, in words: the next run begins a new one by itself, or why that could not be asked for. None when
+    it is not.
     """
 
     depth: Depth
@@ -78,6 +81,7 @@ class Report:
     files_read: int = 0
     sampled_to: str | None = None
     strays: tuple[str, ...] = ()
+    unsigned: tuple[datetime, ...] = ()
     fresh_full: str | None = None
 
 
@@ -124,6 +128,8 @@ def verify(
         for chain in dict.fromkeys(point.manifest.chain for point in points):
             manifests = [point.manifest for point in points if point.manifest.chain == chain]
             _survey_chain(station, manifests, survey, _both(marking, on_file))
+    if at is None:
+        survey.strays += files_of_unknown_chains(station, catalogue)
     damages = [] if at is not None else [*_refused(station, catalogue)]
     damages += [*_missing_manifests(station, catalogue, points)]
     damages += [
@@ -152,6 +158,7 @@ def verify(
         files_read=survey.files_read,
         sampled_to=sampled_to,
         strays=tuple(survey.strays),
+        unsigned=unsigned_runs(survey.strays, catalogue),
         fresh_full=fresh_full,
     )
 

@@ -30,7 +30,9 @@ class Attempt:
     is_full_asked: bool
     on_progress: Callable[[Progress], None] | None
     counts_ahead: bool
+    is_anew: bool = False
     restore_points: int | None = None
+    vanished: list[dict[str, Any]] | None = None
     reminders: list[str] | None = None
     key_expires_at: datetime | None = None
 

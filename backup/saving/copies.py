@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from backup.errors import BackupError
     from backup.keys.ring import KeyRing
     from backup.model import Manifest, Place, RunRecord
+    from backup.saving.target_memory import TargetMemory
     from backup.settings.document import BackupSettings, SetSettings
     from backup.settings.target import TargetSettings
     from backup.targets.contract import Target
@@ -115,12 +116,19 @@ class Copies:
             points=tuple(point for point in self.main.catalogue.points if point.manifest.name in shared), refused=()
         )
 
-    def look(self, ring: KeyRing) -> None:
-        """Reach every target and read what is there. Raises when none can be used."""
+    def look(self, ring: KeyRing, memory: TargetMemory | None = None) -> None:
+        """Reach every target and read what is there. Raises when none can be used.
+
+        With `memory` one whose disk is not the one that was there takes no part.
+        """
         for each in self._copies:
             try:
+                if memory is not None:
+                    memory.demand_disk(each)
                 each.target.reach()
                 each.catalogue = read_catalogue(each.target, self._place, ring)
+                if memory is not None:
+                    memory.compare(each)
             except _TROUBLES as error:
                 each.trouble = error
         _ = self.main

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from backup.errors import BackupError, Cancelled, WorkFailed
+from backup.errors import BackupError, Cancelled, TargetFull, WorkFailed
 from backup.model import RunRecord, Status
 from backup.saving.attempt import Attempt
 from backup.saving.journal import Journal, write_state
@@ -35,16 +35,18 @@ def run_set(
     is_full_asked: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     counts_ahead: bool = False,
+    is_anew: bool = False,
 ) -> RunRecord:
     """Save a set now; return the record with status OK.
 
     A run id that was begun before does not run again: its record is returned, whether it is OK, FAILED, CANCELLED or
     KILLED. Failures raise the BackupError that says why, after journal and state/<set>.json have it. Cancelled when the
     process got SIGINT or SIGTERM; what it left at the target is gone then. Blocks; several hours are normal.
+    `is_anew`: the targets are taken as they are, whatever disk or restore points this host knew there.
     `on_progress` hears of phases; with `counts_ahead` the source is read twice, so that it hears of shares too.
     """
     chosen = settings.find_set(run.set)
-    source = source_of(chosen)
+    source = source_of(settings, chosen)
     journal = Journal(settings.work, chosen.name)
     with journal.locked():
         journal.bury()
@@ -60,6 +62,7 @@ def run_set(
             is_full_asked=is_full_asked,
             on_progress=on_progress,
             counts_ahead=counts_ahead,
+            is_anew=is_anew,
         )
         try:
             attempt.note()
@@ -69,10 +72,11 @@ def run_set(
             attempt.note(status=Status.OK, ended_at=_now())
         except Cancelled as error:
             _fail(attempt, error, Status.CANCELLED if error.is_asked_for else Status.FAILED)
-            if attempt.record.chain is not None:
-                with suppress(BackupError, OSError):  # what cannot be taken back now the next run takes back
-                    take_back(attempt)
-                    _tell(attempt)
+            _clear(attempt)
+            raise
+        except TargetFull as error:
+            _fail(attempt, error)
+            _clear(attempt)  # what is left of it would keep the target full, for everybody
             raise
         except BackupError as error:
             _fail(attempt, error)
@@ -83,6 +87,14 @@ def run_set(
             raise failure from error
         _tell(attempt)
         return attempt.record
+
+
+def _clear(attempt: Attempt) -> None:
+    """Take back what the run left at its targets. What cannot be taken back now the next run takes back."""
+    if attempt.record.chain is not None:
+        with suppress(BackupError, OSError):
+            take_back(attempt)
+            _tell(attempt)
 
 
 def _fail(attempt: Attempt, error: BackupError, status: Status = Status.FAILED) -> None:
@@ -111,6 +123,7 @@ def _tell(attempt: Attempt) -> None:
         restore_points=points,
         reminders=reminders,
         key_expires_at=expires,
+        vanished=before.get("vanished", []) if attempt.vanished is None else attempt.vanished,
     )
     work, name = attempt.settings.work, attempt.chosen.name
     with state_lock(work, name):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from backup.cut import read_cut
 from backup.engine.command import Saving, call, paced, saving_arguments
-from backup.engine.process import demand_success, run_calls
+from backup.engine.process import demand_sent, run_calls
 from backup.errors import EngineFailed, SourceFailed, TargetDiffers
 from backup.model import Counts, part_names, read_instant
 from backup.saving.comparison import volume_sums
@@ -83,7 +83,7 @@ def send(
     cut = read_cut(prepared.consistency)
     for outcome in outcomes:
         _demand_read(prepared, outcome)
-        demand_success(outcome, doing + cut.said(parts[outcome.number]))
+        demand_sent(outcome, doing + cut.said(parts[outcome.number]))
     counts = _sum([_count(outcome, prepared) for outcome in outcomes], prepared.counted_again)
     for outcome in outcomes:
         _demand_unread(prepared, outcome)

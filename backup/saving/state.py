@@ -10,7 +10,7 @@ from backup.model import Kind, Status
 from backup.saving.journal import record_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from backup.model import RunRecord
 
@@ -26,13 +26,15 @@ def state_table(
     restore_points: int | None,
     reminders: Sequence[str],
     key_expires_at: str | None = None,
+    vanished: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the state of a set from its records, newest first (at least one).
 
     last_run: the newest, however it went. last_good: the newest that is ok, or null. usual_bytes: the most that one of
     the seven good runs before it saved, or null. usual_seconds: by kind, how long the seven good runs of that kind
     before the last one took in the middle, where there are three. restore_points: null while nobody has counted them.
-    key_expires_at: when the first key that the runs need expires, or null.
+    key_expires_at: when the first key that the runs need expires, or null. vanished: by target, which points are gone
+    from there though no prune takes them.
     """
     good = [record for record in records if record.status is Status.OK]
     before = [record.source_bytes for record in good[1 : 1 + _USUAL_RUNS] if record.source_bytes is not None]
@@ -46,6 +48,7 @@ def state_table(
         "usual_bytes": max(before, default=None),
         "usual_seconds": _usual_seconds(records),
         "restore_points": restore_points,
+        "vanished": list(vanished),
         "reminders": list(reminders),
         "key_expires_at": key_expires_at,
     }

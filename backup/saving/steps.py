@@ -27,6 +27,7 @@ from backup.saving.mending import mend_records, with_figures
 from backup.saving.mounts import unmount_below
 from backup.saving.run_keys import try_keys
 from backup.saving.sending import send
+from backup.saving.target_memory import TargetMemory
 from backup.sources.contract import ChainedSource
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ def save(attempt: Attempt) -> None:
     with ring, open_copies(settings, chosen, attempt.place) as copies:
         attempt.phase("looking")
         keys = try_keys(attempt, ring, now)
-        copies.look(ring)
+        memory = TargetMemory(attempt)
+        copies.look(ring, memory)
+        memory.keep(copies.present)
         with _work_folders(attempt.journal.folder) as (scratch, temporary):
             effort = _effort(attempt, temporary)
             copies.level(effort)
@@ -66,7 +69,7 @@ def save(attempt: Attempt) -> None:
             main = copies.main
             attempt.restore_points = sum(1 for point in main.catalogue.points if point.broken is None)
             cache = MetadataCache(attempt.journal.folder / "cache")
-            decision = _decide(attempt, copies, cache, keys, now)
+            decision = _decide(attempt, copies, memory, cache, keys, now)
             _let_second_pass(main.catalogue, attempt.journal)
             chain = decision.base.manifest.chain if decision.base else new_chain(copies, attempt.place, now)
             attempt.note(kind=decision.kind, reason=decision.reason, chain=chain)
@@ -87,6 +90,8 @@ def save(attempt: Attempt) -> None:
             attempt.restore_points += 1
             attempt.record = with_figures(attempt.record, manifest)
             copies.spread(manifest, main, effort)
+            memory.keep(copies.present)
+            memory.adopt(copies.present)
     attempt.note(missing_at=copies.lacking(manifest))
     copies.demand_all(manifest)
 
@@ -103,7 +108,9 @@ def _effort(attempt: Attempt, temporary: Path) -> Effort:
     return Effort(scratch=temporary / "copied", ends_at=ends_at, on_bytes=count)
 
 
-def _decide(attempt: Attempt, copies: Copies, cache: MetadataCache, keys: RunKeys, now: datetime) -> Decision:
+def _decide(
+    attempt: Attempt, copies: Copies, memory: TargetMemory, cache: MetadataCache, keys: RunKeys, now: datetime
+) -> Decision:
     newest, catalogue = copies.main.newest, copies.main.catalogue
     doubt: str | None = None
     full_at: datetime | None = None
@@ -118,7 +125,9 @@ def _decide(attempt: Attempt, copies: Copies, cache: MetadataCache, keys: RunKey
         if doubt is None and newest.broken is None and isinstance(attempt.source, ChainedSource):
             doubt = attempt.source.doubt(newest.manifest.consistency)
     policy = Policy(full_after_links=attempt.chosen.full_after_links, full_after=attempt.chosen.full_after)
-    situation = Situation(newest=newest, full_at=full_at, doubt=doubt, is_full_asked=attempt.is_full_asked)
+    situation = Situation(
+        newest=newest, full_at=full_at, doubt=doubt, is_full_asked=attempt.is_full_asked, vanished=memory.count
+    )
     return decide(situation, policy, now)
 
 

@@ -15,6 +15,7 @@ from backup.snapshots.own_folder import NAME
 from backup.snapshots.record import reasons, snapshot_table
 from backup.snapshots.tree import tree_of
 from backup.sources.contract import Prepared
+from backup.sources.own_places import own_below
 from backup.sources.packing import Weights
 from backup.sources.survey import ATTRIBUTES, LISTS, STAND_INS, Window, left_out_by, survey
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from backup.settings.source import PathsSettings
+    from backup.sources.own_places import OwnPlace
     from backup.sources.survey import Survey
 
 _IN_A_WORD: Final = 100  # paths on a command line, of which a word has at most 128 KiB
@@ -38,8 +40,10 @@ class PathsSource:
 
     kind = "paths"
 
-    def __init__(self, settings: PathsSettings, *, side_by_side: int = 1) -> None:
+    def __init__(self, settings: PathsSettings, *, side_by_side: int = 1, own: Sequence[OwnPlace] = ()) -> None:
+        """`own`: places of ours that no backup is to have."""
         self._settings = settings
+        self._own = own
         self._side_by_side = side_by_side
 
     @contextmanager
@@ -80,12 +84,14 @@ class PathsSource:
         if self._settings.snapshot == "none":
             yield Tree()
             return
-        left_out = left_out_by(self._patterns)
+        left_out, own = left_out_by(self._patterns), [each.path for each in own_below(real, self._own)]
         wanted = Wanted(
             roots=real,
             one_file_system=self._settings.one_file_system,
             is_left_out=lambda path, root: any(
-                left_out.fullmatch(os.fsencode(each)) for each in (path, *path.parents) if each.is_relative_to(root)
+                each in own or left_out.fullmatch(os.fsencode(each))
+                for each in (path, *path.parents)
+                if each.is_relative_to(root)
             ),
         )
         with tree_of(wanted, scratch, is_required=self._settings.snapshot == "required") as tree:
@@ -94,7 +100,8 @@ class PathsSource:
     def _look(
         self, real: list[Path], tree: Tree, on_entry: Callable[[bytes, os.stat_result], None] | None = None
     ) -> Survey:
-        window = Window(through=tree.through, stand_ins=frozenset(tree.stand_ins))
+        own = frozenset(os.fsencode(each.path) for each in own_below(real, self._own))
+        window = Window(through=tree.through, stand_ins=frozenset(tree.stand_ins), left_out=own)
         one_file_system = self._settings.one_file_system
         found = survey(real, self._patterns, one_file_system=one_file_system, on_entry=on_entry, window=window)
         for folder in map(os.fsdecode, found.elsewhere):
@@ -109,17 +116,16 @@ class PathsSource:
 
     def _prepared(self, real: list[Path], tree: Tree, lost: Survey, cut: Cut) -> Prepared:
         roots = [str(root) for root in real]
+        own = [str(each.path) for each in own_below(real, self._own)]
         record = {} if self._settings.snapshot == "none" else snapshot_table(tree.taken, tree.live)
         live = (reasons(tree.live),) if tree.live else ()
         return Prepared(
             root=tree.folder,
             namespace=tree.namespace,
-            selections=selections(
-                tree.folder, roots, cut, self._patterns, [os.fsdecode(path) for path in lost.elsewhere]
-            ),
+            selections=selections(tree.folder, roots, cut, self._patterns, [*map(os.fsdecode, lost.elsewhere), *own]),
             counted_again=cut.counted_again(roots),
-            consistency={"roots": roots, "not_kept": list(lost.words()), **record, **cut.table()},
-            covers=paths_covers(real, left_out_by(self._patterns), lost.elsewhere),
+            consistency={"roots": roots, "left_out": own, "not_kept": list(lost.words()), **record, **cut.table()},
+            covers=paths_covers(real, left_out_by(self._patterns), [*lost.elsewhere, *map(os.fsencode, own)]),
             remarks=(*lost.words((ATTRIBUTES, LISTS, STAND_INS)), *live, *tree.remarks),
         )
 
@@ -137,8 +143,9 @@ def selections(
 ) -> tuple[tuple[str, ...], ...]:
     """Return duplicity's selection of each part: what to leave out, then what is in it, then nothing else.
 
-    The first that fits counts. folder: what duplicity reads, with the roots below it. elsewhere: folders of other file
-    systems; duplicity's own option for these takes all for such that is not on the file system of `/`.
+    The first that fits counts. folder: what duplicity reads, with the roots below it. elsewhere: what is left out with
+    all in it, as folders of other file systems are: duplicity's own option for these takes all for such that is not on
+    the file system of `/`.
     """
     above = "" if folder == Path("/") else str(folder)
     others = [f"{above}{path}" for path in elsewhere]

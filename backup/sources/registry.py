@@ -8,16 +8,18 @@ from backup.errors import ConfigInvalid
 from backup.settings.document import SOURCE_KINDS
 
 if TYPE_CHECKING:
-    from backup.settings.document import SetSettings
+    from backup.settings.document import BackupSettings, SetSettings
     from backup.sources.contract import Source
 
 
-def source_of(chosen: SetSettings) -> Source:
+def source_of(settings: BackupSettings, chosen: SetSettings) -> Source:
     """Return the source of a set. Raises ConfigInvalid when it has none: it can be restored here, not saved."""
     if chosen.paths is not None:
+        from backup.sources.own_places import own_places  # noqa: PLC0415 - only what is used is imported
         from backup.sources.paths import PathsSource  # noqa: PLC0415 - only what is used is imported
 
-        return PathsSource(chosen.paths, side_by_side=chosen.side_by_side)
+        own = own_places(settings, chosen)
+        return PathsSource(chosen.paths, side_by_side=chosen.side_by_side, own=own)
     if chosen.postgresql is not None:
         from backup.sources.postgresql import PostgresqlSource  # noqa: PLC0415 - only what is used is imported
 
@@ -47,4 +49,4 @@ def source_of(chosen: SetSettings) -> Source:
 
         return ImageSource(chosen.image)
     kinds = ", ".join(f"[sets.{kind}]" for kind in SOURCE_KINDS)
-    raise ConfigInvalid(f"set {chosen.name!r} says not what to save; give it one of {kinds}")
+    raise ConfigInvalid(f"set {chosen.name!r} does not say what to save; give it one of {kinds}")

@@ -65,10 +65,12 @@ class Window:
     """Where a tree is looked at that is to be saved by other paths.
 
     through: what stands before every path. stand_ins: device and number of folders that stand there for others.
+    left_out: paths that are not saved, nor what is in them.
     """
 
     through: bytes = b""
     stand_ins: frozenset[tuple[int, int]] = frozenset()
+    left_out: frozenset[bytes] = frozenset()
 
 
 def survey(
@@ -89,7 +91,7 @@ def survey(
     tops = list(dict.fromkeys(os.fsencode(root) for root in roots))
     for top in tops:
         device = os.lstat(window.through + top).st_dev if one_file_system else None
-        others = frozenset(tops) - {top}
+        others = frozenset(tops) - {top} | window.left_out
         for path, status in _entries(top, left_out, device, found.elsewhere, others, window.through):
             if (status.st_dev, status.st_ino) in window.stand_ins:
                 found.note(STAND_INS, path)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from backup.errors import BackupError, Cancelled, ConfigInvalid, SourceFailed
 from backup.keys.ring import KeyRing
 from backup.model import Place
+from backup.saving.disk_mark import DiskMark
 from backup.targets.registry import open_target
 from backup.wal.archive import MOST_BYTES, WalArchive, fits
 from backup.wal.names import is_wal_name
@@ -69,7 +70,9 @@ def _put(settings: BackupSettings, chosen: SetSettings, path: Path) -> WalObject
         for name in chosen.targets:
             try:
                 # No target.reach(): where a disk is not mounted it would make the root anew. A base backup's run does.
-                with open_target(settings.find_target(name)) as target:
+                at = settings.find_target(name)
+                with open_target(at) as target:
+                    DiskMark(settings, at, target).demand(chosen.name)
                     place = Place(host=settings.host_of(chosen), set=chosen.name)
                     archive = WalArchive(target, place, ring, system)
                     archived = archive.put(path.name, content, written_at, signer, recipients)

@@ -65,7 +65,7 @@ def test_a_target_that_is_away_loses_no_wal_and_is_seen_in_the_state(cluster: Ar
     try:
         segment = cluster.end_segment()
         wait_until(lambda: _wal_state(cluster)["failing_since"] is not None, 240, "the failure in the state")
-        assert "disk mounted" in _wal_state(cluster)["error"]
+        assert "Mount the disk" in _wal_state(cluster)["error"]
         assert (cluster.folder / "pg_wal" / segment).exists()
         status = bkp("status", config=cluster.site.host)
         assert (status.exit_code, "no WAL has been archived since" in status.errors) == (1, True)

@@ -220,3 +220,14 @@ def test_excluded_names_and_odd_names_are_as_the_set_says(site: Site) -> None:
     back = site.restore_plainly(site.folder / "back")
     assert (back / odd).read_text() == "odd"
     assert not (back / "deep" / "cache").exists()
+
+
+def test_a_root_above_everything_saves_neither_the_target_nor_the_work_folder(site: Site) -> None:
+    file = site.file("host")
+    file.write_text(file.read_text().replace(f'["{site.data}"]', f'["{site.folder}"]'))
+    ran = site.bkp("host", "run", SET)
+    assert (ran.returncode, f"({site.store})" in ran.stderr) == (0, True)
+    assert str(site.store) in site.manifest()["consistency"]["left_out"]
+    back = site.restore_plainly(site.folder / "back", is_all=True) / str(site.folder)[1:]
+    assert not any((back / name).exists() for name in ("store/web1", "host/work/files", "host/keys/host"))
+    demand_same(back / "data", site.data)

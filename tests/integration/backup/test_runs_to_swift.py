@@ -44,6 +44,11 @@ def _catalogue(site: Site) -> Catalogue:
         return read_catalogue(target, PLACE, ring)
 
 
+def _chains(site: Site) -> list[str]:
+    with open_target(site.settings().find_target("store")) as target:
+        return target.folders(PLACE.chains)
+
+
 def test_a_full_and_an_incremental_go_to_swift(pairs: Pairs, swift: Swift) -> None:
     with _swift_site(pairs, swift, swift.auth_url) as site:
         assert site.run().kind is Kind.FULL
@@ -59,7 +64,7 @@ def test_a_full_and_an_incremental_go_to_swift(pairs: Pairs, swift: Swift) -> No
 @pytest.mark.parametrize(
     ("fault", "path_part", "kinds"),
     [
-        ("413", "difftar", (TargetAway, TargetFull)),
+        ("413", "vol2.difftar", (TargetFull,)),
         ("lost put", "vol2.difftar", (ObjectMissing, TargetAway, TargetDiffers)),
         ("lost put", "/points/", (ObjectMissing, TargetDiffers)),
         ("500", "/points/", (TargetAway,)),
@@ -77,6 +82,8 @@ def test_a_swift_that_fails_or_lies_makes_the_run_fail_loudly(
         assert (state["last_run"]["status"], state["last_good"]) == ("failed", None)
         assert state["last_run"]["exit_code"] not in (0, 1, None)
         assert _catalogue(site).points == ()
+        if TargetFull in kinds:
+            assert _chains(site) == []  # the volume that was there already keeps nobody else from saving
         faulty.fault = "none"
         assert site.run().status is Status.OK
         assert len(_catalogue(site).points) == 1

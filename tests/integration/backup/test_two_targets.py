@@ -16,6 +16,7 @@ from swiftclient import client
 from backup.command.__main__ import cli
 from backup.errors import ConfigInvalid, ObjectMissing, TargetAway, TargetDiffers, TargetFull
 from backup.model import Kind, Status
+from backup.saving.disk_mark import MARK
 from tests.support.backups import CHECKOUT, HOST, PLACE, SET, change, demand_same, fill, new_site
 from tests.support.faulty_swift import FaultySwift
 from tests.support.waiting import wait_until
@@ -76,7 +77,9 @@ def _demand_restorable(site: Site, name: str) -> None:
 
 
 def _files(top: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+    """Return everything at a target but the mark of its disk."""
+    files = (path for path in top.rglob("*") if path.is_file() and path.name != MARK)
+    return {str(path.relative_to(top)): path.read_bytes() for path in files}
 
 
 def test_both_hold_the_same_files_and_each_restores_by_itself(twice: Site) -> None:
@@ -102,6 +105,19 @@ def test_one_that_is_away_fails_the_run_and_the_other_copy_is_whole_and_counts(t
     assert (last["status"], last["exit_code"], last["missing_at"]) == ("failed", TargetAway.exit_code, ["second"])
     assert (len(_points(twice, "store")), len(_points(twice, "second"))) == (2, 1)
     _demand_restorable(twice, "store")
+
+
+def test_one_that_lost_its_points_gets_the_chain_again_and_that_is_told(twice: Site) -> None:
+    twice.run()
+    for each in ("points", "chains"):
+        shutil.rmtree(twice.folder / "second" / HOST / SET / each)
+    assert twice.run().kind is Kind.INCREMENTAL
+    assert _files(twice.store) == _files(twice.folder / "second")
+    assert (
+        "1 restore points had vanished from target 'second'; it got them again from the other target"
+        in (twice.state()["reminders"])
+    )
+    assert twice.state()["vanished"] == []
 
 
 def test_the_first_being_away_the_chain_goes_on_at_the_second_and_the_first_gets_it_later(twice: Site) -> None:

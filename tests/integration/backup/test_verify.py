@@ -101,6 +101,18 @@ def test_a_manifest_that_was_changed_or_is_missing_costs_its_point_and_those_aft
     assert len(verify(grown, copy, "stored")["restorable"]) == 1
 
 
+def test_a_whole_run_without_its_manifest_is_told_for_what_it_may_be(grown: Grown, copy: Path) -> None:
+    points = [point["at"] for point in grown.points("folder")]
+    assert verify(grown, copy, "stored", 0)["unsigned"] == []
+    manifests = sorted((copy / "web1" / "files" / "points").iterdir())
+    manifests[2].unlink()
+    report = verify(grown, copy, "stored", 0)
+    assert (report["restorable"], report["unsigned"]) == (points[:2], points[2:])
+    for each in manifests[:2]:
+        each.unlink()
+    assert verify(grown, copy, "stored", 50)["unsigned"] == points
+
+
 def look(site: Site) -> Report:
     """Read everything back at the station."""
     settings = site.settings("station")

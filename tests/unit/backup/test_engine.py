@@ -12,9 +12,18 @@ from hypothesis import strategies as st
 from backup.child import Program, run
 from backup.cut import Cut
 from backup.engine.command import Saving, Workplace, call, saving_arguments
-from backup.engine.process import Outcome, demand_success
+from backup.engine.process import Outcome, demand_sent, demand_success
 from backup.engine.progress import Listener, Told
-from backup.errors import EngineFailed, KeyWrong, PassphraseWrong, TargetAway, TargetDiffers, TimedOut
+from backup.errors import (
+    EngineFailed,
+    KeyWrong,
+    PassphraseWrong,
+    TargetAway,
+    TargetDiffers,
+    TargetFull,
+    TimedOut,
+    WorkFailed,
+)
 from backup.model import Kind, Role
 from backup.saving.comparison import role_of, volume_sums
 from backup.sources.paths import selections
@@ -60,6 +69,8 @@ def test_both_passphrases_are_always_exported_and_never_shown(monkeypatch: pytes
         (31, "who knows", EngineFailed),
         (21, "", TargetDiffers),
         (50, "", TargetAway),
+        (35, "Temp space has 1 available, backup needs approx 2.", WorkFailed),
+        (30, "OSError: [Errno 28] No space left on device", WorkFailed),
         (77, "Duplicity backup complete.", EngineFailed),
         (-9, "Duplicity backup complete.", EngineFailed),
     ],
@@ -67,6 +78,15 @@ def test_both_passphrases_are_always_exported_and_never_shown(monkeypatch: pytes
 def test_exit_codes_count_and_words_only_choose_a_name(exit_code: int, log: str, kind: type[BackupError]) -> None:
     with pytest.raises(kind, match=str(exit_code)):
         demand_success(Outcome(exit_code=exit_code, log=log, output="", told=Told()), "saving")
+
+
+@pytest.mark.parametrize("words", ["[Errno 28] No space left on device", "PUT failed: 413 Request Entity Too Large"])
+def test_a_target_that_filled_while_something_was_sent_is_full_and_not_away(words: str) -> None:
+    outcome = Outcome(exit_code=50, log=words, output="", told=Told())
+    with pytest.raises(TargetFull, match="make room"):
+        demand_sent(outcome, "saving")
+    with pytest.raises(WorkFailed):  # of what only reads there
+        demand_success(outcome, "restoring")
 
 
 def test_no_words_make_a_success_of_another_code_nor_a_failure_of_zero() -> None:

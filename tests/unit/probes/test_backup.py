@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +25,14 @@ def run(status: str = "ok", **more: Any) -> dict[str, Any]:
     return {
         "due_at": instant(hours=3), "status": status, "started_at": instant(hours=3), "ended_at": instant(hours=2.9),
         "kind": "full", "at": instant(hours=3), "source_bytes": 5000, "stored_bytes": 700, "duration_seconds": 12.5,
-        "unreadable": 2, "error": None, "exit_code": 0,
+        "unreadable": 2, "error": None, "exit_code": 0, "pid": os.getpid(),
     } | more  # fmt: skip
 
 
 def state(folder: Path, name: str, last: dict[str, Any] | None, good: dict[str, Any] | None) -> None:
     known: dict[str, Any] = {"host": "web1", "set": name, "last_run": last, "last_good": good}
     known |= {"restore_points": 4, "usual_bytes": 20_000, "reminders": ["print the sheet"]}
+    known |= {"vanished": [{"target": "store", "count": 2, "points": []}, {"target": "far", "count": 1, "points": []}]}
     text = json.dumps(known | {"key_expires_at": instant(days=-20)})
     (folder / f"{name}.json").write_text(text)
 
@@ -72,6 +74,7 @@ def test_a_good_backup_is_told_with_its_figures_and_its_age_as_of_now(agents: Re
         "backup.stored_bytes[files]": 700.0,
         "backup.duration_seconds[files]": 12.5,
         "backup.restore_points[files]": 4.0,
+        "backup.restore_points_vanished[files]": 3.0,
         "backup.kind[files]": "full",
         "backup.error[files]": "",
         "backup.phase[files]": "",
@@ -133,11 +136,13 @@ def test_archiving_of_wal_is_told_for_sets_that_have_it(agents: Reader, tmp_path
     assert agents.read()["backup.wal_failing_seconds[files]"] == pytest.approx(3600, abs=60)
 
 
-@pytest.mark.parametrize(("status", "value"), [("running", 1.0), ("killed", 2.0)])
+@pytest.mark.parametrize(
+    ("status", "pid", "value"), [("running", os.getpid(), 1.0), ("running", 1 << 30, 2.0), ("killed", 1 << 30, 2.0)]
+)
 def test_a_run_under_way_and_a_killed_one_are_told_apart(
-    agents: Reader, tmp_path: Path, status: str, value: float
+    agents: Reader, tmp_path: Path, status: str, pid: int, value: float
 ) -> None:
-    state(tmp_path, "files", run(status), None)
+    state(tmp_path, "files", run(status, pid=pid), None)
     assert agents.read()["backup.status[files]"] == value
 
 
