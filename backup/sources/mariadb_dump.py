@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import IO, TYPE_CHECKING, Final
 
 from backup.errors import SourceFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from typing import Self
 
@@ -33,13 +35,17 @@ class DumpParts:
     """Takes the stream in pieces of any size, in bounded memory however long a row is; whole when its context is left.
 
     rows: how many rows each table has, by its name. binlog, gtid: the position the snapshot is of, where it was told.
+    longest_seconds: how long the table took that took longest.
     """
 
-    def __init__(self, folder: Path, *, counts: bool) -> None:
-        """Write into `folder`, which is empty. counts: whether rows are counted."""
+    def __init__(self, folder: Path, *, counts: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        """Write into `folder`, which is empty. counts: whether rows are counted. clock: tells seconds."""
         self.rows: dict[str, int] = {}
         self.binlog: tuple[str, int] | None = None
         self.gtid: str | None = None
+        self.longest_seconds = 0.0
+        self._clock = clock
+        self._began: float | None = None  # when the table began that is read now
         self._folder = folder
         self._counts = counts
         self._parts: list[str] = []
@@ -81,6 +87,7 @@ class DumpParts:
     def __exit__(self, *_: object) -> None:
         self._file.write(self._separator + self._held)
         self._file.close()
+        self._end_table()
         (self._folder / PARTS_FILE).write_text(json.dumps(self._parts, indent=0) + "\n", encoding="utf-8")
 
     def _take_line(self, line: bytes) -> None:
@@ -138,8 +145,14 @@ class DumpParts:
             self._switch(f"rest-{self._rests}.sql")
 
     def _switch(self, part: str) -> None:
+        self._end_table()
+        self._began = self._clock() if self._is_table else None
         self._file.close()
         self._file = self._open(part)
+
+    def _end_table(self) -> None:
+        if self._began is not None:
+            self.longest_seconds = max(self.longest_seconds, self._clock() - self._began)
 
     def _open(self, part: str) -> IO[bytes]:
         self._parts.append(part)

@@ -140,6 +140,8 @@ def test_a_database_saved_under_load_comes_back_as_of_one_moment_and_no_writer_w
     assert "START TRANSACTION /*!40100 WITH CONSISTENT SNAPSHOT" in said
     assert "WITH READ LOCK" not in said
     assert "LOCK TABLES `" not in said
+    assert record["commits_blocked_seconds"] == 0.0
+    assert 0 < record["changes_of_tables_blocked_seconds"] <= record["snapshot_held_seconds"]
     longest = _number(mariadb, shop, "SELECT MAX(waited) FROM turnover")
     figure(f"MariaDB dumped in {record['snapshot_held_seconds']} s; a transaction meanwhile took at most {longest} µs")
 

@@ -86,6 +86,8 @@ def test_the_counted_rows_are_those_of_the_dump_while_others_write(
     assert rows["public.left_side"] == rows['public."right Side"'] > 0
     assert dumped == sorted(rows.values())
     assert prepared.consistency["wal_lsn"]
+    assert prepared.consistency["commits_blocked_seconds"] == 0.0
+    assert prepared.consistency["changes_of_tables_blocked_seconds"] > 0
 
 
 def test_a_database_is_saved_with_its_rows_and_a_change_makes_a_small_increment(

@@ -92,6 +92,17 @@ def test_parts_in_their_order_are_the_stream_whatever_the_pieces(tmp_path: Path,
     assert parts.gtid == "0-1-17"
 
 
+def test_the_time_a_table_was_read_is_that_of_the_longest_and_of_nothing_else(tmp_path: Path) -> None:
+    now = 0.0
+    first, second, rest = (_STREAM.index(mark) for mark in (b"-- Table structure for table `..", b"-- Table structure "
+                                                            b"for table `empty`", b"-- Final view"))  # fmt: skip
+    with DumpParts(tmp_path, counts=True, clock=lambda: now) as parts:
+        for until, start, end in ((5.0, 0, first), (7.0, first, second), (8.0, second, rest), (99.0, rest, None)):
+            parts.take(_STREAM[start:end])
+            now = until
+    assert parts.longest_seconds == 5.0
+
+
 def test_rows_that_cannot_be_told_apart_are_refused_not_guessed(tmp_path: Path) -> None:
     stream = b"--\n-- Dumping data for table `a`\n--\n\nINSERT INTO `a` VALUES (1),(2);\n"
     with pytest.raises(SourceFailed, match="cannot be counted"), DumpParts(tmp_path, counts=True) as parts:
