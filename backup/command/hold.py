@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from backup.command.instants import at_option, instant_said
 from backup.command.offers import sets_offered
 from backup.command.options import ending, json_option, pruner_config_option, set_of, settings_of
-from backup.command.reach import UNREAD, chosen_sets
+from backup.command.reach import UNREAD, all_sets, chosen_sets
 from backup.command.telling import console, instant, local, write_json
-from backup.errors import HoldIncomplete
+from backup.errors import ConfigInvalid, HoldIncomplete
 from backup.model import Place, instant_name
 from backup.restoring.station import UNREACHED, open_station
 from backup.retention.hold import (
@@ -24,6 +24,7 @@ from backup.retention.hold import (
     HoldRegister,
     add_hold,
     demand_pruner,
+    holds_folder,
     lift_hold,
     read_holds,
     remove_hold,
@@ -78,6 +79,7 @@ def add(  # noqa: PLR0913 - one parameter an option
         raise click.UsageError("--until lies in the past: such a hold would hold nothing")
     chosen = set_of(settings, set_name)
     place = Place(host=settings.host_of(chosen), set=chosen.name)
+    _demand_known(settings, chosen, place)
     wanted = Hold(
         name=name or f"hold-{instant_name(now)}",
         chain=None if at is None else _chain(settings, chosen, at),
@@ -106,6 +108,24 @@ def add(  # noqa: PLR0913 - one parameter an option
     )
     if added.lacking:
         raise HoldIncomplete(_said_lacking(hold, label, added.lacking))
+
+
+def _demand_known(settings: BackupSettings, chosen: SetSettings, place: Place) -> None:
+    """Return when a set is configured, or anything of it lies at its target. Raises ConfigInvalid naming those there.
+
+    A hold on a mistyped name would be believed, and hold nothing.
+    """
+    if settings.has_set(chosen):
+        return
+    with open_target(settings.find_target(chosen.target)) as target:
+        if set(target.folders(f"{place.host}/{place.set}")) - {holds_folder(place).rpartition("/")[2]}:
+            return
+    reach = all_sets(settings)
+    there = ", ".join(reach.label(each) for each in reach.sets) or "none"
+    raise ConfigInvalid(
+        f"there is nothing of {place.host}/{place.set} at target {chosen.target!r}, so a hold would hold nothing. Sets"
+        f" there are: {there}. To hold one before its first run, name it in the configuration"
+    )
 
 
 def _chain(settings: BackupSettings, chosen: SetSettings, at: When) -> str:
@@ -195,9 +215,16 @@ def _holds(reach: Reach, chosen: SetSettings) -> list[Hold]:
 
 
 def _tell(rows: list[tuple[str, Hold]]) -> None:
-    table = Table("Set", "Hold", "Chain", "Since", "Until", "By", "Reason", box=None, pad_edge=False)
+    # Set and name are what `bkp hold remove` needs: whatever the width, they are shown whole.
+    sets, names = (
+        max(map(len, column), default=0) for column in ([row[0] for row in rows], [row[1].name for row in rows])
+    )
+    table = Table(
+        Column("Set", no_wrap=True, min_width=sets), Column("Hold", no_wrap=True, min_width=names), "Chain", "Since",
+        "Ends", "By", "Reason", box=None, pad_edge=False,
+    )  # fmt: skip
     for label, hold in rows:
-        until = "lifted" if hold.until is None else local(hold.until)
+        until = "when lifted" if hold.until is None else local(hold.until)
         words = (escape(each) for each in (hold.name, hold.chain or "all"))
         table.add_row(label, *words, local(hold.set_at), until, escape(hold.by), escape(hold.reason))
     console().print(table if rows else "There is no hold.")
