@@ -230,6 +230,11 @@ class Cancelled(BackupError):
         self.is_asked_for = is_asked_for
 
 
+def why(error: Exception) -> str:
+    """Return what is wrong with a file that is named beside: an OSError's text has number and path once more."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
 def exit_codes() -> dict[int, str]:
     """Return every exit code of `bkp` with its meaning, ascending."""
     found = {0: "done", 1: BackupError.meaning, 2: "wrong usage of the command"}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from backup.command.drill_doctor import REMEDY, examine_drills
+from backup.command.finding import Finding
+from backup.command.key_doctor import examine_keys
 from backup.command.options import ending, json_option, settings_of, station_config_option
 from backup.command.snapshot_doctor import examine_snapshots
 from backup.command.telling import size, write_json
@@ -19,13 +21,10 @@ from backup.errors import (
     ConfigInvalid,
     DrillFailed,
     KeyForbidden,
-    KeyMissing,
     TargetAway,
     TargetFull,
     TargetRefused,
 )
-from backup.keys.ring import KeyRing
-from backup.keys.safekeeping import reminders
 from backup.restoring.station import ring_of
 from backup.retention.rights import demand_deleting, demand_no_secret
 from backup.saving.disk_mark import DiskMark
@@ -36,10 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from backup.command.finding import Level
     from backup.settings.document import BackupSettings
     from backup.settings.target import TargetSettings
 
-Level = Literal["ok", "warning", "fault"]
 _EPILOG = """\b
 Examples:
   bkp doctor
@@ -50,16 +49,6 @@ Exit codes: 0 all is well, 1 there are warnings, 2 there are faults (a backup or
 _LEAST_ROOM = 1 << 30
 _EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)
 _MARKS: dict[Level, tuple[str, str]] = {"ok": ("ok", "green"), "warning": ("!", "yellow"), "fault": ("FAULT", "red")}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing looked at. `remedy` is what to do; empty when all is well."""
-
-    what: str
-    level: Level
-    text: str
-    remedy: str = ""
 
 
 @click.command("doctor", epilog=_EPILOG)
@@ -85,7 +74,7 @@ def examine(settings: BackupSettings, now: datetime) -> Iterator[Finding]:
     """Yield what is found; a fault in one place keeps no other from being looked at."""
     yield from _clock(now)
     yield from _programs()
-    yield from _keys(settings, now)
+    yield from examine_keys(settings, now)
     for target in settings.targets:
         try:
             with open_target(target) as opened:
@@ -175,38 +164,6 @@ def _programs() -> Iterator[Finding]:
         yield Finding(what="gpg", level="ok", text=str(shutil.which("gpg")))
 
 
-def _keys(settings: BackupSettings, now: datetime) -> Iterator[Finding]:
-    keys = settings.keys
-    if keys.host.exists():
-        yield from _try("host keys", "bkp key make host", lambda: _host_keys(settings, now))
-        yield from _reminders("host keys", keys.host, keys.host_passphrase_file, now)
-    elif keys.station is None and settings.pruner is None:
-        yield Finding(what="keys", level="fault", text=f"{keys.host} is not there", remedy="bkp key make --help")
-    if keys.station is not None:
-        yield from _try("station keys", "bkp key make --help", lambda: _station_keys(settings))
-        yield from _reminders("station keys", keys.station, keys.station_passphrase_file, now)
-
-
-def _host_keys(settings: BackupSettings, now: datetime) -> str:
-    with KeyRing(settings.keys.host, settings.keys.host_passphrase_file) as ring:
-        ring.demand_no_decryption_key()
-        signing = ring.signing_key(now)
-        ring.check_passphrase(signing)
-        recipients = ring.recipients(settings.keys.recipients, now)
-    return f"signs as {signing.name}, encrypts to {', '.join(each.name for each in recipients)}"
-
-
-def _station_keys(settings: BackupSettings) -> str:
-    station = settings.keys.station
-    if station is None:
-        raise KeyMissing("there is no station here")
-    with KeyRing(station, settings.keys.station_passphrase_file) as ring:
-        for key in ring.decryption_keys():
-            ring.check_passphrase(key)
-        hosts = sorted(ring.signers())
-    return f"decrypts; trusts the signatures of {', '.join(hosts) or 'no host yet'}"
-
-
 def _marks(settings: BackupSettings) -> str:
     if settings.marks is None:
         raise ConfigInvalid("there are no marks here")
@@ -250,17 +207,6 @@ def examine_pruner(settings: BackupSettings) -> Iterator[Finding]:
         yield Finding(what="marks", level="warning",
                       text="whether somebody restores cannot be seen; only the grace keeps a chain in use",
                       remedy="name a place in [marks], here and at the restore station")  # fmt: skip
-
-
-def _reminders(what: str, home: Path, passphrase: Path, now: datetime) -> Iterator[Finding]:
-    try:
-        with KeyRing(home, passphrase) as ring:
-            found = reminders(home, ring.keys(), now)
-    except BackupError:
-        return  # told already
-    for text in found:
-        told, _, remedy = text.partition("; ")
-        yield Finding(what=what, level="warning", text=told, remedy=remedy or "replace it: bkp key rotate --help")
 
 
 def _second_place(name: str, folder: Path, work: Path) -> Iterator[Finding]:

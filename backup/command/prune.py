@@ -78,7 +78,7 @@ def _is_wanted(plans: Sequence[Plan], *, is_sure: bool, as_json: bool) -> bool:
         raise click.UsageError("nobody is there to be asked: say --yes to delete, or --dry-run to look")
     count = sum(1 for plan in plans for each in plan.verdicts if each.goes)
     freed = size(sum(plan.bytes_going for plan in plans))
-    return click.confirm(f"Delete {count} chains, {freed}? They cannot be restored afterwards.")
+    return click.confirm(f"Delete {counted(count, 'chain')}, {freed}? They cannot be restored afterwards.")
 
 
 class _Pruning:
@@ -178,7 +178,7 @@ class _Pruning:
             self._line("pruned", label, deleted=done.chains, strays=done.strays, wal=done.wal,
                        freed_bytes=done.freed_bytes, kept_back=done.kept_back)  # fmt: skip
             return
-        click.echo(f"{label}: {len(done.chains)} chains deleted, {size(done.freed_bytes)} freed")
+        click.echo(f"{label}: {counted(len(done.chains), 'chain')} deleted, {size(done.freed_bytes)} freed")
         for each in done.kept_back:
             click.echo(f"  stays for now, {each}")
 
@@ -218,7 +218,7 @@ class _Pruning:
         if self._as_json:
             click.echo(json.dumps({"event": "end", **table}))
         elif self._is_dry:
-            click.echo(f"Nothing was deleted: {self._going} chains would go, {size(self._going_bytes)}.")
+            click.echo(f"Nothing was deleted: {counted(self._going, 'chain')} would go, {size(self._going_bytes)}.")
         if failure is not None:
             raise SystemExit(failure.exit_code)
 
@@ -272,7 +272,8 @@ def _both(shown: Plan, fresh: Plan) -> Plan:
 def _show_plan(label: str, plan: Plan) -> None:
     going = sum(1 for each in plan.verdicts if each.goes)
     click.echo(
-        f"{label} at {plan.target}: {len(plan.verdicts)} chains, {going} go, {size(plan.bytes_going)} to be freed"
+        f"{label} at {plan.target}: {counted(len(plan.verdicts), 'chain')}, {going} to go,"
+        f" {size(plan.bytes_going)} to be freed"
     )
     table = Table("Chain", "Newest point", "Points", "Size", "", "Why", box=None, pad_edge=False)
     for each in plan.verdicts:

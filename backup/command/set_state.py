@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from backup.command.telling import counted, local
+from backup.errors import why
 from core.runtime.process import is_alive
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def read_state(file: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        return {"last_run": {"status": "failed", "error": f"{file} cannot be read: {error}"}}
+        return {"last_run": {"status": "failed", "error": f"{file} cannot be read: {why(error)}"}}
     return found if isinstance(found, dict) else {}
 
 

@@ -20,6 +20,7 @@ from backup.errors import (
     PassphraseMissing,
     PassphraseWrong,
     SignatureBad,
+    why,
 )
 from backup.keys.gpg import TIME_LIMIT_SECONDS, Gpg, check_room, end_agent, trouble
 from backup.keys.key import described, read_key
@@ -59,7 +60,9 @@ class KeyRing:
         try:
             mode = home.stat().st_mode
         except OSError as error:
-            raise KeyMissing(f"the key folder {home} is not there; make keys with: bkp key make") from error
+            raise KeyMissing(
+                f"the key folder {home} is not there: bkp key import makes it, at a host or a station bkp key make"
+            ) from error
         if stat.S_IMODE(mode) & 0o077:
             raise KeyBusy(f"others may enter the key folder {home}; make it private: chmod 700 {home}")
         check_room(home)
@@ -165,7 +168,7 @@ class KeyRing:
             mode = path.stat().st_mode
             first = path.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
         except (OSError, UnicodeDecodeError) as error:
-            raise PassphraseMissing(f"the passphrase file {path} cannot be read: {error}") from error
+            raise PassphraseMissing(f"the passphrase file {path} cannot be read: {why(error)}") from error
         if stat.S_IMODE(mode) & 0o077:
             raise PassphraseMissing(f"others may read the passphrase file {path}; make it private: chmod 600 {path}")
         if not first:

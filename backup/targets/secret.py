@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backup.errors import ConfigInvalid
+from backup.errors import ConfigInvalid, why
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +15,7 @@ def first_line(path: Path) -> str:
     try:
         line = path.read_text(encoding="utf-8").split("\n", 1)[0].strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(f"the key file {path} cannot be read: {error}") from error
+        raise ConfigInvalid(f"the key file {path} cannot be read: {why(error)}") from error
     if not line:
         raise ConfigInvalid(f"the key file {path} is empty")
     return line

@@ -106,7 +106,11 @@ def list_command(*, config: Path | None, as_json: bool) -> None:
         return
     table = Table("folder", "key", Column("fingerprint", no_wrap=True), "does", "secret", "expires")
     for role, _, key in found:
-        does = " ".join(word for word, can in (("signs", key.can_sign), ("decrypts", key.can_encrypt)) if can)
+        does = " ".join(
+            word
+            for word, can in (("signs", key.can_sign and key.host is not None), ("decrypts", key.can_encrypt))
+            if can
+        )
         expires = "never" if key.expires_at is None else local(key.expires_at)
         table.add_row(role, key.name, key.fingerprint, does, "here" if key.has_secret else "-", expires)
     console().print(table)
