@@ -7,14 +7,15 @@ does, which rebuilds itself from its own backup.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backup.errors import SourceFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from backup.settings.document import BackupSettings, SetSettings
 
@@ -31,13 +32,13 @@ class OwnPlace:
 def own_places(settings: BackupSettings, chosen: SetSettings) -> list[OwnPlace]:
     """Return what of ours a set's roots could lead to on this machine."""
     folders = [(name, settings.find_target(name).folder) for name in chosen.targets]
-    found = [OwnPlace(path=folder.resolve(), what=f"target {name!r}") for name, folder in folders if folder is not None]
-    found.append(OwnPlace(path=settings.work.resolve(), what="the work folder"))
+    found = [OwnPlace(path=_real(folder), what=f"target {name!r}") for name, folder in folders if folder is not None]
+    found.append(OwnPlace(path=_real(settings.work), what="the work folder"))
     keys = {
         "the host's keys": settings.keys.host,
         "the passphrase of the host's keys": settings.keys.host_passphrase_file,
     }
-    return found + [OwnPlace(path=path.resolve(), what=what, may_be_root=True) for what, path in keys.items()]
+    return found + [OwnPlace(path=_real(path), what=what, may_be_root=True) for what, path in keys.items()]
 
 
 def own_below(roots: Sequence[Path], own: Sequence[OwnPlace]) -> list[OwnPlace]:
@@ -66,4 +67,9 @@ def said_left_out(places: Sequence[OwnPlace]) -> str:
 def left_out_of(settings: BackupSettings, chosen: SetSettings) -> list[OwnPlace]:
     """Return what of ours a set leaves out; nothing for one of another source. Raises SourceFailed, as `own_below`."""
     roots = () if chosen.paths is None else chosen.paths.roots
-    return own_below([root.resolve() for root in roots], own_places(settings, chosen))
+    return own_below([_real(root) for root in roots], own_places(settings, chosen))
+
+
+def _real(path: Path) -> Path:
+    """Return a path without symbolic links, as far as it leads anywhere: a target's disk may be away."""
+    return Path(os.path.realpath(path))

@@ -62,3 +62,12 @@ def test_a_root_that_would_save_itself_is_refused(own: list[OwnPlace], tmp_path:
 def test_keys_that_a_set_names_are_saved(own: list[OwnPlace], tmp_path: Path) -> None:
     kept = own_below([tmp_path, tmp_path / "keys/host"], own)
     assert str(tmp_path / "keys/host") not in {str(each.path) for each in kept}
+
+
+def test_a_target_whose_disk_is_away_keeps_no_other_from_being_saved_to(own: list[OwnPlace], tmp_path: Path) -> None:
+    (tmp_path / "link").unlink()
+    (tmp_path / "link").symlink_to("link/nowhere")
+    settings = read_settings(tmp_path / "backup.toml")
+    assert [each.path for each in own_places(settings, settings.find_set("files"))][1:] == [
+        each.path for each in own[1:]
+    ]
