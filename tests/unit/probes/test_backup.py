@@ -137,12 +137,12 @@ def test_archiving_of_wal_is_told_for_sets_that_have_it(agents: Reader, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("status", "pid", "value"), [("running", os.getpid(), 1.0), ("running", 1 << 30, 2.0), ("killed", 1 << 30, 2.0)]
+    ("status", "is_there", "value"), [("running", True, 1.0), ("running", False, 2.0), ("killed", False, 2.0)]
 )
 def test_a_run_under_way_and_a_killed_one_are_told_apart(
-    agents: Reader, tmp_path: Path, status: str, pid: int, value: float
+    agents: Reader, tmp_path: Path, status: str, is_there: bool, value: float
 ) -> None:
-    state(tmp_path, "files", run(status, pid=pid), None)
+    state(tmp_path, "files", run(status, pid=os.getpid() if is_there else 1 << 30), None)
     assert agents.read()["backup.status[files]"] == value
 
 
