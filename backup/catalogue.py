@@ -1,4 +1,9 @@
-"""Which restore points a set has: from the signed manifests at the target, and from nothing else."""
+"""Which restore points a set has: from the signed manifests at the target, and from nothing else.
+
+Invariant: nobody takes an older restore point for the newest. What does not count and is newer is named by whoever
+reads (`passed_over`), and whoever goes by the newest (a restore, a drill, a hold) is refused (`chosen`) until the older
+one is asked for by its time.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from backup.browse.choice import choose_point
-from backup.errors import KeyMissing, NoRestorePoint, ObjectMissing, SignatureBad
+from backup.errors import KeyMissing, NoRestorePoint, ObjectMissing, PointRefused, SignatureBad, SignerUnknown
 from backup.manifest import read_manifest
-from backup.model import Kind, RestorePoint
+from backup.model import Kind, RestorePoint, instant_name, read_instant
+from backup.when import local
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from backup.keys.ring import KeyRing
     from backup.model import Manifest, Place
@@ -19,15 +26,31 @@ if TYPE_CHECKING:
     from backup.when import When
 
 MANIFEST_ENDING: Final = ".json.asc"
+IMPORT_REMEDY: Final = (
+    "If that is a new key of the host's, bring its public half: there `bkp key export host > host.asc`, here"
+    " `bkp key import host.asc`"
+)
 _MANIFEST_LIMIT_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """A file among the manifests that does not count, and why."""
+    """A file among the manifests that does not count, and why; or one whose run cannot be restored.
+
+    is_of_stranger: its signer is no key of this machine: what it is worth cannot be told here.
+    """
 
     name: str
     why: str
+    is_of_stranger: bool = False
+
+    @property
+    def at(self) -> datetime | None:
+        """The instant of the run whose manifest this is, by its name; None when no run's manifest is named so."""
+        try:
+            return read_instant(self.name.removesuffix(MANIFEST_ENDING))
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +61,22 @@ class Catalogue:
     refused: tuple[Refused, ...]
 
     @property
+    def unusable(self) -> tuple[Refused, ...]:
+        """What does not count, and the points whose chain is broken, in the order of their names."""
+        broken = (
+            Refused(name=point.manifest.name, why=f"{point.manifest.name}: {point.broken}")
+            for point in self.points
+            if point.broken is not None
+        )
+        return tuple(sorted((*self.refused, *broken), key=lambda each: each.name))
+
+    @property
     def whole(self) -> tuple[RestorePoint, ...]:
         """The points whose chain is whole as far as manifests tell, oldest first."""
         return tuple(point for point in self.points if point.broken is None)
 
     def newest(self, when: When | None = None) -> RestorePoint:
-        """Return the newest point that can be restored, or the one that `when` means.
+        """Return the newest point that can be restored, or the one that `when` means; `passed_over` has what is newer.
 
         Raises NoRestorePoint, PointAmbiguous: both name those near.
         """
@@ -51,7 +84,38 @@ class Catalogue:
         if whole:
             return whole[-1] if when is None else choose_point(whole, when)
         refused = f"; {len(self.refused)} manifests do not count: {self.refused[0].why}" if self.refused else ""
-        raise NoRestorePoint(f"there is no restore point{refused}")
+        raise NoRestorePoint(f"there is no restore point{refused}{self._to_do(self.refused)}")
+
+    def passed_over(self, point: RestorePoint, when: When | None = None) -> tuple[Refused, ...]:
+        """Return what is unusable and was meant rather than `point`: newer, and not later than `when` (None: ever)."""
+        return tuple(
+            each
+            for each in self.unusable
+            if each.at is not None and each.at > point.at and (when is None or each.at <= when.latest)
+        )
+
+    def chosen(self, when: When | None = None) -> RestorePoint:
+        """Return the point that `when` means, or the newest. Raises PointRefused when anything was passed over.
+
+        Raises NoRestorePoint, PointAmbiguous as `newest` does.
+        """
+        point = self.newest(when)
+        if passed := self.passed_over(point, when):
+            raise PointRefused(
+                f"{self.said_of(passed)}. The newest before is of {local(point.at)}: to take that one all the same, say"
+                f" --at {instant_name(point.at)}"
+            )
+        return point
+
+    def said_of(self, passed: Sequence[Refused]) -> str:
+        """Return in words what was passed over (at least one), and what to do about it where that is known."""
+        newest = passed[-1]
+        of = "" if newest.at is None else f" of {local(newest.at)}"
+        more = "" if len(passed) == 1 else f", nor can {len(passed) - 1} before it"
+        return f"the restore point{of} cannot be used{more}: {newest.why}{self._to_do(passed)}"
+
+    def _to_do(self, passed: Sequence[Refused]) -> str:
+        return f". {IMPORT_REMEDY}" if any(each.is_of_stranger for each in passed) else ""
 
 
 def read_catalogue(target: Target, place: Place, ring: KeyRing) -> Catalogue:
@@ -68,7 +132,8 @@ def read_catalogue(target: Target, place: Place, ring: KeyRing) -> Catalogue:
         try:
             found.append(_read(target, place, name, ring, trusted))
         except (SignatureBad, ObjectMissing) as error:
-            refused.append(Refused(name=name, why=f"{name}: {error}"))
+            stranger = isinstance(error, SignerUnknown)
+            refused.append(Refused(name=name, why=f"{name}: {error}", is_of_stranger=stranger))
     return Catalogue(points=tuple(_link(found)), refused=tuple(refused))
 
 

@@ -65,6 +65,10 @@ class SignatureBad(BackupError):
     meaning = "a signature is missing, damaged or of a stranger"
 
 
+class SignerUnknown(SignatureBad):
+    """Something is signed by a key that is not in this machine's key folder: a stranger's, or a newer one of a host."""
+
+
 class KeyBusy(BackupError):
     """There is a key already, or the key folder cannot be made or used."""
 
@@ -217,6 +221,13 @@ class HoldIncomplete(BackupError):
 
     exit_code = 57
     meaning = "a hold was set, but some targets of its set lack it; they are named"
+
+
+class PointRefused(BackupError):
+    """What is newer than the restore point that would be taken does not count: taking it has to be said."""
+
+    exit_code = 58
+    meaning = "restore points newer than the one that would be taken cannot be used; they are named, and --at takes it"
 
 
 class Cancelled(BackupError):

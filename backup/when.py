@@ -40,6 +40,17 @@ class When:
     minute: bool = False
     also: datetime | None = None
 
+    @property
+    def latest(self) -> datetime:
+        """The last instant that it may mean."""
+        at = self.at if self.also is None else max(self.at, self.also)
+        return at + timedelta(minutes=1) - timedelta.resolution if self.minute else at
+
+
+def local(at: datetime) -> str:
+    """Return an instant for people, in this machine's zone, as `--at` takes it."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
 
 def read_when(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:
     """Return the aware instant (UTC) that `text` means at `now`. Raises ValueError saying what was expected.

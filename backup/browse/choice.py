@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from backup.errors import NoRestorePoint, PointAmbiguous
 from backup.model import instant_name
+from backup.when import local
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ def choose_point(whole: Sequence[RestorePoint], when: When) -> RestorePoint:
         )
     if not different:
         raise NoRestorePoint(
-            f"there is no restore point at or before {_local(when.at)}; the nearest: {_named(whole[:_MOST_NAMED])}"
+            f"there is no restore point at or before {local(when.at)}; the nearest: {_named(whole[:_MOST_NAMED])}"
         )
     return next(iter(different.values()))
 
@@ -48,9 +49,5 @@ def _choose(whole: Sequence[RestorePoint], when: When, at: datetime) -> RestoreP
 
 
 def _named(points: Sequence[RestorePoint]) -> str:
-    said = [f"{_local(point.at)} (--at {instant_name(point.at)})" for point in points[-_MOST_NAMED:]]
+    said = [f"{local(point.at)} (--at {instant_name(point.at)})" for point in points[-_MOST_NAMED:]]
     return "; ".join(said)
-
-
-def _local(at: datetime) -> str:
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -12,6 +12,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from backup import when
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
@@ -42,7 +44,7 @@ def instant(at: datetime | None) -> str | None:
 
 def local(at: datetime | None) -> str:
     """Return an instant for people, in this machine's zone."""
-    return "never" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return "never" if at is None else when.local(at)
 
 
 def size(number: float | None) -> str:

@@ -41,7 +41,8 @@ Examples:
 What the last verification of a set in the configuration found is kept for `bkp status` and the station's agent, but not
 with --at. --depth decrypted needs the station's key. Each target is looked at. Exit code 53: damage was found; each
 damaged file and the restore points it costs are named. 20, 21: a target is away; what the others hold was verified. 50:
-there is no restore point.
+there is no restore point. Others: what stood in the way of telling all (15: a manifest of an unknown signer; 14, 44 …:
+of decrypting), which is no damage.
 """
 _SAID = {
     Depth.STORED: "manifests are signed, every file is there with its size; contents were not read",
@@ -140,9 +141,14 @@ def _verify_set(reach: Reach, chosen: SetSettings, asked: _Asked) -> list[tuple[
                 errors.append(error)
             else:
                 reports.append((label, report))
+                for number, hindrance in enumerate(report.hindrances, start=1):
+                    errors.append(hindrance)
+                    reach.note(f"all of {label}{f' ({number})' if number > 1 else ''}", hindrance)
                 if report.damages:
                     errors.insert(0, BackupDamaged(f"{report.damages[0].name}: {report.damages[0].what}"))
-                elif not report.restorable:  # everything may have been deleted: nothing is not whole
+                elif (
+                    not report.restorable and not report.hindrances
+                ):  # everything may have been deleted: nothing is not whole
                     errors.append(NoRestorePoint("there is no restore point"))
                     reach.note(label, errors[-1])
     return reports
@@ -180,6 +186,7 @@ def _document(label: str, report: Report) -> dict[str, object]:
         "strays": list(report.strays),
         "unsigned": [instant(at) for at in report.unsigned],
         "fresh_full": report.fresh_full,
+        "hindrances": [{"error": str(each), "exit_code": each.exit_code} for each in report.hindrances],
     }
 
 
@@ -194,6 +201,8 @@ def _tell(label: str, report: Report) -> None:
         click.echo(f"  {_say_whole(whole)}, {lost} {'is' if lost == 1 else 'are'} lost")
         if report.fresh_full is not None:
             click.echo(f"  {report.fresh_full}")
+    elif report.hindrances:
+        click.echo(f"  {_say_whole(whole)} as far as could be looked; no damage was found")
     else:
         said = _SAID[report.depth]
         if report.sampled_to is not None:

@@ -20,6 +20,7 @@ from backup.errors import (
     PassphraseMissing,
     PassphraseWrong,
     SignatureBad,
+    SignerUnknown,
     why,
 )
 from backup.keys.gpg import TIME_LIMIT_SECONDS, Gpg, check_room, end_agent, trouble
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _LOCK: Final = "watchkeep.lock"
 _MAKING_TRIES: Final = 3
+_NO_PUBLIC_KEY: Final = re.compile(r"^\[GNUPG:\] NO_PUBKEY ([0-9A-F]+)$", re.MULTILINE)
 _CLEAR_SIGNED: Final = "-----BEGIN PGP SIGNED MESSAGE-----"
 
 
@@ -227,7 +229,7 @@ class KeyRing:
         return str(signed)
 
     def verify(self, signed: str) -> Verified:
-        """Return the signed text and who signed it. Raises SignatureBad, also when the key is not in this ring.
+        """Return the signed text and who signed it. Raises SignatureBad; SignerUnknown: the key is not in this ring.
 
         The text is what gpg says was signed, not what stands in the file around the signature. A signature made
         before its key expired still holds; a revoked key's does not.
@@ -238,8 +240,10 @@ class KeyRing:
         status = str(result.stderr)
         valid = re.findall(r"^\[GNUPG:\] VALIDSIG (.*)$", status, re.MULTILINE)
         good = re.findall(r"^\[GNUPG:\] (GOODSIG|EXPSIG|EXPKEYSIG|REVKEYSIG|BADSIG|ERRSIG) ", status, re.MULTILINE)
+        if good == ["ERRSIG"] and (unknown := _NO_PUBLIC_KEY.search(status)):
+            raise SignerUnknown(f"its signer {unknown[1]} is not known here")
         if len(valid) != 1 or good not in (["GOODSIG"], ["EXPKEYSIG"]):
-            why = {"BADSIG": "it was changed after it was signed", "ERRSIG": "its signer is not known here"}
+            why = {"BADSIG": "it was changed after it was signed", "ERRSIG": "its signature cannot be checked"}
             raise SignatureBad(
                 why.get(good[0], f"gpg says {good[0]}") if len(good) == 1 else "it has no valid signature"
             )

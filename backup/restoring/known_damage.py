@@ -73,8 +73,9 @@ def damage_after(copy: Mapping[str, Any], report: Report, step: str, now: str) -
     """
     known = read_damage_of(copy)
     points_before = int((copy.get("last") or {}).get("restore_points", 0))
-    is_empty = not report.damages and not report.restorable
-    stays = known if known is not None and (is_empty or not known.is_seen_at(step)) else None
+    is_empty = not report.damages and not report.restorable and not report.hindrances
+    is_seen = not is_empty and not report.hindrances and known is not None and known.is_seen_at(step)
+    stays = None if is_seen else known
     found: KnownDamage | None = None
     if report.damages:
         found = _found(report, step, now)

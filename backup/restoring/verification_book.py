@@ -117,7 +117,7 @@ class VerificationBook:
         step = step_of(report.depth.value, is_sampled=sampling is not None)
         damage = damage_after(copy, report, step, now)
         copy["damage"] = None if damage is None else damage.table()
-        if report.restorable and not report.damages:
+        if report.restorable and not report.damages and not report.hindrances:
             whole = dict.fromkeys(STEPS[: STEPS.index(step) + 1], now)
             copy["whole"] = {**copy.get("whole", {}), **whole}
         copy["last"] = {

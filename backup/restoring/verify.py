@@ -8,19 +8,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from backup.chain import files_of_chain
-from backup.errors import (
-    BackupDamaged,
-    BackupError,
-    Cancelled,
-    EngineFailed,
-    KeyWrong,
-    NotInBackup,
-    ObjectMissing,
-    SignatureBad,
-    TargetDiffers,
-)
-from backup.model import read_instant
+from backup.errors import BackupError, Cancelled, DestinationInUse, ObjectMissing, WorkFailed
+from backup.restoring.copies import DAMAGES
 from backup.restoring.damage import write_damage
+from backup.restoring.manifest_damage import Damage, missing_manifests, refused_manifests, strangers, unclear
 from backup.restoring.restore import Wanted, restore
 from backup.restoring.station import scratch_workplace
 from backup.restoring.unnamed import files_of_unknown_chains, unsigned_runs
@@ -28,10 +19,9 @@ from backup.retention.marks import reading
 from backup.targets.reading import read_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from datetime import datetime
 
-    from backup.catalogue import Catalogue
     from backup.engine.progress import Progress
     from backup.model import Manifest, RestorePoint
     from backup.restoring.station import Station
@@ -53,15 +43,6 @@ class Depth(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Damage:
-    """One thing that is not as it should be. `name` is relative to the target's root; `kills` are lost instants."""
-
-    name: str
-    what: str
-    kills: tuple[datetime, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What a verification found. `restorable` and `lost` are instants of restore points, oldest first.
 
@@ -69,7 +50,7 @@ class Report:
     sampled_to: where a sample ended. strays: files that no manifest names. unsigned: instants of whole runs among them,
     which were broken off before their manifest was written, or lost it. fresh_full: what becomes of it when the newest
     chain is damaged, in words: the next run begins a new one by itself, or why that could not be asked for. None when
-    it is not.
+    it is not. hindrances: why it could not be told of all whether it is whole; they say nothing of what lies there.
     """
 
     depth: Depth
@@ -83,6 +64,7 @@ class Report:
     strays: tuple[str, ...] = ()
     unsigned: tuple[datetime, ...] = ()
     fresh_full: str | None = None
+    hindrances: tuple[BackupError, ...] = ()
 
 
 @dataclass(slots=True)
@@ -117,9 +99,11 @@ def verify(
     in the way of looking: TargetAway, KeyMissing …
     """
     catalogue = station.catalogue()
-    points = list(catalogue.points)
+    points, refused = list(catalogue.points), catalogue.refused
     if at is not None:
-        chain = catalogue.newest(at).manifest.chain
+        newest_then = catalogue.newest(at)
+        passed = catalogue.passed_over(newest_then, at)
+        chain, refused = newest_then.manifest.chain, tuple(each for each in refused if each in passed)
         points = [point for point in points if point.manifest.chain == chain]
     survey, sampled_to = _Survey(depth=depth), None
     if sampling is not None:
@@ -130,20 +114,27 @@ def verify(
             _survey_chain(station, manifests, survey, _both(marking, on_file))
     if at is None:
         survey.strays += files_of_unknown_chains(station, catalogue)
-    damages = [] if at is not None else [*_refused(station, catalogue)]
-    damages += [*_missing_manifests(station, catalogue, points)]
+    damages = [*refused_manifests(station.place, refused)]
+    damages += missing_manifests(station.place, catalogue, points)
+    doubtful = unclear(catalogue)
     damages += [
         Damage(name=f"{station.place.points}/{point.manifest.name}", what=point.broken, kills=(point.at,))
         for point in points
-        if point.broken is not None
+        if point.broken is not None and point.manifest.name not in doubtful
     ]
+    hindrances = strangers(refused)
     for (_, name), found in survey.wrong.items():
         folder, what = found[0]
         damages.append(Damage(name=f"{folder}/{name}", what=what, kills=_killed(points, folder, name)))
     lost = {at for damage in damages for at in damage.kills}
-    whole = [point for point in points if point.at not in lost]
+    whole = [point for point in points if point.at not in lost and point.broken is None]
     if depth is Depth.DECRYPTED and whole:
-        damages += _prove(station, whole[-1], on_progress)
+        try:
+            damages += _prove(station, whole[-1], on_progress)
+        except Cancelled:
+            raise
+        except BackupError as error:  # what was read until then is told all the same
+            hindrances.append(error)
         lost |= {at for damage in damages for at in damage.kills}
     newest = catalogue.points[-1].manifest.chain if catalogue.points else None
     hurt = [point for point in points if point.at in lost and point.manifest.chain == newest]
@@ -151,7 +142,7 @@ def verify(
     return Report(
         depth=depth,
         damages=tuple(damages),
-        restorable=tuple(point.at for point in points if point.at not in lost),
+        restorable=tuple(point.at for point in whole if point.at not in lost),
         lost=tuple(sorted(lost)),
         files=survey.files,
         bytes=survey.bytes,
@@ -160,6 +151,7 @@ def verify(
         strays=tuple(survey.strays),
         unsigned=unsigned_runs(survey.strays, catalogue),
         fresh_full=fresh_full,
+        hindrances=tuple(hindrances),
     )
 
 
@@ -167,34 +159,6 @@ def _names(station: Station, points: list[RestorePoint]) -> list[str]:
     """Return every file that the points are made of."""
     manifests = [point.manifest for point in points]
     return [f"{station.place.chain(each.chain)}/{volume.name}" for each in manifests for volume in each.volumes]
-
-
-def _refused(station: Station, catalogue: Catalogue) -> Iterator[Damage]:
-    """Yield the manifests that do not count, each with the point that it was, by its name."""
-    for each in catalogue.refused:
-        try:
-            kills: tuple[datetime, ...] = (read_instant(each.name.partition(".")[0]),)
-        except ValueError:
-            kills = ()
-        yield Damage(name=f"{station.place.points}/{each.name}", what=each.why, kills=kills)
-
-
-def _missing_manifests(station: Station, catalogue: Catalogue, points: list[RestorePoint]) -> Iterator[Damage]:
-    """Yield the manifests that are gone but for their name in the one after them, with the points that they cost."""
-    there = {point.manifest.name for point in catalogue.points} | {each.name for each in catalogue.refused}
-    for point in points:
-        name = point.manifest.previous
-        if name is None or name in there:
-            continue
-        chain = point.manifest.chain
-        after = tuple(each.at for each in points if each.manifest.chain == chain and each.at >= point.at)
-        try:
-            yield Damage(
-                name=f"{station.place.points}/{name}", what="it is missing",
-                kills=(read_instant(name.partition(".")[0]), *after),
-            )  # fmt: skip
-        except ValueError:
-            continue
 
 
 def _ask_for_full(station: Station, chain: str, damages: list[Damage]) -> str:
@@ -269,15 +233,19 @@ def _killed(points: list[RestorePoint], folder: str, name: str) -> tuple[datetim
 
 
 def _prove(station: Station, point: RestorePoint, on_progress: Callable[[Progress], None] | None) -> list[Damage]:
-    """Restore a point aside, count what came back, throw it away."""
+    """Restore a point aside, count what came back, throw it away.
+
+    Only what is evidence about the stored bytes is damage. Raises what else stood in the way: a key that is not here,
+    no room, a duplicity that was killed, a target that went away.
+    """
     name = f"{station.place.points}/{point.manifest.name}"
     with scratch_workplace(station.settings) as workplace:
         try:
             made = restore(station, point, Wanted(path=None, to=workplace.temporary / "proof"), on_progress)
-        except (
-            BackupDamaged, EngineFailed, KeyWrong, NotInBackup, ObjectMissing, SignatureBad, TargetDiffers,
-        ) as error:  # fmt: skip
+        except DAMAGES as error:
             return [Damage(name=name, what=f"it cannot be restored: {error}", kills=(point.at,))]
+        except DestinationInUse as error:
+            raise WorkFailed(f"the restore point could not be restored aside: {error}") from error
     expected = point.manifest.counts.entries
     if expected and made.entries < expected - 1:  # the root itself counts as one
         return [Damage(name=name, what=f"{made.entries} entries came back instead of {expected}", kills=(point.at,))]

@@ -6,10 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backup.catalogue import MANIFEST_ENDING
 from backup.chain import files_of_chain
 from backup.errors import ObjectMissing
-from backup.model import read_instant
 from backup.restoring.damage import doubt_of_damage
 from backup.retention.rules import Chain, ChainPoint
 from backup.retention.strays import Stray
@@ -71,7 +69,7 @@ def take_stock(target: Target, place: Place, catalogue: Catalogue, claims: Claim
     count puts the chain in doubt that has files of its run, by their names. Raises what the target raises.
     """
     listed = target.files(place.points)
-    refused = {at: each for each in catalogue.refused if (at := _instant_of(each)) is not None}
+    refused = {at: each for each in catalogue.refused if (at := each.at) is not None}
     by_chain: dict[str, list[RestorePoint]] = defaultdict(list)
     for point in catalogue.points:
         by_chain[point.manifest.chain].append(point)
@@ -104,14 +102,6 @@ def take_stock(target: Target, place: Place, catalogue: Catalogue, claims: Claim
             )
         )
     return Stock(chains=tuple(chains), files=files, strays=tuple(strays))
-
-
-def _instant_of(refused: Refused) -> datetime | None:
-    """Return the instant of the run whose manifest this is; None when no run's manifest is named so."""
-    try:
-        return read_instant(refused.name.removesuffix(MANIFEST_ENDING))
-    except ValueError:
-        return None
 
 
 def _look(points: Sequence[RestorePoint], there: Mapping[str, int]) -> list[ChainPoint]:

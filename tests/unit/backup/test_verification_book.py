@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,9 @@ import pytest
 
 from backup.errors import BackupDamaged, WorkFailed
 from backup.model import Place
+from backup.restoring.manifest_damage import Damage
 from backup.restoring.verification_book import VerificationBook, VerificationRecord
-from backup.restoring.verify import Damage, Depth, Report
+from backup.restoring.verify import Depth, Report
 from backup.state_file import StateFile
 
 if TYPE_CHECKING:
@@ -125,3 +127,12 @@ def test_what_could_not_be_read_again_is_not_written_over_what_can_be(tmp_path: 
         file.write({"known": "x" * READABLE_BYTES})
     assert file.read()["known"] == 1
     assert json.loads((tmp_path / "state.json").read_text())["known"] == 1
+
+
+def test_a_look_that_was_hindered_finds_nothing_whole_and_no_damage_gone(kept: Kept) -> None:
+    hindered = replace(looked(Depth.DECRYPTED), hindrances=(WorkFailed("no room"),))
+    assert kept.note(hindered) is None
+    assert "whole" not in kept.book.read()["copies"]["store"]
+    known = kept.note(looked(Depth.READ, lost("A", POINTS[3])))
+    assert kept.note(hindered) == known
+    assert kept.note(replace(hindered, restorable=())) == known
