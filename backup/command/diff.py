@@ -15,6 +15,7 @@ from backup.command.instants import SAID, point
 from backup.command.ls import entry_document
 from backup.command.offers import points_offered, sets_offered
 from backup.command.options import json_option, reading_options, set_of
+from backup.command.passed_over import refused_documents, tell_passed_over
 from backup.command.telling import about, counted, instant, local, working, write_json
 from backup.restoring.copies import at_any_copy
 from backup.restoring.restore import read_path
@@ -60,11 +61,13 @@ def diff(*, settings: BackupSettings, name: str, first: When, second: When | Pat
     with open_station(settings, set_of(settings, name)) as station, working("comparing", is_shown=not as_json):
         catalogue = station.catalogue()
         before = catalogue.newest(first)
+        passed = catalogue.passed_over(before, first)
         if isinstance(second, Path):
             other, points = str(second.absolute()), [before]
             comparing = partial(compare_with_folder, point=before, folder=second.absolute())
         else:
             after = catalogue.newest(second)
+            passed = tuple(dict.fromkeys((*passed, *catalogue.passed_over(after, second))))
             other, points = local(after.at), [before, after]
             comparing = partial(compare_points, first=before, second=after)
         comparing = partial(comparing, points=catalogue.points, below=below)
@@ -78,9 +81,11 @@ def diff(*, settings: BackupSettings, name: str, first: When, second: When | Pat
                 "path": "" if below is None else str(below),
                 **{how: counts[how] for how in (ADDED, REMOVED, CHANGED)},
                 "differences": [_document(each) for each in found],
+                "refused": refused_documents(passed),
             }
         )
         return
+    tell_passed_over(name, catalogue, passed)
     click.echo(f"from {local(before.at)} to {other}", err=True)
     _tell(found, below)
     click.echo(", ".join(f"{counts[how]} {how}" for how in (ADDED, REMOVED, CHANGED)) if found else "nothing differs")

@@ -13,6 +13,7 @@ from backup.command.drill_doctor import REMEDY, examine_drills
 from backup.command.finding import Finding
 from backup.command.key_doctor import examine_keys
 from backup.command.options import ending, json_option, settings_of, station_config_option
+from backup.command.points_doctor import unusable_points
 from backup.command.snapshot_doctor import examine_snapshots
 from backup.command.telling import size, write_json
 from backup.engine.program import INSTALL, find_program
@@ -96,6 +97,7 @@ def examine(settings: BackupSettings, now: datetime) -> Iterator[Finding]:
         yield from examine_pruner(settings)
     if settings.keys.station is not None:
         yield from _drills(settings)
+        yield from _points(settings)
     yield from _work(settings)
 
 
@@ -136,6 +138,15 @@ def _drills(settings: BackupSettings) -> Iterator[Finding]:
         yield Finding(what="drills", level="ok", text=examine_drills(settings))
     except DrillFailed as error:
         yield Finding(what="drills", level="warning", text=str(error), remedy=REMEDY)
+
+
+def _points(settings: BackupSettings) -> Iterator[Finding]:
+    found = False
+    for label, text, remedy in unusable_points(settings):
+        found = True
+        yield Finding(what=label, level="fault", text=text, remedy=remedy)
+    if not found:
+        yield Finding(what="restore points", level="ok", text="each that the targets have is signed by a known host")
 
 
 def _clock(now: datetime) -> Iterator[Finding]:

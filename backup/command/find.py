@@ -13,6 +13,7 @@ from backup.command.instants import SAID, at_option
 from backup.command.ls import entry_document
 from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options
+from backup.command.passed_over import refused_documents, tell_passed_over
 from backup.command.reach import chosen_sets
 from backup.command.telling import about, counted, instant, local, working, write_json
 from backup.errors import BackupError, Cancelled, NoRestorePoint, NotInBackup
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backup.browse.finding import Found, Version
+    from backup.catalogue import Catalogue, Refused
     from backup.command.reach import Reach
     from backup.restoring.station import Station
     from backup.settings.document import BackupSettings, SetSettings
     from backup.when import When
+
+    _Looked = tuple[str, Found | None, tuple[Refused, ...]]
 
 _EPILOG = f"""\b
 Examples:
@@ -68,12 +72,12 @@ def find(
     reach = chosen_sets(settings, names)
     looked = [_look_through(reach, each, is_meant, at, as_json=as_json) for each in reach.sets]
     if as_json:
-        write_json({"sets": [_document(label, found) for label, found in looked], "unread": reach.documents()})
+        write_json({"sets": [_document(*each) for each in looked], "unread": reach.documents()})
     else:
         _tell(looked)
         reach.tell()
     reach.end()
-    if not any(found and found.versions for _, found in looked):
+    if not any(found and found.versions for _, found, _ in looked):
         if as_json:
             raise SystemExit(NotInBackup.exit_code)
         raise NotInBackup(f"{pattern!r} is in no restore point that was looked into")
@@ -81,38 +85,45 @@ def find(
 
 def _look_through(
     reach: Reach, chosen: SetSettings, is_meant: Callable[[str], bool], at: When | None, *, as_json: bool
-) -> tuple[str, Found | None]:
-    """Return a set's name, and what was found; what stood in the way is noted, or raised of the only set.
+) -> _Looked:
+    """Return a set's name, what was found and which points were passed over.
+
+    What stood in the way is noted, or raised of the only set.
 
     A set without restore points has nothing.
     """
     label = reach.label(chosen)
     try:
         with working(f"looking through {label}", is_shown=not as_json), reach.open(chosen) as station:
-            found = _look(station, is_meant, at)
+            catalogue = station.catalogue()
+            found, passed = _look(station, catalogue, is_meant, at)
     except NoRestorePoint:
-        return label, None
+        return label, None, ()
     except Cancelled:
         raise
     except BackupError as error:
         if len(reach.sets) == 1:
             raise
         reach.note(label, error)
-        return label, None
+        return label, None, ()
     for chain, trouble in found.unread.items():
         reach.note(f"{label}, chain {chain},", trouble)
-    return label, found
+    if not as_json:
+        tell_passed_over(label, catalogue, passed)
+    return label, found, passed
 
 
-def _look(station: Station, is_meant: Callable[[str], bool], at: When | None) -> Found:
-    catalogue = station.catalogue()
+def _look(
+    station: Station, catalogue: Catalogue, is_meant: Callable[[str], bool], at: When | None
+) -> tuple[Found, tuple[Refused, ...]]:
     newest = catalogue.newest(at)
     points = [newest] if at is not None else catalogue.whole
-    return find_paths(station, catalogue.points, points, is_meant)
+    passed = catalogue.unusable if at is None else catalogue.passed_over(newest, at)
+    return find_paths(station, catalogue.points, points, is_meant), passed
 
 
-def _tell(looked: list[tuple[str, Found | None]]) -> None:
-    paths = [(label, path, versions) for label, found in looked if found
+def _tell(looked: list[_Looked]) -> None:
+    paths = [(label, path, versions) for label, found, _ in looked if found
              for path, versions in sorted(found.versions.items(), key=lambda item: item[0].split("/"))]  # fmt: skip
     for label, path, versions in paths[:_MOST_PATHS]:
         click.echo(f"{label}: {shown(path)}")
@@ -140,7 +151,7 @@ def _points(version: Version) -> str:
     return f"{counted(len(version.points), 'restore point')}, {local(first)} to {local(last)}"
 
 
-def _document(label: str, found: Found | None) -> dict[str, Any]:
+def _document(label: str, found: Found | None, passed: tuple[Refused, ...]) -> dict[str, Any]:
     versions = {} if found is None else found.versions
     return {
         "set": label,
@@ -153,4 +164,5 @@ def _document(label: str, found: Found | None) -> dict[str, Any]:
             }
             for path, seen in sorted(versions.items())
         ],
+        "refused": refused_documents(passed),
     }

@@ -130,7 +130,7 @@ def _demand_known(settings: BackupSettings, chosen: SetSettings, place: Place) -
 
 def _chain(settings: BackupSettings, chosen: SetSettings, at: When) -> str:
     with open_station(settings, chosen) as opened:
-        return opened.catalogue().newest(at).manifest.chain
+        return opened.catalogue().chosen(at).manifest.chain
 
 
 def _said_lacking(hold: Hold, label: str, lacking: Mapping[str, BackupError]) -> str:

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from backup.catalogue import IMPORT_REMEDY
 from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
+from backup.command.passed_over import refused_documents, tell_passed_over
 from backup.command.reach import UNREAD, chosen_sets
 from backup.command.telling import console, local, point_document, size, write_json
 from backup.restoring.station import open_station
 
 if TYPE_CHECKING:
+    from backup.catalogue import Catalogue
     from backup.settings.document import BackupSettings, SetSettings
 
 _EPILOG = """\b
@@ -42,21 +45,29 @@ def list_command(*, settings: BackupSettings, name: str | None, as_json: bool) -
 
 def _show_sets(settings: BackupSettings, *, as_json: bool) -> None:
     rows: list[dict[str, Any]] = []
+    unusable: dict[str, Catalogue] = {}
     reach = chosen_sets(settings)
     for chosen in reach.sets:
         row: dict[str, Any] = {"host": settings.host_of(chosen), "set": chosen.name,
-                               "target": ", ".join(chosen.targets), "points": [], "error": None}  # fmt: skip
+                               "target": ", ".join(chosen.targets),
+                               "points": [], "refused": [], "error": None}  # fmt: skip
         try:
             with reach.open(chosen) as station:
-                row["points"] = [point_document(point) for point in station.catalogue().points]
+                catalogue = station.catalogue()
         except UNREAD as error:
             row["error"] = str(error)
             reach.note(reach.label(chosen), error)
+        else:
+            row["points"] = [point_document(point) for point in catalogue.points]
+            row["refused"] = refused_documents(catalogue.refused)
+            unusable[reach.label(chosen)] = catalogue
         rows.append(row)
     if as_json:
         write_json({"sets": rows, "unread": reach.documents()})
     else:
         _tell_sets(rows)
+        for label, catalogue in unusable.items():
+            tell_passed_over(label, catalogue, catalogue.unusable)
         reach.tell()
     reach.end()
 
@@ -83,7 +94,7 @@ def _show_points(settings: BackupSettings, chosen: SetSettings, *, as_json: bool
                 "host": settings.host_of(chosen),
                 "set": chosen.name,
                 "points": [point_document(point) for point in reversed(catalogue.points)],
-                "refused": [{"name": each.name, "why": each.why} for each in catalogue.refused],
+                "refused": refused_documents(catalogue.refused),
             }
         )
         return
@@ -98,6 +109,9 @@ def _show_points(settings: BackupSettings, chosen: SetSettings, *, as_json: bool
             size(manifest.stored_bytes),
             "" if point.broken is None else f"cannot be restored: {point.broken}",
         )
-    console().print(table if catalogue.points else "There is no restore point yet.")
+    none = "There is no restore point that can be used." if catalogue.refused else "There is no restore point yet."
+    console().print(table if catalogue.points else none)
     for each in catalogue.refused:
         click.echo(f"bkp: {each.why}", err=True)
+    if any(each.is_of_stranger for each in catalogue.refused):
+        click.echo(f"bkp: {IMPORT_REMEDY}", err=True)

@@ -11,6 +11,7 @@ from backup.browse.listing import children, list_files, shown
 from backup.command.instants import SAID, at_option
 from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
+from backup.command.passed_over import refused_documents, tell_passed_over
 from backup.command.telling import about, instant, local, write_json
 from backup.restoring.copies import at_any_copy
 from backup.restoring.restore import read_path
@@ -54,14 +55,17 @@ def ls(
     with open_station(settings, set_of(settings, name)) as station:
         catalogue = station.catalogue()
         point = catalogue.newest(at)
+        passed = catalogue.passed_over(point, at)
         listing = partial(list_files, points=catalogue.points, point=point, below=below)
         entries = at_any_copy(station, "listing", listing, [point])
     if not recursive:
         entries = children(entries, below)
     if as_json:
         files = [entry_document(each) for each in entries]
-        write_json({"at": instant(point.at), "path": "" if below is None else str(below), "files": files})
+        document = {"at": instant(point.at), "path": "" if below is None else str(below), "files": files}
+        write_json({**document, "refused": refused_documents(passed)})
         return
+    tell_passed_over(name, catalogue, passed)
     click.echo(f"as of {local(point.at)}", err=True)
     for each in entries:
         click.echo(

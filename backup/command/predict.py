@@ -9,6 +9,7 @@ import click
 from rich.table import Table
 
 from backup.command.options import json_option, reading_options
+from backup.command.passed_over import refused_documents, tell_passed_over
 from backup.command.reach import chosen_sets
 from backup.command.telling import console, instant, local, seconds_text, size, write_json
 from backup.errors import BackupError, Cancelled
@@ -41,7 +42,7 @@ def predict_command(*, settings: BackupSettings, names: tuple[str, ...], as_json
         row: dict[str, Any] = {"set": reach.label(each), "error": None, "is_over": False}
         try:
             with reach.open(each) as station:
-                row |= _predict(station)
+                row |= _predict(station, reach.label(each), is_told=not as_json)
         except Cancelled:
             raise
         except BackupError as error:
@@ -58,9 +59,13 @@ def predict_command(*, settings: BackupSettings, names: tuple[str, ...], as_json
         raise SystemExit(1)
 
 
-def _predict(station: Station) -> dict[str, Any]:
+def _predict(station: Station, label: str, *, is_told: bool) -> dict[str, Any]:
     settings, chosen = station.settings, station.chosen
-    point = station.catalogue().newest()
+    catalogue = station.catalogue()
+    point = catalogue.newest()
+    passed = catalogue.passed_over(point)
+    if is_told:
+        tell_passed_over(label, catalogue, passed)
     size_bytes = point.manifest.counts.bytes
     book = DrillBook(settings.state, station.place, is_kept=settings.has_set(chosen))
     seconds = book.predict(point.at, size_bytes)
@@ -71,6 +76,7 @@ def _predict(station: Station) -> dict[str, Any]:
         "restore_seconds": seconds,
         "restore_within_seconds": within,
         "is_over": seconds is not None and within is not None and seconds > within,
+        "refused": refused_documents(passed),
     }
 
 

@@ -105,7 +105,7 @@ def _prove(
     settings = station.settings.drills
     limits = Limits(deadline=time.monotonic() + settings.time_limit.total_seconds(), memory_bytes=int(settings.memory))
     catalogue = station.catalogue()
-    point = catalogue.newest(at)
+    point = catalogue.chosen(at)
     manifest = point.manifest
     record = replace(record, point=point.at, source=manifest.source, size_bytes=manifest.counts.bytes)
     prover = prover_of(manifest.source)

@@ -65,11 +65,12 @@ class Ready:
 def point_for(catalogue: Catalogue, when: When | None, until: Until) -> RestorePoint:
     """Return the restore point that `when` means; of a cluster the newest base backup that ended before the moment.
 
-    Raises NoRestorePoint, PointAmbiguous, NotInBackup (a position of a set that has no WAL).
+    A base backup that cannot be used costs no moment: the one before comes with more WAL. Raises PointRefused (not of a
+    cluster's moment), NoRestorePoint, PointAmbiguous, NotInBackup (a position of a set that has no WAL).
     """
     newest = catalogue.newest()
     if until.lsn is None and (when is None or newest.manifest.source != KIND):
-        return catalogue.newest(when)
+        return catalogue.chosen(when)
     if when is not None and when.also is not None:
         raise PointAmbiguous(f"{when.said!r} is two moments, as the clock was set back: say it with its zone, as …Z")
     for point in reversed(catalogue.whole):
