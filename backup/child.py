@@ -174,7 +174,8 @@ class Task:
     """A program and what becomes of what it writes. more: further pipes to read. started: called once it runs.
 
     take_output: gets all of its standard output in pieces; none of it is kept then. good: the exit codes after which
-    programs beside it go on.
+    programs beside it go on. watch: called with its process group about every second without output; what it raises
+    ends all of them.
     """
 
     program: Program
@@ -183,6 +184,7 @@ class Task:
     more: Mapping[int, Drain] = field(default_factory=dict)
     started: Callable[[], None] | None = None
     good: frozenset[int] = frozenset({0})
+    watch: Callable[[int], None] | None = None
 
 
 class _Running:
@@ -196,11 +198,16 @@ class _Running:
         assert child.stderr is not None  # noqa: S101
         self.pipes = {
             child.stdout.fileno(): Drain(task.take_output or self._output.take),
-            child.stderr.fileno(): Drain(self._take_words, lambda: self._take_words(b"")),
+            child.stderr.fileno(): Drain(self._take_words, self._idle),
             **task.more,
         }
         self.open = set(self.pipes)
         self.ended: Ended | None = None
+
+    def _idle(self) -> None:
+        self._take_words(b"")
+        if self.task.watch is not None:
+            self.task.watch(self.child.pid)
 
     def _take_words(self, piece: bytes) -> None:
         self._words.take(piece)

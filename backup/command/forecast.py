@@ -9,10 +9,11 @@ import click
 
 from backup.command.options import set_of
 from backup.command.telling import counted, instant, local, size, working, write_json
-from backup.errors import BackupError, DestinationInUse, ObjectMissing
+from backup.errors import BackupError, ObjectMissing
 from backup.restoring.copies import at_any_copy
 from backup.restoring.forecast import forecast
 from backup.restoring.placing import demand_free
+from backup.restoring.room import demand_room
 from backup.restoring.station import open_station
 from backup.wal.recovery import KIND, choose_wal, point_for
 
@@ -117,8 +118,8 @@ def _tell(found: Forecast, choice: Choice | None) -> None:
 def _demand(found: Forecast, wanted: Wanted) -> None:
     """Return when the restore would work. Raises ObjectMissing, DestinationInUse."""
     _demand_files(found)
-    if not found.has_room:
-        raise DestinationInUse(f"{size(found.bytes)} may come, {size(found.free_bytes)} are free: choose another --to")
+    if wanted.is_room_asked:
+        demand_room(found.bytes, wanted.final)
     if not wanted.is_overwriting:
         demand_free(wanted.final)
 

@@ -73,6 +73,7 @@ def _name(_context: click.Context, _parameter: click.Parameter, text: str | None
 @click.option("--as", "new_name", metavar="NAME", callback=_name, help="What it is called in FOLDER; else as it was.")
 @click.option("--dry-run", is_flag=True, help="Say what would come, from which files, and whether there is room.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there; others in the folder stay.")
+@click.option("--despite-room", is_flag=True, help="Begin though less is free than may come: a disk may compress.")
 @click.option(
     "--into-database",
     "dsn",
@@ -105,10 +106,13 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     domain: str | None,
     connect: str,
     overwrite: bool,
+    despite_room: bool,
     as_json: bool,
 ) -> None:
     """Restore SET (or HOST/SET), or one PATH of it, into FOLDER."""
-    wanted = Wanted(path=read_path(path), to=to.absolute(), is_overwriting=overwrite, name=new_name)
+    wanted = Wanted(
+        path=read_path(path), to=to.absolute(), is_overwriting=overwrite, name=new_name, is_room_asked=not despite_room
+    )
     _demand_sense(wanted, dsn=dsn, lsn=lsn, domain=domain, tables=tables)
     until = Until(at=None if at is None else at.at, lsn=lsn)
     if dry_run:

@@ -107,7 +107,7 @@ def run_call(
     return outcome
 
 
-def run_calls(
+def run_calls(  # noqa: PLR0913 - all but the calls have a name and a default
     calls: Sequence[Call],
     *,
     doing: str,
@@ -115,11 +115,13 @@ def run_calls(
     on_progress: Callable[[Progress], None] | None = None,
     output_limit_bytes: int = 1 << 20,
     also_good: Collection[int] = (),
+    watch: Callable[[int], None] | None = None,
 ) -> list[Outcome]:
     """Run duplicities side by side to their ends; return how each ended, in the calls' order.
 
     When one ends with an exit code that is neither 0 nor in `also_good`, the others are ended at once, and the outcome
-    of that one is all that is returned. Raises TimedOut, Cancelled; then every process of their groups has ended.
+    of that one is all that is returned. Raises TimedOut, Cancelled, and what `watch` does, which is called with each
+    one's process group about every second without output; then every process of their groups has ended.
     """
     together = Together(len(calls))
     with ExitStack() as stack:
@@ -127,7 +129,7 @@ def run_calls(
         try:
             found = run_together(
                 [
-                    _task(call, log, doing, output_limit_bytes, frozenset({0, *also_good}))
+                    _task(call, log, doing, output_limit_bytes, frozenset({0, *also_good}), watch)
                     for call, log in zip(calls, logs, strict=True)
                 ],
                 time_limit_seconds=time_limit_seconds,
@@ -171,7 +173,14 @@ class _LogPipe:
             self.close_ours()
 
 
-def _task(call: Call, log: _LogPipe, doing: str, output_limit_bytes: int, good: frozenset[int]) -> Task:
+def _task(
+    call: Call,
+    log: _LogPipe,
+    doing: str,
+    output_limit_bytes: int,
+    good: frozenset[int],
+    watch: Callable[[int], None] | None,
+) -> Task:
     program, script, *rest = call.arguments
     return Task(
         program=Program(
@@ -185,6 +194,7 @@ def _task(call: Call, log: _LogPipe, doing: str, output_limit_bytes: int, good: 
         more={log.reading: Drain(log.listen)},
         started=log.close_ours,
         good=good,
+        watch=watch,
     )
 
 

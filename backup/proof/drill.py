@@ -22,9 +22,9 @@ from backup.model import Role, Status
 from backup.proof.contract import Case, Limits
 from backup.proof.record import DrillBook, DrillRecord
 from backup.proof.registry import prover_of
+from backup.restoring.clearing import clear
 from backup.restoring.damage import leave_note
 from backup.restoring.fetching import Fetching, fetch
-from backup.restoring.placing import clear
 from backup.restoring.restore import measure
 from backup.restoring.station import elsewhere
 from backup.retention.marks import reading

@@ -15,12 +15,13 @@ from backup.chain import files_of_chain
 from backup.cut import parts_with, read_cut
 from backup.engine.command import call, common_arguments
 from backup.engine.process import demand_success, run_calls
-from backup.errors import EngineFailed, NotInBackup, ObjectMissing, TargetAway, TargetDiffers
+from backup.engine.standstill import Standstill
+from backup.errors import EngineFailed, NotInBackup, ObjectMissing, TargetAway, TargetDiffers, WorkFailed
 from backup.model import Role
+from backup.restoring.clearing import clear
 from backup.restoring.copies import DAMAGES, at_any_copy
 from backup.restoring.damage import leave_note
 from backup.restoring.joining import join
-from backup.restoring.placing import clear
 from backup.saving.cache import local_name
 from backup.saving.comparison import volume_number, volume_sums
 from backup.targets.reading import read_sha256
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from backup.engine.command import Call, Workplace
     from backup.engine.process import Outcome
     from backup.engine.progress import Progress
+    from backup.errors import BackupError
     from backup.model import Manifest, RestorePoint
     from backup.restoring.station import Station
 
@@ -42,12 +44,17 @@ _MOST_NAMES, _MOST_NAME = 5, 200  # told when they could not be restored
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """What duplicity restores from, where it may work, and how long it may take."""
+    """What duplicity restores from, where it may work, how long it may take, and what a full disk at the place is."""
 
     station: Station
     point: RestorePoint
     workplace: Workplace
     time_limit_seconds: float
+    full: type[BackupError] = WorkFailed
+
+    def standstill(self, place: Path) -> Standstill:
+        """Return what watches a duplicity that restores into `place`."""
+        return Standstill({place: self.full, self.workplace.temporary: WorkFailed, self.workplace.cache: WorkFailed})
 
 
 def fetch(
@@ -105,6 +112,7 @@ def _fetch_from(
     deadline = time.monotonic() + fetching.time_limit_seconds
     at_once = os.cpu_count() or 1
     made: list[Path] = []
+    standstill = fetching.standstill(to.parent)
     for first in range(0, len(parts), at_once):
         some = parts[first : first + at_once]
         outcomes = run_calls(
@@ -113,7 +121,11 @@ def _fetch_from(
             time_limit_seconds=deadline - time.monotonic(),
             on_progress=on_progress,
             also_good=(_NOT_IN_BACKUP,),
+            watch=standstill.look,
         )
+        for each in outcomes:
+            if each.exit_code not in (0, _NOT_IN_BACKUP) or each.told.unreadable:
+                standstill.demand_room(each.log)
         made += [places[some[each.number]] for each in outcomes if _has_restored(fetching, each, some[each.number])]
     for run in runs:
         _demand_own(fetching, run, parts)

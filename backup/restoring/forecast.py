@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from backup.chain import files_of_chain
 from backup.cut import parts_with
 from backup.errors import DestinationInUse, NotInBackup
 from backup.model import Role
+from backup.restoring.room import free_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,15 +80,8 @@ def forecast(station: Station, points: Sequence[RestorePoint], point: RestorePoi
         fetched=tuple(needed),
         missing=tuple(name for name, _ in needed if name.removeprefix(f"{folder}/") not in there),
         replaced=_replaced(coming, top, wanted.final),
-        free_bytes=shutil.disk_usage(_existing(wanted.to)).free,
+        free_bytes=free_bytes(wanted.final),
     )
-
-
-def _existing(folder: Path) -> Path:
-    found = folder.absolute()
-    while not found.is_dir():
-        found = found.parent
-    return found
 
 
 def _replaced(coming: Sequence[Entry], top: str, final: Path) -> int:

@@ -29,13 +29,13 @@ def join(parts: Sequence[Path], to: Path) -> None:
 
 def _merge(made: Path, there: Path) -> None:
     if not os.path.lexists(there):
-        _move(made, there)
+        move(made, there)
     elif _is_folder(made) and _is_folder(there):
         _merge_folders(made, there)
     elif _is_folder(made):
         _tell(there)
         there.unlink()
-        _move(made, there)
+        move(made, there)
     else:
         if _is_folder(there):
             _tell(there)
@@ -58,7 +58,7 @@ def _merge_folders(made: Path, there: Path) -> None:
     os.utime(there, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def _move(made: Path, there: Path) -> None:
+def move(made: Path, there: Path) -> None:
     """Rename; a folder that may not be written to is opened meanwhile, since what ".." means in it changes."""
     mode = made.lstat().st_mode
     is_shut = stat.S_ISDIR(mode) and not mode & stat.S_IWUSR

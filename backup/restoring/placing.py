@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import stat
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from backup.errors import DestinationInUse, WorkFailed
+from backup.errors import DestinationInUse
+from backup.restoring.joining import move
+from backup.restoring.private_folder import private_folder
+from backup.restoring.room import existing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+_DRAFT: Final = ".bkp-restoring-"
 
 
 def demand_free(final: Path) -> None:
-    """Raise DestinationInUse when something lies at `final`; an empty folder is no hindrance."""
+    """Raise DestinationInUse when something lies at `final`; an empty folder is no hindrance, nor is a fresh disk."""
     try:
-        is_used = os.path.lexists(final) and not (
-            final.is_dir() and not final.is_symlink() and not any(final.iterdir())
-        )
+        is_used = os.path.lexists(final) and not _is_empty(final)
     except OSError as error:
         raise DestinationInUse(f"{final} cannot be looked into: {error.strerror}") from error
     if is_used:
@@ -30,38 +30,69 @@ def demand_free(final: Path) -> None:
         )
 
 
+def _is_empty(folder: Path) -> bool:
+    """Tell whether a folder holds nothing but drafts, and what a new file system has of its own."""
+    if not folder.is_dir() or folder.is_symlink():
+        return False
+    own = {"lost+found"} if folder.is_mount() else set()
+    return all(each.name in own or each.name.startswith(_DRAFT) for each in folder.iterdir())
+
+
 @contextlib.contextmanager
-def draft_beside(to: Path) -> Iterator[Path]:
-    """A private folder on the file system of `to`; what is left in it goes at the end."""
-    existing = to.absolute()
-    while not existing.is_dir():
-        existing = existing.parent
-    try:
-        draft = Path(tempfile.mkdtemp(prefix=".bkp-restoring-", dir=existing))
-    except OSError as error:
-        raise DestinationInUse(f"{existing} cannot be written ({error.strerror}): choose another --to") from error
-    try:
+def draft_for(final: Path) -> Iterator[Path]:
+    """A private folder on the file system of `final`, within it when it is a folder; it goes at the end.
+
+    What a restore that was killed left there goes before.
+    """
+    place = existing(final)
+    with contextlib.ExitStack() as stack:
+        try:
+            draft = stack.enter_context(private_folder(place, _DRAFT))
+        except OSError as error:
+            raise DestinationInUse(f"{place} cannot be written ({error.strerror}): choose another --to") from error
         yield draft
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def put_in_place(made: Path, final: Path, *, is_overwriting: bool) -> None:
-    """Move what was made to its place; with `is_overwriting` folders are merged and files replaced, one by one."""
+    """Move what was made to its place; with `is_overwriting` folders are merged and files replaced, one by one.
+
+    A folder that is there and empty stays what it is, since it may be a mount point: what was made is moved into it.
+    """
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         if not os.path.lexists(final):
             made.rename(final)
             return
-        if final.is_dir() and not final.is_symlink() and not any(final.iterdir()) and made.is_dir():
-            final.rmdir()
-            made.rename(final)
+        if _is_empty(final) and _is_folder(made):
+            _fill(made, final)
             return
         if not is_overwriting:
             raise DestinationInUse(f"{final} came into being meanwhile: it was left alone")
         _merge(made, final)
     except OSError as error:
         raise DestinationInUse(f"{error.filename or final} cannot be put in place: {error.strerror}") from error
+
+
+def _fill(made: Path, final: Path) -> None:
+    """Move all of a folder into an empty one; when something cannot be moved it is empty again."""
+    moved: list[Path] = []
+    try:
+        for entry in sorted(made.iterdir()):
+            there = final / entry.name
+            if os.path.lexists(there):  # a new file system's own
+                _merge(entry, there)
+            else:
+                move(entry, there)
+                moved.append(there)
+    except OSError:
+        for there in moved:
+            move(there, made / there.name)
+        raise
+    _make_alike(made, final)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _merge(made: Path, final: Path) -> None:
@@ -79,27 +110,12 @@ def _merge(made: Path, final: Path) -> None:
             _merge(entry, there)
         else:
             entry.rename(there)
+    _make_alike(made, final)
+
+
+def _make_alike(made: Path, final: Path) -> None:
     status = made.stat()
     final.chmod(status.st_mode & 0o7777)
     if os.geteuid() == 0:
         os.chown(final, status.st_uid, status.st_gid)
     os.utime(final, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
-def clear(folder: Path) -> None:
-    """Remove what was restored to a scratch place, whatever modes it has. Raises WorkFailed."""
-    try:
-        if not folder.is_dir() or folder.is_symlink():
-            folder.unlink(missing_ok=True)
-            return
-        for parent, folders, _ in os.walk(folder):
-            for name in folders:
-                path = os.path.join(parent, name)  # noqa: PTH118 - a million entries
-                if not os.access(path, os.R_OK | os.W_OK | os.X_OK) and stat.S_ISDIR(os.lstat(path).st_mode):
-                    os.chmod(path, 0o700)  # noqa: PTH101 - as above
-        shutil.rmtree(folder)
-    except FileNotFoundError:
-        if folder.exists():
-            raise WorkFailed(f"{folder} cannot be cleared: somebody else removes files there") from None
-    except OSError as error:
-        raise WorkFailed(f"{folder} cannot be cleared: {error}; remove it") from error

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from backup.errors import Cancelled, NotInBackup
+from backup.errors import Cancelled, DestinationInUse, NotInBackup
 from backup.restoring.fetching import Fetching, fetch
+from backup.restoring.forecast import forecast
 from backup.restoring.growth import watched
 from backup.restoring.machines import demand_path, holds_disks, put_together
-from backup.restoring.placing import demand_free, draft_beside, put_in_place
+from backup.restoring.placing import demand_free, draft_for, put_in_place
+from backup.restoring.room import demand_room, demand_work_room
 from backup.restoring.station import scratch_workplace
 from backup.retention.marks import reading
 
@@ -32,13 +35,15 @@ class Wanted:
     """What to restore, and where to. `path` is relative to the set's root; None: everything.
 
     to: a folder; a path is put into it under its own name, or everything as `name`. is_overwriting: files that are
-    there already are replaced (others stay); without it the place must not hold what is restored.
+    there already are replaced (others stay); without it the place must not hold what is restored. is_room_asked: it is
+    not begun where it does not fit by what is free.
     """
 
     path: PurePosixPath | None
     to: Path
     is_overwriting: bool = False
     name: str | None = None
+    is_room_asked: bool = True
 
     @property
     def final(self) -> Path:
@@ -88,17 +93,20 @@ def restore(
     final = wanted.final
     if not wanted.is_overwriting:
         demand_free(final)
+    if wanted.is_room_asked:
+        _demand_room(station, point, wanted)
+    demand_work_room(manifest, station.settings.work)
     expected = manifest.counts.bytes if wanted.path is None else None
     is_putting = False
     try:
         with (
             reading(station, [manifest], "restored"),
-            draft_beside(wanted.to) as draft,
+            draft_for(final) as draft,
             scratch_workplace(station.settings) as workplace,
         ):
             limit = station.chosen.time_limit.total_seconds()
             with watched(draft, expected, on_progress):
-                fetching = Fetching(station, point, workplace, limit)
+                fetching = Fetching(station, point, workplace, limit, full=DestinationInUse)
                 target = fetch(fetching, wanted.path, draft / "restored", on_progress)
             made = draft / "restored"
             entries = sum(1 for _ in made.rglob("*"))
@@ -112,7 +120,24 @@ def restore(
         if is_putting:
             left = f"some of it may be at {final} already: restore again with --overwrite"
         raise Cancelled(f"{error}; {left}", is_asked_for=error.is_asked_for) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DestinationInUse(f"the disk of {final} became full: make room there, or choose another --to") from error
     return Restored(at=point.at, to=final, files=files, bytes=size, entries=entries, target=target)
+
+
+def _demand_room(station: Station, point: RestorePoint, wanted: Wanted) -> None:
+    """Return when what is wanted has room; only where not all would have is the size of a path looked up.
+
+    Raises DestinationInUse, and what `forecast` does.
+    """
+    try:
+        demand_room(point.manifest.counts.bytes, wanted.final)
+    except DestinationInUse:
+        if wanted.path is None:
+            raise
+        demand_room(forecast(station, station.catalogue().points, point, wanted).bytes, wanted.final)
 
 
 def measure(top: Path) -> tuple[int, int]:

@@ -6,12 +6,9 @@ and to compare.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from backup.catalogue import read_catalogue
@@ -19,6 +16,7 @@ from backup.engine.command import Workplace
 from backup.errors import DestinationInUse, KeyMissing, KeyWrong, ObjectMissing, TargetAway, TargetRefused
 from backup.keys.ring import KeyRing
 from backup.model import Place
+from backup.restoring.private_folder import private_folder
 from backup.targets.registry import open_target
 from core.runtime.logging import Log
 
@@ -159,16 +157,15 @@ def scratch_workplace(settings: BackupSettings) -> Iterator[Workplace]:
 
     Raises DestinationInUse when the work folder cannot be written.
     """
-    try:
-        settings.work.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="reading-", dir=settings.work))
-    except OSError as error:
-        raise DestinationInUse(
-            f"{settings.work} cannot be written ({error.strerror}): name another folder as `work` in the configuration"
-        ) from error
-    try:
-        for part in ("cache", "temporary"):
-            (folder / part).mkdir(mode=0o700)
+    with ExitStack() as stack:
+        try:
+            settings.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder = stack.enter_context(private_folder(settings.work, "reading-"))
+            for part in ("cache", "temporary"):
+                (folder / part).mkdir(mode=0o700)
+        except OSError as error:
+            raise DestinationInUse(
+                f"{settings.work} cannot be written ({error.strerror}): name another folder as `work` in the"
+                " configuration, or with --work"
+            ) from error
         yield Workplace(cache=folder / "cache", temporary=folder / "temporary")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

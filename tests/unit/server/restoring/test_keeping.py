@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backup.restoring.placing import draft_beside
+from backup.restoring.placing import draft_for
 from core.runtime.clock import ManualClock, SystemClock
 from server.restoring import station as module
 from server.restoring.program import Answered, BackupProgram
@@ -34,7 +34,7 @@ class _Bkp(BackupProgram):
     async def call(self, command: str, options: Sequence[str], *words: str, limit_seconds: float) -> Answered:
         del command, words, limit_seconds
         to = next(Path(option.removeprefix("--to=")) for option in options if option.startswith("--to="))
-        with draft_beside(to) as draft:
+        with draft_for(to) as draft:
             (draft / "restored").write_bytes(_PIECE * 3)
             if self.is_endless:
                 await asyncio.Event().wait()
