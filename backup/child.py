@@ -174,8 +174,8 @@ class Task:
     """A program and what becomes of what it writes. more: further pipes to read. started: called once it runs.
 
     take_output: gets all of its standard output in pieces; none of it is kept then. good: the exit codes after which
-    programs beside it go on. watch: called with its process group about every second without output; what it raises
-    ends all of them.
+    programs beside it go on. watch: called with its process group about every second without output; it is
+    killed when that returns True.
     """
 
     program: Program
@@ -184,7 +184,7 @@ class Task:
     more: Mapping[int, Drain] = field(default_factory=dict)
     started: Callable[[], None] | None = None
     good: frozenset[int] = frozenset({0})
-    watch: Callable[[int], None] | None = None
+    watch: Callable[[int], bool] | None = None
 
 
 class _Running:
@@ -206,8 +206,8 @@ class _Running:
 
     def _idle(self) -> None:
         self._take_words(b"")
-        if self.task.watch is not None:
-            self.task.watch(self.child.pid)
+        if self.task.watch is not None and self.task.watch(self.child.pid):
+            _signal_group(self.child, signal.SIGKILL)
 
     def _take_words(self, piece: bytes) -> None:
         self._words.take(piece)

@@ -115,13 +115,13 @@ def run_calls(  # noqa: PLR0913 - all but the calls have a name and a default
     on_progress: Callable[[Progress], None] | None = None,
     output_limit_bytes: int = 1 << 20,
     also_good: Collection[int] = (),
-    watch: Callable[[int], None] | None = None,
+    watch: Callable[[int], bool] | None = None,
 ) -> list[Outcome]:
     """Run duplicities side by side to their ends; return how each ended, in the calls' order.
 
     When one ends with an exit code that is neither 0 nor in `also_good`, the others are ended at once, and the outcome
-    of that one is all that is returned. Raises TimedOut, Cancelled, and what `watch` does, which is called with each
-    one's process group about every second without output; then every process of their groups has ended.
+    of that one is all that is returned. `watch` is called with each one's process group about every second without
+    output; one that it is True of is killed. Raises TimedOut, Cancelled; then every process of their groups has ended.
     """
     together = Together(len(calls))
     with ExitStack() as stack:
@@ -179,7 +179,7 @@ def _task(
     doing: str,
     output_limit_bytes: int,
     good: frozenset[int],
-    watch: Callable[[int], None] | None,
+    watch: Callable[[int], bool] | None,
 ) -> Task:
     program, script, *rest = call.arguments
     return Task(

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from backup.engine.standstill import Standstill
-from backup.errors import EngineFailed, WorkFailed
+from backup.errors import WorkFailed
 from tests.support.small_disk import small_disk
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from backup.errors import BackupError
 
 _LOOKS = 1000
 
@@ -33,15 +34,13 @@ def sleeping() -> Iterator[int]:
             child.kill()
 
 
-def seconds_until(error: type[BackupError], group: int, folder: Path) -> float:
-    """Return how long it takes a watch that looks every second to raise, by its own clock."""
+def seconds_until_ended(group: int, folder: Path) -> float:
+    """Return how long it takes a watch that looks every second to want it ended, by its own clock."""
     now = [0.0]
     watch = Standstill({folder: WorkFailed}, now=lambda: now[0])
     for second in range(_LOOKS):
         now[0] = float(second)
-        try:
-            watch.look(group)
-        except error:
+        if watch.look(group):
             break
     return now[0]
 
@@ -49,10 +48,23 @@ def seconds_until(error: type[BackupError], group: int, folder: Path) -> float:
 def test_what_stands_still_is_ended_in_seconds_on_a_full_disk_and_in_minutes_elsewhere(
     sleeping: int, tmp_path: Path
 ) -> None:
-    assert seconds_until(EngineFailed, sleeping, tmp_path) in range(600, _LOOKS - 1)
+    assert seconds_until_ended(sleeping, tmp_path) in range(600, _LOOKS - 1)
     with small_disk(tmp_path / "small", size_mib=1) as disk:
         disk.fill()
-        assert seconds_until(WorkFailed, sleeping, disk.folder) < 15
+        assert seconds_until_ended(sleeping, disk.folder) < 15
+
+
+def test_a_program_and_a_gpg_that_wait_for_each_other_are_ended_in_seconds(tmp_path: Path) -> None:
+    waiting = (
+        "import subprocess as s; child = s.Popen(['gpg', '-o', '-', '--enarmor', '/dev/zero'], stdout=s.PIPE);"
+        "child.stdout.read(1); child.wait()"
+    )
+    with subprocess.Popen([sys.executable, "-c", waiting], start_new_session=True) as child:
+        try:
+            wait_until(lambda: "do_wait" in Path(f"/proc/{child.pid}/wchan").read_text(), 60, "it waits for gpg")
+            assert seconds_until_ended(child.pid, tmp_path) < 60
+        finally:
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def test_what_wakes_up_is_left_alone_whatever_the_disk_says(tmp_path: Path) -> None:
@@ -69,7 +81,7 @@ def test_what_wakes_up_is_left_alone_whatever_the_disk_says(tmp_path: Path) -> N
             child.stdin.write(b"on\n")
             child.stdin.flush()
             assert child.stdout.readline() == b"on\n"
-            watch.look(child.pid)
+            assert not watch.look(child.pid)
             now[0] += 4
 
 
