@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from backup.browse.listing import is_below, open_lists, runs_up_to
 from backup.browse.signatures import Content, Entry
 from backup.errors import NotInBackup
+from backup.spelling import shown
+from backup.when import local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -94,7 +96,7 @@ def compare_with_folder(
     with open_lists(station, runs) as lists:
         saved = _below(lists.tree(runs), below)
     if not saved:
-        raise NotInBackup(f"{below} is not in the restore point of {point.at.isoformat()}")
+        raise NotInBackup(f"{shown(str(below))} is not in the restore point of {local(point.at)}")
     roots = [PurePosixPath(str(root).lstrip("/")) for root in point.manifest.consistency.get("roots", ())]
     top = below or PurePosixPath()
     starts = [root for root in roots if top == PurePosixPath() or root.is_relative_to(top)] or [top]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,8 @@ from backup.restoring.damage import leave_note
 from backup.restoring.station import scratch_workplace
 from backup.retention.marks import reading
 from backup.saving.comparison import volume_number
+from backup.spelling import shown
+from backup.when import local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -127,7 +128,9 @@ def list_files(
         tree = lists.tree(manifests)
     found = [entry for entry in tree.values() if below is None or is_below(entry.path, str(below))]
     if below is not None and not found:
-        raise NotInBackup(f"{below} is not in the restore point of {point.at.isoformat()}: bkp find looks in all")
+        raise NotInBackup(
+            f"{shown(str(below))} is not in the restore point of {local(point.at)}: bkp find looks in all"
+        )
     return sorted(found, key=lambda entry: entry.path.split("/"))
 
 
@@ -141,9 +144,3 @@ def children(entries: list[Entry], folder: PurePosixPath | None) -> list[Entry]:
 def is_below(path: str, top: str) -> bool:
     """Whether a path is `top` or lies below it."""
     return path == top or path.startswith(f"{top}/")
-
-
-def shown(path: str) -> str:
-    """Return a path as it can be shown anywhere: what is no UTF-8 and what controls terminals is escaped."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from backup.browse.difference import ADDED, CHANGED, REMOVED, compare_points, compare_with_folder
-from backup.browse.listing import shown
 from backup.command.instants import SAID, point
 from backup.command.ls import entry_document
 from backup.command.offers import points_offered, sets_offered
@@ -20,6 +19,7 @@ from backup.command.telling import about, counted, instant, local, working, writ
 from backup.restoring.copies import at_any_copy
 from backup.restoring.restore import read_path
 from backup.restoring.station import open_station
+from backup.spelling import shown
 
 if TYPE_CHECKING:
     from pathlib import PurePosixPath
@@ -59,7 +59,7 @@ def diff(*, settings: BackupSettings, name: str, first: When, second: When | Pat
     if isinstance(second, Path) and not second.exists():
         raise click.UsageError(f"the folder {second} is not there")
     with open_station(settings, set_of(settings, name)) as station, working("comparing", is_shown=not as_json):
-        catalogue = station.catalogue()
+        catalogue = station.points()
         before = catalogue.newest(first)
         passed = catalogue.passed_over(before, first)
         if isinstance(second, Path):

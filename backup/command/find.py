@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from backup.browse.finding import find_paths, pattern_of
-from backup.browse.listing import shown
 from backup.command.instants import SAID, at_option
 from backup.command.ls import entry_document
 from backup.command.offers import sets_offered
@@ -18,6 +16,7 @@ from backup.command.reach import chosen_sets
 from backup.command.telling import about, counted, instant, local, working, write_json
 from backup.errors import BackupError, Cancelled, NoRestorePoint, NotInBackup
 from backup.model import instant_name
+from backup.spelling import for_shell, read_shown, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 _EPILOG = f"""\b
 Examples:
   bkp find nginx.conf                        in every point of every set
-  bkp find "etc/nginx/*" --set web1/files    a path: there is a slash in it
+  bkp find "etc/nginx/*" --set web1/files    a path from the top: it has a slash
   bkp find "*.sql" --at yesterday            in one point of each set
 
 A name may have *, ? and [...]; * goes across slashes. Sizes are known to a block. No data is fetched, only lists of
@@ -68,7 +67,7 @@ def find(
     as_json: bool,
 ) -> None:
     """Say which restore points hold PATTERN, with its times and sizes there."""
-    is_meant = pattern_of(pattern, ignores_case=ignore_case)
+    is_meant = pattern_of(_plain(pattern), ignores_case=ignore_case)
     reach = chosen_sets(settings, names)
     looked = [_look_through(reach, each, is_meant, at, as_json=as_json) for each in reach.sets]
     if as_json:
@@ -80,7 +79,22 @@ def find(
     if not any(found and found.versions for _, found, _ in looked):
         if as_json:
             raise SystemExit(NotInBackup.exit_code)
-        raise NotInBackup(f"{pattern!r} is in no restore point that was looked into")
+        raise NotInBackup(f"{pattern!r} is in no restore point that was looked into{_way_on(pattern)}")
+
+
+def _plain(pattern: str) -> str:
+    try:
+        return read_shown(pattern)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _way_on(pattern: str) -> str:
+    """Return what else to try with a path, which has to begin at the top."""
+    plain = pattern.strip("/")
+    if "/" not in pattern.rstrip("/") or plain.startswith("*"):
+        return ""
+    return f": a path with a slash begins at the top, as `bkp ls` shows it; anywhere it is {f'*/{plain}'!r}"
 
 
 def _look_through(
@@ -134,7 +148,7 @@ def _tell(looked: list[_Looked]) -> None:
     if len(paths) == 1:
         label, path, versions = paths[0]
         click.echo(
-            f"Bring it back: bkp restore {label} --path {quote(shown(path))}"
+            f"Bring it back: bkp restore {label} --path {for_shell(path)}"
             f" --at {instant_name(versions[-1].points[-1])} --to FOLDER",
             err=True,
         )

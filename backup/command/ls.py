@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backup.browse.listing import children, list_files, shown
+from backup.browse.listing import children, list_files
 from backup.command.instants import SAID, at_option
 from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
@@ -16,6 +16,7 @@ from backup.command.telling import about, instant, local, write_json
 from backup.restoring.copies import at_any_copy
 from backup.restoring.restore import read_path
 from backup.restoring.station import open_station
+from backup.spelling import shown
 
 if TYPE_CHECKING:
     from backup.browse.signatures import Entry
@@ -53,7 +54,7 @@ def ls(
     """List what a restore point of SET (or HOST/SET) holds at PATH."""
     below = read_path(path)
     with open_station(settings, set_of(settings, name)) as station:
-        catalogue = station.catalogue()
+        catalogue = station.points()
         point = catalogue.newest(at)
         passed = catalogue.passed_over(point, at)
         listing = partial(list_files, points=catalogue.points, point=point, below=below)

@@ -12,10 +12,10 @@ import stat
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from backup.browse.listing import shown
 from backup.proof.contract import MOST_NAMED, Check
 from backup.proof.md4 import CHUNK_BYTES, digests, padded
 from backup.proof.signatures import read_saved
+from backup.spelling import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

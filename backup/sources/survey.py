@@ -14,9 +14,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from backup.spelling import shown
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
+    from pathlib import Path, PurePosixPath
 
 _MOST_NAMED: Final = 5
 _ACCESS_LISTS: Final = frozenset({"system.posix_acl_access", "system.posix_acl_default"})
@@ -46,7 +48,7 @@ class Survey:
         self.counts[kind] += 1
         named = self.names.setdefault(kind, [])
         if len(named) < _MOST_NAMED:
-            named.append(path.decode("utf-8", "backslashreplace"))
+            named.append(shown(os.fsdecode(path)))
 
     def words(self, kinds: Iterable[str] = tuple(_TOLD)) -> tuple[str, ...]:
         """Return it for people, a line a kind."""
@@ -71,6 +73,24 @@ class Window:
     through: bytes = b""
     stand_ins: frozenset[tuple[int, int]] = frozenset()
     left_out: frozenset[bytes] = frozenset()
+
+
+def words_below(words: Iterable[str], path: PurePosixPath) -> tuple[str, ...]:
+    """Return those of a survey's words that name something at or below a path in the backup.
+
+    Only the first names are kept: where there are more, that one of them may be is said without the names.
+    """
+    written = shown(f"/{path}").removeprefix("$'").removesuffix("'")
+    below = re.compile(rf"(?:, |\(|\$'){re.escape(written)}[/,)']")
+    found = []
+    for line in words:
+        if below.search(line):
+            found.append(line)
+        elif line.endswith(", …)"):
+            found.append(
+                f"{line.partition(' (')[0]} in the whole set; which of them are of {shown(str(path))} is not known"
+            )
+    return tuple(found)
 
 
 def survey(

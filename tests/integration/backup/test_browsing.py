@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
-from tests.support.backup_site import bkp, bkp_ok
+from tests.support.backup_site import CHECKOUT, bkp, bkp_ok
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,8 +36,24 @@ def test_a_file_is_found_with_each_look_it_had_and_the_points_that_hold_it(grown
     assert all(each["least_bytes"] <= 1_500_000 <= each["most_bytes"] for each in large["versions"])
     (gone,) = ask(grown, "find", "*laut name", "--at", first)["sets"][0]["found"]
     assert gone["versions"][0]["points"] == [first]
-    missing = bkp("find", "*laut name", "--at", third, *grown.at("folder"), config=grown.site.station)
-    assert missing.exit_code == 51
+    missing = bkp("find", "etc/hosts", "--at", third, *grown.at("folder"), config=grown.site.station)
+    assert (missing.exit_code, "'*/etc/hosts'" in missing.errors) == (51, True), missing.errors
+
+
+def test_a_name_of_odd_bytes_comes_back_by_the_command_that_is_printed_and_by_what_json_says(
+    grown: Grown, tmp_path: Path
+) -> None:
+    printed = bkp("find", "not utf-8*", *grown.at("folder"), config=grown.site.station).errors
+    command = printed[printed.index("bkp restore") :].replace("FOLDER", str(tmp_path)).replace("bkp ", "", 1)
+    more = shlex.join([*grown.at("folder"), "--config", str(grown.site.station)])
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m backup.command {command.strip()} {more}"],
+        cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / os.fsdecode(b"not utf-8 \xff")).read_text() == "odd"
+    (found,) = ask(grown, "find", "not utf-8*")["sets"][0]["found"]
+    assert [each["path"] for each in ask(grown, "ls", _SET, found["path"])["files"]] == [found["path"]]
 
 
 def test_the_two_places_that_a_set_may_lie_at_are_searched_alike(grown: Grown) -> None:
