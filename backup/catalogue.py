@@ -14,6 +14,7 @@ from backup.browse.choice import choose_point
 from backup.errors import KeyMissing, NoRestorePoint, ObjectMissing, PointRefused, SignatureBad, SignerUnknown
 from backup.manifest import read_manifest
 from backup.model import Kind, RestorePoint, instant_name, read_instant
+from backup.settings.checks import check_name
 from backup.when import local
 
 if TYPE_CHECKING:
@@ -116,6 +117,17 @@ class Catalogue:
 
     def _to_do(self, passed: Sequence[Refused]) -> str:
         return f". {IMPORT_REMEDY}" if any(each.is_of_stranger for each in passed) else ""
+
+
+def sets_at(target: Target) -> list[tuple[str, str]]:
+    """Return host and set of everything at a target that has restore points."""
+    return [
+        (host, name)
+        for host in target.folders("")
+        if check_name(host) is None
+        for name in target.folders(host)
+        if check_name(name) is None and target.files(f"{host}/{name}/points")
+    ]
 
 
 def read_catalogue(target: Target, place: Place, ring: KeyRing) -> Catalogue:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _EPILOG = f"""\b
 Examples:
   bkp find nginx.conf                        in every point of every set
-  bkp find "etc/nginx/*" --set web1/files    a path from the top: it has a slash
+  bkp find "etc/nginx/*" --set web1/files    with a slash: a path from the top
   bkp find "*.sql" --at yesterday            in one point of each set
 
 A name may have *, ? and [...]; * goes across slashes. Sizes are known to a block. No data is fetched, only lists of

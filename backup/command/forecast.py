@@ -15,6 +15,7 @@ from backup.restoring.forecast import forecast
 from backup.restoring.placing import demand_free
 from backup.restoring.room import demand_room
 from backup.restoring.station import open_station
+from backup.spelling import shown
 from backup.wal.recovery import KIND, choose_wal, point_for
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def foretell(
     """Say what restoring `wanted` would do. Raises what stands in its way, after it was told; a gap in WAL before."""
     choice: Choice | None = None
     with open_station(settings, set_of(settings, name)) as station, working("looking", is_shown=not as_json):
-        catalogue = station.catalogue()
+        catalogue = station.points()
         point = point_for(catalogue, at, until)
         found = _look(station, partial(forecast, points=catalogue.points, point=point, wanted=wanted), point)
         if point.manifest.source == KIND and wanted.path is None:
@@ -48,7 +49,7 @@ def foretell(
         write_json(
             {
                 "at": instant(found.at),
-                "to": str(found.to),
+                "to": shown(str(found.to)),
                 "files": found.files,
                 "most_bytes": found.bytes,
                 "free_bytes": found.free_bytes,
@@ -98,7 +99,7 @@ def _wal_document(choice: Choice) -> dict[str, Any]:
 
 def _tell(found: Forecast, choice: Choice | None) -> None:
     click.echo(f"Would restore {counted(found.files, 'file')}, at most {size(found.bytes)}, as of {local(found.at)}:")
-    click.echo(f"  to       {found.to}")
+    click.echo(f"  to       {shown(str(found.to))}")
     click.echo(f"  room     {size(found.free_bytes)} free there")
     click.echo(f"  replaces {counted(found.replaced, 'file')} there")
     fetched = sum(number for _, number in found.fetched)

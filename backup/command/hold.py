@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  bkp hold add web1/files --at 2026-11-20 --reason "case 4711"    one chain
-  bkp hold add web1/files --reason audit --until 2027-06-30       every chain
+  bkp hold add web1/files --at 2026-11-20 --name case-4711 --reason court
+  bkp hold add web1/files --reason audit --until 2027-06-30    every chain
   bkp hold list
   bkp hold remove web1/files case-4711
 
@@ -130,7 +130,7 @@ def _demand_known(settings: BackupSettings, chosen: SetSettings, place: Place) -
 
 def _chain(settings: BackupSettings, chosen: SetSettings, at: When) -> str:
     with open_station(settings, chosen) as opened:
-        return opened.catalogue().chosen(at).manifest.chain
+        return opened.points().chosen(at).manifest.chain
 
 
 def _said_lacking(hold: Hold, label: str, lacking: Mapping[str, BackupError]) -> str:

@@ -14,10 +14,12 @@ from backup.command.options import json_option, reading_options, set_of
 from backup.command.passed_over import refused_documents, tell_passed_over
 from backup.command.reach import UNREAD, chosen_sets
 from backup.command.telling import console, local, point_document, size, write_json
+from backup.restoring.points_damage import known_damage
 from backup.restoring.station import open_station
 
 if TYPE_CHECKING:
     from backup.catalogue import Catalogue
+    from backup.model import RestorePoint
     from backup.settings.document import BackupSettings, SetSettings
 
 _EPILOG = """\b
@@ -88,12 +90,16 @@ def _tell_sets(rows: list[dict[str, Any]]) -> None:
 def _show_points(settings: BackupSettings, chosen: SetSettings, *, as_json: bool) -> None:
     with open_station(settings, chosen) as station:
         catalogue = station.catalogue()
+        damage = known_damage(station, catalogue.points)
     if as_json:
         write_json(
             {
                 "host": settings.host_of(chosen),
                 "set": chosen.name,
-                "points": [point_document(point) for point in reversed(catalogue.points)],
+                "points": [
+                    {**point_document(point), "damage": damage.get(point.manifest.name)}
+                    for point in reversed(catalogue.points)
+                ],
                 "refused": refused_documents(catalogue.refused),
             }
         )
@@ -107,7 +113,7 @@ def _show_points(settings: BackupSettings, chosen: SetSettings, *, as_json: bool
             str(manifest.counts.entries),
             size(manifest.counts.bytes),
             size(manifest.stored_bytes),
-            "" if point.broken is None else f"cannot be restored: {point.broken}",
+            _remark(point, damage.get(point.manifest.name)),
         )
     none = "There is no restore point that can be used." if catalogue.refused else "There is no restore point yet."
     console().print(table if catalogue.points else none)
@@ -115,3 +121,9 @@ def _show_points(settings: BackupSettings, chosen: SetSettings, *, as_json: bool
         click.echo(f"bkp: {each.why}", err=True)
     if any(each.is_of_stranger for each in catalogue.refused):
         click.echo(f"bkp: {IMPORT_REMEDY}", err=True)
+
+
+def _remark(point: RestorePoint, damage: str | None) -> str:
+    if point.broken is not None:
+        return f"cannot be restored: {point.broken}"
+    return "" if damage is None else f"DAMAGED: {damage}"

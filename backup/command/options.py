@@ -166,7 +166,12 @@ def settings_for_reading(config: Path | None, given: Given, key: Path | None, wo
             keys=KeySettings(),
         )
     else:
-        settings = settings_of(config)
+        try:
+            settings = settings_of(config)
+        except ConfigInvalid as error:
+            if config is None:
+                raise ConfigInvalid(f"{_lacking(given, key)}. Else {error}") from error
+            raise
         if given.target is not None:
             known = [each for each in settings.targets if each.name == given.target and not given.more]
             there = tuple(
@@ -179,6 +184,18 @@ def settings_for_reading(config: Path | None, given: Given, key: Path | None, wo
         )
         settings = dataclasses.replace(settings, keys=keys)
     return settings if work is None else dataclasses.replace(settings, work=work.absolute())
+
+
+def _lacking(given: Given, key: Path | None) -> str:
+    """Return what to add on the command line where there is no configuration."""
+    if given.target is None and key is None:
+        return (
+            "without a configuration say where the backups lie and which key opens them: --target FOLDER --key"
+            " KEYFOLDER (another kind of target: --from KIND --with NAME=VALUE ...)"
+        )
+    if key is None:
+        return "without a configuration --target needs --key KEYFOLDER as well, the restore station's keys"
+    return "without a configuration --key needs --target FOLDER as well (or --from KIND --with NAME=VALUE ...)"
 
 
 def passphrase_beside(key_folder: Path) -> Path:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from backup.catalogue import sets_at
 from backup.command.options import set_of
 from backup.errors import KeyMissing
 from backup.restoring.station import UNREACHED, open_station
-from backup.settings.checks import check_name
 from backup.settings.document import SetSettings
 from backup.targets.registry import open_target
 
@@ -152,12 +152,5 @@ def chosen_sets(settings: BackupSettings, names: Sequence[str] = ()) -> Reach:
 
 
 def _sets_at(target: TargetSettings) -> list[tuple[str, str]]:
-    """Return host and set of everything at a target that has restore points."""
     with open_target(target) as opened:
-        return [
-            (host, name)
-            for host in opened.folders("")
-            if check_name(host) is None
-            for name in opened.folders(host)
-            if check_name(name) is None and opened.files(f"{host}/{name}/points")
-        ]
+        return sets_at(opened)

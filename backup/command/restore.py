@@ -15,16 +15,20 @@ from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import counted, instant, local, progress, size, write_json
 from backup.command.wal_telling import ready_document, tell_ready
+from backup.loading.registry import demand_loadable, load_dump
 from backup.restoring.restore import Wanted, read_path, restore
 from backup.restoring.station import open_station
 from backup.snapshots.record import moments
 from backup.sources.mariadb_base import KIND as MARIADB_KIND
+from backup.sources.survey import words_below
+from backup.spelling import shown
 from backup.wal.choice import Until
 from backup.wal.names import read_lsn
 from backup.wal.recovery import KIND as BASE_KIND
 from backup.wal.recovery import make_ready, point_for
 
 if TYPE_CHECKING:
+    from backup.model import Manifest
     from backup.settings.document import BackupSettings
     from backup.wal.recovery import Ready
     from backup.when import When
@@ -121,33 +125,35 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     loaded: dict[str, Any] | None = None
     ready: Ready | None = None
     with open_station(settings, set_of(settings, name)) as station:
-        point = point_for(station.catalogue(), at, until)
+        point = point_for(station.points(), at, until)
         is_cluster = point.manifest.source == BASE_KIND and wanted.path is None
         is_server = point.manifest.source == MARIADB_KIND and wanted.path is None
-        if (is_cluster or is_server) and overwrite:
-            raise click.UsageError("a server's files are not restored over another's: give --to an empty folder")
+        _demand_fitting(point.manifest, wanted, dsn)
         demand_free_name(point.manifest, domain, connect)
         with progress("restoring", is_shown=not as_json) as tell:
             made = restore(station, point, wanted, tell)
             if is_cluster:
                 ready = make_ready(station, point.manifest, made.to, until)
         if dsn is not None:
-            from backup.loading.registry import load_dump  # noqa: PLC0415 - only for databases
-
             loaded = load_dump(point.manifest, made.to, dsn, station.chosen.time_limit.total_seconds(), tables)
         defined = define(point.manifest, made.to, domain, connect, station.chosen.time_limit.total_seconds())
     server = server_document(point.manifest, made.to) if is_server else None
     read = list(moments(point.manifest.consistency))
-    not_kept = [str(each) for each in point.manifest.consistency.get("not_kept", ())]
+    not_kept = tuple(str(each) for each in point.manifest.consistency.get("not_kept", ()))
+    if wanted.path is not None:
+        not_kept = words_below(not_kept, wanted.path)
     if as_json:
         document = {
-            "at": instant(made.at), "to": str(made.to), "files": made.files, "bytes": made.bytes, "target": made.target,
+            "at": instant(made.at), "to": shown(str(made.to)), "files": made.files, "bytes": made.bytes,
+            "target": made.target,
         }  # fmt: skip
         cluster = None if ready is None else ready_document(ready)
         more = {"database": loaded, "cluster": cluster, "server": server, "domain": defined}
         write_json({**document, **more, "not_kept": not_kept, "moments": read})
         return
-    click.echo(f"Restored {counted(made.files, 'file')}, {size(made.bytes)}, as of {local(made.at)}: {made.to}")
+    click.echo(
+        f"Restored {counted(made.files, 'file')}, {size(made.bytes)}, as of {local(made.at)}: {shown(str(made.to))}"
+    )
     for line in read:
         click.echo(f"  {line}")
     for lost in not_kept:
@@ -162,6 +168,14 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
         for left in loaded.get("left_out", []):
             click.echo(f"bkp: left out, since it needs more than this table: {left}", err=True)
     tell_domain(defined)
+
+
+def _demand_fitting(manifest: Manifest, wanted: Wanted, dsn: str | None) -> None:
+    """Return when what is asked for can be done with what was saved; nothing was fetched yet."""
+    if manifest.source in (BASE_KIND, MARIADB_KIND) and wanted.path is None and wanted.is_overwriting:
+        raise click.UsageError("a server's files are not restored over another's: give --to an empty folder")
+    if dsn is not None:
+        demand_loadable(manifest)
 
 
 def _demand_sense(

@@ -26,6 +26,7 @@ from backup.errors import (
 from backup.keys.gpg import TIME_LIMIT_SECONDS, Gpg, check_room, end_agent, trouble
 from backup.keys.key import described, read_key
 from backup.keys.need import newest_of_name
+from backup.when import local
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -125,7 +126,9 @@ class KeyRing:
             raise KeyMissing(f"there is no signing key in {self.home}; make one with: bkp key make host")
         key = found[-1]
         if key.is_expired(now):
-            raise KeyExpired(f"{described(key)} expired at {key.expires_at}; make a new one: bkp key rotate host")
+            raise KeyExpired(
+                f"{described(key)} expired at {_said(key.expires_at)}; make a new one: bkp key rotate host"
+            )
         return key
 
     def recipients(self, wanted: tuple[str, ...], now: datetime) -> list[Key]:
@@ -142,7 +145,8 @@ class KeyRing:
         expired = [key for key in chosen if key.is_expired(now)]
         if expired:
             raise KeyExpired(
-                f"{described(expired[0])} expired at {expired[0].expires_at}; bring a newer public key of the station"
+                f"{described(expired[0])} expired at {_said(expired[0].expires_at)}; bring a newer public key of the"
+                " station"
             )
         return chosen
 
@@ -336,6 +340,10 @@ class KeyRing:
         and fails.
         """
         return {"GNUPGHOME": str(self.home), "PASSPHRASE": "", "SIGN_PASSPHRASE": self.passphrase()}
+
+
+def _said(at: datetime | None) -> str:
+    return "an unknown time" if at is None else local(at)
 
 
 def _scan(gpg: Gpg, armoured: str) -> list[dict[str, Any]]:

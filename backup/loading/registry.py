@@ -32,4 +32,16 @@ def load_dump(
         if tables:
             return mariadb.load_tables(manifest, restored, dsn, tables, time_limit_seconds)
         return mariadb.load_dump(manifest, restored, dsn, time_limit_seconds)
-    raise NotInBackup(f"{restored} holds no database dump: this set saves {manifest.source}")
+    raise _no_dump(manifest)
+
+
+def demand_loadable(manifest: Manifest) -> None:
+    """Return when there is a dump to load, before anything of it is fetched. Raises NotInBackup."""
+    if manifest.source not in ("postgresql", "mariadb"):
+        raise _no_dump(manifest)
+
+
+def _no_dump(manifest: Manifest) -> NotInBackup:
+    return NotInBackup(
+        f"set {manifest.set!r} saves {manifest.source}, which is no database dump: restore it without --into-database"
+    )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from backup.errors import BackupDamaged, ObjectMissing, SignatureBad, TargetAway, TargetDiffers, TargetRefused
 from backup.restoring.station import elsewhere, say
+from backup.when import local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,5 +62,5 @@ def _demand_points(station: Station, points: Sequence[RestorePoint]) -> None:
     there = [each.manifest for each in whole]
     for point in points:
         if point.manifest not in there:
-            newest = f"; its newest is {whole[-1].at.isoformat()}, which --at can ask for" if whole else ""
-            raise ObjectMissing(f"there is no restore point of {point.at.isoformat()}{newest}")
+            newest = f"; its newest is {local(whole[-1].at)}, which --at can ask for" if whole else ""
+            raise ObjectMissing(f"there is no restore point of {local(point.at)}{newest}")

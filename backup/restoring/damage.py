@@ -55,8 +55,13 @@ def write_damage(target: Target, place: Place, chain: str, whats: Sequence[str],
 
 
 def leave_note(station: Station, chain: str, whats: Sequence[str]) -> BackupError | None:
-    """Leave a note where the station reads; return what stood in the way, which is told: it may be let read only."""
+    """Leave a note where the station reads, unless there is one; return what stood in the way, which is told.
+
+    It may be let read only. A note that is there says more: a verification looks at everything.
+    """
     try:
+        if read_damage(station.target, station.place, chain) is not None:
+            return None
         write_damage(station.target, station.place, chain, whats, by=station.settings.host)
     except Cancelled:
         raise

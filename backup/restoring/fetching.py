@@ -21,14 +21,15 @@ from backup.model import Role
 from backup.restoring.clearing import clear
 from backup.restoring.copies import DAMAGES, at_any_copy
 from backup.restoring.damage import leave_note
+from backup.restoring.harm import demand_files, missing
 from backup.restoring.joining import join
 from backup.saving.cache import local_name
 from backup.saving.comparison import volume_number, volume_sums
-from backup.targets.reading import read_sha256
+from backup.spelling import shown
+from backup.when import local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
-    from datetime import datetime
     from pathlib import Path, PurePosixPath
 
     from backup.engine.command import Call, Workplace
@@ -107,7 +108,7 @@ def _fetch_from(
 ) -> None:
     station = fetching.station
     runs = read_runs(station.target, station.place, station.ring, fetching.point.manifest)
-    _demand_lists(station, fetching.point.manifest)
+    _demand_lists(station, fetching.point)
     parts = list(places)
     deadline = time.monotonic() + fetching.time_limit_seconds
     at_once = os.cpu_count() or 1
@@ -130,25 +131,26 @@ def _fetch_from(
     for run in runs:
         _demand_own(fetching, run, parts)
     if not made:
-        at = fetching.point.at.isoformat()
-        raise NotInBackup(f"{path} is not in the restore point of {at}: bkp ls shows what is")
+        at = local(fetching.point.at)
+        raise NotInBackup(f"{shown(str(path))} is not in the restore point of {at}: bkp ls shows what is")
     if not all(os.path.lexists(each) for each in made):
         raise EngineFailed("duplicity said that all is well, but nothing was restored")
     if len(parts) > 1:
         join(made, to)
 
 
-def _demand_lists(station: Station, manifest: Manifest) -> None:
+def _demand_lists(station: Station, point: RestorePoint) -> None:
     """Return when duplicity's list of volumes lies there for every part of the run. Raises ObjectMissing, TargetAway.
 
     Without one duplicity restores the run before, of that part, and calls it well.
     """
+    manifest = point.manifest
     folder = station.place.chain(manifest.chain)
     there = files_of_chain(station.target, station.place, manifest.chain)
     for volume in manifest.volumes:
         if volume.role is Role.MANIFEST and volume.name not in there:
             _demand_unlisted(station, f"{folder}/{volume.name}")
-            raise _missing(station, manifest.at, [volume.name], folder)
+            raise missing(station, point, [volume.name])
 
 
 def _demand_own(fetching: Fetching, run: Manifest, parts: Collection[str]) -> None:
@@ -161,10 +163,10 @@ def _demand_own(fetching: Fetching, run: Manifest, parts: Collection[str]) -> No
     folder = station.place.chain(run.chain)
     for each in run.volumes:
         if each.role is Role.MANIFEST and each.part in parts:
-            local = fetching.workplace.cache / local_name(each.name)
-            if not local.exists():
-                raise _missing(station, fetching.point.at, [each.name], folder)
-            listed = volume_sums(local.read_bytes())
+            listing = fetching.workplace.cache / local_name(each.name)
+            if not listing.exists():
+                raise missing(station, fetching.point, [each.name])
+            listed = volume_sums(listing.read_bytes())
             sent = {volume_number(volume.name): volume.sha1 for volume in run.volumes
                     if volume.role is Role.VOLUME and volume.part == each.part}  # fmt: skip
             if listed != sent:
@@ -180,15 +182,6 @@ def _demand_unlisted(station: Station, name: str) -> None:
     except ObjectMissing:
         return
     raise TargetAway(f"{name} is there, but the target's list does not show it yet: try again in a minute")
-
-
-def _missing(station: Station, at: datetime, names: list[str], folder: str) -> ObjectMissing:
-    more = f" and {len(names) - 1} more are" if len(names) > 1 else " is"
-    return ObjectMissing(
-        f"{folder}/{names[0]}{more} missing at target {station.chosen.target!r}, so the restore point of"
-        f" {at.isoformat()} cannot be restored from it. `bkp verify` shows what else is damaged; other points may be"
-        " whole: choose one with --at"
-    )
 
 
 def _call(fetching: Fetching, part: str, path: PurePosixPath | None, to: Path) -> Call:
@@ -210,7 +203,7 @@ def _has_restored(fetching: Fetching, outcome: Outcome, part: str) -> bool:
     if outcome.exit_code == _NOT_IN_BACKUP:
         return False
     if outcome.exit_code != 0:
-        _demand_files(fetching.station, fetching.point)
+        demand_files(fetching.station, fetching.point, outcome.log)
     said = read_cut(fetching.point.manifest.consistency).said(part)
     demand_success(outcome, f"restoring{said}")
     if lost := outcome.told.unreadable:  # duplicity goes on without them, and ends as if all were well
@@ -220,28 +213,3 @@ def _has_restored(fetching: Fetching, outcome: Outcome, part: str) -> bool:
             " devices, or bring the rest with --path"
         )
     return True
-
-
-def _demand_files(station: Station, point: RestorePoint) -> None:
-    """Raise ObjectMissing when a file is gone that the point is made of, TargetDiffers when it is not what was sent.
-
-    duplicity tells the one by a trace of its own, and the other of its lists by words of gpg's. Volumes are not read:
-    it compares them itself.
-    """
-    folder = station.place.chain(point.manifest.chain)
-    there = files_of_chain(station.target, station.place, point.manifest.chain)
-    needed = [
-        volume
-        for each in station.catalogue().points
-        if each.manifest.chain == point.manifest.chain and each.manifest.position <= point.manifest.position
-        for volume in each.manifest.volumes
-    ]
-    gone = [volume.name for volume in needed if volume.name not in there]
-    if gone:
-        raise _missing(station, point.at, gone, folder)
-    for volume in needed:
-        name = f"{folder}/{volume.name}"
-        if there[volume.name] != volume.size_bytes or (
-            volume.role is not Role.VOLUME and read_sha256(station.target, name)[0] != volume.sha256
-        ):
-            raise TargetDiffers(f"{name} is not what was sent there: `bkp verify --depth read` says what that costs")

@@ -12,6 +12,8 @@ from backup.cut import parts_with
 from backup.errors import DestinationInUse, NotInBackup
 from backup.model import Role
 from backup.restoring.room import free_bytes
+from backup.spelling import shown
+from backup.when import local
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +61,7 @@ def forecast(station: Station, points: Sequence[RestorePoint], point: RestorePoi
         coming = [entry for path, entry in tree.items() if not top or is_below(path, top)]
         if not coming and wanted.path is not None:
             raise NotInBackup(
-                f"{wanted.path} is not in the restore point of {point.at.isoformat()}: bkp find looks in all"
+                f"{shown(str(wanted.path))} is not in the restore point of {local(point.at)}: bkp find looks in all"
             )
         needed = []
         for run in runs:

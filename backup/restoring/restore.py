@@ -17,6 +17,7 @@ from backup.restoring.placing import demand_free, draft_for, put_in_place
 from backup.restoring.room import demand_room, demand_work_room
 from backup.restoring.station import scratch_workplace
 from backup.retention.marks import reading
+from backup.spelling import read_shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,8 +71,12 @@ class Restored:
 def read_path(text: str) -> PurePosixPath | None:
     """Return a path in a backup as duplicity wants it: relative, without "." and "..". None for the whole set.
 
-    Raises NotInBackup for what can be in no backup.
+    text: as it is, or as `shown` writes it. Raises NotInBackup for what can be in no backup.
     """
+    try:
+        text = read_shown(text)
+    except ValueError as error:
+        raise NotInBackup(f"{text!r} is no path in a backup: {error}") from error
     parts = [part for part in text.split("/") if part not in ("", ".")]
     if ".." in parts or "\0" in text or len(parts) > _MOST_DEPTH:
         raise NotInBackup(f"{text!r} is no path in a backup: it must lead down from the set's root")

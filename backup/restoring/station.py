@@ -11,9 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from backup.catalogue import read_catalogue
+from backup.catalogue import read_catalogue, sets_at
 from backup.engine.command import Workplace
-from backup.errors import DestinationInUse, KeyMissing, KeyWrong, ObjectMissing, TargetAway, TargetRefused
+from backup.errors import (
+    DestinationInUse,
+    KeyMissing,
+    KeyWrong,
+    NoRestorePoint,
+    ObjectMissing,
+    TargetAway,
+    TargetRefused,
+)
 from backup.keys.ring import KeyRing
 from backup.model import Place
 from backup.restoring.private_folder import private_folder
@@ -54,6 +62,16 @@ class Station:
     def catalogue(self) -> Catalogue:
         """Read the set's restore points from the target, which takes a request a point."""
         return read_catalogue(self.target, self.place, self.ring)
+
+    def points(self) -> Catalogue:
+        """Return the catalogue of a set that was asked for by name. Raises NoRestorePoint naming those there are."""
+        if not self.target.files(self.place.points):
+            there = ", ".join(f"{host}/{name}" for host, name in sets_at(self.target)) or "no set at all"
+            raise NoRestorePoint(
+                f"there is no restore point of {self.place.host}/{self.place.set} at target {self.chosen.target!r},"
+                f" which has {there}: `bkp list` shows more of them"
+            )
+        return self.catalogue()
 
     def demand_station(self) -> None:
         """Return when this machine has a station's keys. Raises KeyMissing."""

@@ -24,6 +24,7 @@ from backup.errors import BackupError, NoRestorePoint, ObjectMissing, TargetAway
 from backup.model import instant_name, read_instant
 from backup.targets.registry import open_target
 from backup.targets.small import parse_instant, parse_table, plain_text, read_start
+from backup.when import local
 from core.runtime.logging import Log
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _demand_there(target: Target, place: Place, manifest: Manifest) -> None:
         return  # whoever reads finds that too, and knows what to do then
     except ObjectMissing as error:
         raise NoRestorePoint(
-            f"the restore point of {manifest.at.isoformat()} is being deleted by retention: `bkp list` shows what stays"
+            f"the restore point of {local(manifest.at)} is being deleted by retention: `bkp list` shows what stays"
         ) from error
 
 

@@ -26,6 +26,7 @@ from backup.retention.marks import reading
 from backup.sources.postgresql_base import CLUSTER_FOLDER, MANIFEST_FILE
 from backup.wal.archive import WalArchive
 from backup.wal.choice import choose, read_base
+from backup.when import local
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +79,7 @@ def point_for(catalogue: Catalogue, when: When | None, until: Until) -> RestoreP
             return point
         if until.lsn is not None and base_of(point.manifest).stop_lsn <= until.lsn:
             return point
-    raise NoRestorePoint(f"no base backup ended before that; the first is of {catalogue.whole[0].at}")
+    raise NoRestorePoint(f"no base backup ended before that; the first is of {local(catalogue.whole[0].at)}")
 
 
 def base_of(manifest: Manifest) -> Base:

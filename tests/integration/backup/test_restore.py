@@ -75,7 +75,7 @@ def test_a_folder_and_a_key_are_enough_on_a_machine_that_knows_nothing_else(grow
     ]
     shown = bkp("ls", "web1/files", grown.inside, *options, "--json", environment=nowhere)
     assert {each["path"].rpartition("/")[2] for each in shown.document["files"]} == {
-        "etc", "large.bin", "later", "newest", "not utf-8 \\xff", "program"
+        "etc", "large.bin", "later", "newest", "not utf-8 \\xff'", "program"
     }  # fmt: skip
     restored = bkp(
         "restore", "web1/files", "--path", f"{grown.inside}/etc", "--to", str(tmp_path), *options, environment=nowhere
@@ -142,6 +142,41 @@ def test_a_point_that_lost_a_volume_names_the_file_and_the_way_on(grown: Grown, 
     assert str(gone.relative_to(carried)) in told.errors
     assert "bkp verify" in told.errors
     assert "duplicity ended" not in told.errors
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_flipped_volume_is_told_as_clearly_noted_and_marked_in_the_list(grown: Grown, tmp_path: Path) -> None:
+    carried = tmp_path / "carried"
+    shutil.copytree(grown.site.folder / "target-store", carried)
+    flipped = max(carried.rglob("duplicity-inc.*.vol1.*"))
+    content = flipped.read_bytes()
+    flipped.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    options = ["--target", str(carried), "--key", str(grown.site.station_keys), "--work", str(tmp_path / "work")]
+    told = bkp("restore", "web1/files", *options, "--to", str(tmp_path / "back"))
+    assert told.exit_code == 24, told.errors
+    assert str(flipped.relative_to(carried)) in told.errors
+    assert "bkp verify" in told.errors
+    assert "--at 20" in told.errors
+    assert "duplicity ended" not in told.errors
+    (note,) = (carried / "web1" / "files" / "damage").iterdir()
+    assert flipped.name in note.read_text()
+    assert "duplicity ended" not in note.read_text()
+    listed = bkp("list", "web1/files", *options)
+    assert (listed.exit_code, "DAMAGED" in listed.output) == (0, True), listed.output
+
+
+def test_what_cannot_be_asked_for_is_said_with_the_way_on_before_anything_is_fetched(
+    grown: Grown, tmp_path: Path
+) -> None:
+    store, back = str(grown.site.folder / "target-store"), str(tmp_path / "back")
+    nowhere = {"HOME": str(tmp_path), "BKP_CONFIG": "", "WATCHKEEP_DATA": str(tmp_path)}
+    lacking = bkp("list", "--target", store, environment=nowhere)
+    assert (lacking.exit_code, "--key KEYFOLDER" in lacking.errors) == (3, True), lacking.errors
+    options = ["--target", store, "--key", str(grown.site.station_keys), "--to", back]
+    unknown = bkp("restore", "web1/filez", *options, environment=nowhere)
+    assert (unknown.exit_code, "web1/files" in unknown.errors) == (50, True), unknown.errors
+    no_dump = bkp("restore", "web1/files", *options, "--into-database", "postgresql://nowhere/x", environment=nowhere)
+    assert (no_dump.exit_code, "no database dump" in no_dump.errors) == (51, True), no_dump.errors
     assert not (tmp_path / "back").exists()
 
 
