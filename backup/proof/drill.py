@@ -121,7 +121,7 @@ def _prove(
         began = time.monotonic()
         with reading(station, [manifest], "drilled"):
             came_from = fetch(
-                Fetching(station, point, workplace, limits.left_seconds("it was restored")),
+                Fetching(station, point, workplace, limits.left_seconds("it was restored"), needs_signatures=True),
                 None,
                 scratch / "restored" / "root",
                 on_progress,

@@ -23,6 +23,7 @@ from backup.restoring.copies import DAMAGES, at_any_copy
 from backup.restoring.damage import leave_note
 from backup.restoring.harm import demand_files, missing
 from backup.restoring.joining import join
+from backup.restoring.stand_ins import lay_stand_ins
 from backup.saving.cache import local_name
 from backup.saving.comparison import volume_number, volume_sums
 from backup.spelling import shown
@@ -45,13 +46,17 @@ _MOST_NAMES, _MOST_NAME = 5, 200  # told when they could not be restored
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """What duplicity restores from, where it may work, how long it may take, and what a full disk at the place is."""
+    """What duplicity restores from, where it may work, how long it may take, and what a full disk at the place is.
+
+    needs_signatures: whether the signatures of the point's runs are to lie in the workplace's cache afterwards.
+    """
 
     station: Station
     point: RestorePoint
     workplace: Workplace
     time_limit_seconds: float
     full: type[BackupError] = WorkFailed
+    needs_signatures: bool = False
 
     def standstill(self, place: Path) -> Standstill:
         """Return what watches a duplicity that restores into `place`."""
@@ -65,7 +70,7 @@ def fetch(
     on_progress: Callable[[Progress], None] | None = None,
     demand: Callable[[Station], None] = lambda station: None,  # noqa: ARG005 - nothing else
 ) -> str:
-    """Have duplicity restore a point, or `path` of it, to `to`, which must not be there. Its metadata stays cached.
+    """Have duplicity restore a point, or `path` of it, to `to`, which must not be there. Its manifests stay cached.
 
     Parts are restored beside `to`, as many at once as there are processors, and put together then. A target that is
     lost or damaged meanwhile is left for another that has the point, where it begins anew; damage is noted at the
@@ -108,7 +113,9 @@ def _fetch_from(
 ) -> None:
     station = fetching.station
     runs = read_runs(station.target, station.place, station.ring, fetching.point.manifest)
-    _demand_lists(station, fetching.point)
+    there = files_of_chain(station.target, station.place, fetching.point.manifest.chain)
+    _demand_lists(station, fetching.point, there)
+    lay_stand_ins(fetching.workplace.cache, there, fetching.point.at, needs_signatures=fetching.needs_signatures)
     parts = list(places)
     deadline = time.monotonic() + fetching.time_limit_seconds
     at_once = os.cpu_count() or 1
@@ -139,14 +146,13 @@ def _fetch_from(
         join(made, to)
 
 
-def _demand_lists(station: Station, point: RestorePoint) -> None:
+def _demand_lists(station: Station, point: RestorePoint, there: Collection[str]) -> None:
     """Return when duplicity's list of volumes lies there for every part of the run. Raises ObjectMissing, TargetAway.
 
     Without one duplicity restores the run before, of that part, and calls it well.
     """
     manifest = point.manifest
     folder = station.place.chain(manifest.chain)
-    there = files_of_chain(station.target, station.place, manifest.chain)
     for volume in manifest.volumes:
         if volume.role is Role.MANIFEST and volume.name not in there:
             _demand_unlisted(station, f"{folder}/{volume.name}")

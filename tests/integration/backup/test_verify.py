@@ -170,3 +170,18 @@ def test_a_station_that_may_only_read_says_what_to_run_on_the_host(site: Site) -
     report = look(site)
     assert report.fresh_full is not None
     assert f"bkp run {SET} --full" in report.fresh_full
+
+
+def test_damaged_lists_that_a_point_does_not_need_do_not_keep_it_from_coming_back(site: Site) -> None:
+    site.run()
+    full = site.manifest()["at"]
+    first = shutil.copytree(site.data, site.folder / "first")
+    change(site.data / "deep" / "er" / "words", "second\n")
+    site.run()
+    for pattern in ("*.sigtar.gpg", "duplicity-inc.*.manifest.gpg"):
+        for file in site.chains.rglob(pattern):
+            file.write_bytes(file.read_bytes()[:-20])
+        done = site.bkp("station", "restore", SET, "--at", full, "--to", str(site.folder / "back"))
+        assert done.returncode == 0, done.stderr
+        demand_same(site.folder / "back" / str(site.data)[1:], first)
+        shutil.rmtree(site.folder / "back")
