@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from backup.engine.command import GPG_OPTIONS
+from backup.engine.compression import Compression, ours
 from backup.engine.program import find_program
 from backup.keys.ring import KeyRing
+from backup.settings.document import SetSettings
 from tests.support.backup_site import CHECKOUT, HOST, backup_site
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 _PHRASE: Final = "benchmark"
 _SET: Final = "data"
 _IMAGE_BLOCK: Final = 4096
+_VOLUME_MIB: Final = SetSettings(name="any", target="any").volume_size >> 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +153,7 @@ class Duplicity(_WithSite):
     """Bare duplicity with its own settings; one key ring holds the keys of both, as its users have it."""
 
     gpg_options = "--trust-model always"
+    compression = Compression(arguments=())
     more: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
@@ -166,7 +170,9 @@ class Duplicity(_WithSite):
     def save(self, data: Path) -> Cost:
         """Save the tree."""
         keys = [f"--encrypt-key={self._recipient}", f"--sign-key={self._signer}"]
-        return self._duplicity(self._signing, "backup", *keys, *self.more, str(data), self._url)
+        return self._duplicity(
+            self._signing, "backup", *keys, *self.compression.arguments, *self.more, str(data), self._url
+        )
 
     def restore(self, path: Path | None, to: Path) -> Cost:
         """Bring all back, or one path."""
@@ -190,16 +196,16 @@ class Duplicity(_WithSite):
         self.store.mkdir(exist_ok=True)
         options = [f"--archive-dir={self.folder / 'cache'}", f"--gpg-options={self.gpg_options}"]
         passphrases = {"PASSPHRASE": "", "SIGN_PASSPHRASE": "", "LC_ALL": "C.UTF-8"}
-        return _run(
-            self.store, [*find_program().arguments, action, *options, *arguments], passphrases | dict(environment)
-        )
+        everything = passphrases | dict(environment) | dict(self.compression.environment)
+        return _run(self.store, [*find_program().arguments, action, *options, *arguments], everything)
 
 
 class DuplicityAsWe(Duplicity):
-    """Bare duplicity with the settings of ours."""
+    """Bare duplicity with the settings of ours, and what compresses in gpg's place."""
 
     gpg_options = GPG_OPTIONS
-    more = ("--no-files-changed",)
+    compression = ours()
+    more = ("--no-files-changed", f"--volsize={_VOLUME_MIB}")
 
 
 class Restic:

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
     from backup.snapshots.namespace import MountNamespace
 
-# Two thirds of duplicity's time go into gpg's default compression; level 1 took 51 s instead of 83 (2 GB), 6 % larger.
-# Trust: our rings hold only keys somebody brought there by hand, so gpg's web of trust has nothing to add.
-GPG_OPTIONS: Final = "--trust-model always --compress-algo zlib --compress-level 1 --no-auto-key-locate"
+# Our rings hold only keys somebody brought there by hand, so gpg's web of trust has nothing to add.
+GPG_OPTIONS: Final = "--trust-model always --no-auto-key-locate"
 _RETRIES: Final = 1  # Swift's library tries five times by itself; three times that let a dead Swift take 105 s
 _RETRY_SECONDS: Final = 2
 _TO_STARTUP: Final = "WATCHKEEP_"  # variables that are read by what stands in backup/startup
@@ -53,12 +52,14 @@ class Call:
 class Saving:
     """What a full or an incremental is told. volume_bytes are rounded up to MiB; max_block_bytes None: its own.
 
-    options: those the target needs. at: the instant the run is known by; None: duplicity's own.
+    options: those the target needs. compression: those by which volumes are compressed. at: the instant the run is
+    known by; None: duplicity's own.
     """
 
     kind: Kind
     root: Path
     options: Sequence[str]
+    compression: Sequence[str]
     recipients: Sequence[str]
     signer: str
     volume_bytes: int
@@ -94,6 +95,7 @@ def saving_arguments(
     return [
         "full" if saving.kind is Kind.FULL else "incremental",
         *common_arguments(workplace, signer=saving.signer, timeout_seconds=timeout_seconds),
+        *saving.compression,
         *(f"--encrypt-key={fingerprint}" for fingerprint in saving.recipients),
         f"--volsize={-(-saving.volume_bytes // (1 << 20))}",
         *block,

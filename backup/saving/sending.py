@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from backup.cut import read_cut
 from backup.engine.command import Saving, call, paced, saving_arguments
+from backup.engine.compression import choose_compression
 from backup.engine.process import demand_sent, run_calls
 from backup.errors import EngineFailed, SourceFailed, TargetDiffers
 from backup.model import Counts, part_names, read_instant
@@ -59,10 +60,12 @@ def send(
     parts = part_names(len(prepared.selections))
     folders = {part: attempt.place.part(workplace.cache.name, part) for part in parts}
     before = {part: target.files(folder) for part, folder in folders.items()}
+    compression = choose_compression(keys.ring.signing_environment())
     saving = Saving(
         kind=decision.kind,
         root=prepared.root,
         options=target.options(),
+        compression=compression.arguments,
         recipients=[key.fingerprint for key in keys.recipients],
         signer=keys.signer.fingerprint,
         volume_bytes=chosen.volume_size,
@@ -70,7 +73,12 @@ def send(
         shows_progress=attempt.counts_ahead,
         at=datetime.now(UTC) if len(parts) > 1 else None,  # one instant for all parts of a point
     )
-    environments = (keys.ring.signing_environment(), target.environment(), paced(_share(main, len(parts))))
+    environments = (
+        keys.ring.signing_environment(),
+        compression.environment,
+        target.environment(),
+        paced(_share(main, len(parts))),
+    )
     timeout = main.settings.timeout.total_seconds()
     calls = []
     for part, selection in zip(parts, prepared.selections, strict=True):

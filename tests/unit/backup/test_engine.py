@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _SAVING = Saving(
     kind=Kind.INCREMENTAL, root=Path("/"),
     recipients=("A" * 40, "B" * 40), signer="C" * 40, volume_bytes=(5 << 20) + 1, max_block_bytes=4096,
-    shows_progress=False, options=("--ssh-options=-oX=y",),
+    shows_progress=False, options=("--ssh-options=-oX=y",), compression=(),
 )  # fmt: skip
 _PLACE = Workplace(cache=Path("/work/cache/20261121T041600Z"), temporary=Path("/work/tmp"))
 

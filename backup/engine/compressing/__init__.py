@@ -1,0 +1,1 @@
+"""What duplicity starts in gpg's place when it saves."""

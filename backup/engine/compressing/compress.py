@@ -1,0 +1,141 @@
+"""Stands for gpg where duplicity encrypts: gpg signs, what it wrote is compressed here, and gpg encrypts that.
+
+gpg compresses all it encrypts by zlib, which was two thirds of the processor's time of a full. Here ISA-L does it (zlib
+where it is not installed), and what does not compress is left as it is. What comes out is the message gpg would have
+made, by OpenPGP (RFC 4880): a signed one in a compressed data packet (5.6, its algorithm 1 is DEFLATE, RFC 1951) in an
+encrypted one. gpg alone reads it.
+
+It is a program, which `gpg` beside it runs by itself, for this alone. Whatever goes wrong, it ends with another code
+than 0, and duplicity with it; its time limit is that of duplicity's process group.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zlib
+from typing import TYPE_CHECKING, Final, Protocol
+
+try:
+    from isal import isal_zlib as fast
+
+    LEVEL = 2  # of text as small as zlib's 1, in a sixth of the time; 3 is 0.6 % smaller and takes twice that
+except ImportError:  # there is no build of it for this machine
+    import zlib as fast  # type: ignore[no-redef]  # the same calls
+
+    LEVEL = 1
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import IO
+
+PIECE_BYTES: Final = 1 << 20  # compressed by itself: what is shared with the piece before is worth 0.3 %
+_SAMPLES, _SAMPLE_BYTES = 16, 512
+_WORTH: Final = 0.95  # of a sample's size; what saves less is not compressed
+_RAW: Final = -15  # DEFLATE without a header, its window the largest
+_PACKET: Final = b"\xa3\x01"  # compressed data up to the end of what is around it; algorithm 1
+_END: Final = b"\x03\x00"  # a last, empty block
+_FAILED: Final = 2  # as gpg ends
+_OF_SIGNING: Final = ("--passphrase-fd", "--default-key")
+_OF_ENCRYPTING: Final = ("--recipient", "--hidden-recipient")
+
+
+class _Compressor(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self, mode: int, /) -> bytes: ...
+
+
+def packed(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield a compressed data packet of what the pieces hold."""
+    yield _PACKET
+    for piece in pieces:
+        yield _smaller(piece)
+    yield _END
+
+
+def _smaller(piece: bytes) -> bytes:
+    """Return blocks of DEFLATE that stand for the piece, none of them the last."""
+    if is_worth_compressing(piece):
+        return _blocks(fast.compressobj(LEVEL, zlib.DEFLATED, _RAW), piece)
+    return _blocks(zlib.compressobj(0, zlib.DEFLATED, _RAW), piece)  # ISA-L's level 0 makes noise larger
+
+
+def is_worth_compressing(piece: bytes) -> bool:
+    """Tell by some short samples from all over the piece."""
+    step = max(1, len(piece) // _SAMPLES)
+    sample = b"".join(piece[at : at + _SAMPLE_BYTES] for at in range(0, len(piece), step))
+    return len(_blocks(fast.compressobj(LEVEL, zlib.DEFLATED, _RAW), sample)) < _WORTH * len(sample)
+
+
+def _blocks(compressor: _Compressor, piece: bytes) -> bytes:
+    return compressor.compress(piece) + compressor.flush(zlib.Z_SYNC_FLUSH)
+
+
+def split(options: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the options of gpg that signs and those of gpg that encrypts, from those of one that does both."""
+    signing, encrypting = ["--compress-algo=none"], ["--compress-algo=none", "--no-literal"]
+    rest = iter(options)
+    for option in rest:
+        if option == "--sign":
+            signing.append(option)
+        elif option == "--encrypt":
+            encrypting.append(option)
+        elif option in _OF_SIGNING:
+            signing += [option, next(rest)]
+        elif option in _OF_ENCRYPTING:
+            encrypting += [option, next(rest)]
+        else:
+            signing.append(option)
+            encrypting.append(option)
+    return signing, encrypting
+
+
+def encrypt(options: Sequence[str]) -> int:
+    """Sign, compress and encrypt standard input to standard output; return gpg's exit code.
+
+    The gpg that encrypts is killed, so that its message stays a half one, unless all before it went well.
+    """
+    ours, others = split(options)
+    passphrase = [int(ours[at + 1]) for at, option in enumerate(ours) if option == "--passphrase-fd"]
+    signing = subprocess.Popen(["gpg", *ours], stdout=subprocess.PIPE, pass_fds=passphrase)
+    _let_go([0, *passphrase])
+    encrypting = subprocess.Popen(["gpg", *others], stdin=subprocess.PIPE, bufsize=0)
+    try:
+        assert signing.stdout is not None  # noqa: S101 - for the type checker: both are pipes
+        assert encrypting.stdin is not None  # noqa: S101
+        for piece in packed(_pieces(signing.stdout)):
+            _write(encrypting.stdin, piece)
+        if signing.wait() == 0:
+            encrypting.stdin.close()
+            return encrypting.wait()
+    except BrokenPipeError:
+        pass  # it has said why
+    finally:
+        for each in (encrypting, signing):
+            each.kill()
+    return _FAILED
+
+
+def _let_go(descriptors: Iterable[int]) -> None:
+    """Leave what the gpg that signs reads to it alone: when it ends, duplicity is to notice."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for descriptor in descriptors:
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
+
+
+def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
+    while piece := stream.read(PIECE_BYTES):
+        yield piece
+
+
+def _write(pipe: IO[bytes], piece: bytes) -> None:
+    left = memoryview(piece)
+    while left:
+        left = left[pipe.write(left) :]
+
+
+if __name__ == "__main__":
+    sys.exit(encrypt(sys.argv[1:]))
