@@ -11,7 +11,7 @@ from backup.engine.program import find_program
 from backup.model import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from backup.snapshots.namespace import MountNamespace
@@ -40,12 +40,13 @@ class Workplace:
 class Call:
     """One call of duplicity: an argument list, never a shell, and the whole environment it gets.
 
-    namespace: in which mounts it runs; None: in ours.
+    namespace: in which mounts it runs; None: in ours. started: called once it runs.
     """
 
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False)
     namespace: MountNamespace | None = None
+    started: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

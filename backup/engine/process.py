@@ -182,6 +182,12 @@ def _task(
     watch: Callable[[int], bool] | None,
 ) -> Task:
     program, script, *rest = call.arguments
+
+    def started() -> None:
+        log.close_ours()
+        if call.started is not None:
+            call.started()
+
     return Task(
         program=Program(
             arguments=(program, script, rest[0], f"--log-fd={log.writing}", *rest[1:]),
@@ -192,7 +198,7 @@ def _task(
         ),
         output_limit_bytes=output_limit_bytes,
         more={log.reading: Drain(log.listen)},
-        started=log.close_ours,
+        started=started,
         good=good,
         watch=watch,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from backup.errors import EngineFailed, TargetDiffers
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from backup.targets.contract import Target
+    from backup.targets.contract import Stat, Target
 
 _VOLUME: Final = re.compile(rb"^Volume (\d+):$")
 _HASH: Final = re.compile(rb"^\s+Hash SHA1 ([0-9a-f]{40})$")
@@ -64,19 +66,64 @@ def volume_sums(local_manifest: bytes) -> Mapping[int, str]:
     return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadBack:
+    """What the target says of a file, and what it gave of it; sums are None where nobody compares them."""
+
+    stat: Stat
+    size_bytes: int
+    sha256: str
+    sha1: str | None
+    md5: str | None
+
+
+def read_back(target: Target, path: str, on_bytes: Callable[[int], None] | None = None) -> ReadBack:
+    """Read a file at the target. Raises ObjectMissing and what else the target raises."""
+    stat = target.stat(path)
+    sha1 = hashlib.sha1(usedforsecurity=False)
+    etag = EtagSum(stat.part_bytes)
+    sha256, size = hashlib.sha256(), 0
+    is_volume, has_etag = role_of(_plain(path)) is Role.VOLUME, stat.md5 is not None
+    asked: list[_Sum] = [sha256]  # what nobody compares is not computed: it was a tenth of a full's processor time
+    asked += [sha1] if is_volume else []
+    asked += [etag] if has_etag else []
+    for piece in target.read(path):
+        for digest in asked:
+            digest.update(piece)
+        size += len(piece)
+        if on_bytes is not None:
+            on_bytes(len(piece))
+    return ReadBack(
+        stat=stat,
+        size_bytes=size,
+        sha256=sha256.hexdigest(),
+        sha1=sha1.hexdigest() if is_volume else None,
+        md5=etag.text() if has_etag else None,
+    )
+
+
 def compare(
     target: Target,
     folder: str,
     names: Mapping[str, int],
     sums: Mapping[int, str],
+    *,
+    early: Mapping[str, ReadBack] = MappingProxyType({}),
     on_bytes: Callable[[int], None] | None = None,
 ) -> list[VolumeRecord]:
     """Read back every file in `names` (name to size as listed) and compare with what duplicity meant to send.
 
-    Raises TargetDiffers or ObjectMissing naming the file, EngineFailed when duplicity's own list has no sum or a volume
-    more than there are.
+    early: what was read before, by path; it counts where the target still says the same of the file. Raises
+    TargetDiffers or ObjectMissing naming the file, EngineFailed when duplicity's own list has no sum or a volume more
+    than there are.
     """
-    found = [_read_back(target, folder, name, size, sums, on_bytes) for name, size in sorted(names.items())]
+    found = []
+    for name, size in sorted(names.items()):
+        path = f"{folder}/{name}"
+        read = early.get(path)
+        if read is None or target.stat(path) != read.stat:
+            read = read_back(target, path, on_bytes)
+        found.append(_judged(path, read, size, sums))
     volumes = {volume_number(record.name) for record in found if record.role is Role.VOLUME}
     if volumes != set(sums):
         missing = sorted(set(sums) - volumes)
@@ -89,45 +136,29 @@ def compare(
     return found
 
 
-def _read_back(
-    target: Target,
-    folder: str,
-    name: str,
-    listed: int,
-    sums: Mapping[int, str],
-    on_bytes: Callable[[int], None] | None,
-) -> VolumeRecord:
+def _judged(path: str, read: ReadBack, listed: int, sums: Mapping[int, str]) -> VolumeRecord:
+    name, stat = _plain(path), read.stat
     role = role_of(name)
     if role is None:
-        raise TargetDiffers(f"{folder}/{name} is no file of duplicity's; who put it there?")
-    path = f"{folder}/{name}"
-    stat = target.stat(path)
-    sha1 = hashlib.sha1(usedforsecurity=False)
-    etag = EtagSum(stat.part_bytes)
-    sha256, size = hashlib.sha256(), 0
-    asked: list[_Sum] = [
-        sha256
-    ]  # what nobody compares is not computed: three sums were a tenth of a full's processor time
-    asked += [sha1] if role is Role.VOLUME else []
-    asked += [etag] if stat.md5 is not None else []
-    for piece in target.read(path):
-        for digest in asked:
-            digest.update(piece)
-        size += len(piece)
-        if on_bytes is not None:
-            on_bytes(len(piece))
-    if not size == stat.size_bytes == listed:
-        raise TargetDiffers(f"{path}: listed with {listed} bytes, said to have {stat.size_bytes}, read {size}")
-    if stat.md5 is not None and stat.md5 != etag.text():
-        raise TargetDiffers(f"{path}: the target says MD5 {stat.md5}, what it sends has {etag.text()}")
+        raise TargetDiffers(f"{path} is no file of duplicity's; who put it there?")
+    if not read.size_bytes == stat.size_bytes == listed:
+        raise TargetDiffers(
+            f"{path}: listed with {listed} bytes, said to have {stat.size_bytes}, read {read.size_bytes}"
+        )
+    if stat.md5 != read.md5:
+        raise TargetDiffers(f"{path}: the target says MD5 {stat.md5}, what it sends has {read.md5}")
     own = None
     if role is Role.VOLUME:
         own = sums.get(volume_number(name))
         if own is None:
             raise EngineFailed(f"{path}: duplicity's manifest has no SHA-1 of it")
-        if own != sha1.hexdigest():
-            raise TargetDiffers(f"{path}: sent with SHA-1 {own}, it has {sha1.hexdigest()} at the target")
-    return VolumeRecord(name=name, role=role, size_bytes=size, sha256=sha256.hexdigest(), sha1=own)
+        if own != read.sha1:
+            raise TargetDiffers(f"{path}: sent with SHA-1 {own}, it has {read.sha1} at the target")
+    return VolumeRecord(name=name, role=role, size_bytes=read.size_bytes, sha256=read.sha256, sha1=own)
+
+
+def _plain(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def volume_number(name: str) -> int:

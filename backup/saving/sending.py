@@ -14,6 +14,7 @@ from backup.engine.process import demand_sent, run_calls
 from backup.errors import EngineFailed, SourceFailed, TargetDiffers
 from backup.model import Counts, part_names, read_instant
 from backup.saving.comparison import volume_sums
+from backup.saving.reading_early import EarlyReading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from backup.engine.decision import Decision
     from backup.engine.process import Outcome
     from backup.saving.attempt import Attempt
+    from backup.saving.comparison import ReadBack
     from backup.saving.copies import Copy
     from backup.saving.run_keys import RunKeys
     from backup.sources.contract import Prepared
@@ -42,11 +44,12 @@ class SentPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """What was put at the target, by part."""
+    """What was put at the target, by part. early: what of it was read back meanwhile, by path."""
 
     at: datetime
     parts: Mapping[str, SentPart]
     counts: Counts
+    early: Mapping[str, ReadBack]
 
 
 def send(
@@ -85,9 +88,11 @@ def send(
         arguments = saving_arguments(saving, selection, target.url(folders[part]), workplace.of_part(part), timeout)
         calls.append(replace(call(arguments, *environments), namespace=prepared.namespace))
     attempt.phase("saving")
-    outcomes = run_calls(
-        calls, doing=doing, time_limit_seconds=chosen.time_limit.total_seconds(), on_progress=attempt.on_progress
-    )
+    with EarlyReading(main.settings, {folder: before[part] for part, folder in folders.items()}) as early:
+        calls[-1] = replace(calls[-1], started=early.begin)
+        outcomes = run_calls(
+            calls, doing=doing, time_limit_seconds=chosen.time_limit.total_seconds(), on_progress=attempt.on_progress
+        )
     cut = read_cut(prepared.consistency)
     for outcome in outcomes:
         _demand_read(prepared, outcome)
@@ -102,7 +107,7 @@ def send(
     instants = {each.at for each in sent.values()}
     if len(instants) != 1:
         raise EngineFailed(f"the parts of one run have {len(instants)} instants; is it a duplicity we do not know?")
-    return Sent(at=instants.pop(), parts=sent, counts=counts)
+    return Sent(at=instants.pop(), parts=sent, counts=counts, early=early.found)
 
 
 def _share(main: Copy, count: int) -> int | None:

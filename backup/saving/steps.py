@@ -194,7 +194,8 @@ def _compare(attempt: Attempt, target: Target, chain: str, sent: Sent) -> list[V
     on_bytes = count if attempt.counts_ahead else None
     volumes: list[VolumeRecord] = []
     for part, files in sent.parts.items():
-        found = compare(target, attempt.place.part(chain, part), files.names, files.sums, on_bytes)
+        folder = attempt.place.part(chain, part)
+        found = compare(target, folder, files.names, files.sums, early=sent.early, on_bytes=on_bytes)
         volumes += [replace(each, name=f"{part}/{each.name}".lstrip("/")) for each in found]
     return volumes
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from backup.errors import BackupError
     from backup.settings.target import TargetSettings
 
-_PIECE_BYTES: Final = 1 << 20
+_PIECE_BYTES: Final = 128 << 10  # larger ones are fetched from the kernel page by page: half as fast
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

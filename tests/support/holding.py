@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ENCRYPTING: Final = "--encrypt"
 DECRYPTING: Final = "--decrypt"
 _WAIT_SECONDS: Final = 240.0
-_OF_DUPLICITY: Final = "--compress-algo"  # our own calls of gpg do without
+_OF_DUPLICITY: Final = "--no-secmem-warning"  # our own calls of gpg do without
 # When the one who asked has been killed, who waits ends with it.
 _SCRIPT: Final = """#!/bin/sh
 is_held() {{
