@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,8 @@ import numpy as np
 CHANGED_SHARE: Final = 0.02
 INCOMPRESSIBLE_SHARE: Final = 0.4
 IMAGE: Final = "disk.img"
+DUMP: Final = "database.sql"
+CHANGED_ROWS: Final = 4  # of a dump, in each MiB
 _SIZES: Final = (2_000, 20_000, 200_000, 2_000_000, 20_000_000)
 _PAGE: Final = 4096
 _WORDS: Final = 5000
@@ -44,9 +47,24 @@ def make_image(data: Path, mib: int) -> Path:
     return image
 
 
+def make_dump(data: Path, mib: int) -> Path:
+    """Write one file of `mib` MiB of text, as a database is dumped; return it."""
+    random = np.random.default_rng(7)
+    words = _words(random)
+    data.mkdir()
+    dump = data / DUMP
+    with dump.open("wb") as file:
+        for _ in range(mib):
+            file.write(_text(random, words, 1 << 20))
+    return dump
+
+
 def change(data: Path) -> None:
-    """Change 2 %: scattered pages of an image, or whole files and the ends of others, and new ones."""
+    """Change 2 %: scattered pages of an image, or whole files and the ends of others, and new ones; rows of a dump."""
     random = np.random.default_rng(11)
+    if (data / DUMP).exists():
+        _change_dump(data / DUMP, random)
+        return
     image = data / IMAGE
     if image.exists():
         pages = image.stat().st_size // _PAGE
@@ -66,6 +84,20 @@ def change(data: Path) -> None:
             file.write(_text(random, words, size))
         left -= size
     (data / "new").write_bytes(_text(random, words, 100_000))
+
+
+def _change_dump(dump: Path, random: np.random.Generator) -> None:
+    """Let some rows all over it be longer, so that what follows is at another place, and append a hundredth."""
+    words, changed = _words(np.random.default_rng(7)), dump.with_suffix(".new")
+    with dump.open("rb") as before, changed.open("wb") as after:
+        count = 0
+        while piece := before.read(1 << 20):
+            count += 1
+            cuts = [0, *sorted(random.choice(len(piece), CHANGED_ROWS, replace=False).tolist()), len(piece)]
+            after.write(b"; changed; ".join(piece[begin:end] for begin, end in itertools.pairwise(cuts)))
+        for _ in range(max(1, count // 100)):
+            after.write(_text(random, words, 1 << 20))
+    changed.replace(dump)
 
 
 def _words(random: np.random.Generator) -> list[bytes]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _PHRASE: Final = "benchmark"
 _SET: Final = "data"
-_IMAGE_BLOCK: Final = 4096
+_BLOCK: Final = 4096
 _VOLUME_MIB: Final = SetSettings(name="any", target="any").volume_size >> 20
 
 
@@ -95,9 +95,9 @@ def _run(store: Path, command: Sequence[str], more: Mapping[str, str] | None = N
 class _WithSite:
     """What has the keys of a host and its station."""
 
-    def __init__(self, folder: Path, *, is_image: bool) -> None:
+    def __init__(self, folder: Path, *, is_one_file: bool) -> None:
         self.folder = folder
-        self.is_image = is_image
+        self.is_one_file = is_one_file
         self._stack = ExitStack()
         self.site: BackupSite = self._stack.enter_context(backup_site())
 
@@ -115,7 +115,7 @@ class Bkp(_WithSite):
     def __enter__(self) -> Self:
         self.store = self.site.add_folder_target()
         roots = f'[sets.paths]\nroots = ["{self.folder / "data"}"]\n'
-        block = f"max_block_size = {_IMAGE_BLOCK}\n" if self.is_image else ""
+        block = f"max_block_size = {_BLOCK}\n" if self.is_one_file else ""
         self.site.sets.append(
             f'[[sets]]\nname = "{_SET}"\ntarget = "store"\nschedule = "never"\n{block}{self.lines}{roots}'
         )
@@ -211,7 +211,7 @@ class DuplicityAsWe(Duplicity):
 class Restic:
     """restic with its defaults."""
 
-    def __init__(self, folder: Path, *, is_image: bool) -> None:  # noqa: ARG002 - it finds changed blocks by itself
+    def __init__(self, folder: Path, *, is_one_file: bool) -> None:  # noqa: ARG002 - it finds changed blocks by itself
         self.folder, self.store = folder, folder / "store"
         self.environment = {"RESTIC_PASSWORD": _PHRASE, "RESTIC_CACHE_DIR": str(folder / "cache")}
 
@@ -249,7 +249,7 @@ class Restic:
 class Borg:
     """borg with a key in the repository and its defaults."""
 
-    def __init__(self, folder: Path, *, is_image: bool) -> None:  # noqa: ARG002 - it finds changed blocks by itself
+    def __init__(self, folder: Path, *, is_one_file: bool) -> None:  # noqa: ARG002 - it finds changed blocks by itself
         self.folder, self.store, self.count = folder, folder / "store", 0
         self.environment = {"BORG_PASSPHRASE": _PHRASE, "BORG_BASE_DIR": str(folder / "borg")}
 
