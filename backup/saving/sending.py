@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from backup.cut import read_cut
+from backup.engine.blocks import fitting_block
 from backup.engine.command import Saving, call, paced, saving_arguments
 from backup.engine.compression import choose_compression
 from backup.engine.process import demand_sent, run_calls
@@ -72,7 +73,7 @@ def send(
         recipients=[key.fingerprint for key in keys.recipients],
         signer=keys.signer.fingerprint,
         volume_bytes=chosen.volume_size,
-        max_block_bytes=chosen.max_block_size,
+        max_block_bytes=_largest_block(attempt, prepared),
         shows_progress=attempt.counts_ahead,
         at=datetime.now(UTC) if len(parts) > 1 else None,  # one instant for all parts of a point
     )
@@ -108,6 +109,13 @@ def send(
     if len(instants) != 1:
         raise EngineFailed(f"the parts of one run have {len(instants)} instants; is it a duplicity we do not know?")
     return Sent(at=instants.pop(), parts=sent, counts=counts, early=early.found)
+
+
+def _largest_block(attempt: Attempt, prepared: Prepared) -> int | None:
+    """Return what the set says, or what fits; None, duplicity's own choice, for a tree of files."""
+    if attempt.chosen.max_block_size is None and attempt.chosen.paths is None:
+        return fitting_block(prepared.root)
+    return attempt.chosen.max_block_size
 
 
 def _share(main: Copy, count: int) -> int | None:

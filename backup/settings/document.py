@@ -116,7 +116,10 @@ class SetSettings:
     )
     max_block_size: int | None = field(
         default=None,
-        metadata=setting("largest block compared, in bytes: 4096 makes deltas of dumps and images small", minimum=512),
+        metadata=setting(
+            "largest block compared, in bytes; none: 4096 for dumps and images, of files the square root of the size",
+            minimum=512,
+        ),
     )
     side_by_side: int = field(
         default=1,
