@@ -1,4 +1,7 @@
-"""Who compresses what duplicity has encrypted: we do, or gpg where it does not take what is compressed already."""
+"""Who compresses what duplicity has encrypted: we do, or gpg where it does not take what is compressed already.
+
+Where we do, what came out of gpg is summed as well, before duplicity sends it.
+"""
 
 from __future__ import annotations
 
@@ -23,33 +26,54 @@ _TIME_LIMIT_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compression:
-    """What duplicity is told for it: arguments, and an environment."""
+    """What duplicity is told for it: arguments, and an environment.
+
+    listing: where the sums of all that is encrypted are written down; None: nowhere.
+    """
 
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    listing: Path | None = None
+
+    def sealed(self) -> frozenset[str] | None:
+        """Return the SHA-256 (hex) of all that was encrypted since; None where nobody sums. Raises EngineFailed."""
+        if self.listing is None:
+            return None
+        try:
+            return frozenset(self.listing.read_text(encoding="ascii").split())
+        except (OSError, UnicodeDecodeError) as error:
+            raise EngineFailed(f"{self.listing}, the sums of what was encrypted, cannot be read: {error}") from error
 
 
 BY_GPG: Final = Compression(arguments=("--gpg-options=--compress-algo zlib --compress-level 1",))
 
 
-def ours() -> Compression:
-    """Return the one that has us compress. Raises EngineFailed when what does it cannot be started."""
+def ours(folder: Path | None = None) -> Compression:
+    """Return the one that has us compress, and write sums into a folder; None: nowhere.
+
+    Raises EngineFailed when what does it cannot be started.
+    """
     script = Path(__file__).parent / "compressing" / "gpg"
     if not os.access(script, os.X_OK):
         raise EngineFailed(f"{script} cannot be run: allow that again (chmod +x), or install Watchkeep anew")
+    listing = None if folder is None else folder / "sealed"
+    if listing is not None:
+        listing.unlink(missing_ok=True)
     return Compression(
         arguments=(f"--gpg-binary={script}",),
-        environment={"WATCHKEEP_PYTHON": sys.executable},
+        environment={"WATCHKEEP_PYTHON": sys.executable}
+        | ({} if listing is None else {"WATCHKEEP_SEALED": str(listing)}),
+        listing=listing,
     )
 
 
-def choose_compression(environment: Mapping[str, str]) -> Compression:
-    """Return the one that fits the gpg of this machine; `environment` is laid over our own.
+def choose_compression(environment: Mapping[str, str], folder: Path) -> Compression:
+    """Return the one that fits the gpg of this machine; `environment` is laid over our own, sums go into `folder`.
 
     Half of it is an option of gpg that is "not for normal use". One that came to ignore it would make backups nobody
     can read, and none that a host could find out: so each run tries it. Raises EngineFailed, TimedOut.
     """
-    return ours() if _takes_packets(os.environ | dict(environment)) else BY_GPG
+    return ours(folder) if _takes_packets(os.environ | dict(environment)) else BY_GPG
 
 
 def _takes_packets(environment: Mapping[str, str]) -> bool:

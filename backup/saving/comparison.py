@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from backup.errors import EngineFailed, TargetDiffers
@@ -102,28 +101,46 @@ def read_back(target: Target, path: str, on_bytes: Callable[[int], None] | None 
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What a run knows of its files before it compares them.
+
+    early: what was read back meanwhile, by path. sealed: the SHA-256 (hex) of all that was encrypted; a file that has
+    none of them is not what was sent. None where nobody summed.
+    """
+
+    early: Mapping[str, ReadBack] = field(default_factory=dict)
+    sealed: frozenset[str] | None = None
+
+
+NOTHING_KNOWN: Final = Known()
+
+
 def compare(
     target: Target,
     folder: str,
     names: Mapping[str, int],
     sums: Mapping[int, str],
     *,
-    early: Mapping[str, ReadBack] = MappingProxyType({}),
+    known: Known = Known(),
     on_bytes: Callable[[int], None] | None = None,
 ) -> list[VolumeRecord]:
     """Read back every file in `names` (name to size as listed) and compare with what duplicity meant to send.
 
-    early: what was read before, by path; it counts where the target still says the same of the file. Raises
+    What was read early counts where the target still says the same of the file. Raises
     TargetDiffers or ObjectMissing naming the file, EngineFailed when duplicity's own list has no sum or a volume more
     than there are.
     """
     found = []
     for name, size in sorted(names.items()):
         path = f"{folder}/{name}"
-        read = early.get(path)
+        read = known.early.get(path)
         if read is None or target.stat(path) != read.stat:
             read = read_back(target, path, on_bytes)
-        found.append(_judged(path, read, size, sums))
+        record = _judged(path, read, size, sums)
+        if known.sealed is not None and record.sha256 not in known.sealed:
+            raise TargetDiffers(f"{path} is not what was encrypted here and sent there")
+        found.append(record)
     volumes = {volume_number(record.name) for record in found if record.role is Role.VOLUME}
     if volumes != set(sums):
         missing = sorted(set(sums) - volumes)

@@ -14,7 +14,7 @@ from backup.engine.compression import choose_compression
 from backup.engine.process import demand_sent, run_calls
 from backup.errors import EngineFailed, SourceFailed, TargetDiffers
 from backup.model import Counts, part_names, read_instant
-from backup.saving.comparison import volume_sums
+from backup.saving.comparison import Known, volume_sums
 from backup.saving.reading_early import EarlyReading
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from backup.engine.decision import Decision
     from backup.engine.process import Outcome
     from backup.saving.attempt import Attempt
-    from backup.saving.comparison import ReadBack
     from backup.saving.copies import Copy
     from backup.saving.run_keys import RunKeys
     from backup.sources.contract import Prepared
@@ -45,12 +44,12 @@ class SentPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """What was put at the target, by part. early: what of it was read back meanwhile, by path."""
+    """What was put at the target, by part, and what is known of it."""
 
     at: datetime
     parts: Mapping[str, SentPart]
     counts: Counts
-    early: Mapping[str, ReadBack]
+    known: Known
 
 
 def send(
@@ -64,7 +63,7 @@ def send(
     parts = part_names(len(prepared.selections))
     folders = {part: attempt.place.part(workplace.cache.name, part) for part in parts}
     before = {part: target.files(folder) for part, folder in folders.items()}
-    compression = choose_compression(keys.ring.signing_environment())
+    compression = choose_compression(keys.ring.signing_environment(), workplace.temporary)
     saving = Saving(
         kind=decision.kind,
         root=prepared.root,
@@ -108,7 +107,9 @@ def send(
     instants = {each.at for each in sent.values()}
     if len(instants) != 1:
         raise EngineFailed(f"the parts of one run have {len(instants)} instants; is it a duplicity we do not know?")
-    return Sent(at=instants.pop(), parts=sent, counts=counts, early=early.found)
+    return Sent(
+        at=instants.pop(), parts=sent, counts=counts, known=Known(early=early.found, sealed=compression.sealed())
+    )
 
 
 def _largest_block(attempt: Attempt, prepared: Prepared) -> int | None:

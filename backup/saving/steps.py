@@ -195,7 +195,7 @@ def _compare(attempt: Attempt, target: Target, chain: str, sent: Sent) -> list[V
     volumes: list[VolumeRecord] = []
     for part, files in sent.parts.items():
         folder = attempt.place.part(chain, part)
-        found = compare(target, folder, files.names, files.sums, early=sent.early, on_bytes=on_bytes)
+        found = compare(target, folder, files.names, files.sums, known=sent.known, on_bytes=on_bytes)
         volumes += [replace(each, name=f"{part}/{each.name}".lstrip("/")) for each in found]
     return volumes
 

@@ -118,7 +118,7 @@ def test_manifests_that_are_changed_foreign_or_missing_do_not_count_and_are_name
         assert [why.name[:8] for why in catalogue.refused] == ["20260101", "20260102", "20260103", "20260104"]
         assert "elsewhere" in catalogue.refused[0].why
         assert "changed after it was signed" in catalogue.refused[1].why
-        assert "signer is not known" in catalogue.refused[2].why
+        assert "is not known here" in catalogue.refused[2].why
         full.unlink()
         (broken,) = read_catalogue(target, PLACE, ring).points
         assert broken.broken is not None

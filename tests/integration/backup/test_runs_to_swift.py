@@ -67,6 +67,8 @@ def test_a_full_and_an_incremental_go_to_swift(pairs: Pairs, swift: Swift) -> No
         ("413", "vol2.difftar", (TargetFull,)),
         ("lost put", "vol2.difftar", (ObjectMissing, TargetAway, TargetDiffers)),
         ("lost put", "/points/", (ObjectMissing, TargetDiffers)),
+        ("cut put", ".manifest.gpg", (TargetDiffers,)),
+        ("cut put", ".sigtar.gpg", (TargetDiffers,)),
         ("500", "/points/", (TargetAway,)),
     ],
 )

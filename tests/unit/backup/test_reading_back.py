@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backup.errors import TargetDiffers
-from backup.saving.comparison import compare
+from backup.saving.comparison import Known, compare
 from backup.saving.reading_early import EarlyReading
 from backup.settings.target import TargetSettings
 from backup.targets.folder import FolderTarget
@@ -51,7 +51,7 @@ def _compare(store: Path, early: Mapping[str, ReadBack]) -> list[str]:
     names = {name: (store / _FOLDER / name).stat().st_size for name in (*_NAMES, *_OTHERS)}
     sums = {number: _sha1(name) for number, name in enumerate(_NAMES, start=1)}
     target = _Watched(_settings(store))
-    compare(target, _FOLDER, names, sums, early=early)
+    compare(target, _FOLDER, names, sums, known=Known(early=early))
     return target.was_read
 
 
