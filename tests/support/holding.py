@@ -15,19 +15,22 @@ ENCRYPTING: Final = "--encrypt"
 DECRYPTING: Final = "--decrypt"
 _WAIT_SECONDS: Final = 240.0
 _OF_DUPLICITY: Final = "--no-secmem-warning"  # our own calls of gpg do without
-# When the one who asked has been killed, who waits ends with it.
+# Who waits ends when who asked was killed, or the one above that: duplicity, where we compress in gpg's place.
 _SCRIPT: Final = """#!/bin/sh
 is_held() {{
     case "$*" in {among}) ;; *) return 1 ;; esac
     case "$*" in *{doing}*) ;; *) return 1 ;; esac
     {since}
 }}
+above() {{ cut -d ' ' -f 4 "/proc/$PPID/stat" 2>/dev/null; }}
+asked=$(above)
+is_wanted() {{ [ -e "/proc/$PPID/exe" ] && [ "$(above)" = "$asked" ]; }}
 hold="{folder}/hold"
-while [ -e "$hold" ] && [ -e "/proc/$PPID/exe" ] && is_held "$@"; do
+while [ -e "$hold" ] && is_wanted && is_held "$@"; do
     : >"{folder}/held"
     sleep 0.05
 done
-[ -e "/proc/$PPID/exe" ] || exit 1
+is_wanted || exit 1
 exec "{gpg}" "$@"
 """
 

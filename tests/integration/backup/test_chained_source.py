@@ -52,7 +52,7 @@ class Growing:
 @pytest.fixture
 def growing(monkeypatch: pytest.MonkeyPatch) -> Growing:
     source = Growing()
-    monkeypatch.setattr(run, "source_of", lambda _: source)
+    monkeypatch.setattr(run, "source_of", lambda _settings, _chosen: source)
     return source
 
 

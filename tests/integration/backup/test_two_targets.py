@@ -186,11 +186,11 @@ def _flip(file: Path) -> None:
 
 def test_a_restore_goes_on_at_the_other_copy_whatever_of_the_first_is_damaged(twice: Site) -> None:
     twice.run()
-    for part in ("sigtar.gpg", "vol2.difftar.gpg"):
+    for part in (".manifest.gpg", ".vol2.difftar.gpg"):
         (damaged,) = (twice.store / PLACE.chains).glob(f"*/*{part}")
         whole = damaged.read_bytes()
         _flip(damaged)
-        back = twice.folder / f"back-{part}"
+        back = twice.folder / f"back{part}"
         restored = twice.bkp("station", "restore", SET, "--to", str(back))
         assert restored.returncode == 0, restored.stderr
         assert "begins anew at target 'second'" in restored.stderr
