@@ -62,14 +62,28 @@ class Catalogue:
     refused: tuple[Refused, ...]
 
     @property
+    def missing(self) -> tuple[Refused, ...]:
+        """The manifests that are gone, but for their names in those after them."""
+        there = {point.manifest.name for point in self.points} | {each.name for each in self.refused}
+        after = {
+            point.manifest.previous: point.manifest.name
+            for point in self.points
+            if point.manifest.previous is not None and point.manifest.previous not in there
+        }
+        return tuple(
+            Refused(name=name, why=f"{name}: it is missing at the target, and {later} goes on from it")
+            for name, later in after.items()
+        )
+
+    @property
     def unusable(self) -> tuple[Refused, ...]:
-        """What does not count, and the points whose chain is broken, in the order of their names."""
+        """What does not count or is gone, and the points whose chain is broken, in the order of their names."""
         broken = (
             Refused(name=point.manifest.name, why=f"{point.manifest.name}: {point.broken}")
             for point in self.points
             if point.broken is not None
         )
-        return tuple(sorted((*self.refused, *broken), key=lambda each: each.name))
+        return tuple(sorted((*self.refused, *self.missing, *broken), key=lambda each: each.name))
 
     @property
     def whole(self) -> tuple[RestorePoint, ...]:

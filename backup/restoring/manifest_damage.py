@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from backup.catalogue import IMPORT_REMEDY
 from backup.errors import SignerUnknown
-from backup.model import read_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,17 +54,12 @@ def unclear(catalogue: Catalogue) -> set[str]:
 
 def missing_manifests(place: Place, catalogue: Catalogue, points: list[RestorePoint]) -> Iterator[Damage]:
     """Yield the manifests that are gone but for their name in the one after them, with the points that they cost."""
-    there = {point.manifest.name for point in catalogue.points} | {each.name for each in catalogue.refused}
+    gone = {each.name: each.at for each in catalogue.missing}
     for point in points:
         name = point.manifest.previous
-        if name is None or name in there:
+        at = None if name is None else gone.get(name)
+        if at is None:
             continue
         chain = point.manifest.chain
         after = tuple(each.at for each in points if each.manifest.chain == chain and each.at >= point.at)
-        try:
-            yield Damage(
-                name=f"{place.points}/{name}", what="it is missing",
-                kills=(read_instant(name.partition(".")[0]), *after),
-            )  # fmt: skip
-        except ValueError:
-            continue
+        yield Damage(name=f"{place.points}/{name}", what="it is missing", kills=(at, *after))

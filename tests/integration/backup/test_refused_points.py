@@ -54,6 +54,15 @@ def test_every_reader_names_a_damaged_newest_manifest_and_a_restore_wants_the_ol
     assert next(back.rglob("words")).read_text() == "first\n"
 
 
+def test_a_moment_whose_manifest_is_gone_is_not_restored_as_of_the_one_before(site: Site) -> None:
+    _, gone = older_and_newer(site)
+    at = site.manifest()["at"]
+    site.run()
+    gone.unlink()
+    refused = site.bkp("station", "restore", NAME, "--to", str(site.folder / "back"), "--at", at)
+    told(refused, 58, f"{gone.name}: it is missing at the target")
+
+
 def test_a_host_with_a_new_key_is_no_damage_and_what_to_import_is_said(site: Site) -> None:
     site.run()
     told(site.bkp("host", "key", "rotate", "host"), 0)
