@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SHORT_RUNS: Final = 5
 LONG_RUNS: Final = 60
 _PARTS: Final = ("difftar", "sigtar", ".manifest", "/points/", "")
+_SEVERAL: Final = ("difftar", "")
+"""Those of which a run puts more than one."""
 _TIME_LIMIT: Final = "20s"
 """What ends a run whose Swift says nothing; it has to be enough for a run that is answered."""
 
@@ -44,9 +46,10 @@ def run(pairs: Pairs, chance: random.Random, *, is_long: bool) -> Finding:
                 fault = kinds[number % len(kinds)]
                 limit = _TIME_LIMIT if fault == "silent put" else "10m"
                 _set_time_limit(site, limit)
-                faulty.struck, faulty.spared = 0, chance.randrange(3)
+                faulty.struck, faulty.path_part = 0, chance.choice(_PARTS)
+                faulty.spared = chance.randrange(3) if faulty.path_part in _SEVERAL else 0
                 faulty.most = 1 if chance.random() < 0.5 else None
-                faulty.path_part, faulty.fault = chance.choice(_PARTS), fault
+                faulty.fault = fault
                 where = f"run {number}: {fault!r} at {faulty.path_part!r} after {faulty.spared}, most {faulty.most}"
                 done = site.bkp("host", "run", SET)
                 faulty.fault = "none"
