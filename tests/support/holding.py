@@ -24,7 +24,7 @@ is_held() {{
 }}
 above() {{ cut -d ' ' -f 4 "/proc/$PPID/stat" 2>/dev/null; }}
 asked=$(above)
-is_wanted() {{ [ -e "/proc/$PPID/exe" ] && [ "$(above)" = "$asked" ]; }}
+is_wanted() {{ [ -e "/proc/$PPID/exe" ] && [ "$asked" != 1 ] && [ "$(above)" = "$asked" ]; }}
 hold="{folder}/hold"
 while [ -e "$hold" ] && is_wanted && is_held "$@"; do
     : >"{folder}/held"
