@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from backup.command.__main__ import cli
+from tests.support.backup_toml import SMALLEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,22 +16,11 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-_CONFIG = """host = "web1"
-[[targets]]
-name = "store"
-kind = "folder"
-folder = "store"
-[[sets]]
-name = "files"
-target = "store"
-paths.roots = ["/etc"]
-"""
-
 
 @pytest.fixture
 def hold(tmp_path: Path) -> Callable[..., Result]:
     """Run `bkp hold` where web1/files is configured and db1/old lies at the target, but for a hold alone web2/x."""
-    (tmp_path / "backup.toml").write_text(_CONFIG)
+    (tmp_path / "backup.toml").write_text(SMALLEST)
     for name in ("db1/old/points", "web2/x/holds"):
         (tmp_path / "store" / name).mkdir(parents=True)
         (tmp_path / "store" / name / "some.json").touch()

@@ -12,20 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from backup.command.__main__ import cli
+from tests.support.backup_toml import SMALLEST
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_CONFIG = """host = "web1"
-[[targets]]
-name = "store"
-kind = "folder"
-folder = "store"
-[[sets]]
-name = "files"
-target = "store"
-paths.roots = ["/etc"]
-"""
 
 
 @pytest.fixture
@@ -38,7 +28,7 @@ def gone() -> int:
 
 def _status(folder: Path, **last: object) -> tuple[int, str]:
     (folder / "state").mkdir()
-    (folder / "backup.toml").write_text(_CONFIG)
+    (folder / "backup.toml").write_text(SMALLEST)
     (folder / "state/files.json").write_text(json.dumps({"last_run": {"error": None, **last}}))
     shown = CliRunner().invoke(cli, ["status", "--config", str(folder / "backup.toml")])
     return shown.exit_code, shown.output
