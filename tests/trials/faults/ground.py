@@ -25,6 +25,8 @@ from watchkeep.up.layout import toml
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from numpy.typing import NDArray
+
     from tests.support.small_disk import SmallDisk
     from tests.trials.stack import Stack
 
@@ -57,8 +59,8 @@ templates: [busy]
 """
 PATIENCE_SECONDS: Final = 180.0
 _STORED: Final = """
-SELECT array_agg(s.value::int8), count(*) FROM samples s JOIN item i ON i.id = s.item_id JOIN host h ON h.id = i.host_id
-WHERE h.name = %s AND i.key = %s
+SELECT coalesce(array_agg(s.value::int8), '{}') FROM samples s
+JOIN item i ON i.id = s.item_id JOIN host h ON h.id = i.host_id WHERE h.name = %s AND i.key = %s
 """
 
 
@@ -190,15 +192,27 @@ class Ground:
         async def look() -> bool:
             nonlocal stored
             try:
-                ((values, _),) = await self.stack.query(_STORED, (LOADED, self.stack.plan.item_keys[0]))
+                stored = await self._stored()
             except psycopg.OperationalError:
                 return False
-            stored = np.array(values, np.int64)
             return len(np.setdiff1d(wanted, stored)) == 0
 
         await until_true(look, timeout_seconds, "the storing of all that was appended")
         assert len(stored) == len(np.unique(stored)), "stored twice"
         assert len(wanted) > 10
+
+    async def loaded(self, timeout_seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until values of the load are in the store, more than `nothing_lost` asks for."""
+
+        async def look() -> bool:
+            return len(await self._stored()) > 10
+
+        await until_true(look, timeout_seconds, "values of the load")
+
+    async def _stored(self) -> NDArray[np.int64]:
+        """Return the counters of the load's first item that are in the store, one for each time they are."""
+        ((values,),) = await self.stack.query(_STORED, (LOADED, self.stack.plan.item_keys[0]))
+        return np.array(values, np.int64)
 
 
 @asynccontextmanager
@@ -228,7 +242,9 @@ async def rough_ground() -> AsyncIterator[Ground]:
             definitions = folder / "busy.yaml"
             definitions.write_text(_AGENT_TEMPLATE.format(host=WATCHED))
             await command("apply", "--overwrite", str(definitions), "--data", str(folder))
-            yield Ground(stack, disks, api)
+            ground = Ground(stack, disks, api)
+            await ground.loaded()
+            yield ground
 
 
 async def _start_agent(stack: Stack) -> None:
