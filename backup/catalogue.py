@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from backup.browse.choice import choose_point
 from backup.errors import KeyMissing, NoRestorePoint, ObjectMissing, PointRefused, SignatureBad, SignerUnknown
+from backup.keys.messages import verify
 from backup.manifest import read_manifest
 from backup.model import Kind, RestorePoint, instant_name, read_instant
 from backup.settings.checks import check_name
@@ -204,7 +205,7 @@ def _read(target: Target, place: Place, name: str, ring: KeyRing, trusted: froze
         signed = b"".join(pieces).decode("utf-8")
     except UnicodeDecodeError as error:
         raise SignatureBad("it is no text") from error
-    verified = ring.verify(signed)
+    verified = verify(ring, signed)
     if verified.signer not in trusted:
         raise SignatureBad(f"it is signed by {verified.signer}, which may not sign for host {place.host!r}")
     manifest = read_manifest(verified.text)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from backup.errors import EngineFailed, ObjectMissing, TargetDiffers
+from backup.keys.messages import decrypt_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +92,7 @@ def fetch_list(station: Station, manifest: Manifest, part: str, role: Role, fold
         ) from error
     if digest.hexdigest() != found[0].sha256:
         raise TargetDiffers(f"{name} is not what was sent there (SHA-256 differs): `bkp verify` shows what it costs")
-    station.ring.decrypt_file(sealed, plain, station.chosen.time_limit.total_seconds())
+    decrypt_file(station.ring, sealed, plain, station.chosen.time_limit.total_seconds())
     sealed.unlink()
     return plain
 

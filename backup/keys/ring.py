@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import stat
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from backup.errors import (
@@ -19,8 +17,6 @@ from backup.errors import (
     KeyMissing,
     PassphraseMissing,
     PassphraseWrong,
-    SignatureBad,
-    SignerUnknown,
     why,
 )
 from backup.keys.gpg import TIME_LIMIT_SECONDS, Gpg, check_room, end_agent, trouble
@@ -29,7 +25,7 @@ from backup.keys.need import newest_of_name
 from backup.when import local
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -37,16 +33,6 @@ if TYPE_CHECKING:
 
 _LOCK: Final = "watchkeep.lock"
 _MAKING_TRIES: Final = 3
-_NO_PUBLIC_KEY: Final = re.compile(r"^\[GNUPG:\] NO_PUBKEY ([0-9A-F]+)$", re.MULTILINE)
-_CLEAR_SIGNED: Final = "-----BEGIN PGP SIGNED MESSAGE-----"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verified:
-    """A text whose signature holds, and the primary fingerprint of the key that made it."""
-
-    text: str
-    signer: str
 
 
 class KeyRing:
@@ -223,36 +209,6 @@ class KeyRing:
             raise trouble(str(result.stderr), "importing")
         return [key for key in self.keys() if key.fingerprint in before]
 
-    def clear_sign(self, text: str, key: Key) -> str:
-        """Return `text` clear-signed by `key`. Raises PassphraseWrong, KeyExpired, EngineFailed."""
-        passphrase = self.passphrase()
-        gpg = self._gpg
-        signed = gpg.ask(lambda: gpg.sign(text, keyid=key.fingerprint, passphrase=passphrase, clearsign=True))
-        if not signed:
-            raise trouble(str(signed.stderr), f"signing with {described(key)}")
-        return str(signed)
-
-    def verify(self, signed: str) -> Verified:
-        """Return the signed text and who signed it. Raises SignatureBad; SignerUnknown: the key is not in this ring.
-
-        The text is what gpg says was signed, not what stands in the file around the signature. A signature made
-        before its key expired still holds; a revoked key's does not.
-        """
-        if not signed.startswith(_CLEAR_SIGNED):  # anything else may be compressed: gigabytes out of a few kilobytes
-            raise SignatureBad("it is no signed text")
-        result = self._gpg.ask(lambda: self._gpg.decrypt(signed, passphrase=None))
-        status = str(result.stderr)
-        valid = re.findall(r"^\[GNUPG:\] VALIDSIG (.*)$", status, re.MULTILINE)
-        good = re.findall(r"^\[GNUPG:\] (GOODSIG|EXPSIG|EXPKEYSIG|REVKEYSIG|BADSIG|ERRSIG) ", status, re.MULTILINE)
-        if good == ["ERRSIG"] and (unknown := _NO_PUBLIC_KEY.search(status)):
-            raise SignerUnknown(f"its signer {unknown[1]} is not known here")
-        if len(valid) != 1 or good not in (["GOODSIG"], ["EXPKEYSIG"]):
-            why = {"BADSIG": "it was changed after it was signed", "ERRSIG": "its signature cannot be checked"}
-            raise SignatureBad(
-                why.get(good[0], f"gpg says {good[0]}") if len(good) == 1 else "it has no valid signature"
-            )
-        return Verified(text=bytes(result.data).decode("utf-8"), signer=valid[0].split()[-1])
-
     def delete(self, key: Key) -> None:
         """Delete a key for good, its secret first. Raises PassphraseMissing, EngineFailed."""
         passphrase = self.passphrase() if key.has_secret else None
@@ -264,32 +220,6 @@ class KeyRing:
             self._known = None
             if str(done) != "ok":
                 raise EngineFailed(f"gpg did not delete {described(key)}: {done}")
-
-    def encrypt(self, text: str, recipients: Sequence[Key]) -> str:
-        """Return `text` encrypted to these keys, armoured. Raises KeyExpired, EngineFailed."""
-        gpg = self._gpg
-        wanted = [key.fingerprint for key in recipients]
-        sealed = gpg.ask(lambda: gpg.encrypt(text, wanted, always_trust=True))
-        if not sealed.ok:
-            raise trouble(str(sealed.stderr), "encrypting")
-        return str(sealed)
-
-    def decrypt(self, sealed: str) -> str:
-        """Return what was encrypted to a key of this ring. Raises KeyWrong, PassphraseWrong, PassphraseMissing."""
-        passphrase = self.passphrase()
-        gpg = self._gpg
-        opened = gpg.ask(lambda: gpg.decrypt(sealed, passphrase=passphrase))
-        if not opened.ok:
-            raise trouble(str(opened.stderr), "decrypting")
-        return bytes(opened.data).decode("utf-8")
-
-    def decrypt_file(self, sealed: Path, to: Path, limit_seconds: float) -> None:
-        """Decrypt a file into another, which may be large. Raises as `decrypt` does."""
-        passphrase = self.passphrase()
-        gpg = self._gpg
-        opened = gpg.ask(lambda: gpg.decrypt_file(str(sealed), passphrase=passphrase, output=str(to)), limit_seconds)
-        if not opened.ok:
-            raise trouble(str(opened.stderr), f"decrypting {sealed.name}")
 
     def make(self, parameters: str, name: str) -> Key:
         """Make a key pair from gpg's batch `parameters`; return it. Raises EngineFailed.

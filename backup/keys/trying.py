@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from backup.errors import EngineFailed, KeyForbidden, KeyMissing, SignatureBad
 from backup.keys.key import described
+from backup.keys.messages import clear_sign, decrypt, encrypt, verify
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -46,11 +47,11 @@ def _try_pruner(ring: KeyRing) -> list[str]:
 def _try_host(ring: KeyRing, recipients: tuple[str, ...], now: datetime) -> list[str]:
     ring.demand_no_decryption_key()
     signer = ring.signing_key(now)
-    verified = ring.verify(ring.clear_sign(_TEXT, signer))
+    verified = verify(ring, clear_sign(ring, _TEXT, signer))
     if verified.signer != signer.fingerprint or verified.text != _TEXT:
         raise SignatureBad(f"{described(signer)} signs, but its signature does not hold")
     to = ring.recipients(recipients, now)
-    ring.encrypt(_TEXT, to)
+    encrypt(ring, _TEXT, to)
     return [f"{described(signer)} signs", *(f"{described(key)} encrypts" for key in to)]
 
 
@@ -58,7 +59,7 @@ def _try_station(ring: KeyRing, now: datetime) -> list[str]:
     tried = []
     for key in ring.decryption_keys():
         ring.check_passphrase(key)
-        if not key.is_expired(now) and ring.decrypt(ring.encrypt(_TEXT, [key])) != _TEXT:  # expired: encrypts no more
+        if not key.is_expired(now) and decrypt(ring, encrypt(ring, _TEXT, [key])) != _TEXT:  # expired: encrypts no more
             raise EngineFailed(f"{described(key)} does not decrypt what was encrypted to it")
         tried.append(f"{described(key)} decrypts")
     return [*tried, *_known_hosts(ring)]

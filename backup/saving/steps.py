@@ -14,6 +14,7 @@ from backup.engine.command import Workplace
 from backup.engine.decision import Policy, Situation, decide
 from backup.engine.program import find_program
 from backup.errors import EngineFailed, TargetDiffers, WorkFailed
+from backup.keys.messages import clear_sign
 from backup.keys.ring import KeyRing
 from backup.manifest import write_manifest
 from backup.model import Manifest
@@ -242,7 +243,7 @@ def _put_manifest(attempt: Attempt, main: Copy, manifest: Manifest, keys: RunKey
     folder, target = attempt.place.points, main.target
     if manifest.name in target.files(folder):
         raise TargetDiffers(f"{folder}/{manifest.name} is there already; did the clock go back?")
-    signed = keys.ring.clear_sign(write_manifest(manifest), keys.signer)
+    signed = clear_sign(keys.ring, write_manifest(manifest), keys.signer)
     target.write(f"{folder}/{manifest.name}", signed.encode("utf-8"))
     if b"".join(target.read(f"{folder}/{manifest.name}")) != signed.encode("utf-8"):
         withdraw(main.settings, [f"{folder}/{manifest.name}"], attempt.record.started_at)

@@ -26,6 +26,7 @@ from backup.errors import (
 )
 from backup.keys.key import STATION_MARK
 from backup.keys.making import make_folder, make_host_pair, make_passphrase_file, make_station_pair
+from backup.keys.messages import clear_sign, decrypt, encrypt, verify
 from backup.keys.ring import KeyRing
 from backup.keys.safekeeping import reminders
 from backup.keys.sheet import draw_up, qr_texts, read_sheets
@@ -184,7 +185,7 @@ def _at_a_terminal(command: list[str]) -> tuple[int, str, float]:
 
 def test_what_is_encrypted_to_another_key_is_told_from_a_wrong_passphrase(site: Site) -> None:
     with site.ring() as host, pytest.raises(KeyWrong):
-        host.decrypt(host.encrypt("x", host.recipients((), _NOW)))
+        decrypt(host, encrypt(host, "x", host.recipients((), _NOW)))
 
 
 def test_the_decryption_key_is_nowhere_on_the_host(site: Site) -> None:
@@ -212,7 +213,7 @@ def test_a_host_takes_no_decryption_key_and_does_not_run_with_one(site: Site) ->
 
 def test_a_key_comes_back_from_its_sheet_and_decrypts(site: Site) -> None:
     with site.ring("station") as station:
-        sealed = station.encrypt("kept", [site.pairs.station])
+        sealed = encrypt(station, "kept", [site.pairs.station])
         sheet = draw_up(
             site.pairs.station, station.export_secret(site.pairs.station), "station1", station.passphrase_file
         )
@@ -223,7 +224,7 @@ def test_a_key_comes_back_from_its_sheet_and_decrypts(site: Site) -> None:
         with KeyRing(home, site.folder / "station/keys/station.passphrase") as ring:
             (key,) = ring.bring(*read_sheets(text), may_be_secret=True)
             assert (key.fingerprint, key.has_secret) == (site.pairs.station.fingerprint, True)
-            assert ring.decrypt(sealed) == "kept"
+            assert decrypt(ring, sealed) == "kept"
 
 
 def test_the_sheet_is_asked_for_until_it_is_said_to_be_safe(site: Site) -> None:
@@ -261,12 +262,12 @@ def test_expiry_is_warned_of_thirty_days_ahead(site: Site) -> None:
 
 def test_a_signature_is_of_the_text_it_stands_below(site: Site) -> None:
     with site.ring() as ring:
-        signed = ring.clear_sign('{"a": 1}\n- b\n', site.pairs.host)
-        assert ring.verify(signed).text == '{"a": 1}\n- b\n'
+        signed = clear_sign(ring, '{"a": 1}\n- b\n', site.pairs.host)
+        assert verify(ring, signed).text == '{"a": 1}\n- b\n'
         cut = signed[: signed.index("-----BEGIN PGP SIG")]
         for spoilt in (signed.replace("1", "2", 1), "", "no signature", cut, f"put before\n{signed}"):
             with pytest.raises(SignatureBad):
-                ring.verify(spoilt)
+                verify(ring, spoilt)
 
 
 def test_what_only_unpacks_to_much_is_refused_unread(site: Site) -> None:
@@ -277,7 +278,7 @@ def test_what_only_unpacks_to_much_is_refused_unread(site: Site) -> None:
     ).stdout.decode()
     assert len(packed) < 100_000
     with site.ring() as ring, pytest.raises(SignatureBad, match="no signed text"):
-        ring.verify(packed)
+        verify(ring, packed)
 
 
 def test_a_passphrase_that_is_there_is_kept(tmp_path: Path) -> None:

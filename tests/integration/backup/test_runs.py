@@ -16,6 +16,7 @@ import pytest
 from backup.catalogue import read_catalogue
 from backup.errors import NoRun, RunKilled, SetBusy, SourceFailed
 from backup.keys.making import make_folder, make_host_pair, make_passphrase_file
+from backup.keys.messages import clear_sign
 from backup.keys.ring import KeyRing
 from backup.manifest import read_manifest, write_manifest
 from backup.model import Kind, RunId, RunRecord, Status
@@ -132,7 +133,7 @@ def _signed_by_stranger(site: Site, text: str) -> str:
     with KeyRing(home, home / "passphrase") as stranger:
         key = make_host_pair(stranger, PLACE.host)
         plain = text[text.index("{") : text.index("-----BEGIN PGP SIGNATURE")]
-        return stranger.clear_sign(write_manifest(read_manifest(plain)), key)
+        return clear_sign(stranger, write_manifest(read_manifest(plain)), key)
 
 
 def test_what_is_not_there_is_no_empty_backup(site: Site) -> None:
