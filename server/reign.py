@@ -7,23 +7,19 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from core.runtime.logging import Log
 from server.balancing.balancer import Balancer, BalancerParts
 from server.balancing.plan import Terms
 from server.coverage.watcher import CoverageWatcher
 from server.escalation.dispatcher import Dispatcher, DispatchTerms
 from server.escalation.escalator import Escalator
-from server.evaluation.binder import Binder
-from server.evaluation.healing import Healer
+from server.evaluation.upkeep import Upkeep
 from server.evaluation.watch import Watch
 from server.ingest.group import GroupWriter
 from server.ingest.loop import Ingest, IngestParts
-from server.ingest.orphans import resolve_orphans
 from server.ingest.waiting import WaitingRoom
 from server.intake.desk import Duty
-from server.intake.dictionaries import NO_ITEM, Dictionaries
+from server.intake.dictionaries import Dictionaries
 from server.intake.ledger import Ledger
 from server.intake.screening import numbers_of
 from server.lease.pulse import Pulse
@@ -35,7 +31,6 @@ from server.store.database import Database
 from server.store.errors import StoreAway
 from server.store.gaps import read_gaps
 from server.store.instants import to_datetime
-from server.store.latest import read_item_sources
 from server.store.lease import release
 from server.store.problems import read_open_problems
 from server.store.received import read_received
@@ -54,8 +49,6 @@ log = Log("server")
 
 FINISH_SECONDS: Final = 5.0
 """What the group under way may take when the lease is handed over; then it is undone and the next server stores it."""
-BIND_SHARE: Final = 2
-"""Ingest has at least twice the time that binding triggers takes, once the reign is open."""
 
 
 class HandedOver(Exception):
@@ -76,9 +69,7 @@ class Reign:
         self._ledger = Ledger()
         self._dictionaries = Dictionaries()
         self._watch = Watch()
-        self._binder = Binder(self._writer, self._watch, realm.clock, realm.expressions)
-        self._healer = Healer(self._writer, self._watch, self._ledger)
-        self._next_bind = self._next_heal = 0.0
+        self._upkeep = self._keep_up()
         self._ingesting: Ingest | None = None
         self._dispatcher = Dispatcher(
             writer=self._writer,
@@ -188,12 +179,8 @@ class Reign:
             await ensure_open_slices(connection, to_datetime(realm.clock.now_us()))
             self._ledger = Ledger(await read_received(connection), await read_gaps(connection))
             self._watch = Watch(await read_open_problems(connection))
-        self._binder = Binder(self._writer, self._watch, realm.clock, realm.expressions)
-        self._healer = Healer(self._writer, self._watch, self._ledger)
-        self._binder.see(realm.picture.inventory)
-        await self._bind()
-        while not self._binder.is_done:
-            await self._bind()
+        self._upkeep = self._keep_up()
+        await self._upkeep.bind_all()
         await self._balancer.recall()
 
     async def _beat(self) -> None:
@@ -207,6 +194,9 @@ class Reign:
                 # Else a standby takes the silence for our end and undoes the group.
                 await self._pulse.beat(is_open=lambda: False)
         raise HandedOver
+
+    def _keep_up(self) -> Upkeep:
+        return Upkeep(self._realm, self._writer, self._watch, self._ledger, self.noticed)
 
     def _ingest(self) -> Ingest:
         realm = self._realm
@@ -229,66 +219,12 @@ class Reign:
                 directory=lambda: realm.picture.directory,
                 judge=lambda: realm.presence.judge(realm.picture.directory, self._ledger),
                 listener=self,
-                prepare=self._prepare,
+                prepare=self._upkeep.keep,
                 clock=realm.clock,
                 counters=realm.counters,
                 kept_for=lambda: realm.retention.longest().history,
             )
         )
-
-    async def _prepare(self) -> None:
-        """Bind some triggers anew when definitions or items have changed, heal some windows; called between groups."""
-        clock = self._realm.clock
-        self._binder.see(self._realm.picture.inventory)
-        if not self._binder.is_done and clock.monotonic() >= self._next_bind:
-            await self._bind_some()
-        if not self._healer.is_done and clock.monotonic() >= self._next_heal:
-            await self._heal_some()
-
-    async def _heal_some(self) -> None:
-        clock = self._realm.clock
-        began = clock.monotonic()
-        try:
-            await self._healer.heal(clock.now_us())
-        except StoreAway as error:
-            log.warning("windows that were filled late wait for the database", error=error)
-        self._next_heal = clock.monotonic() + BIND_SHARE * (clock.monotonic() - began)
-
-    async def _bind_some(self) -> None:
-        clock = self._realm.clock
-        began = clock.monotonic()
-        try:
-            await self._bind()
-        except StoreAway as error:
-            log.warning("binding triggers waits for the database", error=error)
-        self._next_bind = clock.monotonic() + BIND_SHARE * (clock.monotonic() - began)
-
-    async def _bind(self) -> None:
-        """Bind the triggers of a few hosts; when those were the last, end problems that nothing speaks for."""
-        hosts = await self._binder.bind()
-        items = self._watch.items(hosts)
-        async with self._writer.database.connection() as connection:
-            sources = await read_item_sources(connection, items.tolist())
-        missed_until = self._ledger.missed_until()
-        for source, own in sources.items():
-            columns = np.fromiter(own, np.int32, len(own))
-            self._realm.presence.recall_sources(columns, source)
-            if source in missed_until:
-                self._watch.evaluator.missed(columns, np.full(len(columns), missed_until[source], np.int64))
-        if self._binder.is_whole(but=hosts):
-            await self._end_orphans()
-        self._binder.done(hosts)
-
-    async def _end_orphans(self) -> None:
-        """End the problems whose trigger, host or item is gone; what was not understood may come back and keeps its."""
-        orphans = {problem.problem_id for problem in self._watch.orphans()}
-        if not orphans:
-            return
-        now = to_datetime(self._realm.clock.now_us())
-        async with self._writer.transaction() as connection:
-            await resolve_orphans(connection, orphans, self._realm.picture.audience(), now)
-        self._watch.forget(orphans)
-        self.noticed()
 
     def stored(self, arrivals: Sequence[Arrival]) -> None:
         """Acknowledge what is committed: to whom each came from, however long ago, and to all who carry its source."""
@@ -310,11 +246,7 @@ class Reign:
 
     def committed(self, effects: Effects) -> None:
         """Learn of new items, have new notices sent, and tell the live feed."""
-        self._binder.changed(effects.changed_items)
-        for entries in effects.dictionaries:
-            items = np.asarray(entries.items, np.int32)
-            self._binder.declared(items[items > NO_ITEM])
-            self._realm.presence.learn_sources(items[items > NO_ITEM], entries.source_id)
+        self._upkeep.learn(effects)
         if effects.foreign_values:
             self._realm.refusals.count("value", "its source may not speak of the host it names")
         if effects.unkept_losses:
