@@ -149,6 +149,24 @@ async def define_host(database: Database, name: str, templates: Sequence[str], *
         return await define_newcomer(connection, name, templates, (), by=by)
 
 
+async def keep_host(database: Database, name: str, templates: Sequence[str], *, by: str) -> bool:
+    """Define a host, or give it these templates while nobody but `by` has defined it; tell whether something changed.
+
+    So a host of an older version gets what a newer one brings, and what a person changed stays as it was left.
+    """
+    async with database.connection() as connection, connection.transaction():
+        await lock_definitions(connection)
+        stored = {each.key: each for each in await read_definitions(connection)}
+        found = stored.get(("host", name))
+        if found is not None and (found.via, found.changed_by) != ("enrolment", by):
+            return False
+        body = {"kind": "host", "name": name, "templates": list(templates)}
+        changes = plan(stored, {("host", name): body}, via="enrolment")
+        if changes:
+            await write_changes(connection, changes, Author(name=by, via="enrolment"))
+        return bool(changes)
+
+
 async def define_newcomer(
     connection: Connection, name: str, templates: Sequence[str], groups: Sequence[str], *, by: str
 ) -> bool:

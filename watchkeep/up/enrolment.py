@@ -10,7 +10,7 @@ from core.security.authority import SUBSCRIBER
 from core.wire.curve import load_or_create
 from server.api.login import ensure_administrator
 from server.api.passwords import Passwords
-from server.inventory.apply import define_host, install_shipped
+from server.inventory.apply import install_shipped, keep_host
 from server.store.accounts import Accounts
 from server.store.database import Database, DatabaseOptions
 from server.store.inventory import ensure_hosts
@@ -47,7 +47,7 @@ async def enrol(layout: Layout, agent: LocalAgent, dsn: str) -> Enrolled:
             await _let_in(connection, agent, keys[PROXY_NAME].public, keys["agent"].public, group)
             await _let_in_listener(connection, keys[TAIL].public)
         await install_shipped(database)
-        await define_host(database, agent.name, TEMPLATES, by="watchkeep up")
+        await keep_host(database, agent.name, TEMPLATES, by="watchkeep up")
         await _ensure_administrator(database, layout)
     return Enrolled(server_key=keys[SERVER_NAME].public_text, proxy_key=keys[PROXY_NAME].public_text)
 

@@ -14,6 +14,7 @@ from server.inventory.apply import (
     check_documents,
     define_host,
     install_shipped,
+    keep_host,
     propose,
     propose_deletion,
     read_inventory,
@@ -138,6 +139,21 @@ async def test_an_enrolled_host_is_defined_once_and_never_pruned(database: Datab
     async with database.connection() as connection:
         row = await (await connection.execute("SELECT count(*) FROM host WHERE name = 'db1'")).fetchone()
     assert row == (1,)
+
+
+async def test_a_kept_host_gets_new_templates_until_a_person_changes_it(database: Database) -> None:
+    await apply_all(database, TEMPLATE)
+    await install_shipped(database)
+    for is_new in (True, False):
+        assert await keep_host(database, "db1", ["t"], by="watchkeep up") is is_new
+    assert await keep_host(database, "db1", ["t", "linux-host"], by="watchkeep up")
+    assert not await keep_host(database, "db1", ["t"], by="somebody else")
+    await apply_all(database, HOST | {"tags": {"rack": "a4"}})
+    assert not await keep_host(database, "db1", ["t", "linux-host"], by="watchkeep up")
+    async with database.connection() as connection:
+        found = await find_definition(connection, "host", "db1")
+    assert found is not None
+    assert found.body["templates"] == ["t"]
 
 
 async def test_an_enrolled_host_that_a_file_changed_is_not_pruned_until_a_file_creates_it(database: Database) -> None:
