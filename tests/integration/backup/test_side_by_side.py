@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from backup.settings.document import SetSettings
 from tests.support.backup_site import fingerprint
 from tests.support.backups import CHECKOUT, HOST, PLACE, SET, change, demand_same, new_site
 from tests.support.disaster import follow
+from tests.support.holding import ENCRYPTING, HeldGpg, a_newer_file
 from tests.support.processes import family
 from tests.support.waiting import wait_until
 
@@ -230,28 +232,39 @@ def site(pairs: Pairs) -> Iterator[Site]:
         yield made
 
 
-def _begin(site: Site) -> subprocess.Popen[bytes]:
-    with (site.folder / "told").open("wb") as told:
-        return subprocess.Popen(
+@contextmanager
+def _begun(site: Site) -> Iterator[subprocess.Popen[bytes]]:
+    """Begin a run whose parts both wait once one of them has sent something, until the block ends."""
+    with (
+        (site.folder / "told").open("wb") as told,
+        HeldGpg(site.folder, ENCRYPTING, since=a_newer_file(site.chains, "*.vol*")) as held,
+    ):
+        run = subprocess.Popen(
             site.command("host", "run", SET, "--json"), cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=told,
-            stderr=subprocess.STDOUT, start_new_session=True,
+            stderr=subprocess.STDOUT, start_new_session=True, env=held.environment,
         )  # fmt: skip
+        wait_until(
+            lambda: run.poll() is not None or (held.is_held and len(_duplicities(run)) == 2),
+            _WAIT_SECONDS,
+            "two duplicities that send",
+        )
+        assert run.poll() is None, (site.folder / "told").read_text()
+        yield run
 
 
 def _duplicities(run: subprocess.Popen[bytes]) -> list[Living]:
     return [each for each in family([run.pid]) if "--name=part-" in each.command and "--log-fd" in each.command]
 
 
-def _both_at_work(site: Site, run: subprocess.Popen[bytes]) -> list[Living]:
-    """Wait until one part has begun to send, and the other is there; return their duplicities."""
+def _demand_ended(everybody: set[Living]) -> None:
+    """Nothing that a run had started outlives it; but who is held needs a look to see that nobody wants it."""
+    held = {each for each in everybody if "held-gpg" in each.command or each.command.startswith("sleep ")}
+    assert not any(each.is_there for each in everybody - held)
+    _wait_for_the_end_of(held)
 
-    def are_there() -> bool:
-        has_sent = any(each.is_file() for each in site.chains.rglob("part-*/*"))
-        return run.poll() is not None or (has_sent and len(_duplicities(run)) == 2)
 
-    wait_until(are_there, _WAIT_SECONDS, "two duplicities that send")
-    assert run.poll() is None, (site.folder / "told").read_text()
-    return _duplicities(run)
+def _wait_for_the_end_of(everybody: set[Living]) -> None:
+    wait_until(lambda: not any(each.is_there for each in everybody), _WAIT_SECONDS, "the end of all it started")
 
 
 def _slow(site: Site) -> None:
@@ -261,28 +274,28 @@ def _slow(site: Site) -> None:
 
 def test_however_a_run_is_broken_off_nothing_counts_and_the_next_is_good(site: Site) -> None:
     _slow(site)
-    run = _begin(site)
-    one, *_ = _both_at_work(site, run)
-    everybody = family([run.pid])
-    (part,) = [each for each in ("part-1", "part-2") if f"--name={each}" in one.command]
-    os.kill(one.pid, signal.SIGKILL)
-    assert run.wait(_WAIT_SECONDS) == EngineFailed.exit_code
+    with _begun(site) as run:
+        one, *_ = _duplicities(run)
+        everybody = family([run.pid])
+        (part,) = [each for each in ("part-1", "part-2") if f"--name={each}" in one.command]
+        os.kill(one.pid, signal.SIGKILL)
+        assert run.wait(_WAIT_SECONDS) == EngineFailed.exit_code
+        _demand_ended(everybody)
     what = "what is in no other part" if part == "part-1" else repr(str(site.data))[:-1]
     assert f"saving set {SET!r} ({part} of 2: {what}" in (site.folder / "told").read_text()
-    assert not any(each.is_there for each in everybody)
     assert site.state()["last_run"]["status"] == "failed"
 
-    run = _begin(site)
-    everybody = {*_both_at_work(site, run), *family([run.pid])}
-    os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
-    wait_until(lambda: not any(each.is_there for each in everybody), _WAIT_SECONDS, "the end of all it started")
+    with _begun(site) as run:
+        everybody = family([run.pid])
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+        _wait_for_the_end_of(everybody)
 
-    run = _begin(site)
-    everybody = {*_both_at_work(site, run), *family([run.pid])}
-    assert site.bkp("host", "cancel", SET).returncode == 0
-    run.wait(_WAIT_SECONDS)
-    assert not any(each.is_there for each in everybody)
+    with _begun(site) as run:
+        everybody = family([run.pid])
+        assert site.bkp("host", "cancel", SET).returncode == 0
+        run.wait(_WAIT_SECONDS)
+        _demand_ended(everybody)
     assert site.state()["last_run"]["status"] == "cancelled"
     assert not list(site.store.rglob("duplicity-*"))
     assert not list(site.chains.rglob("part-*/*")), "what was taken back left folders"
