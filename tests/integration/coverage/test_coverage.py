@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from tests.integration.api.data import StoredHost
 
 
-def today() -> date:
-    return datetime.now(UTC).date()
+def day(offset: int) -> date:
+    """Return a day by its distance from today; tomorrow is not over, and yesterday is, also when midnight passes."""
+    return datetime.now(UTC).date() + timedelta(days=offset)
 
 
 @asynccontextmanager
@@ -86,9 +87,9 @@ async def test_a_host_nobody_saves_is_a_problem_until_it_is_waived_and_again_whe
     async with reigning(database_options, database, tmp_path):
         title = "bare is not backed up"
         await until_found(lambda: seen((title, False)), 60, "the problem of the host without a backup")
-        await define(database, waiver(today(), "bare"))
+        await define(database, waiver(day(1), "bare"))
         await until_found(lambda: seen((title, True)), 60, "its end by the waiver")
-        await define(database, waiver(today() - timedelta(days=1), "bare"))
+        await define(database, waiver(day(-1), "bare"))
         await until_found(lambda: seen((title, True), (title, False)), 60, "the problem again, for the waiver is over")
 
 
@@ -111,7 +112,7 @@ async def test_what_the_server_says_of_a_host_is_no_sign_of_life_of_it(
 
 
 async def test_the_api_says_of_every_host_how_it_stands_and_by_what(database: Database) -> None:
-    until = today().isoformat()
+    until = day(1).isoformat()
     await store_set(database, "web1", timedelta(hours=3))
     await store_set(database, "hyper1", timedelta(hours=1), "vm1")
     await store_set(database, "own", timedelta(hours=1), "watchkeep-database")
