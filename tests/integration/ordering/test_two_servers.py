@@ -183,7 +183,7 @@ async def test_a_limit_holds_over_hosts_all_get_their_turn_and_a_run_ordered_at_
                     return {row[0] for row in await rows() if row[2] == "ok"} == set(HOSTS) or None
 
                 await until_found(are_all_saved, 180)
-                first, *others = await rows()
+            first, *others = await rows()  # now that nobody gives or begins one any more
         assert first == (host, due_at, "ok", 2)  # the one that was killed had told nobody
         given = {(row[0], row[1]) for row in (first, *others)}
         for name in HOSTS:
