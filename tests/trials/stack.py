@@ -51,9 +51,12 @@ SELECT EXISTS (
     SELECT FROM history_batch WHERE stored_at > %s AND source_id <> ALL (ARRAY(SELECT id FROM source WHERE uuid = %s))
 )
 """
+# With those of hours that are over: they are packed at any moment.
 STORED: Final = """
-SELECT coalesce(sum(cardinality(items)), 0)::int8 FROM history_batch
-WHERE source_id <> ALL (ARRAY(SELECT id FROM source WHERE uuid = %s))
+WITH others AS (SELECT id FROM source WHERE uuid <> %s)
+SELECT (SELECT coalesce(sum(cardinality(b.items)), 0) FROM history_batch b JOIN others o ON o.id = b.source_id)::int8
+     + (SELECT coalesce(sum(p.count), 0) FROM history_packed p WHERE p.item_id IN (
+            SELECT s.item_id FROM item_source s JOIN others o ON o.id = s.source_id))::int8
 """
 _POSTGRES_SETTINGS: Final = "track_commit_timestamp = on\n"
 
@@ -133,7 +136,7 @@ class Stack:
         return found
 
     async def stored_values(self) -> int:
-        """Return how many values have been stored lately, by SQL; 0 while the database is away."""
+        """Return how many values are stored, by SQL; 0 while the database is away."""
         try:
             ((count,),) = await self.query(STORED, (OWN_SOURCE,))
         except psycopg.OperationalError:
