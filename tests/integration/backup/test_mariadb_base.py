@@ -31,6 +31,7 @@ pytestmark = [pytest.mark.timeout(600)]
 
 _PASSWORD = 'p"w #2'
 _TOTAL = 1_000_000
+_WAIT_SECONDS = 240.0
 _SHOP = f"""
 CREATE DATABASE shop;
 USE shop;
@@ -97,11 +98,11 @@ def test_a_server_copied_under_load_comes_back_as_of_one_moment_and_its_locks_ar
 ) -> None:
     with subprocess.Popen([*server.client("shop"), "--execute=CALL trade()"], stdin=subprocess.DEVNULL) as load:
         try:
-            wait_until(lambda: _number(server, "SELECT COUNT(*) > 50 FROM turnover") == 1, 30, "the load")
+            wait_until(lambda: _number(server, "SELECT COUNT(*) > 50 FROM turnover") == 1, _WAIT_SECONDS, "the load")
             site.run()
         finally:
             server.sql("UPDATE control SET is_going = 0", "shop")
-        assert load.wait(30) == 0
+        assert load.wait(_WAIT_SECONDS) == 0
     record = site.manifest()["consistency"]
     assert _PASSWORD not in json.dumps(record)
     covers = {"engine": "mariadb", "port": server.port, "is_whole": True, "left_out": []}
@@ -209,13 +210,13 @@ def test_a_statement_that_holds_its_locks_fails_the_run_after_a_bounded_wait(
         holding.stdin.write("LOCK TABLES bank WRITE;\n")
         holding.stdin.flush()
         locked = "SHOW OPEN TABLES FROM shop WHERE `Table` = 'bank' AND In_use > 0"
-        wait_until(lambda: bool(server.sql(locked)), 30, "the lock")
+        wait_until(lambda: bool(server.sql(locked)), _WAIT_SECONDS, "the lock")
         _demand_refusal(
             replace(settings, lock_wait=timedelta(seconds=1)), tmp_path, "did not give BACKUP STAGE START within 1 s"
         )
     finally:
         holding.stdin.close()
-        holding.wait(30)
+        holding.wait(_WAIT_SECONDS)
 
 
 @pytest.mark.parametrize("place", ["option_file", "home"])
