@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from core.model.record import HEADER_BYTES
+from tests.support.files import sizes_in
 from tests.trials.finding import Finding
 from tests.trials.judging import judge
 from tests.trials.site import PROXIES, SERVERS, SOURCES
@@ -115,8 +116,7 @@ async def _go_away(stack: Stack, batches: int) -> float:
     wanted_bytes = record_bytes * batches * len(plan.sources)
 
     async def is_in_custody() -> bool:
-        folders = [stack.site.data(proxy) / "spool" for proxy in PROXIES]
-        return sum(file.stat().st_size for folder in folders for file in folder.iterdir()) >= wanted_bytes
+        return sum(sum(sizes_in(stack.site.data(proxy) / "spool")) for proxy in PROXIES) >= wanted_bytes
 
     await until_true(is_in_custody, 300, "the backlog in the proxies' custody")
     return past_until

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from agent.remembered import Remembered, save
 from tests.integration.agent.process import SOURCE, agent_process, make_keys_of, write_settings
 from tests.support.backup_site import backup_site, bkp_ok
 from tests.support.collecting import Desk, collecting
+from tests.support.files import sizes_in
 from tests.support.processes import family
 from tests.support.waiting import until
 
@@ -179,15 +179,6 @@ def were_side_by_side(site: BackupSite) -> bool:
         and good is not None
         and stuck["started_at"] < good["started_at"] < (stuck["ended_at"] or good["started_at"] + "~")
     )
-
-
-def sizes_in(folder: Path) -> list[int]:
-    """Return the sizes of the files in a folder that somebody works in."""
-    found = []
-    for file in folder.rglob("*"):
-        with suppress(FileNotFoundError):
-            found.append(file.stat().st_size)
-    return found
 
 
 def order(name: str, due_at: datetime, *, is_cancelled: bool = False, minutes: float = 15) -> dict[str, Any]:
