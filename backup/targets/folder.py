@@ -64,7 +64,8 @@ class FolderTarget:
             with os.scandir(self._root / folder) as entries:
                 for entry in entries:
                     if entry.is_file(follow_symlinks=False) and not entry.name.endswith(_HALF):
-                        found[entry.name] = entry.stat(follow_symlinks=False).st_size
+                        with suppress(FileNotFoundError):  # it went meanwhile, and the others are there
+                            found[entry.name] = entry.stat(follow_symlinks=False).st_size
         except FileNotFoundError:
             self._demand_root()
         except OSError as error:
