@@ -26,3 +26,12 @@ class Refusals(RefusalLedger):
         detail = f"the key {key_text(key)} is alive at two proxies and was shut out at {proxy}: a copied machine?"
         self.count("link.cloned", detail)
         log.warning("A key is alive at two proxies; its younger link is shut out", proxy=proxy, key=key_text(key))
+
+    def count_set_back(self, source: str, records: int) -> None:
+        """Count a group with records under numbers their source had given to others; they are stored, not refused."""
+        detail = (
+            f"{source} was set back to a snapshot: {records} of its records came under numbers it had given before, and"
+            " are stored beside those; it goes on in order once it has passed them, or when it is restarted"
+        )
+        self.count("reissued", detail)
+        log.warning("A source goes on from an earlier state; what it says is stored", source=source, records=records)

@@ -227,8 +227,10 @@ class Reign:
         )
 
     def stored(self, arrivals: Sequence[Arrival]) -> None:
-        """Acknowledge what is committed: to whom each came from, however long ago, and to all who carry its source."""
-        self._realm.collector.acknowledge("stored", numbers_of(arrivals))
+        """Acknowledge what is committed to whom it came from, however long ago.
+
+        Not to others who carry its source: they may hold another record under its number (server/ingest/repeats.py).
+        """
         by_key: dict[bytes, list[Arrival]] = {}
         for arrival in arrivals:
             by_key.setdefault(arrival.key, []).append(arrival)
@@ -249,12 +251,18 @@ class Reign:
         self._upkeep.learn(effects)
         if effects.foreign_values:
             self._realm.refusals.count("value", "its source may not speak of the host it names")
+        for source_id in effects.reissued:
+            self._realm.refusals.count_set_back(self._source_name(source_id), effects.reissued[source_id])
         if effects.unkept_losses:
             self._realm.refusals.count("loss", "its source's losses lie in too many pieces: those numbers stay open")
         if effects.notice_count:
             self.noticed()
         if self._realm.feed is not None:
             self._realm.feed.offer(effects.batches, effects.texts)
+
+    def _source_name(self, source_id: int) -> str:
+        sources = self._realm.picture.directory.sources.values()
+        return next((source.name for source in sources if source.id == source_id), str(source_id))
 
     def noticed(self) -> None:
         """Have new notices sent, and new escalations begun."""

@@ -15,10 +15,12 @@ from core.model.record import Kind
 from server.ingest.announce import write_events
 from server.ingest.declarations import declare
 from server.ingest.ended import records_of, refused_numbers, stored_numbers
+from server.ingest.meanings import without_contradictions
+from server.ingest.repeats import find_dictionaries, find_samples
 from server.ingest.translation import translate
 from server.intake.dictionaries import NO_ITEM
 from server.intake.screening import MOST_PIECES
-from server.store.batches import copy_columns, copy_texts
+from server.store.batches import append_batches, copy_columns, copy_texts
 from server.store.dictionary import read_dictionaries, record_dictionaries
 from server.store.gaps import replace_gaps
 from server.store.instants import to_datetime
@@ -47,7 +49,8 @@ if TYPE_CHECKING:
 class Effects:
     """What a written group changes in memory once it is committed, and what is to be said to whom.
 
-    `changed_items`: those that the dictionaries made, or declared otherwise than before.
+    `changed_items`: those that the dictionaries made, or declared otherwise than before. `repeated`: records under
+    stored numbers that are stored themselves, now or before. `reissued`: how many of them only now, by source id.
     """
 
     deltas: list[ReceivedDelta] = field(default_factory=list)
@@ -55,6 +58,8 @@ class Effects:
     changed_items: list[int] = field(default_factory=list)
     staged: Staged | None = None
     stored: list[Admitted] = field(default_factory=list)
+    repeated: list[Admitted] = field(default_factory=list)
+    reissued: Counter[int] = field(default_factory=Counter)
     waiting: list[Admitted] = field(default_factory=list)
     poison: list[tuple[Admitted, str]] = field(default_factory=list)
     batches: Batches | None = None
@@ -91,34 +96,48 @@ class GroupWriter:
         transaction fails, and ends the stage when it has committed or failed.
         """
         effects = Effects()
-        await self._read_dictionaries(connection, screened.admitted)
+        await self._read_dictionaries(connection, [*screened.admitted, *screened.repeated])
+        repeats = await find_dictionaries(connection, screened.repeated, self._dictionaries.lookup)
         kinds = [admitted.arrival.header.kind is Kind.DICTIONARY for admitted in screened.admitted]
-        declared = await declare(connection, list(compress(screened.admitted, kinds)), self._may_name)
-        effects.dictionaries, effects.changed_items = declared.dictionaries, declared.changed_items
-        effects.stored += declared.stored
+        new = list(compress(screened.admitted, kinds))
+        declared = await declare(connection, [*new, *repeats.dictionaries], self._may_name)
+        effects.dictionaries = await without_contradictions(
+            connection, zip(declared.stored, declared.dictionaries, strict=True), self._dictionaries.lookup
+        )
+        effects.changed_items = declared.changed_items
+        is_again = set(map(id, repeats.dictionaries))
+        effects.stored += [admitted for admitted in declared.stored if id(admitted) not in is_again]
         effects.poison += declared.poison
         others = [admitted for admitted, is_one in zip(screened.admitted, kinds, strict=True) if not is_one]
         staged_lookups = self._extend(effects.dictionaries)
-        said = translate(others, lambda life: staged_lookups.get(life) or self._dictionaries.lookup(life))
+
+        def lookup(life: Life) -> Lookup:
+            return staged_lookups.get(life) or self._dictionaries.lookup(life)
+
+        said = translate(others, lookup)
+        if screened.repeated:
+            repeats.ended += [admitted for admitted in declared.stored if id(admitted) in is_again]
+            await find_samples(connection, screened.repeated, lookup, repeats)
         effects.stored += said.stored
-        effects.waiting += said.waiting
-        effects.poison += said.poison
+        effects.repeated, effects.reissued = repeats.ended, repeats.reissued
+        effects.waiting += [*said.waiting, *repeats.waiting]
+        effects.poison += [*said.poison, *repeats.poison]
         effects.foreign_values = said.foreign_values
-        effects.batches, effects.texts = said.batches, said.texts
-        effects.value_count = (0 if said.batches is None else len(said.batches.items)) + len(said.texts)
+        effects.batches, effects.texts = append_batches(repeats.batches, said.batches), [*repeats.texts, *said.texts]
+        effects.value_count = (0 if effects.batches is None else len(effects.batches.items)) + len(effects.texts)
         lives = records_of(effects.stored, now_us)
         self._tell_missed(lives, staged_lookups)
-        effects.staged = self._evaluate(said.batches, now_us)
-        batches = _marked(said.batches, effects.staged)
+        effects.staged = self._evaluate(effects.batches, now_us)
+        batches = _marked(effects.batches, effects.staged)
         effects.deltas = [
             *stored_numbers(lives, _late_records(batches), now_us),
             *refused_numbers([admitted for admitted, _ in effects.poison], screened.refused),
-            *self._kept_losses(said.announced, effects),
+            *self._kept_losses([*said.announced, *repeats.announced], effects),
         ]
         try:
             if batches is not None:
                 await copy_columns(connection, batches)
-            await copy_texts(connection, said.texts)
+            await copy_texts(connection, effects.texts)
             await record_dictionaries(connection, effects.dictionaries)
             await quarantine(connection, [_poison(admitted, reason) for admitted, reason in effects.poison])
             await record_received(connection, effects.deltas)

@@ -149,7 +149,7 @@ class Ingest:
         Raises StoreAway when the group is not stored, for certain.
         """
         parts = self._parts
-        if not screened.admitted and not any(refusal.source for refusal in screened.refused):
+        if not screened.admitted and not screened.repeated and not any(refusal.source for refusal in screened.refused):
             return None
         effects: Effects | None = None
         problems = parts.watch.snapshot()
@@ -193,6 +193,7 @@ class Ingest:
         parts = self._parts
         refused = list(screened.refused)
         done = list(screened.duplicates)
+        done += [] if effects is None else [admitted.arrival for admitted in effects.repeated]
         if effects is not None and effects.waiting:
             waiting = {(each.arrival.life_key, each.arrival.header.number) for each in effects.waiting}
             # A second copy of a record that waits has not ended either: nobody may forget it yet.
@@ -209,7 +210,12 @@ class Ingest:
             if effects.unkept_losses:
                 parts.counters.add("ingest.unkept_losses", effects.unkept_losses)
             parts.listener.committed(effects)
-        parts.counters.add("ingest.duplicate_records", len(screened.duplicates))
+        repeats = len(screened.duplicates)
+        if effects is not None:
+            reissued = effects.reissued.total()
+            repeats += len(effects.repeated) - reissued
+            parts.counters.add("ingest.reissued_records", reissued)
+        parts.counters.add("ingest.duplicate_records", repeats)
         if done:
             parts.listener.stored(done)
         if refused:

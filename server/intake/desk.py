@@ -93,7 +93,8 @@ class Desk:
     async def greet(self, peer: Peer, hello: Hello) -> Welcome | Redirect | Refusal:
         """Welcome the source and say what is known of its boots; on a standby, name the active server.
 
-        A standby lets it wait a moment before that, longer when it is about to become active itself.
+        Which numbers are stored is not said: a source that was set back would take its own for those. A standby lets it
+        wait a moment before that, longer when it is about to become active itself.
         """
         duty = self.duty or await self._duty_to_come()
         if duty is None or self.doubt:
@@ -112,7 +113,6 @@ class Desk:
             role="server",
             epoch=duty.epoch,
             seen=tuple((boot, account.highest, 0) for boot, account in accounts.items()),
-            stored=tuple((boot, tuple(account.stored)) for boot, account in accounts.items() if account.stored),
         )
 
     @property

@@ -19,6 +19,8 @@ NO_ITEM = 0
 """What an unused number maps to; the database's item ids begin at 1."""
 FOREIGN_ITEM = -1
 """What a number maps to whose item the source may not speak of."""
+AMBIGUOUS_ITEM = -2
+"""What the store keeps of a number that its source gave two meanings: none is right any more."""
 MAX_ITEM_NUMBER = 4_000_000
 
 
@@ -30,12 +32,14 @@ class UnknownItem(ValueError):
 class Lookup:
     """The dictionary of one life at `version`: `items[n]` is the server's item for the source's number n, int32.
 
-    `structured`: the source's numbers whose values are documents.
+    `structured`: the source's numbers whose values are documents. `ambiguous`: those that were given two meanings; they
+    are NO_ITEM in `items`.
     """
 
     version: int
     items: NDArray[np.int32]
     structured: frozenset[int] = frozenset()
+    ambiguous: frozenset[int] = frozenset()
 
     def translate(self, numbers: NDArray[np.uint32]) -> NDArray[np.int32]:
         """Return the server's items, int32[n]; FOREIGN_ITEM where it may not speak of one. Raises UnknownItem."""
@@ -46,10 +50,15 @@ class Lookup:
             unknown = int(numbers[found == NO_ITEM][0])
         else:
             unknown = int(numbers.max(initial=0))
+        if unknown in self.ambiguous:
+            raise UnknownItem(
+                f"item number {unknown} means two things in this life of its source, which was set back to a snapshot;"
+                " a restart begins a new life"
+            )
         raise UnknownItem(f"item number {unknown} is not in the source's dictionary up to version {self.version}")
 
     def extended(self, entries: DictionaryEntries) -> Lookup:
-        """Return the lookup with one more dictionary record; numbers keep their first meaning.
+        """Return the lookup with one more dictionary record; numbers keep their first meaning, or lose it for good.
 
         Only a number that was refused may get one.
         """
@@ -61,7 +70,10 @@ class Lookup:
         items[numbers] = np.asarray(entries.items, np.int32)
         known = self.items > NO_ITEM
         items[: len(self.items)][known] = self.items[known]
-        return Lookup(max(self.version, entries.version), items, self.structured.union(entries.structured))
+        ambiguous = self.ambiguous.union(numbers[np.asarray(entries.items, np.int32) == AMBIGUOUS_ITEM].tolist())
+        items[list(ambiguous)] = NO_ITEM
+        structured = self.structured.union(entries.structured)
+        return Lookup(max(self.version, entries.version), items, structured, ambiguous)
 
 
 EMPTY = Lookup(0, np.zeros(1, np.int32))

@@ -22,6 +22,8 @@ AHEAD_US: Final = 10 * 60 * 1_000_000
 """Samples further in the future than this are refused: a clock that wrong would end every window."""
 
 
+TOO_OLD: Final = "its samples are older than retention"
+
 MOST_PIECES: Final = 10_000
 """Stretches in which the stored numbers of one life may lie: each transaction writes them all."""
 SHREDDED: Final = (
@@ -72,9 +74,14 @@ class Refused:
 
 @dataclass(slots=True)
 class Screened:
-    """A gathered group, sorted by what becomes of each record."""
+    """A gathered group, sorted by what becomes of each record.
+
+    `repeated`: others were stored, or are admitted, under their numbers. A number does not tell whether those were the
+    same: the store does (server/ingest/repeats.py). `duplicates` have ended for certain.
+    """
 
     admitted: list[Admitted] = field(default_factory=list)
+    repeated: list[Admitted] = field(default_factory=list)
     duplicates: list[Arrival] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
 
@@ -102,13 +109,13 @@ def believable(now_us: int, kept_for: timedelta) -> Horizon:
 def screen(arrivals: Sequence[Arrival], ledger: Ledger, directory: Directory, horizon: Horizon) -> Screened:
     """Sort the arrivals. Nothing is remembered: the ledger changes when what was admitted has been committed.
 
-    A record that arrived twice within the group is admitted once. An unauthorised one is refused, but not in its
+    A record that arrived twice within the group is taken once. An unauthorised one is refused, but not in its
     source's account: nobody can have another source's numbers refused by sending them.
     """
     result = Screened()
     runs = _find_runs(arrivals)
     plain = {life: _source_of_plain(run, ledger, directory, horizon) for life, run in runs.items()}
-    admitted_numbers: dict[tuple[bytes, int], RangeSet] = {}
+    taken: dict[tuple[bytes, int], _Taken] = {}
     for arrival in arrivals:
         header = arrival.header
         life = (header.source, header.boot)
@@ -116,7 +123,7 @@ def screen(arrivals: Sequence[Arrival], ledger: Ledger, directory: Directory, ho
         if source is not None:
             result.admitted.append(Admitted(arrival, source))
         else:
-            here = admitted_numbers.setdefault(life, RangeSet())
+            here = taken.setdefault(life, _Taken())
             _screen_one(arrival, here, ledger, directory, horizon, result)
     return result
 
@@ -133,6 +140,22 @@ class _Run:
     oldest_us: int
     newest_us: int
     is_plain: bool
+
+
+@dataclass(slots=True, eq=False)
+class _Taken:
+    """What the group has brought of one life: `numbers` not stored before, and all records taken, by number."""
+
+    numbers: RangeSet = field(default_factory=RangeSet)
+    records: dict[int, list[Arrival]] = field(default_factory=dict)
+
+    def has(self, arrival: Arrival) -> bool:
+        """Tell whether this very record is there."""
+        return any(arrival.record == other.record for other in self.records.get(arrival.header.number, ()))
+
+    def add(self, arrival: Arrival) -> None:
+        """Take a record."""
+        self.records.setdefault(arrival.header.number, []).append(arrival)
 
 
 def _find_runs(arrivals: Sequence[Arrival]) -> dict[tuple[bytes, int], _Run]:
@@ -172,7 +195,7 @@ def _source_of_plain(run: _Run, ledger: Ledger, directory: Directory, horizon: H
 
 
 def _screen_one(
-    arrival: Arrival, here: RangeSet, ledger: Ledger, directory: Directory, horizon: Horizon, result: Screened
+    arrival: Arrival, here: _Taken, ledger: Ledger, directory: Directory, horizon: Horizon, result: Screened
 ) -> None:
     header = arrival.header
     objection = directory.objection(arrival.key, header.source, header.base_at)
@@ -184,15 +207,25 @@ def _screen_one(
         return
     source = directory.sources[header.source]
     account = ledger.account((source.id, header.boot))
-    if header.number in account.stored or header.number in account.refused or header.number in here:
+    if header.number in account.refused or here.has(arrival):
         result.duplicates.append(arrival)
         return
-    if _is_shredded(account, here, header.number):
-        first, last = _gap_around(header.number, account.stored, here)
+    disbelief = _disbelief(header, horizon)
+    if header.number in account.stored or header.number in here.numbers:
+        here.add(arrival)
+        if disbelief is None:
+            result.repeated.append(Admitted(arrival, source))
+        elif disbelief == TOO_OLD:  # it was stored in its time, or would be refused
+            result.duplicates.append(arrival)
+        else:
+            result.refused.append(Refused(arrival, source, disbelief))
+        return
+    if _is_shredded(account, here.numbers, header.number):
+        first, last = _gap_around(header.number, account.stored, here.numbers)
         result.refused.append(Refused(arrival, source, SHREDDED, first, last))
         return
-    here.add(header.number, header.number)
-    disbelief = _disbelief(header, horizon)
+    here.numbers.add(header.number, header.number)
+    here.add(arrival)
     if disbelief is None:
         result.admitted.append(Admitted(arrival, source))
     else:
@@ -236,5 +269,5 @@ def _disbelief(header: Header, horizon: Horizon) -> str | None:
     if header.base_at + header.span > horizon.newest_us:
         return "its samples lie more than ten minutes in the future"
     if header.base_at < horizon.oldest_us:
-        return "its samples are older than retention"
+        return TOO_OLD
     return None

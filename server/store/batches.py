@@ -76,6 +76,11 @@ class TextSample:
     is_late: bool = False
     is_structured: bool = False
 
+    @property
+    def stored_value(self) -> str:
+        """The text as it is stored: NUL, which SQL cannot hold, becomes ␀."""
+        return self.value.replace("\0", "\u2400")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Batches:
@@ -98,6 +103,31 @@ class Batches:
     def instants(self) -> NDArray[np.int64]:
         """Return each value's instant, int64[n], µs since 1970 UTC."""
         return np.repeat(self.first_at_us, self.counts) + self.offsets
+
+    def of(self, rows: NDArray[np.int64]) -> Batches:
+        """Return the records of these rows, one at least, in that order of theirs; `rows` rise."""
+        chosen = np.zeros(len(self.counts), np.bool_)
+        chosen[rows] = True
+        values = np.repeat(chosen, self.counts)
+        return Batches(
+            source_ids=self.source_ids[rows],
+            boots=self.boots[rows],
+            numbers=self.numbers[rows],
+            first_at_us=self.first_at_us[rows],
+            counts=self.counts[rows],
+            items=self.items[values],
+            offsets=self.offsets[values],
+            values=self.values[values],
+            late=None if self.late is None else self.late[values],
+        )
+
+
+def append_batches(first: Batches | None, second: Batches | None) -> Batches | None:
+    """Return the records of both, none of whose values is marked late, after each other."""
+    if first is None or second is None:
+        return first or second
+    columns = ("source_ids", "boots", "numbers", "first_at_us", "counts", "items", "offsets", "values")
+    return Batches(**{name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in columns})
 
 
 def join_batches(batches: Sequence[BatchColumns]) -> Batches:
@@ -206,11 +236,10 @@ async def copy_columns(connection: AsyncConnection[Any], batches: Batches) -> in
 
 
 async def copy_texts(connection: AsyncConnection[Any], texts: Sequence[TextSample]) -> None:
-    """COPY text samples, a row each, within the caller's transaction; NUL, which SQL cannot hold, becomes ␀."""
+    """COPY text samples, a row each, within the caller's transaction."""
     if not texts:
         return
     async with connection.cursor() as cursor, cursor.copy(COPY_TEXTS) as copy:
         for text in texts:
-            value = text.value.replace("\0", "\u2400")
-            at = to_datetime(text.at_us)
-            await copy.write_row((text.item_id, at, text.source_id, text.boot, text.number, value, text.is_late))
+            row = (text.item_id, to_datetime(text.at_us), text.source_id, text.boot, text.number)
+            await copy.write_row((*row, text.stored_value, text.is_late))

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
 RECORD = """
-INSERT INTO dictionary (source_id, boot, version, numbers, items, structured) VALUES (%s, %s, %s, %s, %s, %s)
+INSERT INTO dictionary AS d (source_id, boot, version, numbers, items, structured) VALUES (%s, %s, %s, %s, %s, %s)
 ON CONFLICT (source_id, boot, version) DO UPDATE
-SET numbers = excluded.numbers, items = excluded.items, structured = excluded.structured
+SET numbers = d.numbers || excluded.numbers, items = d.items || excluded.items,
+    structured = d.structured || excluded.structured
+WHERE (d.numbers, d.items, d.structured) <> (excluded.numbers, excluded.items, excluded.structured)
 """
 RECORD_ITEM_SOURCES = """
 INSERT INTO item_source (item_id, source_id)
@@ -31,7 +33,8 @@ ORDER BY source_id, boot, version
 class DictionaryEntries:
     """The entries of one dictionary record: `items[i]` is the server's item for the source's number `numbers[i]`.
 
-    A negative item: the source may not speak of it. `structured`: those of the numbers whose values are documents.
+    A negative item: the source may not speak of it, or gave the number two meanings. `structured`: those of the numbers
+    whose values are documents.
     """
 
     source_id: int
@@ -43,7 +46,7 @@ class DictionaryEntries:
 
 
 async def record_dictionaries(connection: AsyncConnection[Any], entries: Sequence[DictionaryEntries]) -> None:
-    """Store dictionary records within the caller's transaction; the same (source, boot, version) again replaces it."""
+    """Store dictionary records within the caller's transaction; another of one (source, boot, version) is added."""
     if not entries:
         return
     columns = [

@@ -32,7 +32,7 @@ from server.store.lease import take
 from server.store.peers import PeerKey, add_key, ensure_source
 from server.store.servers import wish_handover
 from tests.support.waiting import PATIENCE_SECONDS, until, until_found
-from tests.unit.server.intake.arrivals import AGENT_KEY, MINE, PROXY_KEY, arrival, directory
+from tests.unit.server.intake.arrivals import AGENT_KEY, MINE, OTHER_PROXY_KEY, PROXY_KEY, arrival, directory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -97,22 +97,25 @@ async def test_the_heart_beats_while_the_store_is_being_opened(
             await asyncio.gather(reigning, return_exceptions=True)
 
 
-async def test_a_proxy_learns_what_was_stored_however_long_ago_it_brought_it(
+async def test_a_proxy_learns_what_was_stored_however_long_ago_it_brought_it_and_no_other_does(
     database_options: DatabaseOptions, database: Database, tmp_path: Path
 ) -> None:
-    """Who carries a source is forgotten after a quarter of an hour, a database may be away for longer."""
+    """A database may be away for long; another proxy may hold another record of that number, of a machine set back."""
     async with throne(database_options, database, tmp_path) as on:
-        peer = Peer(key=PROXY_KEY, role="proxy", name="p", source=None, revoked=False)
-        link = Link(
-            peer=peer, route=b"r", session=1, software="", connected_at=0, heard_at=0, heard_monotonic=0.0
-        )  # fmt: skip
         links = on.realm.collector._links
-        links.add(link, 0.0)
-        links.carry(PROXY_KEY, [MINE.bytes], 0.0)
+        for key in (PROXY_KEY, OTHER_PROXY_KEY):
+            peer = Peer(key=key, role="proxy", name="p", source=None, revoked=False)
+            link = Link(
+                peer=peer, route=b"r", session=1, software="", connected_at=0, heard_at=0, heard_monotonic=0.0
+            )  # fmt: skip
+            links.add(link, 0.0)
+            links.carry(key, [MINE.bytes], 0.0 if key == PROXY_KEY else 3600.0)
         links.forget_old_carriers(3600.0)
         reign = Reign(on.realm, on.lease)
         reign.stored([arrival(pack_closing(Origin(MINE, 9), 4, [(9, 4)], 0))])
-        assert list(link.pending["stored"][MINE.bytes, 9]) == [(4, 4)]
+        pending = {link.peer.key: link.pending for link in links}
+        assert list(pending[PROXY_KEY]["stored"][MINE.bytes, 9]) == [(4, 4)]
+        assert not pending[OTHER_PROXY_KEY]
 
 
 def is_judgeable(presence: PresenceBook) -> bool:

@@ -112,7 +112,7 @@ class Server:
             self.rows[name] = first_value(admitted.arrival) if header.kind is Kind.VALUES else None
         self.ledger.commit(deltas)
         return {
-            "stored": numbers_of([*screened.duplicates, *(each.arrival for each in stored)]),
+            "stored": numbers_of([*screened.duplicates, *(each.arrival for each in [*screened.repeated, *stored])]),
             "refused": numbers_of([refusal.arrival for refusal in screened.refused]),
         }
 

@@ -40,8 +40,8 @@ NOW = to_us(MOVED_AT) + 3_600_000_000
 DAY = 86_400_000_000
 
 
-def made(number: int, at: int = NOW, source: UUID = MINE) -> bytes:
-    return pack_values(Origin(source, 5), number, 1, array("I", [1]), [at], array("d", [1.0]))
+def made(number: int, at: int = NOW, source: UUID = MINE, value: float = 1.0) -> bytes:
+    return pack_values(Origin(source, 5), number, 1, array("I", [1]), [at], array("d", [value]))
 
 
 def screened(*records: tuple[bytes, bytes], ledger: Ledger | None = None) -> Screened:
@@ -78,7 +78,7 @@ def test_an_agent_speaks_for_nobody_else_and_a_revoked_or_unknown_key_for_nobody
     assert len(result.reasons()) == 2
 
 
-def test_what_is_stored_refused_or_twice_in_the_group_is_a_duplicate_but_what_was_lost_may_still_come() -> None:
+def test_what_was_refused_or_is_twice_in_the_group_is_a_duplicate_but_what_was_lost_may_still_come() -> None:
     ledger = Ledger()
     ledger.commit(
         [
@@ -89,8 +89,29 @@ def test_what_is_stored_refused_or_twice_in_the_group_is_a_duplicate_but_what_wa
     )
     records = [(made(number), AGENT_KEY) for number in (2, 4, 5, 6, 6)]
     result = screened(*records, ledger=ledger)
-    assert [each.header.number for each in result.duplicates] == [2, 4, 6]
+    assert [each.header.number for each in result.duplicates] == [4, 6]
     assert [each.arrival.header.number for each in result.admitted] == [5, 6]
+    assert [each.arrival.header.number for each in result.repeated] == [2], "the store knows whether it is the same"
+
+
+def test_another_record_under_a_number_that_is_stored_or_comes_in_the_group_is_no_duplicate() -> None:
+    ledger = Ledger()
+    ledger.commit([ReceivedDelta(source_id=1, boot=5, ranges=RangeSet([(1, 2)]))])
+    records = [made(2), made(2, value=2), made(3), made(3, value=2), made(3), made(3, value=2)]
+    result = screened(*((record, AGENT_KEY) for record in records), ledger=ledger)
+    assert [bytes(each.arrival.record) for each in result.admitted] == [made(3)]
+    assert [bytes(each.arrival.record) for each in result.repeated] == [made(2), made(2, value=2), made(3, value=2)]
+    assert [bytes(each.record) for each in result.duplicates] == [made(3), made(3, value=2)]
+
+
+def test_under_a_stored_number_too_the_future_is_refused_and_the_long_past_has_had_its_time() -> None:
+    ledger = Ledger()
+    ledger.commit([ReceivedDelta(source_id=1, boot=5, ranges=RangeSet([(1, 2)]))])
+    ahead, old = made(1, NOW + AHEAD_US + 1), made(2, NOW - 30 * DAY - 1)
+    result = screened((ahead, AGENT_KEY), (old, AGENT_KEY), ledger=ledger)
+    assert [each.arrival.header.number for each in result.refused] == [1]
+    assert [each.header.number for each in result.duplicates] == [2]
+    assert not result.repeated
 
 
 def test_instants_too_far_ahead_or_older_than_retention_are_refused_in_the_sources_account() -> None:
@@ -115,7 +136,8 @@ def test_a_run_with_one_bad_record_loses_only_that_one() -> None:
     records = [made(number) for number in (1, 2, 3)] + [made(4, NOW + AHEAD_US + 1), made(5), made(5)]
     result = screened(*((record, AGENT_KEY) for record in records), ledger=ledger)
     assert [admitted.arrival.header.number for admitted in result.admitted] == [1, 2, 5]
-    assert [duplicate.header.number for duplicate in result.duplicates] == [3, 5]
+    assert [repeated.arrival.header.number for repeated in result.repeated] == [3]
+    assert [duplicate.header.number for duplicate in result.duplicates] == [5]
     assert [refusal.arrival.header.number for refusal in result.refused] == [4]
 
 
