@@ -12,7 +12,7 @@ import secrets
 from typing import TYPE_CHECKING, Final
 
 from backup.errors import ObjectMissing, TargetAway, WorkFailed
-from backup.saving.journal import write_durably
+from backup.saving.journal import hold_lock, write_durably
 from backup.targets.small import parse_table, read_start
 
 if TYPE_CHECKING:
@@ -51,19 +51,23 @@ class DiskMark:
         return self._at.folder is None or self._there() is not None
 
     def adopt(self) -> None:
-        """Remember the mark that is there; make one where none is. Raises what the target raises, WorkFailed."""
+        """Remember the mark that is there; make one where none is. Raises what the target raises, WorkFailed, SetBusy.
+
+        One at a time: of two sets saved there for the first time each would make a mark, and not know the other's.
+        """
         if self._at.folder is None:
             return
-        there = self._there()
-        if there is None:
-            there = secrets.token_hex(16)
-            self._target.write(self._name, (json.dumps({"form": _FORM, "id": there}) + "\n").encode())
-        if there != self._known():
-            try:
-                self._remembered.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                write_durably(self._remembered, there)
-            except OSError as error:
-                raise WorkFailed(f"{self._remembered} cannot be written: {error.strerror}") from error
+        lock = self._remembered.with_name(f".{self._at.name}.lock")
+        with hold_lock(lock, f"the mark of target {self._at.name!r}"):
+            there = self._there()
+            if there is None:
+                there = secrets.token_hex(16)
+                self._target.write(self._name, (json.dumps({"form": _FORM, "id": there}) + "\n").encode())
+            if there != self._known():
+                try:
+                    write_durably(self._remembered, there)
+                except OSError as error:
+                    raise WorkFailed(f"{self._remembered} cannot be written: {error.strerror}") from error
 
     def _known(self) -> str | None:
         if self._at.folder is None:

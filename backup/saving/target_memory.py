@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from backup.errors import ObjectMissing, TargetAway, TargetFull, TargetRefused
+from backup.errors import ObjectMissing, SetBusy, TargetAway, TargetFull, TargetRefused
 from backup.saving.disk_mark import DiskMark
 from backup.saving.known_points import KnownPoints, vanished_table
 
@@ -72,7 +72,7 @@ class TargetMemory:
         for copy in copies:
             try:
                 self._mark(copy).adopt()
-            except (TargetAway, TargetRefused, TargetFull, ObjectMissing):
+            except (TargetAway, TargetRefused, TargetFull, ObjectMissing, SetBusy):
                 continue
 
     def _mark(self, copy: Copy) -> DiskMark:
