@@ -26,6 +26,7 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _HALF: Final = ".half"  # the ending of a file that is being written; never listed
+_TRIES: Final = 10
 
 
 class FolderTarget:
@@ -122,8 +123,7 @@ class FolderTarget:
         half = path.with_name(f"{path.name}.{os.getpid()}{_HALF}")
         self._demand_root()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with half.open("wb") as file:
+            with _create(half) as file:
                 shutil.copyfileobj(content, file, _PIECE_BYTES)
                 file.flush()
                 os.fsync(file.fileno())
@@ -203,6 +203,16 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _create(path: Path) -> IO[bytes]:
+    """Open a new file, its folders made. Who deletes the last file of a folder removes it, also just before ours."""
+    for _ in range(_TRIES - 1):
+        with suppress(FileNotFoundError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("wb")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("wb")
 
 
 def _fault(error: OSError, path: Path) -> BackupError:
