@@ -162,7 +162,9 @@ class LocalWatchkeep:
         return upstream["endpoint"], upstream["key"]
 
     def postgres_log(self) -> str:
-        return "".join(path.read_text() for path in sorted((self.data / "postgres" / "logs").iterdir()))
+        """Return what the database has said, in order: a file a day, named by the day of the week."""
+        files = (self.data / "postgres" / "logs").iterdir()
+        return "".join(path.read_text() for path in sorted(files, key=lambda path: path.stat().st_mtime))
 
     def log(self, part: str) -> str:
         return (self.data / "log" / f"{part}.log").read_text()
