@@ -66,6 +66,9 @@ class SftpTarget:
                 self._ask("", lambda sftp: sftp.mkdir(self._root, 0o700))
             except ObjectMissing as error:
                 raise self._root_missing() from error
+            except TargetAway:  # as in _make_folders: another set's first run may have made it
+                if not self._is_there(""):
+                    raise
 
     def room(self) -> int | None:
         """Return what is free on the server's disk, where it tells."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from paramiko import SFTPClient
 
 from backup.errors import ConfigInvalid, TargetAway, TargetFull, TargetRefused
 from backup.model import Status
@@ -55,6 +56,20 @@ class TestSftp(TargetContract):
                 with pytest.raises(TargetAway, match="mount"):
                     attempt()
         assert not (tmp_path / "mount").exists()
+
+    def test_a_folder_that_another_makes_meanwhile_is_reached(
+        self, settings: TargetSettings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make = SFTPClient.mkdir
+
+        def another_and_we(client: SFTPClient, path: str, mode: int) -> None:
+            make(client, path, mode)
+            make(client, path, mode)
+
+        monkeypatch.setattr(SFTPClient, "mkdir", another_and_we)
+        with open_target(settings) as target:
+            target.reach()
+            assert not target.files("")
 
     def test_a_half_written_file_is_not_listed(self, tmp_path: Path, target: Target) -> None:
         target.write("h/whole", b"1")
