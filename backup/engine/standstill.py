@@ -29,6 +29,7 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 FULL_WORDS: Final = ("No space left on device", "Disk quota exceeded")
 _WAITING_FOR_EACH_OTHER: Final = ("futex", "do_wait", "pipe_write", "anon_pipe_write")
 _READER: Final = "gpg"
+_GOES_ON: Final = ("D", "R")  # waits for a disk, or for a processor that others have
 
 
 class Standstill:
@@ -53,7 +54,7 @@ class Standstill:
         threads = _threads(group)
         woken = sum(each.woken for each in threads)
         before, since = self._seen.get(group, (None, now))
-        if not threads or woken != before or any(each.state == "D" for each in threads):
+        if not threads or woken != before or any(each.state in _GOES_ON for each in threads):
             self._seen[group] = (woken, now)
             return False
         if now - since < _DOUBT_SECONDS:

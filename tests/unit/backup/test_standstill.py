@@ -68,6 +68,20 @@ def test_a_program_and_a_gpg_that_wait_for_each_other_are_ended_in_seconds(tmp_p
             os.killpg(child.pid, signal.SIGKILL)
 
 
+@pytest.mark.parametrize(("state", "is_ended"), [("S", True), ("R", False)])
+def test_a_gpg_that_only_waits_for_a_processor_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, *, is_ended: bool
+) -> None:
+    task = tmp_path / "1" / "task" / "1"
+    task.mkdir(parents=True)
+    counts = "voluntary_ctxt_switches:\t1\nnonvoluntary_ctxt_switches:\t1\n"
+    (task / "status").write_text(f"Name:\tgpg\nState:\t{state} (so)\n{counts}")
+    (task / "wchan").write_text("0")
+    monkeypatch.setattr("backup.engine.standstill._PROC", tmp_path)
+    monkeypatch.setattr("os.getpgid", lambda _: 1)
+    assert (seconds_until_ended(1, tmp_path) < 60) is is_ended
+
+
 def test_what_wakes_up_is_left_alone_whatever_the_disk_says(tmp_path: Path) -> None:
     with (
         small_disk(tmp_path / "small", size_mib=1) as disk,
