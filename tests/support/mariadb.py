@@ -46,6 +46,17 @@ class MariadbServer:
             self.client(database), input=statements, check=True, capture_output=True, text=True, timeout=_LIMIT_SECONDS
         ).stdout
 
+    @contextmanager
+    def replicating(self) -> Iterator[None]:
+        """Have it be a replica of a server that is not there, and read-only as one."""
+        self.sql(f"{self._following} = '127.0.0.1'; SET GLOBAL read_only = ON")
+        try:
+            yield
+        finally:
+            self.sql("SET GLOBAL read_only = OFF; RESET REPLICA ALL")
+
+    _following = "CHANGE MASTER TO MASTER_HOST"
+
     def client(self, database: str = "") -> list[str]:
         """Return the call of the client as root."""
         base = ["mariadb", "--no-defaults", f"--socket={self.socket}", "--user=root", "--batch", "--skip-column-names"]
@@ -74,12 +85,20 @@ def mariadb_server(data: Path | None = None) -> Iterator[MariadbServer]:
         "--innodb-flush-log-at-trx-commit=0", "--skip-name-resolve", "--general-log",
         f"--general-log-file={folder}/statements.log", "--event-scheduler=OFF",
     ]  # fmt: skip
-    with (folder / "log").open("wb") as log:
-        child = subprocess.Popen([program, "--no-defaults", *as_root, *options], stdin=subprocess.DEVNULL, stdout=log,
-                                 stderr=log, cwd="/", start_new_session=True)  # fmt: skip
-    try:
-        wait_until(lambda: _answers(server, child), _READY_SECONDS, f"MariaDB ({folder / 'log'})")
+    with running_server(server, [program, "--no-defaults", *as_root, *options]):
         yield server
+
+
+@contextmanager
+def running_server(server: MariadbServer, call: list[str]) -> Iterator[None]:
+    """Run a server until this is left; its folder goes with it."""
+    folder = server.folder
+    with (folder / "log").open("wb") as log:
+        child = subprocess.Popen(call, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                                 start_new_session=True)  # fmt: skip
+    try:
+        wait_until(lambda: _answers(server, child), _READY_SECONDS, f"the database ({folder / 'log'})")
+        yield
     finally:
         child.terminate()
         try:
