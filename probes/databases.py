@@ -1,8 +1,9 @@
 """Which database servers a machine has, and which databases these hold: asked by their own clients, over sockets.
 
 A server is asked as the account its socket belongs to, which servers let in without a password (PostgreSQL: peer,
-MariaDB: unix_socket; both Debian's own), or with that account's own ~/.pgpass or ~/.my.cnf. So nothing has to be
-configured, no secret is at hand here, and whoever names a socket gets no more than its owner has.
+MariaDB: unix_socket, MySQL: auth_socket; as Debian and Ubuntu install them), or with that account's own ~/.pgpass or
+~/.my.cnf. So nothing has to be configured, no secret is at hand here, and whoever names a socket gets no more than its
+owner has.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ SELECT 'name ' || datname FROM pg_database
 """
 _MARIADB: Final = """
 SELECT HEX(CONCAT('port ', @@port)) UNION ALL
+SELECT HEX(CONCAT('engine ', IF(VERSION() LIKE '%MariaDB%', 'mariadb', 'mysql'))) UNION ALL
+SELECT HEX('read-only') FROM DUAL WHERE @@global.read_only NOT IN ('0', 'OFF') UNION ALL
 SELECT HEX(CONCAT('folder ', @@datadir)) UNION ALL
 SELECT HEX('all') FROM information_schema.user_privileges WHERE privilege_type = 'SHOW DATABASES' UNION ALL
 SELECT HEX(CONCAT('name ', schema_name)) FROM information_schema.schemata
@@ -42,6 +45,7 @@ SELECT HEX(CONCAT('name ', schema_name)) FROM information_schema.schemata
    AND schema_name NOT LIKE '#mysql50#%'
    AND (schema_name <> 'test' OR EXISTS (SELECT 1 FROM information_schema.tables WHERE table_schema = 'test'))
 """
+_REPLICATES: Final = {"mariadb": "SHOW ALL SLAVES STATUS", "mysql": "SHOW REPLICA STATUS"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +84,15 @@ def ask_postgresql(socket: str) -> DatabaseServer:
 
 
 def ask_mariadb(socket: str) -> DatabaseServer:
-    """Ask the server behind a socket. Raises ProbeFailedError with the server's words."""
+    """Ask the MariaDB or MySQL behind a socket. Raises ProbeFailedError with the server's words."""
     owner = _owner(socket)
     found = (f"{folder}/mariadb" for folder in PROGRAM_PATH.split(":"))
     program = next((path for path in found if os.access(path, os.X_OK)), "mysql")
     words = [
         program, f"--socket={socket}", f"--user={owner.pw_name}", "--protocol=socket", "--batch", "--skip-column-names",
-        "--local-infile=0", "--connect-timeout=5", "--default-character-set=utf8mb4", f"--execute={_MARIADB}",
+        "--local-infile=0", "--connect-timeout=5", "--default-character-set=utf8mb4",
     ]  # fmt: skip
-    lines = _run(socket, owner, words).split()
+    lines = _run(socket, owner, [*words, f"--execute={_MARIADB}"]).split()
     try:
         facts = [bytes.fromhex(line).decode() for line in lines]
     except ValueError:
@@ -97,7 +101,21 @@ def ask_mariadb(socket: str) -> DatabaseServer:
         raise ProbeFailedError(
             f"{socket}: {owner.pw_name} may not see all databases there; GRANT SHOW DATABASES ON *.* to that account"
         )
-    return _server("mariadb", socket, facts)
+    engine = "mariadb" if "engine mariadb" in facts else "mysql"
+    if "read-only" in facts and _is_replicating(socket, owner, [*words, f"--execute={_REPLICATES[engine]}"]):
+        facts.append("replica")
+    return _server(engine, socket, facts)
+
+
+def _is_replicating(socket: str, owner: pwd.struct_passwd, words: list[str]) -> bool:
+    """Tell whether a server takes another's changes. One that is also written to is not asked: its data are its own.
+
+    Where the account may not know (REPLICA MONITOR, of MySQL REPLICATION CLIENT), they count as its own too.
+    """
+    try:
+        return _run(socket, owner, words) != ""
+    except ProbeFailedError:
+        return False
 
 
 def _run(socket: str, owner: pwd.struct_passwd, words: list[str]) -> str:

@@ -37,7 +37,7 @@ class Parameters:
         default=("/run/postgresql",), metadata=setting("folders in which PostgreSQL servers have their sockets")
     )
     mariadb: tuple[str, ...] = field(
-        default=("/run/mysqld/mysqld.sock",), metadata=setting("sockets of MariaDB servers")
+        default=("/run/mysqld/mysqld.sock",), metadata=setting("sockets of MariaDB and MySQL servers")
     )
     libvirt: tuple[str, ...] = field(
         default=("qemu:///system",), metadata=setting("connections of libvirt, where it runs on this machine")

@@ -19,6 +19,7 @@ _MOST_SERVERS: Final = 50
 _HOMES: Final = {
     "postgresql": ("/var/lib/postgresql", "/var/lib/pgsql"),
     "mariadb": ("/var/lib/mysql",),
+    "mysql": ("/var/lib/mysql",),
 }
 """Folders that are their server's own: a file system mounted there holds its databases, which are things themselves."""
 _IMAGES: Final = "/var/lib/libvirt/images"
