@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from backup.command.database_doctor import examine_database
 from backup.command.drill_doctor import REMEDY, examine_drills
 from backup.command.finding import Finding
 from backup.command.key_doctor import examine_keys
@@ -239,6 +240,7 @@ def _work(settings: BackupSettings) -> Iterator[Finding]:
     for chosen in settings.sets:
         if not chosen.sources:
             continue
+        yield from examine_database(settings, chosen)
         if chosen.paths is not None:
             for level, text, remedy in examine_snapshots(chosen.paths):
                 yield Finding(what=f"set {chosen.name}", level=level, text=text, remedy=remedy)

@@ -82,8 +82,8 @@ def _name(_context: click.Context, _parameter: click.Parameter, text: str | None
     "--into-database",
     "dsn",
     metavar="DSN",
-    help="Load a dump and compare its rows with those saved: postgresql://… names an empty database, mariadb://… one"
-    " that is not there yet.",
+    help="Load a dump and compare its rows with those saved: postgresql://… names an empty database, mariadb://… and"
+    " mysql://… one that is not there yet.",
 )
 @click.option(
     "--table",

@@ -1,4 +1,4 @@
-"""Loads a restored MariaDB dump into a database it makes, and compares the rows."""
+"""Loads a restored dump of a MariaDB or a MySQL into a database it makes there, and compares the rows."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from backup.child import Program, run
 from backup.errors import BackupDamaged, DestinationInUse, NotInBackup, SourceFailed
 from backup.loading.rows import compare_rows, judged
-from backup.settings.source import MariadbSettings
-from backup.sources.mariadb import DUMP_FOLDER
+from backup.settings.source import MariadbSettings, MysqlSettings
+from backup.sources.dumped_database import DUMP_FOLDER
 from backup.sources.mariadb_client import (
+    MYSQL,
     ask,
     base_tables,
     client_program,
     count_rows,
+    demand_family,
+    demand_own_programs,
     environment,
+    family_of,
     last_words,
     login,
     quoted,
@@ -32,13 +36,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from backup.model import Manifest
+    from backup.settings.source import MysqlLogin
 
 _ASKING_SECONDS: Final = 60.0
 _PIECE_BYTES: Final = 1 << 20
-_EXPECTED: Final = (
-    "the connection string cannot be read: expected mariadb://USER:PASSWORD@HOST:PORT/DATABASE, with ?socket=PATH or"
-    " ?option_file=PATH if need be"
-)
+_MORE: Final = frozenset({"socket", "option_file", "binaries"})
+# What a server may demand or add of its own, and a table that was saved without need not have.
+_IN_THE_WAY: Final = "sql_require_primary_key", "sql_generate_invisible_primary_key"
 
 
 def load_dump(manifest: Manifest, restored: Path, dsn: str, time_limit_seconds: float) -> dict[str, Any]:
@@ -46,7 +50,8 @@ def load_dump(manifest: Manifest, restored: Path, dsn: str, time_limit_seconds: 
 
     What was made goes again when loading fails. Raises as `registry.load_dump`; DestinationInUse when it is there.
     """
-    with _logged_in(dsn) as settings:
+    with _logged_in(dsn, manifest.source) as settings:
+        _demand_fitting(settings)
         load(settings, manifest, restored, time_limit_seconds)
         return judged(manifest, settings.database, count_rows(settings, time_limit_seconds))
 
@@ -65,7 +70,8 @@ def load_tables(
     if lost:
         raise NotInBackup(f"there is no table {lost[0]!r} in this restore point: bkp ls SET database/tables shows them")
     saved = manifest.consistency.get("rows") or {}
-    with _logged_in(dsn) as settings:
+    with _logged_in(dsn, manifest.source) as settings:
+        _demand_fitting(settings)
         there = set(base_tables(settings, time_limit_seconds)) & files.keys()
         if there:
             raise DestinationInUse(
@@ -86,7 +92,7 @@ def load_tables(
         }
 
 
-def load(settings: MariadbSettings, manifest: Manifest, restored: Path, time_limit_seconds: float) -> None:
+def load(settings: MysqlLogin, manifest: Manifest, restored: Path, time_limit_seconds: float) -> None:
     """Make a database and load the dump into it, all of it or nothing. Raises as `load_dump`."""
     parts = _parts(restored)
     _make(settings, manifest)
@@ -98,6 +104,23 @@ def load(settings: MariadbSettings, manifest: Manifest, restored: Path, time_lim
         raise
 
 
+def _demand_fitting(settings: MysqlLogin) -> None:
+    """Return when the server is of the family the dump is of. Raises DestinationInUse."""
+    try:
+        demand_own_programs(settings, (family_of(settings).client,), _ASKING_SECONDS)
+        version = " ".join(row[0] for row in ask(settings, "SELECT VERSION();", _ASKING_SECONDS))
+    except SourceFailed as error:
+        raise DestinationInUse(str(error)) from error
+    try:
+        demand_family(settings, version)
+    except SourceFailed as error:
+        meant = family_of(settings).title
+        raise DestinationInUse(
+            f"the dump is of a {meant}, the server is {version}, and neither reads all that the other writes: name a"
+            f" {meant}"
+        ) from error
+
+
 def _parts(restored: Path) -> list[Path]:
     folder = restored / DUMP_FOLDER
     try:
@@ -106,7 +129,7 @@ def _parts(restored: Path) -> list[Path]:
         raise NotInBackup(f"{folder} holds no whole database dump: {error}") from error
 
 
-def _make(settings: MariadbSettings, manifest: Manifest) -> None:
+def _make(settings: MysqlLogin, manifest: Manifest) -> None:
     words = [str(manifest.consistency.get(each, "")) for each in ("character_set", "collation")]
     if not all(word.replace("_", "").isalnum() for word in words):
         raise BackupDamaged(f"the manifest names no character set and collation: {words}")
@@ -123,22 +146,32 @@ def _make(settings: MariadbSettings, manifest: Manifest) -> None:
         ) from error
 
 
-def _load(settings: MariadbSettings, parts: Sequence[Path], time_limit_seconds: float) -> None:
+def _load(settings: MysqlLogin, parts: Sequence[Path], time_limit_seconds: float) -> None:
     """Load the parts in one session. `--comments`: without it the client drops comments out of routines."""
+    family = family_of(settings)
+    in_the_way = _in_the_way(settings) if family is MYSQL else []
     arguments = [
-        client_program(settings, "mariadb"),
+        client_program(settings, family.client),
         *login(settings),
         "--batch", "--comments", "--binary-mode", "--default-character-set=utf8mb4", "--max-allowed-packet=1G",
+        *([f"--init-command=SET SESSION {', '.join(f'{name} = OFF' for name in in_the_way)}"] if in_the_way else []),
         f"--database={settings.database}",
     ]  # fmt: skip
     doing = f"loading into {settings.database!r}"
     with _concatenated(parts) as stream:
         ended = run(
-            Program(arguments=arguments, environment=environment(), doing=doing, stdin=stream),
+            Program(arguments=arguments, environment=environment(settings), doing=doing, stdin=stream),
             time_limit_seconds=time_limit_seconds,
         )
     if ended.exit_code != 0:
-        raise DestinationInUse(f"mariadb ended with exit code {ended.exit_code}: {last_words(ended.words)}")
+        raise DestinationInUse(f"{family.client} ended with exit code {ended.exit_code}: {last_words(ended.words)}")
+
+
+def _in_the_way(settings: MysqlLogin) -> list[str]:
+    """Return which settings are on that would refuse or change a table as it was saved. Older servers know neither."""
+    names = ", ".join(f"'{name}'" for name in _IN_THE_WAY)
+    rows = ask(settings, f"SHOW VARIABLES WHERE variable_name IN ({names}) AND value = 'ON';", _ASKING_SECONDS)
+    return [row[0] for row in rows if row[0] in _IN_THE_WAY]
 
 
 @contextmanager
@@ -168,35 +201,41 @@ def _concatenated(parts: Sequence[Path]) -> Iterator[IO[bytes]]:
         raise BackupDamaged(f"the restored dump cannot be read: {failures[0]}") from failures[0]
 
 
-def read_dsn(dsn: str) -> tuple[MariadbSettings, str]:
+def read_dsn(dsn: str, kind: str) -> tuple[MysqlLogin, str]:
     """Return settings and password of mariadb://USER:PASSWORD@HOST:PORT/DATABASE?socket=PATH. Raises DestinationInUse.
 
-    `option_file=PATH` names a file that has the password; without either the client's own (~/.my.cnf) counts.
+    kind: of what was saved, `mariadb` or `mysql`, whose programs are used. `option_file=PATH` names a file that has the
+    password; without either the client's own (~/.my.cnf) counts. `binaries=PATH`: the folder of the programs.
     """
+    expected = (
+        f"the connection string cannot be read: expected {kind}://USER:PASSWORD@HOST:PORT/DATABASE, with ?socket=PATH,"
+        " ?option_file=PATH or ?binaries=PATH if need be"
+    )
     try:
         found = urlsplit(dsn)
         port = found.port or 3306
         more = {name: Path(value) for name, value in parse_qsl(found.query, strict_parsing=bool(found.query))}
     except ValueError as error:
-        raise DestinationInUse(_EXPECTED) from error
+        raise DestinationInUse(expected) from error
     database = unquote(found.path.removeprefix("/"))
-    if found.scheme not in ("mariadb", "mysql") or not database or not more.keys() <= {"socket", "option_file"}:
-        raise DestinationInUse(_EXPECTED)
-    settings = MariadbSettings(
+    if found.scheme not in ("mariadb", "mysql") or not database or not more.keys() <= _MORE:
+        raise DestinationInUse(expected)
+    settings = (MysqlSettings if kind == MYSQL.kind else MariadbSettings)(
         database=database,
         host=found.hostname or "localhost",
         port=port,
         user=unquote(found.username or "root"),
         socket=more.get("socket"),
         option_file=more.get("option_file"),
+        binaries=more.get("binaries"),
     )
     return settings, unquote(found.password or "")
 
 
 @contextmanager
-def _logged_in(dsn: str) -> Iterator[MariadbSettings]:
+def _logged_in(dsn: str, kind: str) -> Iterator[MysqlLogin]:
     """Yield settings whose password, if there is one, lies in a private file for as long as this lasts."""
-    settings, password = read_dsn(dsn)
+    settings, password = read_dsn(dsn, kind)
     if not password:
         yield settings
         return

@@ -19,14 +19,14 @@ def load_dump(
     """Load the dump in `restored` into the database of `dsn`; return tables, rows and what was compared.
 
     tables: only these, into a database that is there and may have others. A whole PostgreSQL dump goes into an empty
-    database, a MariaDB dump into one that is not there yet. Raises NotInBackup (it is no dump, or has no such table),
-    DestinationInUse (the database is in use, or cannot be reached), BackupDamaged (the rows are not those saved).
+    database, one of MariaDB or MySQL into one that is not there yet. Raises NotInBackup (it is no dump, or has no such
+    table), DestinationInUse (the database is in use, or cannot be reached), BackupDamaged (rows are not those saved).
     """
     if manifest.source == "postgresql":
         from backup.loading import postgresql  # noqa: PLC0415 - only what is used is imported
 
         return postgresql.load_dump(manifest, restored, dsn, time_limit_seconds, tables)
-    if manifest.source == "mariadb":
+    if manifest.source in ("mariadb", "mysql"):
         from backup.loading import mariadb  # noqa: PLC0415 - only what is used is imported
 
         if tables:
@@ -37,7 +37,7 @@ def load_dump(
 
 def demand_loadable(manifest: Manifest) -> None:
     """Return when there is a dump to load, before anything of it is fetched. Raises NotInBackup."""
-    if manifest.source not in ("postgresql", "mariadb"):
+    if manifest.source not in ("postgresql", "mariadb", "mysql"):
         raise _no_dump(manifest)
 
 

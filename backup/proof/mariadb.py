@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from backup.model import Manifest
     from backup.proof.contract import Case, Limits
-    from backup.settings.source import MariadbSettings
+    from backup.settings.source import MysqlLogin
 
 _EMPTY_SERVER_BYTES: Final = 250 << 20
 _SWOLLEN: Final = 1.5
@@ -32,6 +32,10 @@ class MariadbProver:
 
     source = "mariadb"
 
+    def server(self, case: Case) -> ScratchMariadb:
+        """Return the server to load into. Raises DrillFailed when there is none here."""
+        return ScratchMariadb(case.scratch / "mariadb", case.settings.mariadb_programs, case.limits)
+
     def room_bytes(self, manifest: Manifest) -> int:
         """Return the room of a server with the database loaded."""
         known = manifest.consistency.get("database_bytes")
@@ -42,7 +46,7 @@ class MariadbProver:
         """Compare, load, count, look through, ask. Raises DrillFailed, TimedOut."""
         files = prove_tree(case)
         began = time.monotonic()
-        server = ScratchMariadb(case.scratch / "mariadb", case.settings.mariadb_programs, case.limits)
+        server = self.server(case)
         server.make()
         with server.running():
             login = server.login(_DATABASE)
@@ -55,7 +59,7 @@ class MariadbProver:
         return Evidence(checks=(*files.checks, *checks), notes=(*files.notes, *notes), ready_seconds=ready_seconds)
 
 
-def _ask(case: Case, login: MariadbSettings) -> tuple[list[Check], list[str]]:
+def _ask(case: Case, login: MysqlLogin) -> tuple[list[Check], list[str]]:
     checks: list[Check] = []
     notes: list[str] = []
     saved = case.manifest.consistency.get("rows")
@@ -79,7 +83,7 @@ def _ask(case: Case, login: MariadbSettings) -> tuple[list[Check], list[str]]:
     return checks, notes
 
 
-def check_tables(login: MariadbSettings, limits: Limits, tables: Sequence[str]) -> Check:
+def check_tables(login: MysqlLogin, limits: Limits, tables: Sequence[str]) -> Check:
     """Look through tables and their indexes with CHECK TABLE."""
     wrong: dict[str, str] = {}
     if tables:
@@ -96,7 +100,7 @@ def check_tables(login: MariadbSettings, limits: Limits, tables: Sequence[str]) 
     )
 
 
-def check_questions(login: MariadbSettings, questions: tuple[str, ...], limits: Limits) -> Check:
+def check_questions(login: MysqlLogin, questions: tuple[str, ...], limits: Limits) -> Check:
     """Ask what the set's owner wants to be true of it: each answers 1."""
     wrong = []
     for question in questions:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from backup.model import Manifest
     from backup.proof.contract import Case, Limits
     from backup.proof.mariadb_server import ScratchMariadb
-    from backup.settings.source import MariadbSettings
+    from backup.settings.source import MysqlLogin
 
 _SERVER_BYTES: Final = 250 << 20  # its redo log, temporary tablespace, undo
 _DATABASES: Final = """
@@ -102,6 +102,6 @@ def _look_through(server: ScratchMariadb, databases: Sequence[str], others: froz
     )
 
 
-def _tables(login: MariadbSettings, others: frozenset[str], limits: Limits) -> list[str]:
+def _tables(login: MysqlLogin, others: frozenset[str], limits: Limits) -> list[str]:
     tables = base_tables(login, limits.left_seconds("tables were listed"))
     return [name for name in tables if f"{login.database}.{name}" not in others]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from backup.proof.contract import Limits
+    from backup.settings.source import MysqlLogin
 
 _READY_SECONDS: Final = 120.0
 _LOOK_SECONDS: Final = 0.1
@@ -36,6 +37,11 @@ _SYSTEM_FOLDERS: Final = "/usr/sbin:/usr/local/sbin"  # where servers lie, and a
 class ScratchMariadb:
     """A data folder and the server that may run on it. `programs`: the folder of its programs; None: where they lie."""
 
+    title = "MariaDB"
+    server_name = "mariadbd"
+    setting = "mariadb_programs"
+    _kind_of_login: type[MysqlLogin] = MariadbSettings
+
     def __init__(self, folder: Path, programs: Path | None, limits: Limits) -> None:
         """Find the programs and the account to run them as. Raises DrillFailed."""
         self.folder = folder
@@ -44,35 +50,36 @@ class ScratchMariadb:
         self._log = folder / "log"
         self._options = folder / "client.cnf"
         self._socket: Path | None = None
-        self._server = self._find("mariadbd")
+        self._server = self._find(self.server_name)
         try:
             self._account = account_for(folder, [Path(self._server)])
         except NoAccountError as error:
             raise DrillFailed(f"the database of the drill cannot be started: {error}") from error
 
-    def login(self, database: str) -> MariadbSettings:
+    def login(self, database: str) -> MysqlLogin:
         """Return how a client gets in while it runs."""
-        return MariadbSettings(
-            database=database,
-            socket=self._socket,
-            user="root",
-            option_file=self._options,
-            binaries=None if self._programs is None else self._programs,
+        return self._kind_of_login(
+            database=database, socket=self._socket, user="root", option_file=self._options, binaries=self._programs
         )
 
     def make(self) -> None:
         """Make an empty server. Raises DrillFailed with the program's words, TimedOut."""
         self._make_folder()
+        name, *arguments = self._making()
         ended = run(
-            self._program(
-                self._find("mariadb-install-db"), "--no-defaults", f"--datadir={self._data}",
-                "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
-            ),
+            self._program(self._find(name), *arguments),
             time_limit_seconds=self._limits.left_seconds("a database was made"),
-        )  # fmt: skip
+        )
         if ended.exit_code != 0:
             words = (ended.words + ended.output)[-_WORDS:].strip()
-            raise DrillFailed(f"mariadb-install-db ended with exit code {ended.exit_code}: {words}")
+            raise DrillFailed(f"{name} ended with exit code {ended.exit_code}: {words}")
+
+    def _making(self) -> Sequence[str]:
+        """Return the program that makes an empty server, and its arguments."""
+        return [
+            "mariadb-install-db", "--no-defaults", f"--datadir={self._data}",
+            "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
+        ]  # fmt: skip
 
     def _make_folder(self) -> None:
         self.folder.mkdir(mode=0o700, exist_ok=True)
@@ -88,7 +95,7 @@ class ScratchMariadb:
             options = [
                 f"--datadir={self._data}", f"--socket={self._socket}", "--skip-networking",
                 f"--pid-file={self.folder}/pid", f"--log-error={self._log}", "--event-scheduler=OFF", "--skip-log-bin",
-                "--skip-slave-start", "--innodb-flush-log-at-trx-commit=0", "--skip-innodb-doublewrite",
+                "--innodb-flush-log-at-trx-commit=0", "--skip-innodb-doublewrite",
                 f"--innodb-buffer-pool-size={max(16, self._limits.memory_bytes // 4 >> 20)}M",
                 "--max-allowed-packet=1G", *self._more_options(),
             ]  # fmt: skip
@@ -97,7 +104,7 @@ class ScratchMariadb:
                 yield
 
     def _more_options(self) -> Sequence[str]:
-        return ()
+        return ["--skip-slave-start"]
 
     def _ready_seconds(self) -> float:
         return min(_READY_SECONDS, self._limits.left_seconds("a database was started"))
@@ -125,8 +132,8 @@ class ScratchMariadb:
         found = which(name, path=path if self._programs is None else str(self._programs))
         if found is None:
             raise DrillFailed(
-                f"there is no {name} on this machine to start: install MariaDB's server, or name the folder of its"
-                " programs as drills.mariadb_programs"
+                f"there is no {name} on this machine to start: install {self.title}'s server, or name the folder of"
+                f" its programs as drills.{self.setting}"
             )
         return found
 

@@ -2,46 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from backup.errors import DrillFailed
 
 if TYPE_CHECKING:
     from backup.proof.contract import Prover
 
+_PROVERS: Final = {
+    "paths": "backup.proof.paths:PathsProver",
+    "postgresql": "backup.proof.postgresql:PostgresqlProver",
+    "postgresql-base": "backup.proof.postgresql_base:PostgresqlBaseProver",
+    "mariadb": "backup.proof.mariadb:MariadbProver",
+    "mariadb-base": "backup.proof.mariadb_base:MariadbBaseProver",
+    "mysql": "backup.proof.mysql:MysqlProver",
+    "command": "backup.proof.command:CommandProver",
+    "image": "backup.proof.disks:ImageProver",
+    "libvirt": "backup.proof.disks:LibvirtProver",
+}
+"""The class of each."""
+
 
 def prover_of(source: str) -> Prover:
     """Return the prover of a kind of source, as a manifest names it. Raises DrillFailed when there is none."""
-    if source == "paths":
-        from backup.proof.paths import PathsProver  # noqa: PLC0415 - only what is used is imported
-
-        return PathsProver()
-    if source == "postgresql":
-        from backup.proof.postgresql import PostgresqlProver  # noqa: PLC0415 - only what is used is imported
-
-        return PostgresqlProver()
-    if source == "postgresql-base":
-        from backup.proof.postgresql_base import PostgresqlBaseProver  # noqa: PLC0415 - only what is used is imported
-
-        return PostgresqlBaseProver()
-    if source == "mariadb":
-        from backup.proof.mariadb import MariadbProver  # noqa: PLC0415 - only what is used is imported
-
-        return MariadbProver()
-    if source == "mariadb-base":
-        from backup.proof.mariadb_base import MariadbBaseProver  # noqa: PLC0415 - only what is used is imported
-
-        return MariadbBaseProver()
-    if source == "command":
-        from backup.proof.command import CommandProver  # noqa: PLC0415 - only what is used is imported
-
-        return CommandProver()
-    if source == "image":
-        from backup.proof.disks import ImageProver  # noqa: PLC0415 - only what is used is imported
-
-        return ImageProver()
-    if source == "libvirt":
-        from backup.proof.disks import LibvirtProver  # noqa: PLC0415 - only what is used is imported
-
-        return LibvirtProver()
-    raise DrillFailed(f"nothing here can prove a backup of {source!r}: is it of a newer Watchkeep?")
+    place = _PROVERS.get(source)
+    if place is None:
+        raise DrillFailed(f"nothing here can prove a backup of {source!r}: is it of a newer Watchkeep?")
+    module, _, name = place.partition(":")
+    prover: Prover = getattr(import_module(module), name)()
+    return prover

@@ -63,6 +63,7 @@ class RestoredMariadb(ScratchMariadb):
 
     def _more_options(self) -> Sequence[str]:
         return [
+            *super()._more_options(),
             "--skip-grant-tables",
             "--skip-symbolic-links",
             *(f"--{name.replace('_', '-')}={value}" for name, value in self._settings.items()),

@@ -17,6 +17,7 @@ from backup.settings.source import (
     LibvirtSettings,
     MariadbBaseSettings,
     MariadbSettings,
+    MysqlSettings,
     PathsSettings,
     PostgresqlBaseSettings,
     PostgresqlSettings,
@@ -32,6 +33,7 @@ SOURCE_KINDS: Final = (
     "postgresql_base",
     "mariadb",
     "mariadb_base",
+    "mysql",
     "command",
     "libvirt",
     "image",
@@ -145,6 +147,7 @@ class SetSettings:
     mariadb_base: MariadbBaseSettings | None = field(
         default=None, metadata=setting("save a whole MariaDB server of this machine, by copies of its files")
     )
+    mysql: MysqlSettings | None = field(default=None, metadata=setting("save a database of MySQL's own server"))
     command: CommandSettings | None = field(default=None, metadata=setting("save what a program writes"))
     libvirt: LibvirtSettings | None = field(default=None, metadata=setting("save a libvirt domain"))
     image: ImageSettings | None = field(default=None, metadata=setting("save image files of QEMU"))

@@ -41,3 +41,7 @@ class DrillSettings:
         default=None,
         metadata=setting("folder of a MariaDB's programs, server included; none: PATH and /usr/sbin"),
     )
+    mysql_programs: Path | None = field(
+        default=None,
+        metadata=setting("folder of a MySQL's programs, server included; none: PATH and /usr/sbin"),
+    )

@@ -68,8 +68,8 @@ class PostgresqlBaseSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MariadbSettings:
-    """A MariaDB database, saved with mariadb-dump from one snapshot, without a lock that writers wait for."""
+class MysqlLogin:
+    """One database of a MariaDB or a MySQL, and how their clients, which take the same options, get to it."""
 
     database: str = field(metadata=setting("name of the database", example='"shop"'))
     host: str = field(default="localhost", metadata=setting("where it answers; localhost: by its socket"))
@@ -79,8 +79,35 @@ class MariadbSettings:
     option_file: Path | None = field(
         default=None, metadata=setting("option file with the password: [client] password=…", example='"keys/my.cnf"')
     )
+    binaries: Path | None = field(default=None, metadata=setting("folder of its client programs; none: PATH"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MariadbSettings(MysqlLogin):
+    """A MariaDB database, saved with mariadb-dump from one snapshot, without a lock that writers wait for."""
+
     binaries: Path | None = field(default=None, metadata=setting("folder of mariadb and mariadb-dump; none: PATH"))
     count_rows: bool = field(default=True, metadata=setting("count every table's rows in the dump"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MysqlSettings(MysqlLogin):
+    """A database of MySQL's own server, saved with its mysqldump from one snapshot."""
+
+    binaries: Path | None = field(
+        default=None, metadata=setting("folder of MySQL's own mysql and mysqldump, as new as the server; none: PATH")
+    )
+    count_rows: bool = field(default=True, metadata=setting("count every table's rows in the dump"))
+    binlog_position: bool = field(
+        default=True,
+        metadata=setting("record the snapshot's place in the binary log, for which all commits wait for an instant"),
+    )
+    lock_wait: timedelta = field(
+        default=timedelta(seconds=30),
+        metadata=setting(
+            "how long it waits for that instant, and commits with it, while others' statements go on", minimum=1
+        ),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,21 +1,27 @@
-"""MariaDB's own client programs: where they are, how they log in, and what a question to the server returns."""
+"""The client programs of MariaDB and MySQL: where they are, how they log in, what a question to the server returns.
+
+Both take the same options. Which of them a set means, its settings say; neither's programs are used for the other's
+server, since what they leave out or cannot read then is said by nobody.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Final
 
 from backup.child import Program, run
 from backup.errors import SourceFailed
+from backup.settings.source import MysqlSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from backup.settings.source import MariadbSettings
+    from backup.settings.source import MysqlLogin
 
 _WORDS: Final = 600
 _ANSWER_LIMIT_BYTES: Final = 16 << 20
@@ -27,21 +33,73 @@ _HARMLESS: Final = frozenset(
         "host", "port", "socket", "user", "password", "protocol", "connect-timeout", "compress", "default-auth",
         "plugin-dir", "default-character-set", "character-sets-dir", "quick", "quote-names", "max-allowed-packet",
         "net-buffer-length", "single-transaction", "routines", "events", "triggers", "hex-blob", "order-by-primary",
-        "comments",
+        "comments", "get-server-public-key", "server-public-key-path", "enable-cleartext-plugin",
+        "compression-algorithms", "zstd-compression-level",
     )
 )  # fmt: skip
 
 
-def client_program(settings: MariadbSettings, name: str) -> str:
-    """Return the path of a program of MariaDB's. Raises SourceFailed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """Whose server it is. kind: of a set that saves it; client, dump: names of its programs."""
+
+    kind: str
+    title: str
+    client: str
+    dump: str
+
+
+MARIADB: Final = Family(kind="mariadb", title="MariaDB", client="mariadb", dump="mariadb-dump")
+MYSQL: Final = Family(kind="mysql", title="MySQL", client="mysql", dump="mysqldump")
+
+
+def family_of(settings: MysqlLogin) -> Family:
+    """Return whose server these settings mean."""
+    return MYSQL if isinstance(settings, MysqlSettings) else MARIADB
+
+
+def demand_family(settings: MysqlLogin, version: str) -> None:
+    """Raise SourceFailed when the server, by its VERSION(), is the other one's."""
+    found, meant = MARIADB if "MariaDB" in version else MYSQL, family_of(settings)
+    if found is not meant:
+        raise SourceFailed(
+            f"the server is a {found.title} ({version}), not a {meant.title}: save it by [sets.{found.kind}], not by"
+            f" [sets.{meant.kind}]"
+        )
+
+
+def demand_own_programs(settings: MysqlLogin, names: Sequence[str], time_limit_seconds: float) -> None:
+    """Raise SourceFailed when one of these programs is missing, or is the other family's by the same name.
+
+    Debian has a `mysql` and a `mysqldump` that are MariaDB's.
+    """
+    for name in names:
+        demand_own(family_of(settings), client_program(settings, name), time_limit_seconds)
+
+
+def demand_own(family: Family, path: str, time_limit_seconds: float) -> None:
+    """Raise SourceFailed when a program is not of this family."""
+    asking = Program(arguments=[path, "--version"], environment=environment(), doing=f"asking {path} for its version")
+    said = run(asking, time_limit_seconds=time_limit_seconds).output
+    if ("MariaDB" in said) != (family is MARIADB):
+        raise SourceFailed(
+            f"{path} is not {family.title}'s own ({' '.join(said.split())[:80]}): install {family.title}'s programs, or"
+            " name their folder"
+        )
+
+
+def client_program(settings: MysqlLogin, name: str) -> str:
+    """Return the path of a client program. Raises SourceFailed."""
     found = which(name, path=None if settings.binaries is None else str(settings.binaries))
     if found is None:
         where = settings.binaries or "PATH"
-        raise SourceFailed(f"{name} is not in {where}; install MariaDB's client programs, or set `binaries`")
+        raise SourceFailed(
+            f"{name} is not in {where}; install {family_of(settings).title}'s client programs, or set `binaries`"
+        )
     return found
 
 
-def login(settings: MariadbSettings) -> list[str]:
+def login(settings: MysqlLogin) -> list[str]:
     """Return the options that lead to the server, which have to stand first. Raises SourceFailed.
 
     The password is in no argument, where every user of the machine could read it: it stands in the option file. With
@@ -62,7 +120,7 @@ def login(settings: MariadbSettings) -> list[str]:
     return found if settings.socket is None else [*found, f"--socket={settings.socket}"]
 
 
-def demand_log_in_only(settings: MariadbSettings, program: str, time_limit_seconds: float) -> None:
+def demand_log_in_only(settings: MysqlLogin, program: str, time_limit_seconds: float) -> None:
     """Return when the option files that `program` reads say no more than how to log in, and what changes nothing.
 
     They may also leave tables and rows out, or write something else than a dump, and it would end well all the same.
@@ -70,7 +128,9 @@ def demand_log_in_only(settings: MariadbSettings, program: str, time_limit_secon
     """
     files = [] if settings.option_file is None else [f"--defaults-file={settings.option_file}"]
     asking = Program(
-        arguments=[program, *files, "--print-defaults"], environment=environment(), doing="reading option files"
+        arguments=[program, *files, "--print-defaults"],
+        environment=environment(settings),
+        doing="reading option files",
     )
     ended = run(asking, time_limit_seconds=time_limit_seconds)
     if ended.exit_code != 0:
@@ -85,20 +145,24 @@ def demand_log_in_only(settings: MariadbSettings, program: str, time_limit_secon
         )
 
 
-def environment() -> Mapping[str, str]:
-    """Return the environment of a client program: nothing in it says where to log in."""
-    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
+def environment(settings: MysqlLogin | None = None) -> Mapping[str, str]:
+    """Return the environment of a client program: nothing in it says where to log in.
+
+    MySQL's clients read ~/.mylogin.cnf whatever option file they are given: with one of the set's own, none is read.
+    """
+    found = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
+    return found if settings is None or settings.option_file is None else found | {"MYSQL_TEST_LOGIN_FILE": "/dev/null"}
 
 
 def ask(
-    settings: MariadbSettings, statements: str, time_limit_seconds: float, *, database: str | None = None
+    settings: MysqlLogin, statements: str, time_limit_seconds: float, *, database: str | None = None
 ) -> list[list[str]]:
     """Return the rows of `statements`; text that may hold a tab or a line break has to be asked for as HEX().
 
     Raises SourceFailed with the server's words, TimedOut.
     """
     arguments = [
-        client_program(settings, "mariadb"),
+        client_program(settings, family_of(settings).client),
         *login(settings),
         "--batch", "--skip-column-names", "--raw", "--default-character-set=utf8mb4", "--connect-timeout=10",
         *([] if database is None else [f"--database={database}"]),
@@ -107,7 +171,9 @@ def ask(
         question.write(statements.encode())
         question.seek(0)
         ended = run(
-            Program(arguments=arguments, environment=environment(), doing="asking the database", stdin=question),
+            Program(
+                arguments=arguments, environment=environment(settings), doing="asking the database", stdin=question
+            ),
             time_limit_seconds=time_limit_seconds,
             output_limit_bytes=_ANSWER_LIMIT_BYTES,
         )
@@ -136,7 +202,7 @@ def text_of(hexadecimal: str) -> str:
         raise SourceFailed("the database's answer cannot be understood") from error
 
 
-def base_tables(settings: MariadbSettings, time_limit_seconds: float) -> list[str]:
+def base_tables(settings: MysqlLogin, time_limit_seconds: float) -> list[str]:
     """Return the names of the tables that hold rows. Raises SourceFailed, TimedOut."""
     listed = ask(
         settings,
@@ -148,9 +214,7 @@ def base_tables(settings: MariadbSettings, time_limit_seconds: float) -> list[st
     return [text_of(row[0]) for row in listed]
 
 
-def count_rows(
-    settings: MariadbSettings, time_limit_seconds: float, tables: Sequence[str] | None = None
-) -> dict[str, int]:
+def count_rows(settings: MysqlLogin, time_limit_seconds: float, tables: Sequence[str] | None = None) -> dict[str, int]:
     """Return how many rows each table, or each of `tables`, has now, by its name. Raises SourceFailed, TimedOut."""
     names = base_tables(settings, time_limit_seconds) if tables is None else tables
     if not names:

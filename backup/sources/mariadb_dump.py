@@ -1,7 +1,8 @@
-"""A stream of mariadb-dump in files: one a table, so that a table can be browsed and restored by itself.
+"""A stream of mariadb-dump or mysqldump in files: one a table, so that a table can be browsed and restored by itself.
 
-What is put together again in the order of `parts.json` is the stream, byte by byte. Rows are counted on the way: the
-count is of what the dump holds, and so of its snapshot.
+What is put together again in the order of `parts.json` is the stream, byte by byte; but for three lines of mysqldump's,
+which keep what is loaded out of the binary log of where it is loaded. Rows are counted on the way: the count is of what
+the dump holds, and so of its snapshot. mariadb-dump writes each on a line of its own, mysqldump many on one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 import time
 from typing import IO, TYPE_CHECKING, Final
 
-from backup.errors import SourceFailed
+from backup.sources.mysql_rows import StatementRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +24,23 @@ _SEPARATOR: Final = b"--\n"
 _LONGEST_MARK: Final = 1024  # bytes of a line that are looked at: a name has at most 64 letters
 _MARK: Final = re.compile(
     rb"-- (?:Table structure for table (?P<table>`.+`)|Dumping data for table (?P<rows>`.+`)"
-    rb"|(?:Sequence structure for|Temporary table structure for view|Final view structure for view) `.+`"
+    rb"|(?:Sequence structure for|Temporary (?:table|view) structure for view|Final view structure for view) `.+`"
     rb"|Dumping (?:events|routines) for database '.+')\n"
 )
 _ROWS: Final = re.compile(rb"(?:\([^\n]*\n)+")  # many at once: a line at a time took three times as long as the dump
-_POSITION: Final = re.compile(rb"-- CHANGE MASTER TO MASTER_LOG_FILE='([^']+)', MASTER_LOG_POS=(\d+);\n")
+_POSITION: Final = re.compile(
+    rb"-- CHANGE (?:MASTER|REPLICATION SOURCE) TO (?:MASTER|SOURCE)_LOG_FILE='([^']+)',"
+    rb" (?:MASTER|SOURCE)_LOG_POS=(\d+);\n"
+)
 _GTID: Final = re.compile(rb"-- SET GLOBAL gtid_slave_pos='([^']*)';\n")
+_GTID_SET: Final = re.compile(rb"^/\* SET @@GLOBAL\.GTID_PURGED='\+?([^']*)';\*/$", re.MULTILINE)
+_HEAD: Final = "head.sql"
+_LONGEST_HEAD: Final = 16 << 20
+_NOT_KEPT_OF_HEAD: Final = (
+    b"SET @MYSQLDUMP_TEMP_LOG_BIN = @@SESSION.SQL_LOG_BIN;\n",
+    b"SET @@SESSION.SQL_LOG_BIN= 0;\n",
+)
+_NOT_KEPT: Final = b"SET @@SESSION.SQL_LOG_BIN = @MYSQLDUMP_TEMP_LOG_BIN;\n"
 
 
 class DumpParts:
@@ -55,11 +67,12 @@ class DumpParts:
         self._rests = 0
         self._is_table = False
         self._counting: str | None = None
+        self._statement: StatementRows | None = None  # the INSERT whose line is being taken
         (folder / "tables").mkdir()
-        self._file: IO[bytes] = self._open("head.sql")
+        self._file: IO[bytes] = self._open(_HEAD)
 
     def take(self, piece: bytes) -> None:
-        """Take the next piece. Raises SourceFailed when rows shall be counted and cannot be."""
+        """Take the next piece."""
         data = self._held + piece
         self._held = b""
         start = 0
@@ -71,14 +84,13 @@ class DumpParts:
                 continue
             end = data.find(b"\n", start) + 1
             if self._is_in_line:
-                self._file.write(data[start : end or len(data)])
-                self._is_in_line = end == 0
+                self._take_more(data[start : end or len(data)], is_end=end != 0)
             elif end == 0 and len(data) - start < _LONGEST_MARK:
                 self._held = data[start:]
                 return
             else:
                 self._take_line(data[start : end or len(data)])
-                self._is_in_line = end == 0
+                self._take_more(b"", is_end=end != 0)
             start = end or len(data)
 
     def __enter__(self) -> Self:
@@ -88,10 +100,13 @@ class DumpParts:
         self._file.write(self._separator + self._held)
         self._file.close()
         self._end_table()
+        self._take_gtid_set()
         (self._folder / PARTS_FILE).write_text(json.dumps(self._parts, indent=0) + "\n", encoding="utf-8")
 
     def _take_line(self, line: bytes) -> None:
         """Take a line, of a long one the start."""
+        if line == _NOT_KEPT or (line in _NOT_KEPT_OF_HEAD and len(self._parts) == 1):
+            return
         if line.startswith(b"(") and self._counting is not None:  # a row that is longer than the piece
             self.rows[self._counting] += 1
             self._file.write(line)
@@ -106,19 +121,32 @@ class DumpParts:
         self._file.write(self._separator + line)
         self._separator = b""
 
+    def _take_more(self, rest: bytes, *, is_end: bool) -> None:
+        """Take what else there is of a line that began."""
+        self._file.write(rest)
+        self._is_in_line = not is_end
+        if self._statement is not None:
+            self._statement.take(rest)
+            if is_end and self._counting is not None:
+                self.rows[self._counting] += self._statement.rows
+                self._statement = None
+
     def _take_between_rows(self, line: bytes) -> None:
-        if line == b"\n":
-            return
-        if not line.startswith(b"INSERT INTO `"):
+        if line.startswith(b"INSERT INTO `"):
+            self._statement = StatementRows()
+            self._statement.take(line)
+        elif line != b"\n":
             self._counting = None  # triggers follow, and whatever stands in their bodies
-        elif not line.endswith(b" VALUES\n"):
-            raise SourceFailed(
-                "this mariadb-dump writes several rows on a line, so that they cannot be counted: use one of version"
-                " 10.11 or newer (`binaries`), or set count_rows = false"
-            )
+
+    def _take_gtid_set(self) -> None:
+        """Read what MySQL says of its transactions, a line for each server they are of."""
+        with (self._folder / _HEAD).open("rb") as file:
+            found = _GTID_SET.search(file.read(_LONGEST_HEAD))
+        if found is not None:
+            self.gtid = "".join(found[1].decode().split())
 
     def _take_comment(self, line: bytes) -> None:
-        if (position := _POSITION.fullmatch(line)) is not None:
+        if self.binlog is None and (position := _POSITION.fullmatch(line)) is not None:
             self.binlog = (position[1].decode(), int(position[2]))
         elif (gtid := _GTID.fullmatch(line)) is not None:
             self.gtid = gtid[1].decode()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from backup.errors import ConfigInvalid
 from backup.settings.document import SOURCE_KINDS
@@ -10,6 +11,16 @@ from backup.settings.document import SOURCE_KINDS
 if TYPE_CHECKING:
     from backup.settings.document import BackupSettings, SetSettings
     from backup.sources.contract import Source
+
+_BY_PROGRAMS: Final = {
+    "postgresql": "backup.sources.postgresql:PostgresqlSource",
+    "postgresql_base": "backup.sources.postgresql_base:PostgresqlBaseSource",
+    "mariadb": "backup.sources.mariadb:MariadbSource",
+    "mariadb_base": "backup.sources.mariadb_base:MariadbBaseSource",
+    "mysql": "backup.sources.mysql:MysqlSource",
+    "command": "backup.sources.command:CommandSource",
+}
+"""Kinds that run a program, which the set's time limit ends, with the class of each."""
 
 
 def source_of(settings: BackupSettings, chosen: SetSettings) -> Source:
@@ -20,26 +31,6 @@ def source_of(settings: BackupSettings, chosen: SetSettings) -> Source:
 
         own = own_places(settings, chosen)
         return PathsSource(chosen.paths, side_by_side=chosen.side_by_side, own=own)
-    if chosen.postgresql is not None:
-        from backup.sources.postgresql import PostgresqlSource  # noqa: PLC0415 - only what is used is imported
-
-        return PostgresqlSource(chosen.postgresql, time_limit_seconds=chosen.time_limit.total_seconds())
-    if chosen.postgresql_base is not None:
-        from backup.sources.postgresql_base import PostgresqlBaseSource  # noqa: PLC0415 - only what is used is imported
-
-        return PostgresqlBaseSource(chosen.postgresql_base, time_limit_seconds=chosen.time_limit.total_seconds())
-    if chosen.mariadb is not None:
-        from backup.sources.mariadb import MariadbSource  # noqa: PLC0415 - only what is used is imported
-
-        return MariadbSource(chosen.mariadb, time_limit_seconds=chosen.time_limit.total_seconds())
-    if chosen.mariadb_base is not None:
-        from backup.sources.mariadb_base import MariadbBaseSource  # noqa: PLC0415 - only what is used is imported
-
-        return MariadbBaseSource(chosen.mariadb_base, time_limit_seconds=chosen.time_limit.total_seconds())
-    if chosen.command is not None:
-        from backup.sources.command import CommandSource  # noqa: PLC0415 - only what is used is imported
-
-        return CommandSource(chosen.command, time_limit_seconds=chosen.time_limit.total_seconds())
     if chosen.libvirt is not None:
         from backup.sources.libvirt import LibvirtSource  # noqa: PLC0415 - only what is used is imported
 
@@ -48,5 +39,10 @@ def source_of(settings: BackupSettings, chosen: SetSettings) -> Source:
         from backup.sources.image import ImageSource  # noqa: PLC0415 - only what is used is imported
 
         return ImageSource(chosen.image)
+    for kind in chosen.sources:
+        module, _, name = _BY_PROGRAMS[kind].partition(":")
+        make = getattr(import_module(module), name)
+        source: Source = make(getattr(chosen, kind), time_limit_seconds=chosen.time_limit.total_seconds())
+        return source
     kinds = ", ".join(f"[sets.{kind}]" for kind in SOURCE_KINDS)
     raise ConfigInvalid(f"set {chosen.name!r} does not say what to save; give it one of {kinds}")

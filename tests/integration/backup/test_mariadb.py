@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,12 +13,16 @@ import pytest
 
 from backup.errors import SourceFailed
 from backup.model import Kind
-from backup.settings.source import MariadbSettings
+from backup.settings.source import MariadbSettings, MysqlSettings
 from backup.sources.mariadb import MariadbSource
 from backup.sources.mariadb_client import login
+from backup.sources.mysql import MysqlSource
+from probes.inventory import Parameters, read_inventory
 from tests.support.backups import new_site
 from tests.support.mariadb import mariadb
+from tests.support.mysql import mysql_programs
 from tests.support.waiting import wait_until
+from tests.unit.probes.visiting import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -246,11 +251,38 @@ def test_an_option_file_that_leaves_something_out_is_refused(
     assert _PASSWORD not in str(told.value)
 
 
+@pytest.mark.parametrize("right", ["TRIGGER ON {}.*", "SELECT ON mysql.proc"])
+def test_what_an_account_may_not_see_fails_a_run_where_the_dump_would_leave_it_out(
+    mariadb: MariadbServer, shop: MariadbSettings, tmp_path: Path, right: str
+) -> None:
+    mariadb.sql(f"REVOKE {right.format(shop.database)} FROM {shop.user}")
+    words = re.escape(f"GRANT {right.format(f'`{shop.database}`')}")
+    with pytest.raises(SourceFailed, match=words), MariadbSource(shop, 600).prepare(tmp_path):
+        pass
+
+
+def test_a_mariadb_is_not_saved_as_a_mysql(mariadb: MariadbServer) -> None:
+    meant_otherwise = MysqlSettings(database="mysql", socket=mariadb.socket, binaries=mysql_programs())
+    with pytest.raises(SourceFailed, match=r"\[sets\.mariadb\]"):
+        MysqlSource(meant_otherwise, 600).examine()
+
+
 def test_an_option_file_others_may_read_is_refused(shop: MariadbSettings, tmp_path: Path) -> None:
     assert shop.option_file is not None
     shop.option_file.chmod(0o640)
     with pytest.raises(SourceFailed, match="chmod 600"), MariadbSource(shop, 600).prepare(tmp_path):
         pass
+
+
+def test_the_agent_names_its_databases_and_a_replica_as_one(mariadb: MariadbServer, shop: MariadbSettings) -> None:
+    reader = Reader(read_inventory, parameters=Parameters(postgresql=(), mariadb=(str(mariadb.socket),), libvirt=()))
+    (server,) = json.loads(str(reader.read()["inventory.databases"]))["servers"]
+    assert (server["engine"], server["port"], server["is_replica"]) == ("mariadb", mariadb.port, False)
+    assert shop.database in server["names"]
+    with mariadb.replicating():
+        (server,) = json.loads(str(reader.read()["inventory.databases"]))["servers"]
+        assert server["is_replica"]
+    assert reader.failures == []
 
 
 def _number(mariadb: MariadbServer, shop: MariadbSettings, question: str) -> int:

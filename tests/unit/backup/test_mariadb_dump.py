@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backup.errors import SourceFailed
 from backup.sources.mariadb_dump import DumpParts, read_parts
+from backup.sources.mysql_rows import StatementRows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,14 +103,68 @@ def test_the_time_a_table_was_read_is_that_of_the_longest_and_of_nothing_else(tm
     assert parts.longest_seconds == 5.0
 
 
-def test_rows_that_cannot_be_told_apart_are_refused_not_guessed(tmp_path: Path) -> None:
-    stream = b"--\n-- Dumping data for table `a`\n--\n\nINSERT INTO `a` VALUES (1),(2);\n"
-    with pytest.raises(SourceFailed, match="cannot be counted"), DumpParts(tmp_path, counts=True) as parts:
-        parts.take(stream)
-    (tmp_path / "again").mkdir()
-    with DumpParts(tmp_path / "again", counts=False) as parts:
-        parts.take(stream)
-    assert parts.rows == {}
+_MYSQL = rb"""-- MySQL dump
+SET @MYSQLDUMP_TEMP_LOG_BIN = @@SESSION.SQL_LOG_BIN;
+SET @@SESSION.SQL_LOG_BIN= 0;
+
+--
+-- GTID state at the beginning of the backup
+--
+
+/* SET @@GLOBAL.GTID_PURGED='+aa:1-11,
+bb:1-3:5';*/
+
+--
+-- Position to start replication or point-in-time recovery from
+--
+
+-- CHANGE REPLICATION SOURCE TO SOURCE_LOG_FILE='binlog.000002', SOURCE_LOG_POS=3247;
+
+--
+-- Temporary view structure for view `v`
+--
+
+--
+-- Table structure for table `a`
+--
+
+--
+-- Dumping data for table `a`
+--
+
+INSERT INTO `a` (`id`, `we``ird '\`, `),(`) VALUES (1,'it\'s),(\\',0x27),(2,_binary '\\\\',NULL),(3,'','{\"a\": 1}');
+INSERT INTO `a` (`id`, `we``ird '\`, `),(`) VALUES (4,'x','y');
+/*!80002 ANALYZE TABLE `a` UPDATE HISTOGRAM ON `id` WITH 8 BUCKETS */;
+DELIMITER ;;
+INSERT INTO `a` VALUES (5),(6) ;;
+
+--
+-- Final view structure for view `v`
+--
+
+SET @@SESSION.SQL_LOG_BIN = @MYSQLDUMP_TEMP_LOG_BIN;
+-- Dump completed
+"""
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 50, 100_000])
+def test_rows_of_mysqldump_are_counted_though_many_stand_on_a_line(tmp_path: Path, size: int) -> None:
+    with DumpParts(tmp_path, counts=True) as parts:
+        for start in range(0, len(_MYSQL), size):
+            parts.take(_MYSQL[start : start + size])
+    assert parts.rows == {"a": 4}
+    assert (parts.binlog, parts.gtid) == (("binlog.000002", 3247), "aa:1-11,bb:1-3:5")
+    kept = [line for line in _MYSQL.splitlines(keepends=True) if b"SQL_LOG_BIN" not in line]
+    assert b"".join(file.read_bytes() for file in read_parts(tmp_path)) == b"".join(kept)
+
+
+def test_rows_of_a_value_that_is_longer_than_any_piece_are_counted_in_bounded_memory() -> None:
+    statement = StatementRows()
+    pieces = [b"INSERT INTO `a` VALUES (1,'", *[b"\\'),(" * 300] * 50, b"'),(2,'\\", b"'),(", b"'),(3,0);\n"]
+    for piece in pieces:
+        statement.take(piece)
+        assert sum(len(value) for value in vars(statement).values() if isinstance(value, bytes)) < 20
+    assert statement.rows == 3
 
 
 def test_a_list_of_parts_leads_nowhere_else(tmp_path: Path) -> None:
