@@ -9,7 +9,8 @@ set -eu
 checkout=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 suite=${1:-unstable}
 root=${2:-$checkout/.cache/mysql-root}
-debian=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+debian=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 2>/dev/null | grep -m 1 '/debian$' || true)}
+debian=${debian:-http://deb.debian.org/debian}
 ubuntu=${UBUNTU_MIRROR:-http://archive.ubuntu.com/ubuntu}
 if [ -e "$root/.ready" ]; then
     echo "$root"
