@@ -1,6 +1,6 @@
 """Who compresses what duplicity has encrypted: we do, or gpg where it does not take what is compressed already.
 
-Where we do, what came out of gpg is summed as well, before duplicity sends it.
+Where we do, the lists that came out of gpg are summed as well, before duplicity sends them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TIME_LIMIT_SECONDS: Final = 60.0
 class Compression:
     """What duplicity is told for it: arguments, and an environment.
 
-    listing: where the sums of all that is encrypted are written down; None: nowhere.
+    listing: where the sums of the lists that are encrypted are written down; None: nowhere.
     """
 
     arguments: tuple[str, ...]
@@ -36,7 +36,7 @@ class Compression:
     listing: Path | None = None
 
     def sealed(self) -> frozenset[str] | None:
-        """Return the SHA-256 (hex) of all that was encrypted since; None where nobody sums. Raises EngineFailed."""
+        """Return the SHA-256 (hex) of the lists encrypted since; None where nobody sums. Raises EngineFailed."""
         if self.listing is None:
             return None
         try:

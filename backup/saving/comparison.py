@@ -105,8 +105,8 @@ def read_back(target: Target, path: str, on_bytes: Callable[[int], None] | None 
 class Known:
     """What a run knows of its files before it compares them.
 
-    early: what was read back meanwhile, by path. sealed: the SHA-256 (hex) of all that was encrypted; a file that has
-    none of them is not what was sent. None where nobody summed.
+    early: what was read back meanwhile, by path. sealed: the SHA-256 (hex) of the lists that were encrypted, of which
+    duplicity has no sums; one that has none of them is not what was sent. None where nobody summed.
     """
 
     early: Mapping[str, ReadBack] = field(default_factory=dict)
@@ -138,7 +138,7 @@ def compare(
         if read is None or target.stat(path) != read.stat:
             read = read_back(target, path, on_bytes)
         record = _judged(path, read, size, sums)
-        if known.sealed is not None and record.sha256 not in known.sealed:
+        if known.sealed is not None and record.role is not Role.VOLUME and record.sha256 not in known.sealed:
             raise TargetDiffers(f"{path} is not what was encrypted here and sent there")
         found.append(record)
     volumes = {volume_number(record.name) for record in found if record.role is Role.VOLUME}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backup.errors import TargetDiffers
-from backup.saving.comparison import compare
+from backup.saving.comparison import Known, compare
 from backup.settings.target import TargetSettings
 from backup.targets.contract import Stat
 from backup.targets.etag import EtagSum
@@ -58,3 +58,20 @@ def test_a_sum_of_one_piece_is_plain_md5() -> None:
     for piece in (b"a", b"", b"bc"):
         total.update(piece)
     assert total.text() == hashlib.md5(b"abc").hexdigest()  # noqa: S324 - as targets tell it
+
+
+def test_a_list_that_was_not_encrypted_here_fails_the_run_and_volumes_go_by_duplicitys_sums(tmp_path: Path) -> None:
+    target = FolderTarget(TargetSettings(name="store", kind="folder", folder=tmp_path))
+    files = {**_LISTS, f"{_RUN}.vol1.difftar.gpg": b"v"}
+    for name, each in files.items():
+        target.write(f"chain/{name}", each)
+    names = {name: len(each) for name, each in files.items()}
+    sums = {1: hashlib.sha1(b"v").hexdigest()}  # noqa: S324 - duplicity's own
+    lists = {name: hashlib.sha256(each).hexdigest() for name, each in _LISTS.items()}
+    assert len(compare(target, "chain", names, sums, known=Known(sealed=frozenset(lists.values())))) == 3
+    for missing in lists:
+        others = frozenset(digest for name, digest in lists.items() if name != missing)
+        with pytest.raises(TargetDiffers, match=f"{missing} is not what was encrypted here"):
+            compare(target, "chain", names, sums, known=Known(sealed=others))
+    with pytest.raises(TargetDiffers, match=r"vol1.*sent with SHA-1"):
+        compare(target, "chain", names, {1: "0" * 40}, known=Known(sealed=frozenset(lists.values())))

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 import os
+import subprocess
+import sys
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -11,8 +14,12 @@ from isal import isal_zlib
 
 from backup.engine.compressing import compress
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _TEXT = b"all work and no play makes a backup dull; " * 30_000
 _NOISE = os.urandom(len(_TEXT))
+_LIMIT_SECONDS = 120.0
 
 
 @pytest.fixture(params=[isal_zlib, zlib], ids=["isal", "zlib"])
@@ -107,3 +114,20 @@ def test_who_signs_gets_the_passphrase_and_who_encrypts_the_recipients() -> None
         *both,
         "--encrypt",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_summed"), [("duplicity-full.20261121T041600Z.manifest.gpg", True), ("mktemp-x_1-2", False)]
+)
+def test_lists_are_summed_by_their_names_and_volumes_are_not(tmp_path: Path, name: str, *, is_summed: bool) -> None:
+    listing, sealed = tmp_path / "sealed", tmp_path / name
+    with sealed.open("wb") as file:
+        file.write(_TEXT)
+        file.flush()
+        subprocess.run(
+            [sys.executable, "-c", "from backup.engine.compressing.compress import note_sum; note_sum()"],
+            stdout=file, env=os.environ | {"WATCHKEEP_SEALED": str(listing)}, check=True, timeout=_LIMIT_SECONDS,
+        )  # fmt: skip
+    assert listing.exists() == is_summed
+    if is_summed:
+        assert listing.read_text() == f"{hashlib.sha256(_TEXT).hexdigest()}\n"
