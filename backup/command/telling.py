@@ -9,14 +9,14 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from backup import when
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
+
+    from rich.console import Console
 
     from backup.browse.signatures import Content
     from backup.engine.progress import Progress as Told
@@ -29,6 +29,8 @@ _STEPS = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)
 
 def console() -> Console:
     """Return where tables go: standard output, as wide as it is; 120 letters where nobody looks."""
+    from rich.console import Console  # noqa: PLC0415 - a sixth of what a run imports, and nobody looks at most runs
+
     return Console(highlight=False, width=None if sys.stdout.isatty() else 120, soft_wrap=not sys.stdout.isatty())
 
 
@@ -133,6 +135,16 @@ def progress(doing: str, *, is_shown: bool) -> Iterator[Callable[[Told], None]]:
     if not is_shown or not sys.stderr.isatty():
         yield lambda told: None  # noqa: ARG005 - nobody looks
         return
+    from rich.console import Console  # noqa: PLC0415 - as above
+    from rich.progress import (  # noqa: PLC0415 - as above
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
