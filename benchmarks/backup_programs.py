@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import subprocess
@@ -113,6 +114,8 @@ class Bkp(_WithSite):
     lines = ""
 
     def __enter__(self) -> Self:
+        for room in ("backup", "core"):  # as pip leaves what it installs; the others are compiled, too
+            compileall.compile_dir(CHECKOUT / room, quiet=1)
         self.store = self.site.add_folder_target()
         roots = f'[sets.paths]\nroots = ["{self.folder / "data"}"]\n'
         block = f"max_block_size = {_BLOCK}\n" if self.is_one_file else ""
