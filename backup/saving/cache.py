@@ -64,12 +64,16 @@ class MetadataCache:
         return bool(self._sums(chain).keys() - known)
 
     def seal(self, chain: str) -> None:
-        """Write down the sums of a chain's files and make all of it durable. Raises WorkFailed."""
+        """Write down the sums of a chain's files and make all of it durable. Raises WorkFailed.
+
+        What was sealed before is durable and keeps its sum: if duplicity changed it all the same, the next run is told.
+        """
         try:
-            sums: dict[str, str] = {}
+            sealed, sums = self._sums(chain), dict[str, str]()
             for name, path in self._files(self.place(chain)):
-                _sync(path)
-                sums[name] = _sha256(path)
+                if name not in sealed:
+                    _sync(path)
+                sums[name] = sealed.get(name) or _sha256(path)
             for folder in {self.place(chain), *((self.place(chain) / name).parent for name in sums)}:
                 _sync(folder)
             write_durably(self._sums_file(chain), json.dumps(sums, indent=1, sort_keys=True) + "\n")
