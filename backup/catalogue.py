@@ -8,6 +8,7 @@ one is asked for by its time.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from backup.browse.choice import choose_point
@@ -19,9 +20,10 @@ from backup.settings.checks import check_name
 from backup.when import local
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
+    from backup.keys.messages import Verified
     from backup.keys.ring import KeyRing
     from backup.model import Manifest, Place
     from backup.targets.contract import Target
@@ -145,19 +147,21 @@ def sets_at(target: Target) -> list[tuple[str, str]]:
     ]
 
 
-def read_catalogue(target: Target, place: Place, ring: KeyRing) -> Catalogue:
-    """Read every manifest of a set and check its signature against the keys in `ring`.
+def read_catalogue(
+    target: Target, place: Place, ring: KeyRing, verifying: Callable[[str], Verified] | None = None
+) -> Catalogue:
+    """Read every manifest of a set and check its signature against the keys in `ring`; `verifying` does that, if given.
 
     A manifest counts when its signature holds, its signer is the one its text names, the key is trusted for its host
     (`KeyRing.signers`), and host, set and file name agree with where it lies. Anything else is named in `refused`.
     Raises what the target raises; KeyMissing when the ring holds no signer for that host at all.
     """
-    trusted = _signers(place, ring)
+    trusted, verifying = _signers(place, ring), verifying or partial(verify, ring)
     found: list[Manifest] = []
     refused: list[Refused] = []
     for name in sorted(target.files(place.points)):
         try:
-            found.append(_read(target, place, name, ring, trusted))
+            found.append(_read(target, place, name, verifying, trusted))
         except (SignatureBad, ObjectMissing) as error:
             stranger = isinstance(error, SignerUnknown)
             refused.append(Refused(name=name, why=f"{name}: {error}", is_of_stranger=stranger))
@@ -173,7 +177,7 @@ def read_runs(target: Target, place: Place, ring: KeyRing, last: Manifest) -> li
     while (before := runs[0].previous) is not None and runs[0].position > 0:
         if "/" in before:
             raise SignatureBad(f"{runs[0].name} goes on from {before!r}, which is no manifest's name")
-        found = _read(target, place, before, ring, _signers(place, ring))
+        found = _read(target, place, before, partial(verify, ring), _signers(place, ring))
         if (found.chain, found.position + 1) != (runs[0].chain, runs[0].position):
             raise SignatureBad(f"{runs[0].name} does not go on from {before}")
         runs.insert(0, found)
@@ -191,7 +195,9 @@ def _signers(place: Place, ring: KeyRing) -> frozenset[str]:
     return trusted
 
 
-def _read(target: Target, place: Place, name: str, ring: KeyRing, trusted: frozenset[str]) -> Manifest:
+def _read(
+    target: Target, place: Place, name: str, verifying: Callable[[str], Verified], trusted: frozenset[str]
+) -> Manifest:
     if not name.endswith(MANIFEST_ENDING):
         raise SignatureBad("it is no manifest")
     pieces: list[bytes] = []
@@ -205,7 +211,7 @@ def _read(target: Target, place: Place, name: str, ring: KeyRing, trusted: froze
         signed = b"".join(pieces).decode("utf-8")
     except UnicodeDecodeError as error:
         raise SignatureBad("it is no text") from error
-    verified = verify(ring, signed)
+    verified = verifying(signed)
     if verified.signer not in trusted:
         raise SignatureBad(f"it is signed by {verified.signer}, which may not sign for host {place.host!r}")
     manifest = read_manifest(verified.text)

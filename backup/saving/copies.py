@@ -126,7 +126,8 @@ class Copies:
                 if memory is not None:
                     memory.demand_disk(each)
                 each.target.reach()
-                each.catalogue = read_catalogue(each.target, self._place, ring)
+                verifying = None if memory is None else memory.verified.verify
+                each.catalogue = read_catalogue(each.target, self._place, ring, verifying)
                 if memory is not None:
                     memory.compare(each)
             except _TROUBLES as error:

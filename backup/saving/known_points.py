@@ -35,6 +35,7 @@ class KnownPoints:
 
     def __init__(self, journal: Journal) -> None:
         self._file = journal.folder / "known-points.json"
+        self._kept = ""
         self._table = self._read()
 
     def seed(self, target: str, records: Iterable[RunRecord]) -> None:
@@ -66,27 +67,34 @@ class KnownPoints:
             self._table[target] = {}
 
     def write(self) -> None:
-        """Keep it, durably. Raises WorkFailed."""
+        """Keep it, durably, unless it is what is kept. Raises WorkFailed."""
         kept = {
             target: {what: dict(sorted(points.items())[-_MOST:]) for what, points in entry.items()}
             for target, entry in self._table.items()
         }
+        text = json.dumps({"form": _FORM, "targets": kept}) + "\n"
+        if text == self._kept:
+            return
         try:
-            write_durably(self._file, json.dumps({"form": _FORM, "targets": kept}) + "\n")
+            write_durably(self._file, text)
         except OSError as error:
             raise WorkFailed(f"{self._file} cannot be written: {error.strerror}") from error
+        self._kept = text
 
     def _read(self) -> dict[str, dict[str, Points]]:
         """Return what was kept; nothing where it cannot be understood: the journal seeds it anew."""
         try:
-            found = json.loads(self._file.read_text(encoding="utf-8"))
-            return {
+            text = self._file.read_text(encoding="utf-8")
+            found = json.loads(text)
+            table = {
                 str(target): {what: {str(name): str(chain) for name, chain in points.items()} for what, points in
                               entry.items()}
                 for target, entry in found["targets"].items()
             }  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
+        self._kept = text
+        return table
 
 
 def vanished_points(known: Mapping[str, str], there: Catalogue) -> Points:

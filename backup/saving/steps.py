@@ -59,7 +59,7 @@ def save(attempt: Attempt) -> None:
     with ring, open_copies(settings, chosen, attempt.place) as copies:
         attempt.phase("looking")
         keys = try_keys(attempt, ring, now)
-        memory = TargetMemory(attempt)
+        memory = TargetMemory(attempt, ring)
         copies.look(ring, memory)
         memory.keep(copies.present)
         with _work_folders(attempt.journal.folder) as (scratch, temporary):

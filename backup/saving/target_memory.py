@@ -1,4 +1,4 @@
-"""What this host remembers of a set's targets while a run looks at them: their disks, and the points it knew there."""
+"""What this host remembers of a set's targets while a run looks at them: disks, points, manifests it verified."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from backup.errors import ObjectMissing, SetBusy, TargetAway, TargetFull, TargetRefused
 from backup.saving.disk_mark import DiskMark
 from backup.saving.known_points import KnownPoints, vanished_table
+from backup.saving.verified_before import VerifiedBefore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from backup.keys.ring import KeyRing
     from backup.saving.attempt import Attempt
     from backup.saving.copies import Copy
     from backup.saving.known_points import Points
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
 class TargetMemory:
     """The memory of one run. A run that was asked to begin anew takes each target as it is."""
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: Attempt, ring: KeyRing) -> None:
         self._attempt = attempt
+        self.verified = VerifiedBefore(attempt.journal, ring)
         self._points = KnownPoints(attempt.journal)
         self._vanished: dict[str, Points] = {}
         self._found: dict[str, Points] = {}
@@ -65,6 +68,7 @@ class TargetMemory:
                     f"{back} restore points had vanished from target {name!r}; it got them again from the other target",
                 ]
         self._points.write()
+        self.verified.write()
         self._attempt.vanished = vanished_table(self._vanished)
 
     def adopt(self, copies: Iterable[Copy]) -> None:
