@@ -53,6 +53,7 @@ _ITEMS = (
     _item("verified_age_seconds", "s", "How long ago every copy was last found whole, as deep as it is wanted"),
     _item("overdue_seconds", "s", "How much longer ago that is than the schedule wants"),
     _item("lost_points", "", "Restore points that the damage found costs"),
+    _item("unlisted_points", "", "Restore points that come back, but whose lists of files are damaged"),
     _item("depth", "", "How deep it is to be looked at: stored, sampled, read or decrypted", "text"),
     _item("error", "", "What is damaged, or why nobody could look; empty when all is well", "text"),
 )
@@ -88,7 +89,9 @@ def _readings(each: Mapping[str, Any], state: Mapping[str, Any], now: datetime) 
     if not error and status in (NEVER, FAILED):
         error = _unseen(by_target)
     yield Reading("verification.error", str(error or "")[:_MOST_TEXT], label)
-    yield Reading("verification.lost_points", float(max((each["lost"] for each in damages), default=0)), label)
+    for key in ("lost", "unlisted"):  # a station's state of before does not know of the latter
+        most = max((each.get(key, 0) for each in damages), default=0)
+        yield Reading(f"verification.{key}_points", float(most), label)
     step = str(each.get("depth") or _SHALLOWEST)
     yield Reading("verification.depth", step, label)
     whole = [instant(copy["whole"][step]) for copy in wanted if (copy.get("whole") or {}).get(step)]

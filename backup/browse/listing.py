@@ -67,7 +67,8 @@ class Lists:
         try:
             return fetch_list(self._station, manifest, part, role, self._folder)
         except DAMAGES as error:
-            leave_note(self._station, manifest.chain, [str(error)])
+            is_of_lists = role is Role.SIGNATURES
+            leave_note(self._station, manifest.chain, [str(error)], is_of_lists=is_of_lists)
             raise
 
 

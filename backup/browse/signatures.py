@@ -16,14 +16,19 @@ from typing import TYPE_CHECKING, Final
 
 from backup.errors import EngineFailed, ObjectMissing, TargetDiffers
 from backup.keys.messages import decrypt_file
+from backup.model import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from backup.model import Manifest, Role
+    from backup.model import Manifest
     from backup.restoring.station import Station
 
+_COSTS: Final = {
+    Role.SIGNATURES: "the list of files; restores do without: `bkp verify` shows what it costs",
+    Role.MANIFEST: "the list of volumes, which restoring needs: `bkp verify` shows what that costs",
+}
 _HEADER: Final = struct.Struct(">4sII")
 _MAGIC: Final = b"rs\x01"  # librsync's signatures, whatever their sums are
 _WEAK_SUM_BYTES: Final = 4
@@ -87,11 +92,9 @@ def fetch_list(station: Station, manifest: Manifest, part: str, role: Role, fold
                 digest.update(piece)
                 file.write(piece)
     except ObjectMissing as error:
-        raise ObjectMissing(
-            f"{name} is missing at the target, and with it the list of files: `bkp verify` shows what else is"
-        ) from error
+        raise ObjectMissing(f"{name} is missing at the target, and with it {_COSTS[role]}") from error
     if digest.hexdigest() != found[0].sha256:
-        raise TargetDiffers(f"{name} is not what was sent there (SHA-256 differs): `bkp verify` shows what it costs")
+        raise TargetDiffers(f"{name} is not what was sent there (SHA-256 differs), and lost with it is {_COSTS[role]}")
     decrypt_file(station.ring, sealed, plain, station.chosen.time_limit.total_seconds())
     sealed.unlink()
     return plain

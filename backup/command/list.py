@@ -20,6 +20,7 @@ from backup.restoring.station import open_station
 if TYPE_CHECKING:
     from backup.catalogue import Catalogue
     from backup.model import RestorePoint
+    from backup.restoring.points_damage import PointDamage
     from backup.settings.document import BackupSettings, SetSettings
 
 _EPILOG = """\b
@@ -97,7 +98,7 @@ def _show_points(settings: BackupSettings, chosen: SetSettings, *, as_json: bool
                 "host": settings.host_of(chosen),
                 "set": chosen.name,
                 "points": [
-                    {**point_document(point), "damage": damage.get(point.manifest.name)}
+                    {**point_document(point), **_damage_document(damage.get(point.manifest.name))}
                     for point in reversed(catalogue.points)
                 ],
                 "refused": refused_documents(catalogue.refused),
@@ -123,7 +124,15 @@ def _show_points(settings: BackupSettings, chosen: SetSettings, *, as_json: bool
         click.echo(f"bkp: {IMPORT_REMEDY}", err=True)
 
 
-def _remark(point: RestorePoint, damage: str | None) -> str:
+def _damage_document(damage: PointDamage | None) -> dict[str, str | None]:
+    words = None if damage is None else damage.words
+    is_unlisted = damage is not None and damage.is_restorable
+    return {"damage": None if is_unlisted else words, "list_damage": words if is_unlisted else None}
+
+
+def _remark(point: RestorePoint, damage: PointDamage | None) -> str:
     if point.broken is not None:
         return f"cannot be restored: {point.broken}"
-    return "" if damage is None else f"DAMAGED: {damage}"
+    if damage is None:
+        return ""
+    return f"can be restored, not listed: {damage.words}" if damage.is_restorable else f"DAMAGED: {damage.words}"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from backup.command.reach import Reach
     from backup.errors import BackupError
+    from backup.restoring.manifest_damage import Damage
     from backup.restoring.verify import Report
     from backup.settings.document import BackupSettings, SetSettings
     from backup.when import When
@@ -178,9 +179,15 @@ def _document(label: str, report: Report) -> dict[str, object]:
         "files_read": report.files_read,
         "bytes_read": report.bytes,
         "restorable": [instant(at) for at in report.restorable],
+        "unlisted": [instant(at) for at in report.unlisted],
         "lost": [instant(at) for at in report.lost],
         "damages": [
-            {"name": each.name, "what": each.what, "kills": [instant(at) for at in each.kills]}
+            {
+                "name": each.name,
+                "what": each.what,
+                "kills": [instant(at) for at in each.kills],
+                "unlists": [instant(at) for at in each.unlists],
+            }
             for each in report.damages
         ],
         "strays": list(report.strays),
@@ -195,10 +202,11 @@ def _tell(label: str, report: Report) -> None:
     depth = report.depth.value if report.sampled_to is None else f"{report.depth.value}, a sample"
     click.echo(f"{label}: {counted(report.files, 'file')}, {size(report.bytes)} read, depth {depth}")
     for damage in report.damages:
-        cost = ", ".join(local(at) for at in damage.kills)
-        click.echo(f"  {damage.name}: {damage.what}" + (f"; costs {cost}" if cost else ""))
+        click.echo(f"  {damage.name}: {damage.what}{_cost(damage)}")
     if report.damages:
-        click.echo(f"  {_say_whole(whole)}, {lost} {'is' if lost == 1 else 'are'} lost")
+        unlisted = len(report.unlisted)
+        more = f", {unlisted} more can be restored, but not listed" if unlisted else ""
+        click.echo(f"  {_say_whole(whole - unlisted)}{more}, {lost} {'is' if lost == 1 else 'are'} lost")
         if report.fresh_full is not None:
             click.echo(f"  {report.fresh_full}")
     elif report.hindrances:
@@ -218,6 +226,17 @@ def _tell(label: str, report: Report) -> None:
             f"  but whole runs are among them, of {', '.join(local(at) for at in report.unsigned)}: under way, killed"
             " before the manifest was written, or it was deleted: `bkp status` on their host knows after the next run"
         )
+
+
+def _cost(damage: Damage) -> str:
+    """Return what a damage costs, as it is said after it."""
+    if damage.unlists:
+        points = ", ".join(local(at) for at in damage.unlists)
+        return (
+            f"; costs no restore point, but lists of files, of {points}: they can be restored, but neither listed,"
+            " compared nor drilled, and no incremental can be made from them"
+        )
+    return f"; costs {', '.join(local(at) for at in damage.kills)}" if damage.kills else ""
 
 
 def _say_whole(points: int) -> str:

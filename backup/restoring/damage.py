@@ -33,15 +33,30 @@ _MOST_NAMED: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DamageNote:
-    """What was found wrong with a chain, by whom (a host's name) and when."""
+    """What was found wrong with a chain, by whom (a host's name) and when.
+
+    is_of_lists: only lists of files are damaged, which restores do without. A note that does not say so may be of
+    anything.
+    """
 
     chain: str
     what: str
     by: str
     found_at: datetime
+    is_of_lists: bool = False
+
+    @property
+    def said(self) -> str:
+        """The note in words."""
+        what = "damaged lists, without which its points can be restored," if self.is_of_lists else "damage"
+        return (
+            f"a verification by {self.by or 'somebody'} found {what} on {self.found_at:%Y-%m-%d %H:%M} UTC: {self.what}"
+        )
 
 
-def write_damage(target: Target, place: Place, chain: str, whats: Sequence[str], by: str) -> None:
+def write_damage(
+    target: Target, place: Place, chain: str, whats: Sequence[str], *, by: str, is_of_lists: bool = False
+) -> None:
     """Leave a note that a chain is damaged. Raises what the target raises: a station's rights may be to read only."""
     more = f" and {len(whats) - _MOST_NAMED} more" if len(whats) > _MOST_NAMED else ""
     table = {
@@ -50,19 +65,23 @@ def write_damage(target: Target, place: Place, chain: str, whats: Sequence[str],
         "what": "; ".join(whats[:_MOST_NAMED]) + more,
         "by": by,
         "found_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "is_of_lists": is_of_lists,
     }
     target.write(f"{_folder(place)}/{chain}{_ENDING}", (json.dumps(table, indent=1) + "\n").encode())
 
 
-def leave_note(station: Station, chain: str, whats: Sequence[str]) -> BackupError | None:
+def leave_note(station: Station, chain: str, whats: Sequence[str], *, is_of_lists: bool = False) -> BackupError | None:
     """Leave a note where the station reads, unless there is one; return what stood in the way, which is told.
 
-    It may be let read only. A note that is there says more: a verification looks at everything.
+    It may be let read only. A note that is there says more, since a verification looks at everything; but one of lists
+    does not stand for worse.
     """
     try:
-        if read_damage(station.target, station.place, chain) is not None:
+        there = read_damage(station.target, station.place, chain)
+        if there is not None and (is_of_lists or not there.is_of_lists):
             return None
-        write_damage(station.target, station.place, chain, whats, by=station.settings.host)
+        by = station.settings.host
+        write_damage(station.target, station.place, chain, whats, by=by, is_of_lists=is_of_lists)
     except Cancelled:
         raise
     except BackupError as error:
@@ -85,6 +104,7 @@ def read_damage(target: Target, place: Place, chain: str) -> DamageNote | None:
             what=plain_text(table["what"]),
             by=plain_text(table["by"]),
             found_at=parse_instant(table["found_at"]),
+            is_of_lists=table.get("is_of_lists") is True,
         )
     except (ValueError, KeyError, TypeError) as error:
         return DamageNote(chain=chain, what=f"{name} cannot be understood ({error})", by="", found_at=datetime.now(UTC))
@@ -93,9 +113,7 @@ def read_damage(target: Target, place: Place, chain: str) -> DamageNote | None:
 def doubt_of_damage(target: Target, place: Place, chain: str) -> str | None:
     """Return why a chain must not be gone on from, when somebody found it damaged."""
     note = read_damage(target, place, chain)
-    if note is None:
-        return None
-    return f"a verification by {note.by or 'somebody'} found damage on {note.found_at:%Y-%m-%d %H:%M} UTC: {note.what}"
+    return None if note is None else note.said
 
 
 def clear_damage(target: DeletingTarget, place: Place) -> None:

@@ -209,7 +209,8 @@ def _has_restored(fetching: Fetching, outcome: Outcome, part: str) -> bool:
     if outcome.exit_code == _NOT_IN_BACKUP:
         return False
     if outcome.exit_code != 0:
-        demand_files(fetching.station, fetching.point, outcome.log)
+        needs = fetching.needs_signatures
+        demand_files(fetching.station, fetching.point, outcome.log, needs_signatures=needs)
     said = read_cut(fetching.point.manifest.consistency).said(part)
     demand_success(outcome, f"restoring{said}")
     if lost := outcome.told.unreadable:  # duplicity goes on without them, and ends as if all were well

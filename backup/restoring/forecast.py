@@ -71,6 +71,7 @@ def forecast(station: Station, points: Sequence[RestorePoint], point: RestorePoi
             if wanted.path is not None:
                 volumes = [each for each in volumes if each.role is not Role.VOLUME]
                 volumes += lists.volumes(run, wanted.path)
+            volumes = [each for each in volumes if each.role is not Role.SIGNATURES]  # a restore does without
             needed += [(f"{folder}/{each.name}", each.size_bytes) for each in volumes]
     folder = station.place.chain(point.manifest.chain)
     there = files_of_chain(station.target, station.place, point.manifest.chain)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _VOLUME: Final = re.compile(r"duplicity-(?:full|inc)\.[\w.]+\.vol\d+\.difftar(?:\.\w+)?")
 
 
-def demand_files(station: Station, point: RestorePoint, words: str) -> None:
+def demand_files(station: Station, point: RestorePoint, words: str, *, needs_signatures: bool) -> None:
     """Return when every file that a point is made of is there and is what was sent, as far as can be told soon.
 
     duplicity tells a missing one by a trace of its own, and a damaged list by words of gpg's. Of its volumes those are
@@ -33,6 +33,7 @@ def demand_files(station: Station, point: RestorePoint, words: str) -> None:
         for each in station.catalogue().points
         if each.manifest.chain == point.manifest.chain and each.manifest.position <= point.manifest.position
         for volume in each.manifest.volumes
+        if needs_signatures or volume.role is not Role.SIGNATURES
     ]
     gone = [volume.name for volume in needed if volume.name not in there]
     if gone:

@@ -26,7 +26,8 @@ class KnownDamage:
 
     found_at: when the first of it was found. depth: how deep a look has to go to see all of it. what: the first, in
     words. names: relative to the target's root, as many as have room; more: at least how many have none. lost: how
-    many restore points it costs, at least; lost_at: their names, as many as have room.
+    many restore points it costs, at least; lost_at: their names, as many as have room; unlisted, unlisted_at: the same
+    of those that come back, but whose lists of files are damaged.
     """
 
     found_at: str
@@ -36,6 +37,8 @@ class KnownDamage:
     more: int = 0
     lost: int = 0
     lost_at: tuple[str, ...] = ()
+    unlisted: int = 0
+    unlisted_at: tuple[str, ...] = ()
 
     def table(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -62,6 +65,8 @@ def read_damage_of(copy: Mapping[str, Any]) -> KnownDamage | None:
         more=int(table.get("more", 0)),
         lost=int(table.get("lost", 0)),
         lost_at=tuple(table.get("lost_at", ())),
+        unlisted=int(table.get("unlisted", 0)),
+        unlisted_at=tuple(table.get("unlisted_at", ())),
     )
 
 
@@ -93,21 +98,26 @@ def bounded(text: str) -> str:
 
 
 def _found(report: Report, step: str, now: str) -> KnownDamage:
-    first = report.damages[0]
+    first = next((damage for damage in report.damages if damage.kills), report.damages[0])
     found = KnownDamage(
         found_at=now, depth=step, what=bounded(f"{first.name}: {first.what}"), lost=len(report.lost),
-        lost_at=tuple(instant_name(at) for at in report.lost[-_MOST_NAMED:]),
+        lost_at=tuple(instant_name(at) for at in report.lost[-_MOST_NAMED:]), unlisted=len(report.unlisted),
+        unlisted_at=tuple(instant_name(at) for at in report.unlisted[-_MOST_NAMED:]),
     )  # fmt: skip
     return _naming(found, [damage.name for damage in report.damages])
 
 
 def _united(known: KnownDamage, found: KnownDamage) -> KnownDamage:
     lost_at = sorted({*known.lost_at, *found.lost_at})
+    unlisted_at = sorted({*known.unlisted_at, *found.unlisted_at}.difference(lost_at))
     both = replace(
         known,
+        what=known.what if known.lost or not found.lost else found.what,
         more=max(known.more, found.more),
         lost=max(known.lost, found.lost, len(lost_at)),
         lost_at=tuple(lost_at[-_MOST_NAMED:]),
+        unlisted=max(known.unlisted, found.unlisted, len(unlisted_at)),
+        unlisted_at=tuple(unlisted_at[-_MOST_NAMED:]),
     )
     return _naming(both, [*known.names, *found.names])
 

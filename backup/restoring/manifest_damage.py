@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damage:
-    """One thing that is not as it should be. `name` is relative to the target's root; `kills` are lost instants."""
+    """One thing that is not as it should be. `name` is relative to the target's root; `kills` are lost instants.
+
+    unlists: instants that can be restored all the same: only their list of files is lost, which listing, comparing,
+    drills and the next incremental go by.
+    """
 
     name: str
     what: str
-    kills: tuple[datetime, ...]
+    kills: tuple[datetime, ...] = ()
+    unlists: tuple[datetime, ...] = ()
 
 
 def refused_manifests(place: Place, refused: Iterable[Refused]) -> Iterator[Damage]:

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from backup.errors import Cancelled, DestinationInUse, NotInBackup
+from backup.restoring.copies import DAMAGES, at_any_copy
 from backup.restoring.fetching import Fetching, fetch
 from backup.restoring.forecast import forecast
 from backup.restoring.growth import watched
@@ -17,7 +18,7 @@ from backup.restoring.placing import demand_free, draft_for, put_in_place
 from backup.restoring.room import demand_room, demand_work_room
 from backup.restoring.station import scratch_workplace
 from backup.retention.marks import reading
-from backup.spelling import read_shown
+from backup.spelling import read_shown, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,10 +140,18 @@ def _demand_room(station: Station, point: RestorePoint, wanted: Wanted) -> None:
     """
     try:
         demand_room(point.manifest.counts.bytes, wanted.final)
-    except DestinationInUse:
+    except DestinationInUse as error:
         if wanted.path is None:
             raise
-        demand_room(forecast(station, station.catalogue().points, point, wanted).bytes, wanted.final)
+        try:
+            found = at_any_copy(
+                station, "looking", lambda there: forecast(there, there.catalogue().points, point, wanted), [point]
+            )
+        except DAMAGES as damage:
+            raise DestinationInUse(
+                f"how much {shown(str(wanted.path))} needs cannot be told ({damage}), and of all there is: {error}"
+            ) from damage
+        demand_room(found.bytes, wanted.final)
 
 
 def measure(top: Path) -> tuple[int, int]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from backup.chain import files_of_chain
 from backup.errors import BackupError, Cancelled, DestinationInUse, ObjectMissing, WorkFailed
+from backup.model import read_instant
 from backup.restoring.copies import DAMAGES
 from backup.restoring.damage import write_damage
+from backup.restoring.file_damage import damage_of_file
 from backup.restoring.manifest_damage import Damage, missing_manifests, refused_manifests, strangers, unclear
 from backup.restoring.restore import Wanted, restore
 from backup.restoring.station import scratch_workplace
@@ -46,11 +47,12 @@ class Depth(StrEnum):
 class Report:
     """What a verification found. `restorable` and `lost` are instants of restore points, oldest first.
 
-    files: of all that were looked for; files_read: how many of them were read, which is fewer of a sample.
-    sampled_to: where a sample ended. strays: files that no manifest names. unsigned: instants of whole runs among them,
-    which were broken off before their manifest was written, or lost it. fresh_full: what becomes of it when the newest
-    chain is damaged, in words: the next run begins a new one by itself, or why that could not be asked for. None when
-    it is not. hindrances: why it could not be told of all whether it is whole; they say nothing of what lies there.
+    unlisted: those of the restorable ones that come back, but whose lists of files are damaged. files: of all that were
+    looked for; files_read: how many of them were read, which is fewer of a sample. sampled_to: where a sample ended.
+    strays: files that no manifest names. unsigned: instants of whole runs among them, which were broken off before
+    their manifest was written, or lost it. fresh_full: what becomes of it when the newest chain, or a list in it, is
+    damaged, in words: the next run begins a new one by itself, or why that could not be asked for. None when it is not.
+    hindrances: why it could not be told of all whether it is whole; they say nothing of what lies there.
     """
 
     depth: Depth
@@ -63,6 +65,7 @@ class Report:
     sampled_to: str | None = None
     strays: tuple[str, ...] = ()
     unsigned: tuple[datetime, ...] = ()
+    unlisted: tuple[datetime, ...] = ()
     fresh_full: str | None = None
     hindrances: tuple[BackupError, ...] = ()
 
@@ -76,7 +79,7 @@ class _Survey:
     files: int = 0
     files_read: int = 0
     bytes: int = 0
-    wrong: dict[tuple[str, str], list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
+    wrong: dict[tuple[str, str], str] = field(default_factory=dict)
     strays: list[str] = field(default_factory=list)
 
     def reads(self, name: str) -> bool:
@@ -123,9 +126,7 @@ def verify(
         if point.broken is not None and point.manifest.name not in doubtful
     ]
     hindrances = strangers(refused)
-    for (_, name), found in survey.wrong.items():
-        folder, what = found[0]
-        damages.append(Damage(name=f"{folder}/{name}", what=what, kills=_killed(points, folder, name)))
+    damages += [damage_of_file(station.place, points, *where, what) for where, what in survey.wrong.items()]
     lost = {at for damage in damages for at in damage.kills}
     whole = [point for point in points if point.at not in lost and point.broken is None]
     if depth is Depth.DECRYPTED and whole:
@@ -136,13 +137,16 @@ def verify(
         except BackupError as error:  # what was read until then is told all the same
             hindrances.append(error)
         lost |= {at for damage in damages for at in damage.kills}
+    restorable = tuple(point.at for point in whole if point.at not in lost)
+    unlisted = {at for damage in damages for at in damage.unlists}
     newest = catalogue.points[-1].manifest.chain if catalogue.points else None
-    hurt = [point for point in points if point.at in lost and point.manifest.chain == newest]
+    hurt = [point for point in points if point.at in lost | unlisted and point.manifest.chain == newest]
     fresh_full = _ask_for_full(station, newest, damages) if newest is not None and hurt else None
     return Report(
         depth=depth,
         damages=tuple(damages),
-        restorable=tuple(point.at for point in whole if point.at not in lost),
+        restorable=restorable,
+        unlisted=tuple(at for at in restorable if at in unlisted),
         lost=tuple(sorted(lost)),
         files=survey.files,
         bytes=survey.bytes,
@@ -163,10 +167,12 @@ def _names(station: Station, points: list[RestorePoint]) -> list[str]:
 
 def _ask_for_full(station: Station, chain: str, damages: list[Damage]) -> str:
     """Note the damage at the target, where the set's host looks before its next run; return what becomes of it."""
-    host = station.place.host
+    host, begun = station.place.host, read_instant(chain)
+    hurting = [each for each in damages if any(at >= begun for at in (*each.kills, *each.unlists))]
+    whats = [f"{damage.name.split('/', 4)[-1]}: {damage.what}" for damage in hurting]
+    is_of_lists = not any(damage.kills for damage in hurting)
     try:
-        whats = [f"{damage.name.split('/', 4)[-1]}: {damage.what}" for damage in damages if damage.kills]
-        write_damage(station.target, station.place, chain, whats, by=station.settings.host)
+        write_damage(station.target, station.place, chain, whats, by=station.settings.host, is_of_lists=is_of_lists)
     except Cancelled:
         raise
     except BackupError as error:
@@ -201,35 +207,21 @@ def _survey_chain(
             size = there.pop(volume.name, None)
             key = (manifest.chain, volume.name)
             if size is None:
-                survey.wrong[key].append((folder, "it is missing"))
+                survey.wrong[key] = "it is missing"
             elif size != volume.size_bytes:
-                survey.wrong[key].append((folder, f"it has {size} bytes instead of {volume.size_bytes}"))
+                survey.wrong[key] = f"it has {size} bytes instead of {volume.size_bytes}"
             elif survey.reads(f"{folder}/{volume.name}"):
                 on_file(volume.name, size)
                 try:
                     digest, read = read_sha256(station.target, f"{folder}/{volume.name}")
                 except ObjectMissing:
-                    survey.wrong[key].append((folder, "it is missing"))
+                    survey.wrong[key] = "it is missing"
                     continue
                 survey.files_read += 1
                 survey.bytes += read
                 if digest != volume.sha256:
-                    survey.wrong[key].append((folder, "its content is not what was sent (SHA-256 differs)"))
+                    survey.wrong[key] = "its content is not what was sent (SHA-256 differs)"
     survey.strays += [f"{folder}/{name}" for name in sorted(there)]
-
-
-def _killed(points: list[RestorePoint], folder: str, name: str) -> tuple[datetime, ...]:
-    """Return the points lost with a file: the one it belongs to, and every later one of its chain."""
-    owner = next(
-        point.manifest
-        for point in points
-        if folder.endswith(f"/{point.manifest.chain}") and any(volume.name == name for volume in point.manifest.volumes)
-    )
-    return tuple(
-        point.at
-        for point in points
-        if point.manifest.chain == owner.chain and point.manifest.position >= owner.position
-    )
 
 
 def _prove(station: Station, point: RestorePoint, on_progress: Callable[[Progress], None] | None) -> list[Damage]:

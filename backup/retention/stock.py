@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 from backup.chain import files_of_chain
 from backup.errors import ObjectMissing
+from backup.model import Role
 from backup.restoring.damage import doubt_of_damage
 from backup.retention.rules import Chain, ChainPoint
 from backup.retention.strays import Stray
 from backup.saving.comparison import run_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from backup.catalogue import Catalogue, Refused
-    from backup.model import Manifest, Place, RestorePoint
+    from backup.model import Manifest, Place, RestorePoint, VolumeRecord
     from backup.retention.hold import Hold
     from backup.retention.marks import Mark
     from backup.targets.contract import Target
@@ -65,7 +66,8 @@ class Claims:
 def take_stock(target: Target, place: Place, catalogue: Catalogue, claims: Claims) -> Stock:
     """Look at what lies there: a listing of each chain's folder, and of each file that no manifest names its time.
 
-    A restore point counts as damaged when a file it needs is missing or has another size. A manifest that does not
+    A restore point counts as damaged when a file it needs is missing or has another size; it needs no signatures, but
+    its chain counts as damaged without. A manifest that does not
     count puts the chain in doubt that has files of its run, by their names. Raises what the target raises.
     """
     listed = target.files(place.points)
@@ -98,7 +100,7 @@ def take_stock(target: Target, place: Place, catalogue: Catalogue, claims: Claim
                 doubts=tuple(doubts[at] for at in sorted(doubts)),
                 holds=holds,
                 uses=uses,
-                damage=doubt_of_damage(target, place, name),
+                damage=doubt_of_damage(target, place, name) or _unlisted(points, there),
             )
         )
     return Stock(chains=tuple(chains), files=files, strays=tuple(strays))
@@ -117,7 +119,18 @@ def _look(points: Sequence[RestorePoint], there: Mapping[str, int]) -> list[Chai
 
 
 def _lost(manifest: Manifest, there: Mapping[str, int]) -> str | None:
-    for volume in manifest.volumes:
+    """Return which file is not as it was sent, of those that a restore of this run needs."""
+    return _wrong((volume for volume in manifest.volumes if volume.role is not Role.SIGNATURES), there)
+
+
+def _unlisted(points: Sequence[RestorePoint], there: Mapping[str, int]) -> str | None:
+    """Return which list of files is not as it was sent: restores do without it (restoring/stand_ins.py)."""
+    volumes = (volume for point in points for volume in point.manifest.volumes)
+    return _wrong((volume for volume in volumes if volume.role is Role.SIGNATURES), there)
+
+
+def _wrong(volumes: Iterable[VolumeRecord], there: Mapping[str, int]) -> str | None:
+    for volume in volumes:
         if there.get(volume.name) != volume.size_bytes:
             return f"{volume.name} is {'not as it was sent' if volume.name in there else 'missing'}"
     return None

@@ -75,5 +75,5 @@ def _stays_with(chain: Chain) -> str | None:
     for word, reasons in (("in doubt", chain.doubts), ("held", chain.holds), ("in use", chain.uses)):
         if reasons:
             return f"their chain is {word}: {reasons[0]}"
-    damaged = [point for point in chain.points if point.broken is not None]
-    return "their chain is damaged, and they may be what it lacks" if damaged else None
+    is_damaged = chain.damage is not None or any(point.broken is not None for point in chain.points)
+    return "their chain is damaged, and they may be what it lacks" if is_damaged else None

@@ -24,6 +24,9 @@ class VerificationView(Answer):
     overdue_seconds: float | None
     depth: str | None = Field(description="How deep the station wants it: stored, sampled, read or decrypted.")
     lost_points: float | None = Field(description="Restore points that the damage found costs.")
+    unlisted_points: float | None = Field(
+        description="Restore points that come back, but whose lists of files are damaged."
+    )
     error: str | None
 
 
@@ -55,5 +58,6 @@ def _view(station: str, values: NewestValues) -> VerificationView | None:
         overdue_seconds=values.number("overdue_seconds"),
         depth=values.text("depth"),
         lost_points=values.number("lost_points"),
+        unlisted_points=values.number("unlisted_points"),
         error=values.text("error"),
     )

@@ -94,7 +94,8 @@ async def test_a_proof_is_shown_when_a_station_that_was_asked_tells_it_and_from_
         await store_values(database, web1, f"backup.{key}[files]", [now_us], [value], number)
     for name in ("safe", "liar"):
         text = ItemDeclaration(host_id=0, key="drill.evidence[web1/files]", type="text")
-        looks = {"status": 2.0, "verified_age_seconds": 7200.0, "lost_points": 3.0 if name == "safe" else 0.0}
+        looks = {"status": 2.0, "verified_age_seconds": 7200.0, "lost_points": 3.0 if name == "safe" else 0.0,
+                 "unlisted_points": 2.0}  # fmt: skip
         keys = [*(f"drill.{key}[web1/files]" for key in numbers), *(f"verification.{key}[web1/files]" for key in looks)]
         stored = await store_host(database, name, *keys, text)
         for number, (key, value) in enumerate(numbers.items(), 1):
@@ -116,6 +117,7 @@ async def test_a_proof_is_shown_when_a_station_that_was_asked_tells_it_and_from_
     assert shown["loss_seconds"] == 90_000.0
     looked = shown["verification"]
     assert (looked["station"], looked["status"], looked["lost_points"]) == ("safe", "damaged", 3.0)
+    assert looked["unlisted_points"] == 2.0
     assert time.time() - datetime.fromisoformat(looked["verified_at"]).timestamp() == pytest.approx(7200, abs=120)
 
 

@@ -139,11 +139,14 @@ def test_whatever_is_harmed_is_named_with_its_cost_and_the_next_run_makes_a_new_
         harm(harmed)
         report = look(site)
         assert any(damage.name.endswith(harmed.name) for damage in report.damages), report
-        assert {full, newest["at"]} <= {instant_name(at) for at in report.lost}
+        is_of_lists = pattern == "*.sigtar.gpg"
+        assert {full, newest["at"]} <= {instant_name(at) for at in (report.unlisted if is_of_lists else report.lost)}
+        assert not is_of_lists or not {full, newest["at"]} & {instant_name(at) for at in report.lost}
         change(site.data / "deep" / "er" / "words", f"after {pattern}\n")
         record = site.run()
         assert record.kind is Kind.FULL
         assert record.reason not in (None, "the first of this set", "a full was asked for")
+        assert ("without which its points can be restored" in str(record.reason)) == (is_of_lists and harm is flip)
     assert look(site).fresh_full is None  # what is newest is whole
     demand_same(site.restore_plainly(site.folder / "back"), site.data)
 
@@ -178,10 +181,19 @@ def test_damaged_lists_that_a_point_does_not_need_do_not_keep_it_from_coming_bac
     first = shutil.copytree(site.data, site.folder / "first")
     change(site.data / "deep" / "er" / "words", "second\n")
     site.run()
-    for pattern in ("*.sigtar.gpg", "duplicity-inc.*.manifest.gpg"):
+    newest = site.manifest()["at"]
+    for pattern, lost in (
+        ("duplicity-full*.sigtar.gpg", []),
+        ("duplicity-new*.sigtar.gpg", []),
+        ("duplicity-inc.*.manifest.gpg", [newest]),
+    ):
         for file in site.chains.rglob(pattern):
             file.write_bytes(file.read_bytes()[:-20])
         done = site.bkp("station", "restore", SET, "--at", full, "--to", str(site.folder / "back"))
         assert done.returncode == 0, done.stderr
         demand_same(site.folder / "back" / str(site.data)[1:], first)
         shutil.rmtree(site.folder / "back")
+        report = look(site)
+        assert [instant_name(at) for at in report.lost] == lost
+        assert [instant_name(at) for at in report.restorable] == [at for at in (full, newest) if at not in lost]
+        assert [instant_name(at) for at in report.unlisted] == [at for at in (full, newest) if at not in lost]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from backup.model import Place
-from backup.restoring.damage import clear_damage, doubt_of_damage, write_damage
+from backup.restoring.damage import clear_damage, doubt_of_damage, leave_note, write_damage
 from backup.settings.target import TargetSettings
 from backup.targets.folder import DeletingFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from backup.restoring.station import Station
 
 PLACE = Place(host="web1", set="files")
 GONE, THERE = "20261101T000000Z", "20261102T000000Z"
@@ -35,6 +38,18 @@ def test_a_note_says_who_found_what_and_nothing_that_a_terminal_obeys(target: De
     assert "volume 0" in said
     assert "\x1b" not in said
     assert doubt_of_damage(target, PLACE, "20261103T000000Z") is None
+
+
+def test_a_note_of_lists_says_that_restores_do_without_and_does_not_stand_for_worse(target: DeletingFolder) -> None:
+    write_damage(target, PLACE, THERE, ["sigtar: flipped"], by="safe", is_of_lists=True)
+    assert "without which its points can be restored" in str(doubt_of_damage(target, PLACE, THERE))
+    settings = SimpleNamespace(host="safe")
+    station = cast("Station", SimpleNamespace(target=target, place=PLACE, settings=settings))
+    leave_note(station, THERE, ["sigtar again"], is_of_lists=True)
+    assert "sigtar: flipped" in str(doubt_of_damage(target, PLACE, THERE))
+    for worse in ("vol1: flipped", "a later word of it"):
+        leave_note(station, THERE, [worse])
+        assert str(doubt_of_damage(target, PLACE, THERE)).endswith(": vol1: flipped")
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"[" * 100_000, b"\xff"])

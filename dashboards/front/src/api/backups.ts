@@ -38,6 +38,7 @@ export interface Verification {
   overdue_seconds: number | null;
   depth: string | null;
   lost_points: number | null;
+  unlisted_points: number | null;
   error: string | null;
 }
 
