@@ -14,6 +14,7 @@ from backup.command.options import json_option, reading_options
 from backup.command.reach import UNREAD, chosen_sets
 from backup.command.run import due_instant
 from backup.command.telling import counted, instant, local, progress, size, write_json
+from backup.command.unsigned_runs import words_of_unsigned
 from backup.errors import BackupDamaged, NoRestorePoint, WorkFailed
 from backup.model import Place
 from backup.restoring.station import open_station
@@ -23,6 +24,7 @@ from backup.settings.checks import parse_share
 from backup.settings.verification import step_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from backup.command.reach import Reach
@@ -103,12 +105,14 @@ def verify_command(  # noqa: PLR0913 - one parameter an option
     wanted = Depth(depth) if depth else Depth.STORED if share is None else Depth.READ
     asked = _Asked(depth=wanted, share=share, at=at, due_at=due, as_json=as_json)
     reach = chosen_sets(settings, () if name is None else (name,))
-    reports = [found for each in reach.sets for found in _verify_set(reach, each, asked)]
+    sets = [dict(_verify_set(reach, each, asked)) for each in reach.sets]
+    reports = [found for copies in sets for found in copies.items()]
     if as_json:
         write_json({"sets": [_document(label, report) for label, report in reports], "unread": reach.documents()})
     else:
-        for label, report in reports:
-            _tell(label, report)
+        for copies in sets:
+            for label, report in copies.items():
+                _tell(label, report, {other: copies[other] for other in copies if other != label})
         reach.tell()
     if damaged := [label for label, report in reports if report.damages]:
         if as_json:
@@ -163,7 +167,8 @@ def _verify_copy(
         open_station(settings, copy) as station,
         progress(f"verifying {label}", is_shown=not asked.as_json) as tell,
     ):
-        report = verify(station, asked.depth, at=asked.at, sampling=sampling, on_progress=tell)
+        seen = book.seen(copy.target)
+        report = verify(station, asked.depth, at=asked.at, sampling=sampling, seen=seen, on_progress=tell)
     try:
         book.note(copy.target, report, sampling)
     except WorkFailed as error:  # whoever may not write here is to know what was found all the same
@@ -197,7 +202,7 @@ def _document(label: str, report: Report) -> dict[str, object]:
     }
 
 
-def _tell(label: str, report: Report) -> None:
+def _tell(label: str, report: Report, others: Mapping[str, Report]) -> None:
     whole, lost = len(report.restorable), len(report.lost)
     depth = report.depth.value if report.sampled_to is None else f"{report.depth.value}, a sample"
     click.echo(f"{label}: {counted(report.files, 'file')}, {size(report.bytes)} read, depth {depth}")
@@ -221,11 +226,8 @@ def _tell(label: str, report: Report) -> None:
         click.echo(
             f"  {counted(len(report.strays), 'file')} {belong} to no restore point (of ended runs, which does no harm)"
         )
-    if report.unsigned:
-        click.echo(
-            f"  but whole runs are among them, of {', '.join(local(at) for at in report.unsigned)}: under way, killed"
-            " before the manifest was written, or it was deleted: `bkp status` on their host knows after the next run"
-        )
+    for words in words_of_unsigned(report, others):
+        click.echo(f"  {words}")
 
 
 def _cost(damage: Damage) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from backup.restoring.verify import Report
 
 FORM: Final = "watchkeep-verification-state-1"
+_MOST_SEEN: Final = 200  # of one copy: the newest, which are those that nothing else names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +109,11 @@ class VerificationBook:
             always=frozenset(() if damage is None else damage.names),
         )
 
+    def seen(self, target: str) -> dict[str, str]:
+        """Return the newest points that the last look saw at a copy, and those of before that vanished: name, chain."""
+        found = self._copy(target).get("seen")
+        return {str(name): str(chain) for name, chain in found.items()} if isinstance(found, dict) else {}
+
     def note(self, target: str, report: Report, sampling: Sampling | None) -> None:
         """Write down what was found of the copy at a target; one without restore points is not whole.
 
@@ -120,6 +126,7 @@ class VerificationBook:
         if report.restorable and not report.damages and not report.hindrances:
             whole = dict.fromkeys(STEPS[: STEPS.index(step) + 1], now)
             copy["whole"] = {**copy.get("whole", {}), **whole}
+        copy["seen"] = dict(sorted(report.seen.items())[-_MOST_SEEN:])
         copy["last"] = {
             "ended_at": now,
             "depth": step,

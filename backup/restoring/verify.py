@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from backup.chain import files_of_chain
@@ -14,13 +15,14 @@ from backup.restoring.damage import write_damage
 from backup.restoring.file_damage import damage_of_file
 from backup.restoring.manifest_damage import Damage, missing_manifests, refused_manifests, strangers, unclear
 from backup.restoring.restore import Wanted, restore
+from backup.restoring.seen_before import seen_now, vanished_here, vanished_manifests
 from backup.restoring.station import scratch_workplace
 from backup.restoring.unnamed import files_of_unknown_chains, unsigned_runs
 from backup.retention.marks import reading
 from backup.targets.reading import read_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from backup.engine.progress import Progress
@@ -52,7 +54,8 @@ class Report:
     strays: files that no manifest names. unsigned: instants of whole runs among them, which were broken off before
     their manifest was written, or lost it. fresh_full: what becomes of it when the newest chain, or a list in it, is
     damaged, in words: the next run begins a new one by itself, or why that could not be asked for. None when it is not.
-    hindrances: why it could not be told of all whether it is whole; they say nothing of what lies there.
+    hindrances: why it could not be told of all whether it is whole; they say nothing of what lies there. seen: points
+    to remember for the next look (names, chains).
     """
 
     depth: Depth
@@ -68,6 +71,7 @@ class Report:
     unlisted: tuple[datetime, ...] = ()
     fresh_full: str | None = None
     hindrances: tuple[BackupError, ...] = ()
+    seen: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -93,13 +97,13 @@ def verify(
     *,
     at: When | None = None,
     sampling: Sampling | None = None,
-    on_file: Callable[[str, int], None] = lambda name, size: None,  # noqa: ARG005 - nobody looks
+    seen: Mapping[str, str] = MappingProxyType({}),
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Report:
     """Verify a set; `at` limits it to the chain of the point that `at` would restore, `sampling` what is read of it.
 
-    Damage is what the report says, not an exception. `on_file` is called before each file is read. Raises what stands
-    in the way of looking: TargetAway, KeyMissing …
+    seen: points that were seen at this copy before; one that was deleted is known by that, unless `at` limits the look.
+    Damage is what the report says, not an exception. Raises what stands in the way of looking: TargetAway, KeyMissing …
     """
     catalogue = station.catalogue()
     points, refused = list(catalogue.points), catalogue.refused
@@ -114,11 +118,13 @@ def verify(
     with reading(station, [point.manifest for point in points], "verified") as marking:
         for chain in dict.fromkeys(point.manifest.chain for point in points):
             manifests = [point.manifest for point in points if point.manifest.chain == chain]
-            _survey_chain(station, manifests, survey, _both(marking, on_file))
+            _survey_chain(station, manifests, survey, marking)
     if at is None:
         survey.strays += files_of_unknown_chains(station, catalogue)
     damages = [*refused_manifests(station.place, refused)]
     damages += missing_manifests(station.place, catalogue, points)
+    vanished = vanished_here(station, catalogue, seen) if at is None else {}
+    damages += vanished_manifests(station, vanished)
     doubtful = unclear(catalogue)
     damages += [
         Damage(name=f"{station.place.points}/{point.manifest.name}", what=point.broken, kills=(point.at,))
@@ -155,6 +161,7 @@ def verify(
         strays=tuple(survey.strays),
         unsigned=unsigned_runs(survey.strays, catalogue),
         fresh_full=fresh_full,
+        seen=seen_now(catalogue, seen, vanished),
         hindrances=tuple(hindrances),
     )
 
@@ -183,21 +190,11 @@ def _ask_for_full(station: Station, chain: str, damages: list[Damage]) -> str:
     return f"the next run on {host} makes a new full by itself; `bkp run {station.place.set}` there makes it now"
 
 
-def _both(marking: Marking, on_file: Callable[[str, int], None]) -> Callable[[str, int], None]:
-    """Return what is done before each file: the mark is renewed, since reading everything may take days."""
-
-    def begin(name: str, size: int) -> None:
-        marking.renew()
-        on_file(name, size)
-
-    return begin
-
-
 def _survey_chain(
     station: Station,
     manifests: list[Manifest],
     survey: _Survey,
-    on_file: Callable[[str, int], None],
+    marking: Marking,
 ) -> None:
     folder = station.place.chain(manifests[0].chain)
     there = dict(files_of_chain(station.target, station.place, manifests[0].chain))
@@ -211,7 +208,7 @@ def _survey_chain(
             elif size != volume.size_bytes:
                 survey.wrong[key] = f"it has {size} bytes instead of {volume.size_bytes}"
             elif survey.reads(f"{folder}/{volume.name}"):
-                on_file(volume.name, size)
+                marking.renew()  # reading everything may take days
                 try:
                     digest, read = read_sha256(station.target, f"{folder}/{volume.name}")
                 except ObjectMissing:

@@ -58,7 +58,7 @@ class KnownPoints:
         vanished = before | vanished_points(self.of(target), there)
         listed = _listed(there)
         vanished = {name: vanished[name] for name in sorted(vanished) if name not in listed}
-        self._table[target] = {"points": _points(there), "vanished": vanished}
+        self._table[target] = {"points": points_there(there), "vanished": vanished}
         return vanished
 
     def forget(self, targets: Iterable[str]) -> None:
@@ -120,10 +120,11 @@ def vanished_table(vanished: Mapping[str, Mapping[str, str]]) -> list[dict[str, 
     ]
 
 
-def _points(there: Catalogue) -> Points:
+def points_there(there: Catalogue) -> Points:
+    """Return the points that a catalogue has."""
     return {point.manifest.name.removesuffix(_ENDING): point.manifest.chain for point in there.points}
 
 
 def _listed(there: Catalogue) -> set[str]:
     """Return the names of all that lie there, whether they count or not: what does not count a verification tells."""
-    return {*_points(there), *(each.name.removesuffix(_ENDING) for each in there.refused)}
+    return {*points_there(there), *(each.name.removesuffix(_ENDING) for each in there.refused)}

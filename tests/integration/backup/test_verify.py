@@ -108,9 +108,34 @@ def test_a_whole_run_without_its_manifest_is_told_for_what_it_may_be(grown: Grow
     manifests[2].unlink()
     report = verify(grown, copy, "stored", 0)
     assert (report["restorable"], report["unsigned"]) == (points[:2], points[2:])
+    told = bkp("verify", "web1/files", "--target", str(copy), config=grown.site.station)
+    assert "here whole, newer than what can be restored of" in told.output
     for each in manifests[:2]:
         each.unlink()
     assert verify(grown, copy, "stored", 50)["unsigned"] == points
+
+
+def test_a_newest_manifest_that_an_earlier_look_saw_is_known_to_be_gone_until_a_newer_chain_comes(
+    site: Site,
+) -> None:
+    site.run()
+    site.run()
+    newest = site.manifest()["at"]
+    manifest = site.points / f"{newest}.json.asc"
+    assert site.bkp("station", "verify", SET).returncode == 0
+    signed = manifest.read_bytes()
+    manifest.unlink()
+    for _ in range(2):  # it is not forgotten by having been told
+        done = site.bkp("station", "verify", SET)
+        assert (done.returncode, f"points/{newest}.json.asc: it is gone" in done.stdout) == (53, True), done.stdout
+    manifest.write_bytes(signed)
+    assert site.bkp("station", "verify", SET).returncode == 0
+    manifest.unlink()
+    site.run()  # begins a new chain, which leaves the old one to retention
+    for file in site.points.iterdir():
+        if site.manifest()["at"] not in file.name:
+            file.unlink()
+    assert site.bkp("station", "verify", SET).returncode == 0
 
 
 def look(site: Site) -> Report:

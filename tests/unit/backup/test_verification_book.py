@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backup.errors import BackupDamaged, WorkFailed
-from backup.model import Place
+from backup.model import Place, instant_name
 from backup.restoring.manifest_damage import Damage
 from backup.restoring.verification_book import VerificationBook, VerificationRecord
 from backup.restoring.verify import Depth, Report
@@ -84,6 +84,15 @@ def test_a_copy_that_had_restore_points_and_has_none_is_damaged_until_they_are_b
         assert damage is not None
         assert (damage["what"], damage["lost"]) == ("there is no restore point any more", len(POINTS))
     assert kept.note(looked(Depth.STORED)) is None
+
+
+def test_the_newest_points_that_a_look_saw_are_remembered_for_the_next(kept: Kept) -> None:
+    names = {instant_name(AT + timedelta(days=day)): instant_name(AT) for day in range(500)}
+    kept.note(replace(looked(Depth.STORED), seen=names))
+    seen = kept.book.seen("store")
+    assert list(seen.items()) == list(names.items())[-len(seen) :]
+    assert len(seen) >= 100
+    assert kept.book.seen("elsewhere") == {}
 
 
 def test_a_copy_that_never_had_a_restore_point_is_neither_damaged_nor_whole(kept: Kept) -> None:
