@@ -23,7 +23,7 @@ from backup.restoring.copies import DAMAGES, at_any_copy
 from backup.restoring.damage import leave_note
 from backup.restoring.harm import demand_files, missing
 from backup.restoring.joining import join
-from backup.restoring.stand_ins import lay_stand_ins
+from backup.restoring.stand_ins import has_signatures, lay_missing, lay_stand_ins
 from backup.saving.cache import local_name
 from backup.saving.comparison import volume_number, volume_sums
 from backup.spelling import shown
@@ -116,6 +116,9 @@ def _fetch_from(
     there = files_of_chain(station.target, station.place, fetching.point.manifest.chain)
     _demand_lists(station, fetching.point, there)
     lay_stand_ins(fetching.workplace.cache, there, fetching.point.at, needs_signatures=fetching.needs_signatures)
+    if not fetching.needs_signatures:
+        signatures = [each.name for run in runs for each in run.volumes if each.role is Role.SIGNATURES]
+        lay_missing(fetching.workplace.cache, (name for name in signatures if name not in there))
     parts = list(places)
     deadline = time.monotonic() + fetching.time_limit_seconds
     at_once = os.cpu_count() or 1
@@ -163,11 +166,17 @@ def _demand_own(fetching: Fetching, run: Manifest, parts: Collection[str]) -> No
     """Return when duplicity went by the lists of volumes that the signed manifest of a run was made with.
 
     Whoever may write at a target can put an older run under a newer one's names: all of it is encrypted and signed.
-    Raises TargetDiffers; ObjectMissing when duplicity knew of no such run.
+    Raises TargetDiffers; ObjectMissing when duplicity knew of no such run, or left it out for want of signatures.
     """
     station = fetching.station
     folder = station.place.chain(run.chain)
     for each in run.volumes:
+        if (
+            each.role is Role.SIGNATURES
+            and each.part in parts
+            and not has_signatures(fetching.workplace.cache, each.name)
+        ):
+            raise missing(station, fetching.point, [each.name])
         if each.role is Role.MANIFEST and each.part in parts:
             listing = fetching.workplace.cache / local_name(each.name)
             if not listing.exists():

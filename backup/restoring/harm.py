@@ -66,8 +66,9 @@ def _said(station: Station, point: RestorePoint, name: str, what: str) -> str:
         if whole
         else "no restore point is older; another may be whole: choose it with --at"
     )
+    listed = "list of files of the " if _is_signatures(owner, name) else ""  # a restore does without
     return (
-        f"{station.place.chain(chain)}/{name} {what} {station.chosen.target!r}: that costs the restore"
+        f"{station.place.chain(chain)}/{name} {what} {station.chosen.target!r}: that costs the {listed}restore"
         f" point{'s' if len(lost) > 1 else ''} of {costs}. `bkp verify --depth read` shows what else is damaged;"
         f" {instead}"
     )
@@ -76,3 +77,7 @@ def _said(station: Station, point: RestorePoint, name: str, what: str) -> str:
 def _has(point: RestorePoint, name: str) -> bool:
     volumes: Sequence[VolumeRecord] = point.manifest.volumes
     return any(volume.name == name for volume in volumes)
+
+
+def _is_signatures(point: RestorePoint, name: str) -> bool:
+    return any(volume.name == name and volume.role is Role.SIGNATURES for volume in point.manifest.volumes)

@@ -26,6 +26,28 @@ def lay_stand_ins(cache: Path, names: Iterable[str], at: datetime, *, needs_sign
         is_listed = role is Role.MANIFEST or role is Role.SIGNATURES
         is_later = instant is not None and instant > at
         if is_listed and (is_later or (role is Role.SIGNATURES and not needs_signatures)):
-            stand_in = cache / local_name(name)
-            stand_in.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            stand_in.touch()
+            _lay(cache / local_name(name))
+
+
+def lay_missing(cache: Path, names: Iterable[str]) -> None:
+    """Lay empty files for signatures that are not at the target, in the form of those that are still being written.
+
+    Where the newest run's are missing, duplicity takes that run for unfinished, restores the one before it and ends
+    well. It clears away whole signatures that the target lacks, but no unfinished ones, and counts these for the run.
+    """
+    for name in names:
+        _lay(_unfinished(cache, name))
+
+
+def has_signatures(cache: Path, name: str) -> bool:
+    """Tell whether duplicity went by some file for these signatures of a run, so that it did not leave the run out."""
+    return (cache / local_name(name)).exists() or _unfinished(cache, name).exists()
+
+
+def _unfinished(cache: Path, name: str) -> Path:
+    return cache / f"{name.removesuffix('.gpg')}.part"
+
+
+def _lay(stand_in: Path) -> None:
+    stand_in.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    stand_in.touch()
