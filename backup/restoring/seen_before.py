@@ -6,16 +6,18 @@ killed before it was signed.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from backup.catalogue import MANIFEST_ENDING
 from backup.errors import ObjectMissing
 from backup.model import read_instant
 from backup.restoring.manifest_damage import Damage
-from backup.saving.known_points import points_there, vanished_points
+from backup.retention.expected import expected_chains
+from backup.saving.known_points import gone_points, points_there, vanished_points
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from backup.catalogue import Catalogue
     from backup.restoring.station import Station
@@ -29,9 +31,14 @@ def vanished_here(station: Station, catalogue: Catalogue, seen: Mapping[str, str
     if not catalogue.points:
         return {}
     told = {each.name.removesuffix(MANIFEST_ENDING) for each in catalogue.missing}
+    retention = station.chosen.retention
+    expected: Collection[str] = ()
+    if gone_points(seen, catalogue):
+        rules = None if retention is None else retention.rules
+        expected = expected_chains(station.target, station.place, rules, seen, catalogue, datetime.now(UTC))
     return {
         name: chain
-        for name, chain in vanished_points(seen, catalogue).items()
+        for name, chain in vanished_points(seen, catalogue, expected).items()
         if name not in told and _is_gone(station, name)  # a list may lag
     }
 

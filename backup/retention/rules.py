@@ -124,6 +124,11 @@ def judge_chains(chains: Sequence[Chain], rules: Rules, grace: timedelta, now: d
     return verdicts
 
 
+def wanted_chains(chains: Iterable[Chain], rules: Rules, now: datetime) -> set[str]:
+    """Return the names of the chains that a rule wants."""
+    return set(_wanted([*chains], rules, now))
+
+
 def _known_at(chain: Chain) -> datetime:
     return max(point.known_at for point in chain.points)
 

@@ -2,7 +2,7 @@
 
 Pruning is no vanishing. It takes whole chains, the full's manifest first, and never the newest chain that can be
 restored: a chain of which nothing restorable is left, behind a newer one that can be restored, may have been pruned.
-Anything else that is gone no rule of retention took.
+Anything else that is gone no rule of retention took, nor a chain that is expected to stay (`retention/expected.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from backup.model import Status, instant_name, read_instant
 from backup.saving.journal import write_durably
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from backup.catalogue import Catalogue
     from backup.model import RunRecord
@@ -51,11 +51,14 @@ class KnownPoints:
         found: Points = self._table.get(target, {}).get("points", {})
         return found
 
-    def look(self, target: str, there: Catalogue) -> Points:
-        """Return the points that vanished from a target, found now or before, and know what is there from now on."""
+    def look(self, target: str, there: Catalogue, expected: Collection[str] = ()) -> Points:
+        """Return the points that vanished from a target, found now or before, and know what is there from now on.
+
+        expected: the chains that are known to be kept.
+        """
         entry = self._table.get(target, {})
         before: Points = entry.get("vanished", {})
-        vanished = before | vanished_points(self.of(target), there)
+        vanished = before | vanished_points(self.of(target), there, expected)
         listed = _listed(there)
         vanished = {name: vanished[name] for name in sorted(vanished) if name not in listed}
         self._table[target] = {"points": points_there(there), "vanished": vanished}
@@ -97,14 +100,20 @@ class KnownPoints:
         return table
 
 
-def vanished_points(known: Mapping[str, str], there: Catalogue) -> Points:
-    """Return those of `known` that are gone from a target though no prune takes them."""
-    restorable = {point.manifest.chain for point in there.whole}
-    newest = max(restorable, default="")
+def gone_points(known: Mapping[str, str], there: Catalogue) -> Points:
+    """Return those of `known` that are not at a target any more, for whatever reason."""
     listed = _listed(there)
-    return {
-        name: chain for name, chain in known.items() if name not in listed and (chain >= newest or chain in restorable)
-    }
+    return {name: chain for name, chain in known.items() if name not in listed}
+
+
+def vanished_points(known: Mapping[str, str], there: Catalogue, expected: Collection[str] = ()) -> Points:
+    """Return those of `known` that are gone from a target though no prune takes them.
+
+    expected: chains that a prune leaves there beside the newest.
+    """
+    restorable = {point.manifest.chain for point in there.whole}
+    newest, kept = max(restorable, default=""), restorable.union(expected)
+    return {name: chain for name, chain in gone_points(known, there).items() if chain >= newest or chain in kept}
 
 
 def vanished_table(vanished: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from backup.errors import ObjectMissing, SetBusy, TargetAway, TargetFull, TargetRefused
+from backup.retention.expected import expected_chains
 from backup.saving.disk_mark import DiskMark
-from backup.saving.known_points import KnownPoints, vanished_table
+from backup.saving.known_points import KnownPoints, gone_points, vanished_table
 from backup.saving.verified_before import VerifiedBefore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from backup.keys.ring import KeyRing
     from backup.saving.attempt import Attempt
@@ -54,7 +56,8 @@ class TargetMemory:
                 f" {len(known)} restore points. Nothing was written. Mount its disk; if it was emptied, moved or"
                 f" exchanged on purpose: bkp run {self._attempt.chosen.name} --anew"
             )
-        self._vanished[name] = self._points.look(name, copy.catalogue)
+        expected = self._expected(copy, known) if gone_points(known, copy.catalogue) else frozenset()
+        self._vanished[name] = self._points.look(name, copy.catalogue, expected)
         self._found[name] = dict(self._vanished[name])
 
     def keep(self, copies: Iterable[Copy]) -> None:
@@ -78,6 +81,12 @@ class TargetMemory:
                 self._mark(copy).adopt()
             except (TargetAway, TargetRefused, TargetFull, ObjectMissing, SetBusy):
                 continue
+
+    def _expected(self, copy: Copy, known: Points) -> Collection[str]:
+        """Return the chains that the set's own rules, if it has any, and the holds at a target keep there."""
+        retention, place = self._attempt.chosen.retention, self._attempt.place
+        rules = None if retention is None else retention.rules
+        return expected_chains(copy.target, place, rules, known, copy.catalogue, datetime.now(UTC))
 
     def _mark(self, copy: Copy) -> DiskMark:
         return DiskMark(self._attempt.settings, copy.settings, copy.target)

@@ -152,7 +152,11 @@ class SetSettings:
     libvirt: LibvirtSettings | None = field(default=None, metadata=setting("save a libvirt domain"))
     image: ImageSettings | None = field(default=None, metadata=setting("save image files of QEMU"))
     retention: RetentionSettings | None = field(
-        default=None, metadata=setting("at a pruner: what to keep of this set, instead of the pruner's own rules")
+        default=None,
+        metadata=setting(
+            "at a pruner: what to keep of this set, instead of the pruner's own rules; elsewhere: what has to be there,"
+            " so that its deletion is told"
+        ),
     )
 
     drill: str | None = field(

@@ -62,3 +62,22 @@ def test_a_point_that_vanished_is_told_until_the_target_is_taken_as_it_is(site: 
     assert (anew.returncode, anew.stderr) == (0, "")
     assert site.state()["vanished"] == []
     assert site.bkp("host", "status").returncode == 0
+
+
+def test_an_old_chain_that_is_gone_is_told_where_the_host_knows_the_rules_that_keep_it(site: Site) -> None:
+    for _ in range(2):
+        site.run(is_full_asked=True)
+    min(site.points.iterdir()).unlink()
+    site.run()
+    assert site.state()["vanished"] == []  # a pruner may have taken it
+    file = site.file("host")
+    file.write_text(file.read_text().replace("volume_size", "retention.keep_chains = 2\nvolume_size", 1))
+    site.run(is_full_asked=True)
+    old = site.manifest()["chain"]
+    for each in sorted(site.points.iterdir())[:2]:
+        each.unlink()
+    site.run(is_full_asked=True)
+    (told,) = site.state()["vanished"]
+    assert (told["target"], told["count"]) == ("store", 2)
+    assert len(list(site.points.iterdir())) == 2
+    assert old in {each.name.partition(".")[0] for each in site.chains.iterdir()}

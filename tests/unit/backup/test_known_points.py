@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from backup.catalogue import Catalogue, Refused
-from backup.model import Counts, Kind, Manifest, RestorePoint, RunId, RunRecord, Status, read_instant
+from backup.model import Counts, Kind, Manifest, Place, RestorePoint, RunId, RunRecord, Status, read_instant
+from backup.retention.expected import expected_chains
+from backup.retention.hold import Hold, hold_text
+from backup.retention.rules import Rules
 from backup.saving.journal import Journal
 from backup.saving.known_points import KnownPoints, vanished_points, vanished_table
+from backup.settings.target import TargetSettings
+from backup.targets.folder import DeletingFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FIRST, SECOND, THIRD = (f"2026110{day}T020000Z" for day in (1, 2, 3))
+PLACE = Place(host="web1", set="files")
 OLD, YOUNG = FIRST, THIRD  # chains: two points in the first, one in the second
 KNOWN = {FIRST: OLD, SECOND: OLD, THIRD: YOUNG}
 
@@ -43,6 +50,25 @@ def test_what_no_prune_takes_vanished() -> None:
     assert vanished_points(KNOWN, there(point(FIRST), point(SECOND))) == {THIRD: YOUNG}  # the newest chain
     assert vanished_points(KNOWN, there(point(FIRST), point(THIRD))) == {SECOND: OLD}  # a part of a chain
     assert vanished_points(KNOWN, there(point(THIRD, "damaged"))) == {FIRST: OLD, SECOND: OLD}  # none would be left
+
+
+def test_a_chain_that_rules_or_a_hold_keep_did_not_go_by_a_prune(tmp_path: Path) -> None:
+    target = DeletingFolder(TargetSettings(name="store", kind="folder", folder=tmp_path))
+    now = read_instant(THIRD) + timedelta(hours=1)
+    newest = there(point(THIRD))
+
+    def expected(rules: Rules | None = None) -> set[str]:
+        return expected_chains(target, PLACE, rules, KNOWN, newest, now)
+
+    assert expected() == set()
+    assert expected(Rules(chains=1)) == {YOUNG}
+    assert expected(Rules(daily=2)) == {OLD, YOUNG}
+    assert vanished_points(KNOWN, newest, expected(Rules(chains=1))) == {}
+    assert vanished_points(KNOWN, newest, expected(Rules(chains=2))) == {FIRST: OLD, SECOND: OLD}
+    for day, held in ((4, set()), (2, {OLD, YOUNG})):  # one set later may have come after a prune
+        hold = Hold(name="case", chain=None, reason="", by="safe", set_at=read_instant(f"2026110{day}T120000Z"))
+        target.write("web1/files/holds/case.json", hold_text(hold).encode())
+        assert expected() == held
 
 
 def test_a_manifest_that_does_not_count_is_there() -> None:
