@@ -48,8 +48,11 @@ class When:
 
 
 def local(at: datetime) -> str:
-    """Return an instant for people, in this machine's zone, as `--at` takes it."""
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """Return an instant for people, in this machine's zone, as `--at` takes it: "2026-11-20 18:00:00+01:00".
+
+    The zone is told, since words travel: a reason stands at a target, on the server's page, in a message.
+    """
+    return at.astimezone().isoformat(sep=" ", timespec="seconds")
 
 
 def read_when(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backup import when
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
@@ -45,8 +43,8 @@ def instant(at: datetime | None) -> str | None:
 
 
 def local(at: datetime | None) -> str:
-    """Return an instant for people, in this machine's zone."""
-    return "never" if at is None else when.local(at)
+    """Return an instant for people at this machine's terminal, in its zone."""
+    return "never" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def size(number: float | None) -> str:

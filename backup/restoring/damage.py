@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from backup.errors import BackupError, Cancelled, ObjectMissing
 from backup.model import instant_name, read_instant
 from backup.targets.small import parse_instant, parse_table, plain_text, read_start
+from backup.when import local
 from core.runtime.logging import Log
 
 if TYPE_CHECKING:
@@ -49,9 +50,7 @@ class DamageNote:
     def said(self) -> str:
         """The note in words."""
         what = "damaged lists, without which its points can be restored," if self.is_of_lists else "damage"
-        return (
-            f"a verification by {self.by or 'somebody'} found {what} on {self.found_at:%Y-%m-%d %H:%M} UTC: {self.what}"
-        )
+        return f"a verification by {self.by or 'somebody'} found {what} on {local(self.found_at)}: {self.what}"
 
 
 def write_damage(

@@ -30,6 +30,7 @@ from backup.model import Kind, RestorePoint
 from backup.saving.leftovers import clear_leftovers
 from backup.targets.reading import read_sha256
 from backup.targets.registry import open_target
+from backup.when import local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -203,7 +204,7 @@ class Copies:
             if not each.has(manifest):
                 trouble = each.trouble or troubles[0]  # its own, or that of the one it was to be copied from
                 raise type(trouble)(
-                    f"the restore point of {manifest.at.isoformat()} is whole at {whole}, but missing at"
+                    f"the restore point of {local(manifest.at)} is whole at {whole}, but missing at"
                     f" {each.settings.name!r}: {trouble}"
                 ) from trouble
 

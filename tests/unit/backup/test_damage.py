@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
@@ -13,6 +15,7 @@ from backup.settings.target import TargetSettings
 from backup.targets.folder import DeletingFolder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from backup.restoring.station import Station
@@ -31,11 +34,22 @@ def target(tmp_path: Path) -> DeletingFolder:
     return made
 
 
-def test_a_note_says_who_found_what_and_nothing_that_a_terminal_obeys(target: DeletingFolder) -> None:
+@pytest.fixture
+def _in_another_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "XST-05:30")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_in_another_zone")
+def test_a_note_says_who_found_what_when_and_nothing_that_a_terminal_obeys(target: DeletingFolder) -> None:
     said = doubt_of_damage(target, PLACE, THERE)
     assert said is not None
     assert "safe" in said
     assert "volume 0" in said
+    assert re.search(r"on \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+05:30: ", said)  # where the reader is, and his zone is told
     assert "\x1b" not in said
     assert doubt_of_damage(target, PLACE, "20261103T000000Z") is None
 

@@ -10,7 +10,7 @@ import pytest
 from backup.browse.choice import choose_point
 from backup.errors import NoRestorePoint, PointAmbiguous
 from backup.model import Counts, Kind, Manifest, RestorePoint
-from backup.when import read_when, understand, understand_past
+from backup.when import local, read_when, understand, understand_past
 
 NOW = datetime(2026, 11, 21, 9, 30, 15, tzinfo=UTC)  # a Saturday
 BERLIN = timezone(timedelta(hours=1))
@@ -105,3 +105,7 @@ def test_a_time_of_today_that_is_still_to_come_is_no_time_of_a_restore_point() -
             understand_past(text, NOW, BERLIN)
     assert understand_past("today", NOW, BERLIN).at > NOW
     assert read_when("today 18:00", NOW, BERLIN) > NOW
+
+
+def test_what_words_say_of_an_instant_at_takes_again() -> None:
+    assert read_when(local(NOW), NOW) == NOW.replace(microsecond=0)
