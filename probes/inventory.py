@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from core.config.reader import setting
-from core.model.things import listed, readable
+from core.model.things import MOST_CONTAINED, listed, readable
 from probes.child import run_program
+from probes.contained_servers import contained_servers
 from probes.databases import ask_mariadb, ask_postgresql, postgresql_sockets
 from probes.declaration import Failure, Item, ProbeFailedError, Reading, Visit, probe
 from probes.filesystems import PSEUDO, Mount, parse_mounts
@@ -72,7 +73,13 @@ def read_inventory(visit: Visit, parameters: Parameters) -> "Iterator[Reading | 
         except ProbeFailedError as error:
             unknown.append(readable(socket))
             yield Failure(str(error))
-    found = {"servers": [asdict(each) for each in servers], "unknown": unknown}
+    contained = contained_servers(visit.proc)
+    found = {
+        "servers": [asdict(each) for each in servers],
+        "unknown": unknown,
+        "contained": [asdict(each) for each in contained[:MOST_CONTAINED]],
+        "more_contained": len(contained[MOST_CONTAINED:]),
+    }
     yield Reading("inventory.databases", json.dumps(found))
     if parameters.libvirt and any(os.path.exists(each) for each in _LIBVIRT):  # noqa: PTH110 - as above
         names, more = listed([name for uri in parameters.libvirt for name in _domains(uri)])

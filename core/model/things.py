@@ -11,6 +11,8 @@ THING_KINDS: Final = ("database", "filesystem", "domain")
 LONGEST_NAME: Final = 200
 MOST_NAMES: Final = 500
 """Of one list that a host says; how many more there are it says beside."""
+MOST_CONTAINED: Final = 100
+"""Of servers in containers."""
 
 
 def split_thing(text: str) -> tuple[str, str]:

@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from core.model.things import LONGEST_NAME, MOST_NAMES, readable, split_thing
-from server.coverage.thing import FURTHER, Covers, Thing, is_at_or_below
+from core.model.things import LONGEST_NAME, MOST_CONTAINED, MOST_NAMES, readable, split_thing
+from server.coverage.thing import FURTHER, IN_CONTAINER, Covers, Thing, is_at_or_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -54,6 +54,7 @@ def read_things(documents: Mapping[str, str]) -> list[Thing]:
     servers = list(_servers(_table(documents.get(DATABASES, ""))))
     domains = _named("domain", _table(documents.get(DOMAINS, "")))
     databases = [thing for _, things in servers for thing in things]
+    databases += _contained(_table(documents.get(DATABASES, "")))
     names = [thing.name for thing in databases]
     databases = [replace(each, is_one_of_several=names.count(each.name) > 1) for each in databases]
     folders = [table for table, _ in servers]
@@ -77,6 +78,17 @@ def _servers(table: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], list
         if isinstance(each, dict) and isinstance(each.get("port"), int):
             found = _named("database", each) if each.get("is_replica") is not True else []
             yield each, [replace(one, engine=str(each.get("engine", ""))[:40], port=each["port"]) for one in found]
+
+
+def _contained(table: Mapping[str, Any]) -> Iterator[Thing]:
+    """Yield the servers in containers: nobody knows what they hold, so each is one thing, whatever port it has."""
+    listed = table.get("contained")
+    if isinstance(table.get("more_contained"), int) and table["more_contained"] > 0:
+        yield Thing(kind="database", name=f"{FURTHER} in containers", port=IN_CONTAINER)
+    for each in listed[:MOST_CONTAINED] if isinstance(listed, list) else ():
+        if isinstance(each, dict) and each.get("engine") and each.get("container"):
+            name = readable(f"{each['engine']} in {each['container']}")[:LONGEST_NAME]
+            yield Thing(kind="database", name=name, engine=str(each["engine"])[:40], port=IN_CONTAINER)
 
 
 def _named(kind: ThingKind, table: Mapping[str, Any]) -> list[Thing]:

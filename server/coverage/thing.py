@@ -9,6 +9,8 @@ ThingKind = Literal["database", "filesystem", "domain"]
 
 FURTHER: Final = "(further ones)"
 """The name of those that a host has beyond what it can say: only a set of the whole has them in it."""
+IN_CONTAINER: Final = -1
+"""The port of a server in a container, which is another one inside than outside: only by its name it is covered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

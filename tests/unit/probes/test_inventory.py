@@ -48,6 +48,6 @@ def test_a_machine_without_database_servers_says_so_and_odd_names_can_be_said(tm
     found = {key: json.loads(str(value)) for key, value in reader.read().items()}
     assert found == {
         "inventory.filesystems": {"names": [r"/srv/\udce4"], "more": 0},
-        "inventory.databases": {"servers": [], "unknown": []},
+        "inventory.databases": {"servers": [], "unknown": [], "contained": [], "more_contained": 0},
     }
     assert reader.failures == []

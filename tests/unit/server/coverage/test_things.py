@@ -112,6 +112,24 @@ def test_databases_of_a_replica_are_their_primarys_and_those_of_two_servers_are_
     ]
 
 
+def test_a_server_in_a_container_is_a_thing_that_is_covered_by_its_name_only() -> None:
+    contained = [{"engine": "postgresql", "container": "shop-db"}, {"engine": "mariadb"}, 3, {"container": "x"}]
+    document = {"servers": [], "unknown": [], "contained": contained}
+    title = "database postgresql in shop-db"
+    many = read_things({DATABASES: json.dumps(document | {"more_contained": 7})})
+    assert [thing.title for thing in many] == ["database (further ones) in containers", title]
+    found = read_things({DATABASES: json.dumps(document)})
+    assert [thing.title for thing in found] == [title]
+    assert states(judge(found, a_set(DUMP), a_set(WHOLE), a_set({"domains": ["vm"], "is_whole": True}))) == {
+        title: "unprotected"
+    }
+    assert states(judge(found, a_set({"program": "docker", "also": [title.replace(" ", ":", 1)]}))) == {
+        title: "covered"
+    }
+    by_hypervisor = a_set({"domains": ["db1"], "is_whole": True}, host="hyper1")
+    assert states(judge(found, by_hypervisor)) == {title: "covered"}
+
+
 def test_a_machines_own_set_at_its_hypervisor_covers_all_in_it_unless_disks_are_left_out() -> None:
     found = things(server("billing"), mounts=named("/srv"))
     whole = a_set({"domains": ["db1"], "is_whole": True}, host="hyper1")
