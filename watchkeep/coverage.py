@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from server.coverage.judge import Verdict
-    from server.coverage.judge_things import ThingVerdict
+    from server.coverage.model import ThingVerdict, Verdict
     from server.inventory.apply import Proposal
 
 _EPILOG = """\b

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from backup.model import RestorePoint
     from backup.restoring.forecast import Forecast
-    from backup.restoring.restore import Wanted
     from backup.restoring.station import Station
+    from backup.restoring.wanted import Wanted
     from backup.settings.document import BackupSettings
     from backup.wal.choice import Choice, Until
     from backup.when import When

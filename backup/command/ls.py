@@ -14,8 +14,8 @@ from backup.command.options import json_option, reading_options, set_of
 from backup.command.passed_over import refused_documents, tell_passed_over
 from backup.command.telling import about, instant, local, write_json
 from backup.restoring.copies import at_any_copy
-from backup.restoring.restore import read_path
 from backup.restoring.station import open_station
+from backup.restoring.wanted import read_path
 from backup.spelling import shown
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from backup.command.options import json_option, reading_options, set_of
 from backup.command.telling import counted, instant, local, progress, size, write_json
 from backup.command.wal_telling import ready_document, tell_ready
 from backup.loading.registry import demand_loadable, load_dump
-from backup.restoring.restore import Wanted, read_path, restore
+from backup.restoring.restore import restore
 from backup.restoring.station import open_station
+from backup.restoring.wanted import Wanted, read_path
 from backup.snapshots.record import moments
 from backup.sources.mariadb_base import KIND as MARIADB_KIND
 from backup.sources.survey import words_below

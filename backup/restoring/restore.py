@@ -5,10 +5,9 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from backup.errors import Cancelled, DestinationInUse, NotInBackup
+from backup.errors import Cancelled, DestinationInUse
 from backup.restoring.copies import DAMAGES, at_any_copy
 from backup.restoring.fetching import Fetching, fetch
 from backup.restoring.forecast import forecast
@@ -18,7 +17,7 @@ from backup.restoring.placing import demand_free, draft_for, put_in_place
 from backup.restoring.room import demand_room, demand_work_room
 from backup.restoring.station import scratch_workplace
 from backup.retention.marks import reading
-from backup.spelling import read_shown, shown
+from backup.spelling import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,30 +27,7 @@ if TYPE_CHECKING:
     from backup.engine.progress import Progress
     from backup.model import RestorePoint
     from backup.restoring.station import Station
-
-_MOST_DEPTH: Final = 256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What to restore, and where to. `path` is relative to the set's root; None: everything.
-
-    to: a folder; a path is put into it under its own name, or everything as `name`. is_overwriting: files that are
-    there already are replaced (others stay); without it the place must not hold what is restored. is_room_asked: it is
-    not begun where it does not fit by what is free.
-    """
-
-    path: PurePosixPath | None
-    to: Path
-    is_overwriting: bool = False
-    name: str | None = None
-    is_room_asked: bool = True
-
-    @property
-    def final(self) -> Path:
-        """Where it is afterwards."""
-        last = self.name or (None if self.path is None else self.path.name)
-        return self.to if last is None else self.to / last
+    from backup.restoring.wanted import Wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,21 +43,6 @@ class Restored:
     bytes: int
     entries: int
     target: str
-
-
-def read_path(text: str) -> PurePosixPath | None:
-    """Return a path in a backup as duplicity wants it: relative, without "." and "..". None for the whole set.
-
-    text: as it is, or as `shown` writes it. Raises NotInBackup for what can be in no backup.
-    """
-    try:
-        text = read_shown(text)
-    except ValueError as error:
-        raise NotInBackup(f"{text!r} is no path in a backup: {error}") from error
-    parts = [part for part in text.split("/") if part not in ("", ".")]
-    if ".." in parts or "\0" in text or len(parts) > _MOST_DEPTH:
-        raise NotInBackup(f"{text!r} is no path in a backup: it must lead down from the set's root")
-    return PurePosixPath(*parts) if parts else None
 
 
 def restore(

@@ -14,10 +14,11 @@ from backup.restoring.copies import DAMAGES
 from backup.restoring.damage import write_damage
 from backup.restoring.file_damage import damage_of_file
 from backup.restoring.manifest_damage import Damage, missing_manifests, refused_manifests, strangers, unclear
-from backup.restoring.restore import Wanted, restore
+from backup.restoring.restore import restore
 from backup.restoring.seen_before import seen_now, vanished_here, vanished_manifests
 from backup.restoring.station import scratch_workplace
 from backup.restoring.unnamed import files_of_unknown_chains, unsigned_runs
+from backup.restoring.wanted import Wanted
 from backup.retention.marks import reading
 from backup.targets.reading import read_sha256
 

@@ -26,7 +26,8 @@ from backup.errors import (
     TimedOut,
     WorkFailed,
 )
-from backup.model import Kind, RestorePoint
+from backup.model import Kind
+from backup.saving.copy_of_set import NOTHING, Copy
 from backup.saving.leftovers import clear_leftovers
 from backup.targets.reading import read_sha256
 from backup.targets.registry import open_target
@@ -36,40 +37,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from backup.errors import BackupError
     from backup.keys.ring import KeyRing
     from backup.model import Manifest, Place, RunRecord
     from backup.saving.target_memory import TargetMemory
     from backup.settings.document import BackupSettings, SetSettings
-    from backup.settings.target import TargetSettings
-    from backup.targets.contract import Target
 
 _TROUBLES: Final = (TargetAway, TargetRefused, TargetFull, TargetDiffers, ObjectMissing)
-_NOTHING: Final = Catalogue(points=(), refused=())
-
-
-@dataclass(slots=True, kw_only=True)
-class Copy:
-    """One target of the set. trouble: why it takes no part in this run (any more)."""
-
-    settings: TargetSettings
-    target: Target
-    catalogue: Catalogue = _NOTHING
-    trouble: BackupError | None = None
-
-    @property
-    def newest(self) -> RestorePoint | None:
-        """The newest point there; None when there is none."""
-        return self.catalogue.points[-1] if self.catalogue.points else None
-
-    def has(self, manifest: Manifest) -> bool:
-        """Whether a point is there."""
-        return any(point.manifest.name == manifest.name for point in self.catalogue.points)
-
-    def add(self, manifest: Manifest) -> None:
-        """Count a point that was just copied there."""
-        points = (*self.catalogue.points, RestorePoint(manifest=manifest))
-        self.catalogue = Catalogue(points=points, refused=self.catalogue.refused)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +83,7 @@ class Copies:
     def common(self) -> Catalogue:
         """The points that every target of the set has."""
         if self.away:
-            return _NOTHING
+            return NOTHING
         names = [{point.manifest.name for point in each.catalogue.points} for each in self._copies]
         shared = set.intersection(*names)
         return Catalogue(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from backup.engine.decision import Decision
     from backup.engine.process import Outcome
     from backup.saving.attempt import Attempt
-    from backup.saving.copies import Copy
+    from backup.saving.copy_of_set import Copy
     from backup.saving.run_keys import RunKeys
     from backup.sources.contract import Prepared
 

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from backup.engine.decision import Decision
     from backup.model import VolumeRecord
     from backup.saving.attempt import Attempt
-    from backup.saving.copies import Copies, Copy
+    from backup.saving.copies import Copies
+    from backup.saving.copy_of_set import Copy
     from backup.saving.journal import Journal
     from backup.saving.run_keys import RunKeys
     from backup.saving.sending import Sent

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from backup.keys.ring import KeyRing
     from backup.saving.attempt import Attempt
-    from backup.saving.copies import Copy
+    from backup.saving.copy_of_set import Copy
     from backup.saving.known_points import Points
 
 

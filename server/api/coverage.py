@@ -5,8 +5,7 @@ from typing import Literal
 
 from server.api.endpoint import Answer, Call, Role, endpoint
 from server.api.scope import visible_hosts
-from server.coverage.judge import State, Verdict, Waived
-from server.coverage.judge_things import ThingState, ThingVerdict
+from server.coverage.model import State, ThingState, ThingVerdict, Verdict, Waived
 from server.coverage.reading import read_coverage
 from server.coverage.thing import ThingKind
 from server.inventory.effective import Inventory

@@ -7,20 +7,16 @@ not the host they lie on: they count only where the host names them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-from server.inventory.key_pattern import fits
+from server.coverage.model import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from server.coverage.judge_things import ThingVerdict
-    from server.coverage.thing import Covers, Thing
-
-State = Literal["covered", "waived", "new", "unprotected"]
+    from server.coverage.model import HostFacts, SetFacts, Waived
 
 OWN_SETS: Final = "watchkeep-"
 """What the names of sets begin with that hold Watchkeep's own data, keys and secrets (`watchkeep up` makes two)."""
@@ -28,71 +24,6 @@ GRACE: Final = timedelta(days=1)
 """How much later than its schedule says a set's backup may be; and what a host without a set has at first."""
 UNSCHEDULED: Final = timedelta(days=8)
 """How old the newest backup of a set may be that nobody gave a schedule."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetFacts:
-    """A set as its host reports it: as of when its last good backup is, every how long it is due, and what is in it.
-
-    None: unknown.
-    """
-
-    host: str
-    name: str
-    good_at: datetime | None
-    period: timedelta | None
-    covers: Covers | None = None
-
-    @property
-    def title(self) -> str:
-        """HOST/SET."""
-        return f"{self.host}/{self.name}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostFacts:
-    """A host, since when it is known, what it asks for, and the sets that may save it."""
-
-    name: str
-    known_since: datetime
-    within: timedelta | None
-    sets: Sequence[SetFacts]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waived:
-    """A waiver that names a host, in force or over; `ends_at` is the first instant it does not count any more.
-
-    things: patterns of those it is for, as KIND:NAME; none: it is for the host and all it holds.
-    """
-
-    name: str
-    ends_at: datetime
-    reason: str
-    things: tuple[str, ...] = ()
-
-    def waives(self, thing: Thing) -> bool:
-        """Whether it is for this thing."""
-        return not self.things or any(fits(each, f"{thing.kind}:{thing.name}") for each in self.things)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """How a host stands. `by` is the set that saves it, or would if it were not too old; `reason` in words.
-
-    unprotected_seconds: for how long it has been without what it has to have; 0 while it is not unprotected.
-    things: what it holds, each judged by itself. unknown: database servers there that did not say what they hold.
-    """
-
-    host: str
-    state: State
-    reason: str
-    by: str | None = None
-    good_at: datetime | None = None
-    waiver: Waived | None = None
-    unprotected_seconds: float = 0.0
-    things: tuple[ThingVerdict, ...] = ()
-    unknown: tuple[str, ...] = ()
 
 
 def judge_host(host: HostFacts, waivers: Sequence[Waived], now: datetime) -> Verdict:

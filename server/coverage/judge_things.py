@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from server.coverage.judge import in_force, newest_left, waived_words, why_not
+from server.coverage.model import ThingVerdict
 from server.coverage.thing import is_at_or_below
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from server.coverage.judge import SetFacts, Waived
+    from server.coverage.model import ThingsFacts, Waived
     from server.coverage.thing import Thing
-
-ThingState = Literal["covered", "waived", "unknown", "new", "unprotected"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThingVerdict:
-    """How a thing stands; as a host's, with `unknown`: a set saves the host and does not say what of it."""
-
-    thing: Thing
-    state: ThingState
-    reason: str
-    by: str | None = None
-    good_at: datetime | None = None
-    waiver: Waived | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThingsFacts:
-    """What a host has, what of it has been known for a day, and the sets that may save it."""
-
-    host: str
-    things: Sequence[Thing]
-    long_known: Collection[Thing]
-    within: timedelta | None
-    sets: Sequence[SetFacts]
 
 
 def judge_things(host: ThingsFacts, waivers: Sequence[Waived], now: datetime) -> list[ThingVerdict]:

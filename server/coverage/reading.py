@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from server.coverage.documents import read_covers, read_things, unknown_servers
-from server.coverage.judge import GRACE, OWN_SETS, HostFacts, SetFacts, Waived, judge_host
-from server.coverage.judge_things import ThingsFacts, judge_things
+from server.coverage.judge import GRACE, OWN_SETS, judge_host
+from server.coverage.judge_things import judge_things
+from server.coverage.model import HostFacts, SetFacts, ThingsFacts, Waived
 from server.own.identity import PARTS_HOST
 from server.store.coverage import AGE, PERIOD, read_documents, read_known_since, read_set_items
 from server.store.instants import to_datetime
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-    from server.coverage.judge import Verdict
+    from server.coverage.model import Verdict
     from server.inventory.effective import Inventory
     from server.inventory.model import HostDefinition
     from server.store.coverage import Document, SetItem

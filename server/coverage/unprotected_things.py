@@ -9,7 +9,7 @@ from core.model.item import ItemDescription
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from server.coverage.judge import Verdict
+    from server.coverage.model import Verdict
 
 THING_ITEM: Final = "backup.thing_unprotected"
 MOST_THINGS: Final = 20

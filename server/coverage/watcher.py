@@ -14,7 +14,7 @@ from server.store.instants import to_datetime
 
 if TYPE_CHECKING:
     from core.runtime.clock import Clock
-    from server.coverage.judge import Verdict
+    from server.coverage.model import Verdict
     from server.own.source import OwnSource
     from server.picture import Picture
     from server.store.transaction import Writer

@@ -96,7 +96,8 @@ class Inventory:
                 inventory.waivers[each.name] = definition
             elif isinstance(definition, LimitDefinition):
                 inventory.limits[each.name] = definition
-        inventory.limits_of.update(limits_by_host(inventory.limits.values(), inventory.hosts))
+        groups_of = {name: host.groups for name, host in inventory.hosts.items()}
+        inventory.limits_of.update(limits_by_host(inventory.limits.values(), groups_of))
         return inventory
 
     def templates_of(self, host: str) -> list[Template]:

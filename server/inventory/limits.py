@@ -2,14 +2,11 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from server.inventory.vocabulary import Definition, Name, read_interval, write_interval
-
-if TYPE_CHECKING:
-    from server.inventory.model import HostDefinition
 
 _SHORTEST: Final = timedelta(minutes=1)
 _LONGEST: Final = timedelta(days=7)
@@ -68,13 +65,13 @@ def with_claims(probes: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
 
 
 def limits_by_host(
-    limits: Iterable[LimitDefinition], hosts: Mapping[str, "HostDefinition"]
+    limits: Iterable[LimitDefinition], groups_of: Mapping[str, Collection[str]]
 ) -> dict[str, tuple[LimitDefinition, ...]]:
-    """Return the limits of each host that has any."""
+    """Return the limits of each host that has any; `groups_of`: the groups of every host."""
     found: dict[str, list[LimitDefinition]] = {}
     for limit in limits:
         names, groups = frozenset(limit.hosts), frozenset(limit.groups)
-        for name, host in hosts.items():
-            if name in names or not groups.isdisjoint(host.groups) or not (names or groups):
+        for name, those in groups_of.items():
+            if name in names or not groups.isdisjoint(those) or not (names or groups):
                 found.setdefault(name, []).append(limit)
-    return {name: tuple(those) for name, those in found.items()}
+    return {name: tuple(limits) for name, limits in found.items()}

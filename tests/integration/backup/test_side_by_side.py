@@ -21,9 +21,10 @@ from backup.errors import ConfigInvalid, EngineFailed, ObjectMissing
 from backup.model import Kind, Status
 from backup.proof.drill import drill
 from backup.restoring.forecast import forecast
-from backup.restoring.restore import Wanted, restore
+from backup.restoring.restore import restore
 from backup.restoring.station import open_station
 from backup.restoring.verify import Depth, verify
+from backup.restoring.wanted import Wanted
 from backup.settings.document import SetSettings
 from tests.support.backup_site import fingerprint
 from tests.support.backups import CHECKOUT, HOST, PLACE, SET, change, demand_same, new_site

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backup.errors import NotInBackup
-from backup.restoring.restore import read_path
+from backup.restoring.wanted import read_path
 from backup.spelling import for_shell, read_shown, shown
 
 _ODD = [

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.coverage.judge import HostFacts, SetFacts, Waived, judge_host
+from server.coverage.judge import judge_host
+from server.coverage.model import HostFacts, SetFacts, Waived
 
 if TYPE_CHECKING:
-    from server.coverage.judge import Verdict
+    from server.coverage.model import Verdict
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

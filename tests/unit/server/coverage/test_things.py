@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from server.coverage.documents import DATABASES, DOMAINS, FILESYSTEMS, read_covers, read_things, unknown_servers
-from server.coverage.judge import SetFacts, Verdict, Waived
-from server.coverage.judge_things import ThingsFacts, judge_things
+from server.coverage.judge_things import judge_things
+from server.coverage.model import SetFacts, ThingsFacts, Verdict, Waived
 from server.coverage.thing import FURTHER, Thing
 from server.coverage.unprotected_things import MOST_THINGS, THE_REST, UnprotectedThings
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from server.coverage.judge_things import ThingVerdict
+    from server.coverage.model import ThingVerdict
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

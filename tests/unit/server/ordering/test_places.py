@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from server.inventory.limits import limits_by_host
-from server.inventory.model import HostDefinition, LimitDefinition
+from server.inventory.model import LimitDefinition
 from server.ordering.places import Claim, give_places, holds_place, line_up, may_have_place, read_claim
 from server.store.backup_orders import BackupOrder
 from server.store.backup_places import Turn
@@ -43,8 +43,8 @@ def limit(name: str, at_once: int, **others: Any) -> LimitDefinition:
 
 def given(line: list[Claim], limits: Iterable[LimitDefinition], *orders: BackupOrder) -> list[tuple[str, str, str]]:
     groups = {"a": ("web",), "b": ("web",)}
-    hosts = {each: HostDefinition(kind="host", name=each, groups=groups.get(each, ()), tags={}) for each in "abcd"}
-    places = give_places(line, limits_by_host(limits, hosts), orders, HERE, NOW)
+    groups_of = {each: groups.get(each, ()) for each in "abcd"}
+    places = give_places(line, limits_by_host(limits, groups_of), orders, HERE, NOW)
     return [(place.claim.host, place.claim.set, "+".join(place.limits)) for place in places]
 
 
