@@ -135,4 +135,4 @@ def _remark(point: RestorePoint, damage: PointDamage | None) -> str:
         return f"cannot be restored: {point.broken}"
     if damage is None:
         return ""
-    return f"can be restored, not listed: {damage.words}" if damage.is_restorable else f"DAMAGED: {damage.words}"
+    return f"can be restored: {damage.words}" if damage.is_restorable else f"DAMAGED: {damage.words}"

@@ -223,9 +223,8 @@ def _tell(label: str, report: Report, others: Mapping[str, Report]) -> None:
         click.echo(f"  {_say_whole(whole)}: {said}")
     if report.strays:
         belong = "belongs" if len(report.strays) == 1 else "belong"
-        click.echo(
-            f"  {counted(len(report.strays), 'file')} {belong} to no restore point (of ended runs, which does no harm)"
-        )
+        harmless = "" if report.unsigned else " (of ended runs, which does no harm)"
+        click.echo(f"  {counted(len(report.strays), 'file')} {belong} to no restore point{harmless}")
     for words in words_of_unsigned(report, others):
         click.echo(f"  {words}")
 
@@ -234,10 +233,7 @@ def _cost(damage: Damage) -> str:
     """Return what a damage costs, as it is said after it."""
     if damage.unlists:
         points = ", ".join(local(at) for at in damage.unlists)
-        return (
-            f"; costs no restore point, but lists of files, of {points}: they can be restored, but neither listed,"
-            " compared nor drilled, and no incremental can be made from them"
-        )
+        return f"; costs the list of files of {points}: restorable all the same, but no incremental can be made from it"
     return f"; costs {', '.join(local(at) for at in damage.kills)}" if damage.kills else ""
 
 

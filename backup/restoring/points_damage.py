@@ -43,7 +43,8 @@ def known_damage(station: Station, points: Sequence[RestorePoint]) -> dict[str, 
     if known is not None:
         for instants, is_restorable in ((known.unlisted_at, True), (known.lost_at, False)):
             named = {point.manifest.name for point in points if instant_name(point.at) in instants}
-            found |= dict.fromkeys(named, PointDamage(known.what, is_restorable))
+            words = f"its list of files is damaged: {known.what}" if is_restorable else known.what
+            found |= dict.fromkeys(named, PointDamage(words, is_restorable))
     return found
 
 
