@@ -32,6 +32,7 @@ test: setup-dev ## everything that must pass, the short trials included
 	@sh deploy/timescale-root.sh >/dev/null
 	@sh deploy/test-guest.sh >/dev/null
 	@sh deploy/mysql-root.sh >/dev/null
+	@sh deploy/test-machine.sh >/dev/null
 	@$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 trials: setup-dev ## the long trials; prints the table of docs/reliability.md

@@ -82,6 +82,9 @@ if [ "$wanted" = dev ]; then
     command -v xz >/dev/null || missing="$missing xz-utils"
     [ -x /usr/sbin/mkfs.btrfs ] || missing="$missing btrfs-progs"
     [ -x /usr/sbin/mkfs.ext4 ] || missing="$missing e2fsprogs"
+    [ -x /usr/sbin/mkfs.xfs ] || missing="$missing xfsprogs"
+    [ -x /usr/sbin/lvm ] || missing="$missing lvm2"
+    [ -x /usr/sbin/thin_check ] || missing="$missing thin-provisioning-tools"
     # shellcheck disable=SC2086 # a list of package names
     [ -z "$missing" ] || install_packages $missing
 fi
