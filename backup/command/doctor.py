@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from backup.command.database_doctor import examine_database
+from backup.command.domain_doctor import examine_domain
 from backup.command.drill_doctor import REMEDY, examine_drills
 from backup.command.finding import Finding
 from backup.command.key_doctor import examine_keys
@@ -243,6 +244,9 @@ def _work(settings: BackupSettings) -> Iterator[Finding]:
         yield from examine_database(settings, chosen)
         if chosen.paths is not None:
             for level, text, remedy in examine_snapshots(chosen.paths):
+                yield Finding(what=f"set {chosen.name}", level=level, text=text, remedy=remedy)
+        if chosen.libvirt is not None:
+            for level, text, remedy in examine_domain(chosen.libvirt):
                 yield Finding(what=f"set {chosen.name}", level=level, text=text, remedy=remedy)
         try:
             if said := said_left_out(left_out_of(settings, chosen)):

@@ -11,6 +11,7 @@ from backup.proof.guest import boot
 from backup.proof.paths import prove_tree
 from backup.restoring.disks import read_disks
 from backup.restoring.machines import put_together
+from backup.sources.domain import parse, read_firmware, recorded_firmware
 from backup.sources.libvirt import DEFINITION
 
 if TYPE_CHECKING:
@@ -62,8 +63,9 @@ class LibvirtProver(ImageProver):
         images = {disk.name: case.restored / disk.file for disk in read_disks(case.manifest.consistency)}
         try:
             definition = (case.restored / DEFINITION).read_text(encoding="utf-8")
-            answer = boot(definition, images, case.restored, case.limits)
-        except (OSError, SourceFailed) as error:
+            firmware = recorded_firmware(case.manifest.consistency) or read_firmware(parse(definition))
+            answer = boot(definition, images, case.restored, case.limits, firmware)
+        except (OSError, SourceFailed, BackupDamaged) as error:
             raise DrillFailed(f"the restored domain cannot be booted: {error}") from error
         is_up = answer.file_systems is not None
         checks = [

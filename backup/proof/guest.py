@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from backup.child import Program, running
 from backup.errors import DrillFailed
-from backup.sources.libvirt import BOOT
-from backup.sources.virsh import environment, parse
+from backup.proof.firmware import choose_flash
+from backup.sources.boot_files import BOOT, NVRAM
+from backup.sources.domain import parse
+from backup.sources.virsh import environment
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator, Sequence
 
     from backup.proof.contract import Limits
+    from backup.proof.firmware import Flash
+    from backup.sources.domain import Firmware
 
 _AGENT: Final = "org.qemu.guest_agent.0"
 _MOST_BOOT_SECONDS: Final = 900.0  # an emulated processor is slow
@@ -53,15 +57,18 @@ class Answer:
     words: str = ""
 
 
-def boot(definition: str, images: dict[str, Path], top: Path, limits: Limits) -> Answer:
+def boot(
+    definition: str, images: dict[str, Path], top: Path, limits: Limits, firmware: Firmware | None = None
+) -> Answer:
     """Boot a domain's definition from `images` (raw, by target) until its agent answers, or does not.
 
-    The images are written to. Raises DrillFailed when QEMU is missing or cannot be started.
+    top: what was restored. firmware: the UEFI it had; None boots as a BIOS does. The images and the UEFI's variables
+    are written to. Raises DrillFailed when QEMU or the firmware is missing or cannot be started.
     """
     words = ""
     for accelerator in ["kvm", "tcg"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else ["tcg"]:
         with _folder() as folder:
-            arguments = _arguments(definition, images, top, folder, accelerator, limits)
+            arguments = _arguments(definition, images, (top, folder), accelerator, limits, firmware)
             program = Program(arguments=arguments, environment=environment(), doing="booting the restored guest")
             try:
                 with running(program) as guest:
@@ -87,12 +94,23 @@ def _folder() -> Iterator[Path]:
 
 
 def _arguments(
-    definition: str, images: dict[str, Path], top: Path, folder: Path, accelerator: str, limits: Limits
+    definition: str,
+    images: dict[str, Path],
+    folders: tuple[Path, Path],
+    accelerator: str,
+    limits: Limits,
+    firmware: Firmware | None,
 ) -> list[str]:
+    top, folder = folders
     domain = parse(definition)
     kind = domain.find("os/type")
     architecture = "x86_64" if kind is None else kind.get("arch", "x86_64")
-    machine = "pc" if kind is None or "q35" not in kind.get("machine", "") else "q35"
+    named = "pc" if kind is None else kind.get("machine", "pc")
+    machine = "q35" if "q35" in named else "pc"
+    flash = None
+    if firmware is not None:
+        flash = choose_flash(firmware, top / BOOT / NVRAM, named, architecture)
+        machine += flash.machine_options()
     memory = domain.find("memory")
     wanted = _LEAST_BYTES
     if memory is not None and (memory.text or "").strip().isdigit():
@@ -107,12 +125,12 @@ def _arguments(
         "-device", "virtio-serial-pci",
         "-chardev", f"socket,id=agent,path={folder / 'agent'},server=on,wait=off",
         "-device", f"virtserialport,chardev=agent,name={_AGENT}",
-        *_booting(domain, top),
+        *_booting(domain, top, flash),
         *_disks(domain, images),
     ]  # fmt: skip
 
 
-def _booting(domain: Any, top: Path) -> Sequence[str]:
+def _booting(domain: Any, top: Path, flash: Flash | None) -> Sequence[str]:
     """Return the kernel that libvirt boots directly, or the firmware, where the restored domain has them."""
     found: list[str] = []
     for name, option in (("kernel", "-kernel"), ("initrd", "-initrd")):
@@ -120,14 +138,7 @@ def _booting(domain: Any, top: Path) -> Sequence[str]:
             found += [option, str(top / BOOT / name)]
     if "-kernel" in found and (line := domain.findtext("os/cmdline")):
         found += ["-append", line]
-    loader = domain.find("os/loader")
-    if loader is not None and loader.get("type") == "pflash":
-        if not Path(loader.text or "").is_file():
-            raise DrillFailed(f"the guest's firmware {loader.text} is not on this machine: install it (Debian: ovmf)")
-        found += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={loader.text}"]
-        if (top / BOOT / "nvram").is_file():
-            found += ["-drive", f"if=pflash,unit=1,format=raw,file={_escaped(top / BOOT / 'nvram')}"]
-    return found
+    return found if flash is None else [*found, *flash.arguments()]
 
 
 def _disks(domain: Any, images: dict[str, Path]) -> Sequence[str]:

@@ -8,14 +8,17 @@ from xml.etree import ElementTree as Xml
 from backup.child import Program, run
 from backup.errors import BackupDamaged, DestinationInUse, NotInBackup, SourceFailed
 from backup.restoring.disks import CHANGES, IMAGES, apply_changes, read_disks
-from backup.sources.libvirt import BOOT, BOOT_FILES, DEFINITION
-from backup.sources.virsh import Virsh, environment, parse, words_of
+from backup.sources.boot_files import BOOT, BOOT_FILES, NVRAM
+from backup.sources.domain import TPM_LOST, parse, read_firmware, recorded_firmware, target_of
+from backup.sources.libvirt import DEFINITION
+from backup.sources.virsh import Virsh, environment, words_of
 
 if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
     from backup.model import Manifest
     from backup.restoring.disks import Disk
+    from backup.sources.domain import Firmware
 
 _DOMAINS: Final = "libvirt"
 _OF_DISKS: Final = (_DOMAINS, "image")
@@ -62,7 +65,8 @@ def define_domain(manifest: Manifest, folder: Path, name: str, uri: str, seconds
     disks = {disk.name: disk for disk in read_disks(manifest.consistency)}
     images = {each: _in_old_format(folder, disk, seconds) for each, disk in disks.items()}
     top = parse((folder / DEFINITION).read_text(encoding="utf-8"))
-    lacking = adapt(top, name, images, folder)
+    firmware = recorded_firmware(manifest.consistency) or read_firmware(top)
+    lacking = adapt(top, name, images, folder, firmware)
     file = folder / f"{DEFINITION}.new"
     file.write_bytes(Xml.tostring(top))
     for each in (folder, folder / IMAGES, folder / BOOT):
@@ -98,14 +102,18 @@ def _in_old_format(folder: Path, disk: Disk, seconds: float) -> Path:
     return made
 
 
-def adapt(top: Xml.Element, name: str, images: dict[str, Path], folder: Path) -> list[str]:
-    """Make the definition one of a new domain; return what it lacks of the old one, in words."""
+def adapt(
+    top: Xml.Element, name: str, images: dict[str, Path], folder: Path, firmware: Firmware | None = None
+) -> list[str]:
+    """Make the definition one of a new domain; return what it lacks of the old one, in words.
+
+    folder: where it was restored to. firmware: the UEFI the old one had.
+    """
     for each in BOOT_FILES:
         place, saved = top.find(f"os/{each}"), folder / BOOT / each
         if place is not None and saved.is_file():
             place.text = str(saved)
-        elif place is not None and each == "nvram":  # it would be the other domain's
-            top.find("os").remove(place)  # type: ignore[union-attr]  # it was found there
+    _adapt_variables(top, folder / BOOT / NVRAM, firmware)
     for path in _OWN:
         if (found := top.find(path)) is not None:
             top.remove(found)
@@ -119,13 +127,26 @@ def adapt(top: Xml.Element, name: str, images: dict[str, Path], folder: Path) ->
     for channel in devices.iterfind("channel[@type='unix']"):
         for source in channel.findall("source"):
             channel.remove(source)
-    return _adapt_disks(devices, images)
+    lacking = _adapt_disks(devices, images)
+    return [*lacking, TPM_LOST] if devices.find("tpm/backend[@type='emulator']") is not None else lacking
+
+
+def _adapt_variables(top: Xml.Element, saved: Path, firmware: Firmware | None) -> None:
+    """Give a domain with UEFI the variables that were saved, and never those of the domain it was made of."""
+    boot = top.find("os")
+    if boot is None:
+        return
+    for place in boot.findall(NVRAM):
+        boot.remove(place)
+    if firmware is not None and saved.is_file():
+        kind = {} if firmware.nvram_format == "raw" else {"format": firmware.nvram_format}
+        Xml.SubElement(boot, NVRAM, kind).text = str(saved)
 
 
 def _adapt_disks(devices: Xml.Element, images: dict[str, Path]) -> list[str]:
     lacking = []
     for disk in devices.findall("disk"):
-        name = _target(disk)
+        name = target_of(disk)
         if name not in images and disk.get("device", "disk") == "disk":
             devices.remove(disk)
             lacking.append(f"disk {name}, which was not saved")
@@ -142,11 +163,6 @@ def _adapt_disks(devices: Xml.Element, images: dict[str, Path]) -> list[str]:
             if driver is None:
                 driver = Xml.SubElement(disk, "driver", name="qemu")
             driver.set("type", images[name].suffix[1:])
-    if lost := sorted(images.keys() - {_target(disk) for disk in devices.iterfind("disk")}):
+    if lost := sorted(images.keys() - {target_of(disk) for disk in devices.iterfind("disk")}):
         lacking += [f"a place for disk {name}, which was plugged in while it ran" for name in lost]
     return lacking
-
-
-def _target(disk: Xml.Element) -> str:
-    target = disk.find("target")
-    return "" if target is None else target.get("dev", "")

@@ -23,13 +23,14 @@ from backup.errors import SourceFailed, TimedOut
 from backup.saving.mounts import unmount_below
 from backup.sources import guardian
 from backup.sources.nbd import address
-from backup.sources.virsh import Papers, environment, words_of
+from backup.sources.virsh import environment, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from backup.sources.virsh import Domain, Virsh
+    from backup.sources.domain import Domain
+    from backup.sources.virsh import Virsh
 
 BITMAP: Final = "changed"
 _FREEZE_SECONDS: Final = 20.0
@@ -38,18 +39,28 @@ _MOST_SOCKET: Final = 100  # a socket's path may have 107 bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a job has its files. exchange: a folder of its own that QEMU can enter, made and removed by it.
+
+    papers: a private folder for what libvirt is told, of which nothing is left once the job has begun.
+    """
+
+    exchange: Path
+    papers: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """What a job is to do. base: the checkpoint to tell changes from; since: the disks whose changes it tells.
 
-    checkpoint: the one to make, None without; marks: the disks it records (qcow2 only). exchange: a folder that QEMU
-    can enter, in which the job has its own.
+    checkpoint: the one to make, None without; marks: the disks it records (qcow2 only).
     """
 
     base: str | None
     since: frozenset[str]
     checkpoint: str | None
     marks: frozenset[str]
-    exchange: Path
+    place: Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,17 +78,18 @@ def open_running(virsh: Virsh, domain: Domain, job: Job) -> Iterator[Opened]:
 
     Raises SourceFailed, TimedOut. A guest that cannot be frozen is saved as after a power cut, and that is on record.
     """
-    socket = job.exchange / f"{secrets.token_hex(4)}.sock"
+    exchange = job.place.exchange
+    socket = exchange / f"{secrets.token_hex(4)}.sock"
     if len(os.fsencode(socket)) > _MOST_SOCKET:
         raise SourceFailed(f"{socket} is too long for a socket: set `exchange` to a shorter folder")
-    _make_exchange(job.exchange, domain)
-    with _guarded(virsh.uri, domain.name, job.exchange) as orders, Papers() as papers:
-        arguments = [papers.put("backup.xml", _backup_xml(domain, job, socket))]
-        if job.checkpoint is not None:
-            arguments.append(papers.put("checkpoint.xml", _checkpoint_xml(domain, job, job.checkpoint)))
+    _make_exchange(exchange, domain)
+    told = [_backup_xml(domain, job, socket)]
+    if job.checkpoint is not None:
+        told.append(_checkpoint_xml(domain, job, job.checkpoint))
+    with _guarded(virsh.uri, domain.name, exchange) as orders:
         doing = f"beginning the backup of domain {domain.name!r}"
-        with _frozen(virsh, domain.name, orders) as frozen:
-            virsh.ask("backup-begin", f"--domain={domain.name}", *arguments, doing=doing)
+        with _written(job.place.papers, told) as papers, _frozen(virsh, domain.name, orders) as frozen:
+            virsh.ask("backup-begin", f"--domain={domain.name}", *papers, doing=doing)
         yield Opened(
             uris={disk.name: address(socket, disk.name) for disk in domain.disks},
             bitmaps=dict.fromkeys(job.since, BITMAP),
@@ -108,6 +120,19 @@ def _make_exchange(folder: Path, domain: Domain) -> None:
         ) from error
 
 
+@contextmanager
+def _written(folder: Path, told: Sequence[Xml.Element]) -> Iterator[list[str]]:
+    """Write XML for virsh to files that are gone afterwards; yields their paths."""
+    papers = [folder / f"{top.tag}.xml" for top in told]
+    try:
+        for paper, top in zip(papers, told, strict=True):
+            paper.write_bytes(Xml.tostring(top))
+        yield [str(paper) for paper in papers]
+    finally:
+        for paper in papers:
+            paper.unlink(missing_ok=True)
+
+
 def _backup_xml(domain: Domain, job: Job, socket: Path) -> Xml.Element:
     top = Xml.Element("domainbackup", mode="pull")
     Xml.SubElement(top, "server", transport="unix", socket=str(socket))
@@ -120,7 +145,7 @@ def _backup_xml(domain: Domain, job: Job, socket: Path) -> Xml.Element:
             made.attrib |= {"backupmode": "incremental", "incremental": job.base, "exportbitmap": BITMAP}
         else:
             made.attrib |= {"backupmode": "full"}
-        Xml.SubElement(made, "scratch", file=str(job.exchange / f"{disk.name}.scratch"))
+        Xml.SubElement(made, "scratch", file=str(job.place.exchange / f"{disk.name}.scratch"))
     return top
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from backup.errors import BackupDamaged, SourceFailed
 from backup.restoring.disks import disks_table, is_disk_name, read_disks
 from backup.sources.contract import Prepared
+from backup.sources.domain import DomainDisk
 from backup.sources.reading_disks import laid_out
 from backup.sources.resting import image_facts, open_resting
-from backup.sources.virsh import DomainDisk
 from core.model.things import readable
 
 if TYPE_CHECKING:

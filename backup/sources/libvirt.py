@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import shutil
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from backup.errors import BackupDamaged, SourceFailed
 from backup.model import instant_name
 from backup.restoring.disks import disks_table, read_disks
+from backup.sources.boot_files import BOOT, save_boot_files
 from backup.sources.contract import Prepared
-from backup.sources.domain_job import Job, end_leftovers, open_running
+from backup.sources.domain import TPM_LOST, parse
+from backup.sources.domain_job import Job, Place, end_leftovers, open_running
 from backup.sources.reading_disks import laid_out
 from backup.sources.resting import open_resting
-from backup.sources.virsh import Virsh, parse
+from backup.sources.virsh import Virsh
 from core.model.things import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from backup.settings.source import LibvirtSettings
+    from backup.sources.domain import Domain
     from backup.sources.domain_job import Opened
-    from backup.sources.virsh import Domain
 
 DEFINITION: Final = "domain.xml"
-BOOT: Final = "boot"
-BOOT_FILES: Final = ("kernel", "initrd", "nvram")  # what libvirt boots directly, and UEFI's variables
 _RECORDING: Final = "qcow2"  # the only format that keeps libvirt's checkpoints
 
 
@@ -103,11 +103,16 @@ class LibvirtSource:
         known = {} if before is None else {disk.name: disk for disk in read_disks(before)}
         definition = self._virsh.definition(domain.name, is_live=False)
         (scratch / DEFINITION).write_text(definition, encoding="utf-8")
-        boot = save_boot_files(scratch / BOOT, definition)
-        moved = 0 if before is None else sum(before.get("boot", {}).get(name) != mtime for name, mtime in boot.items())
+        boot = save_boot_files(scratch / BOOT, domain, parse(definition))
+        known_boot = {} if before is None else before.get("boot", {})
+        moved = sum(known_boot.get(name) != mtime for name, mtime in boot.items())
+        moved += bool(boot) and not known_boot  # their folder
         with ExitStack() as stack:
             record: dict[str, Any] = {"domain": domain.name, "uuid": domain.uuid, "is_running": domain.is_running}
-            opened, record["checkpoint"] = self._open(stack, domain, exchange, (base, own), set(known))
+            record["firmware"] = None if domain.firmware is None else asdict(domain.firmware)
+            record["not_saved"] = list(map(readable, domain.not_saved))
+            place = Place(exchange=exchange, papers=scratch)
+            opened, record["checkpoint"] = self._open(stack, domain, place, (base, own), set(known))
             record["taken_at"] = datetime.now(UTC).isoformat()
             disks, reading, again = stack.enter_context(laid_out(scratch, domain.disks, opened, known))
             record |= {**opened.record, "boot": boot, "disks": disks_table(disks), "read": reading}
@@ -117,25 +122,26 @@ class LibvirtSource:
                 root=scratch,
                 consistency=record,
                 covers={"domains": [readable(domain.name)], "is_whole": not self._settings.exclude},
+                remarks=tuple(each for each in domain.not_saved if each == TPM_LOST),
                 is_indivisible=True,
                 most_changed=None if before is None else again + moved + 1,  # the definition
             )
 
     def _open(
-        self, stack: ExitStack, domain: Domain, exchange: Path, names: tuple[str | None, str], known: set[str]
+        self, stack: ExitStack, domain: Domain, place: Place, names: tuple[str | None, str], known: set[str]
     ) -> tuple[Opened, str | None]:
         """Open the disks; return them with the checkpoint the next run can go on from. names: base and own prefix."""
         base, own = names
         recording = frozenset(disk.name for disk in domain.disks if disk.format == _RECORDING)
         if not domain.is_running:
-            return stack.enter_context(open_resting(domain.disks, exchange.name, base)), base
+            return stack.enter_context(open_resting(domain.disks, place.exchange.name, base)), base
         made = f"{own}{instant_name(datetime.now(UTC))}-{secrets.token_hex(2)}" if recording else None
         job = Job(
             base=base,
             since=recording & known if base is not None else frozenset(),
             checkpoint=made,
             marks=recording,
-            exchange=exchange,
+            place=place,
         )
         return stack.enter_context(open_running(self._virsh, domain, job)), made
 
@@ -158,24 +164,3 @@ class LibvirtSource:
                 doing = f"deleting the checkpoint {name}"
                 if self._virsh.try_("checkpoint-delete", *options, doing=doing).exit_code != 0:  # its bitmap is lost
                     self._virsh.ask("checkpoint-delete", *options, "--metadata", doing=doing)
-
-
-def save_boot_files(folder: Path, definition: str) -> dict[str, int]:
-    """Copy the files beside its disks that a domain is booted with; return their times of change, by their names.
-
-    Raises SourceFailed naming one that cannot be read.
-    """
-    top = parse(definition)
-    found: dict[str, int] = {}
-    for name in BOOT_FILES:
-        source = (top.findtext(f"os/{name}") or "").strip()
-        if not source or (name == "nvram" and not Path(source).exists()):  # libvirt makes it at the first start
-            continue
-        folder.mkdir(exist_ok=True)
-        try:
-            shutil.copy2(source, folder / name)
-        except OSError as error:
-            raise SourceFailed(f"{source}, which the domain boots with, cannot be read: {error.strerror}") from error
-        (folder / name).chmod(0o600)
-        found[name] = int((folder / name).stat().st_mtime)
-    return found

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from backup.sources.domain import DomainDisk
     from backup.sources.domain_job import Opened
-    from backup.sources.virsh import DomainDisk
 
 
 @contextmanager

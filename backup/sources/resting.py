@@ -18,7 +18,7 @@ from backup.sources.virsh import environment, words_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from backup.sources.virsh import DomainDisk
+    from backup.sources.domain import DomainDisk
 
 _CALL_SECONDS: Final = 60.0
 

@@ -1,51 +1,23 @@
-"""libvirt by its own client, virsh: what a domain is, its checkpoints, and the errors in libvirt's words."""
+"""libvirt by its own client, virsh: its domains, their checkpoints, and the errors in libvirt's words."""
 
 from __future__ import annotations
 
 import os
-import tempfile
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-from xml.etree import ElementTree as Xml
+from typing import TYPE_CHECKING, Final
 
 from backup.child import Program, run
 from backup.errors import SourceFailed
-from backup.restoring.disks import is_disk_name
+from backup.sources.domain import read_domain
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from backup.child import Ended
+    from backup.sources.domain import Domain
 
 CALL_SECONDS: Final = 60.0
 _WORDS: Final = 400
 _PASSED_ON: Final = ("PATH", "HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "LIBVIRT_AUTH_FILE")
-_CAN_BE_READ: Final = ("qcow2", "raw")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DomainDisk:
-    """A disk of a domain: its target's name ("vda"), its image's format, and its file or device (None: a network's)."""
-
-    name: str
-    format: str
-    source: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Domain:
-    """A domain as libvirt has it now.
-
-    left_out: names of disks that are not saved. owner: user and group of its QEMU process; None where not told.
-    """
-
-    name: str
-    uuid: str
-    is_running: bool
-    disks: tuple[DomainDisk, ...]
-    left_out: tuple[str, ...]
-    owner: tuple[int, int] | None
 
 
 class Virsh:
@@ -105,69 +77,3 @@ def environment() -> dict[str, str]:
 def words_of(ended: Ended) -> str:
     """Return what a program said when it failed, in one line."""
     return " ".join(ended.words.split())[-_WORDS:] or f"exit code {ended.exit_code} without a word"
-
-
-def parse(text: str) -> Xml.Element:
-    """Return XML that libvirt wrote. Raises SourceFailed."""
-    try:
-        return Xml.fromstring(text)  # noqa: S314 - of this machine's libvirt; expat bounds how entities grow
-    except Xml.ParseError as error:
-        raise SourceFailed(f"libvirt's XML cannot be read: {error}") from error
-
-
-def read_domain(text: str, exclude: Collection[str] = (), *, is_running: bool) -> Domain:
-    """Return the domain of its XML. Raises SourceFailed for a disk that cannot be saved; floppies and CDs never are."""
-    top = parse(text)
-    disks, left_out = [], []
-    for each in top.iterfind("devices/disk"):
-        target = each.find("target")
-        name = "" if target is None else target.get("dev", "")
-        if each.get("device", "disk") != "disk" or name in exclude:
-            left_out.append(name)
-        else:
-            disks.append(_read_disk(each, name))
-    owner = top.findtext("seclabel[@model='dac']/label")
-    return Domain(
-        name=top.findtext("name", ""),
-        uuid=top.findtext("uuid", ""),
-        is_running=is_running,
-        disks=tuple(disks),
-        left_out=tuple(left_out),
-        owner=_read_owner(owner) if owner else None,
-    )
-
-
-def _read_disk(disk: Xml.Element, name: str) -> DomainDisk:
-    driver, source = disk.find("driver"), disk.find("source")
-    kind = "raw" if driver is None else driver.get("type", "raw")
-    if not is_disk_name(name):
-        raise SourceFailed(f"a disk has the target {name!r}, which cannot be a file's name")
-    if kind not in _CAN_BE_READ:
-        raise SourceFailed(f"disk {name} is of type {kind}, not {' or '.join(_CAN_BE_READ)}: leave it out by `exclude`")
-    found = None if source is None else source.get("file") or source.get("dev")
-    return DomainDisk(name=name, format=kind, source=found)
-
-
-def _read_owner(label: str) -> tuple[int, int] | None:
-    """Read libvirt's "+64055:+64055"; names in it are looked up by nobody here."""
-    user, _, group = label.replace("+", "").partition(":")
-    return (int(user), int(group)) if user.isdigit() and group.isdigit() else None
-
-
-class Papers:
-    """XML files that virsh is given, private and gone afterwards."""
-
-    def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="bkp-virsh-")
-
-    def __enter__(self) -> Papers:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self._folder.cleanup()
-
-    def put(self, name: str, top: Xml.Element) -> str:
-        """Write a file; return its path."""
-        path = Path(self._folder.name) / name
-        path.write_bytes(Xml.tostring(top))
-        return str(path)

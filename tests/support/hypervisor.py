@@ -1,5 +1,7 @@
 """A real libvirt of the tests' own, beside any that this machine has: its sockets and folders are the tests'.
 
+WATCHKEEP_TEST_LIBVIRT=URI has the tests use that one instead: deploy/confined-domains.sh does, in a machine of its own.
+
 QEMU runs as a user of its own there, as it does where libvirt is installed for use, and emulates the processor.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -48,24 +51,28 @@ mount --bind "{top}/group" /etc/group
 exec libvirtd --config /etc/libvirt/libvirtd.conf --pid-file /run/libvirt/libvirtd.pid
 """
 _DOMAIN: Final = """<domain type='qemu'>
- <name>{name}</name><memory unit='MiB'>128</memory><vcpu>1</vcpu>
- <os>
-  <type arch='x86_64' machine='pc'>hvm</type><kernel>{guest}/kernel</kernel><initrd>{guest}/initrd.gz</initrd>
-  <cmdline>console=ttyS0 quiet panic=1</cmdline>
- </os>
+ <name>{name}</name><memory unit='MiB'>256</memory><vcpu>1</vcpu>
+{boot}
  <features><acpi/></features>
  <devices>
 {disks}
   <disk type='file' device='cdrom'><target dev='hda' bus='ide'/></disk>
   <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
-  <controller type='usb' model='none'/><memballoon model='none'/>
+  <controller type='usb' model='none'/><controller type='scsi' model='virtio-scsi'/><memballoon model='none'/>
  </devices>
 </domain>
 """
+_BOOT: Final = """<os>
+ <type arch='x86_64' machine='pc'>hvm</type><kernel>{guest}/kernel</kernel><initrd>{guest}/initrd.gz</initrd>
+ <cmdline>console=ttyS0 quiet panic=1</cmdline>
+</os>"""
 _DISK: Final = (
     "<disk type='file' device='disk'><driver name='qemu' type='{kind}'/><source file='{file}'/>"
-    "<target dev='{name}' bus='virtio'/></disk>"
+    "<target dev='{name}' bus='{bus}'/></disk>"
 )
+
+
+_BUSES: Final = {"v": "virtio", "s": "scsi"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +91,18 @@ class Hypervisor:
         assert done.returncode == 0 or not is_ok, f"{arguments}: {done.stderr}"
         return done.stdout.strip()
 
-    def define(self, name: str, disks: dict[str, Path]) -> None:
-        """Define a domain that boots the counting guest from these images, by their target's names."""
+    def define(self, name: str, disks: dict[str, Path], boot: str = _BOOT) -> None:
+        """Define a domain that boots the counting guest from these images, by their target's names.
+
+        A disk "sda" is seen by firmware, and not by the guest. boot: how libvirt is told to boot it.
+        """
         kinds = {"vda": "qcow2"} | {each: file.suffix[1:] for each, file in disks.items()}
-        lines = [_DISK.format(kind=kinds[each], file=file, name=each) for each, file in disks.items()]
+        lines = [
+            _DISK.format(kind=kinds[each], file=file, name=each, bus=_BUSES[each[0]]) for each, file in disks.items()
+        ]
         paper = self.folder / f"{name}.xml"
-        paper.write_text(_DOMAIN.format(name=name, guest=self.folder, disks="\n".join(lines)))
+        boot = boot.format(guest=self.folder, variables=self.folder / f"{name}.fd")
+        paper.write_text(_DOMAIN.format(name=name, boot=boot, disks="\n".join(lines)))
         self.virsh("define", str(paper))
 
     def ask(self, name: str, command: str, **arguments: Any) -> Any:
@@ -135,7 +148,7 @@ class Hypervisor:
     def remove(self, name: str) -> None:
         """End and forget a domain, its checkpoints too."""
         self.virsh("destroy", name, is_ok=False)
-        self.virsh("undefine", name, "--checkpoints-metadata", is_ok=False)
+        self.virsh("undefine", name, "--checkpoints-metadata", "--nvram", is_ok=False)
 
 
 def make_disk(file: Path, size: str, kind: str = "qcow2", *, is_formatted: bool = False) -> Path:
@@ -158,6 +171,17 @@ def sum_of(image: Path, kind: str) -> str:
     return hashlib.sha256(pipe.stdout).hexdigest()
 
 
+def lay_guest(folder: Path) -> Path:
+    """Lay what the tests' guests boot into a folder."""
+    made = subprocess.run(
+        ["sh", CHECKOUT / "deploy/test-guest.sh"], check=True, stdout=subprocess.PIPE, text=True, timeout=1800
+    )
+    folder.mkdir(mode=0o755, exist_ok=True)
+    for name in ("kernel", "initrd.gz"):
+        shutil.copy(Path(made.stdout.strip()) / name, folder)
+    return folder
+
+
 @contextmanager
 def _libvirt() -> Iterator[Hypervisor]:
     top = Path(tempfile.mkdtemp(prefix="wk-virt-"))
@@ -172,13 +196,7 @@ def _libvirt() -> Iterator[Hypervisor]:
     ):
         kept = [each for each in Path(f"/etc/{file}").read_text().splitlines() if not each.startswith("libvirt-qemu:")]
         (top / file).write_text("\n".join([*kept, line, ""]))
-    made = subprocess.run(
-        ["sh", CHECKOUT / "deploy/test-guest.sh"], check=True, stdout=subprocess.PIPE, text=True, timeout=1800
-    )
-    images = top / "images"
-    images.mkdir(mode=0o755)
-    for name in ("kernel", "initrd.gz"):
-        shutil.copy(Path(made.stdout.strip()) / name, images)
+    images = lay_guest(top / "images")
     cache = CHECKOUT / ".cache/libvirt"  # what QEMU can do, asked of it once: half a minute on a busy machine
     cache.mkdir(parents=True, exist_ok=True)
     script = _DAEMON.format(folders=" ".join(_FOLDERS), top=top, cache=cache)
@@ -202,6 +220,9 @@ def _libvirt() -> Iterator[Hypervisor]:
 
 @pytest.fixture(scope="module")
 def hypervisor() -> Iterator[Hypervisor]:
+    if (uri := os.environ.get("WATCHKEEP_TEST_LIBVIRT")) is not None:
+        yield Hypervisor(uri=uri, folder=lay_guest(Path("/var/lib/libvirt/images")))
+        return
     with _libvirt() as found:
         yield found
 

@@ -20,6 +20,7 @@ from backup.saving.run import run_set
 from tests.support.backups import CHECKOUT, SET, demand_same, new_site, next_due
 from tests.support.holding import ENCRYPTING, HeldGpg
 from tests.support.hypervisor import make_disk, sum_of
+from tests.support.uefi import BOOT, make_boot_disk, make_variables
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -31,13 +32,16 @@ if TYPE_CHECKING:
     from tests.support.hypervisor import Hypervisor
 
 
+def source_of(hypervisor: Hypervisor, name: str) -> str:
+    return f'libvirt.domain = "{name}"\nlibvirt.uri = "{hypervisor.uri}"\nlibvirt.exchange = "{hypervisor.folder}"'
+
+
 @pytest.fixture
 def saved(pairs: Pairs, hypervisor: Hypervisor, counting: str) -> Iterator[Site]:
     """A site whose set is the counting domain, which runs."""
     if hypervisor.virsh("domstate", counting) != "running":
         hypervisor.start(counting)
-    source = f'libvirt.domain = "{counting}"\nlibvirt.uri = "{hypervisor.uri}"\n'
-    with new_site(pairs, source=f'{source}libvirt.exchange = "{hypervisor.folder}"') as site:
+    with new_site(pairs, source=source_of(hypervisor, counting)) as site:
         yield site
         for name in hypervisor.virsh("checkpoint-list", counting, "--name").split():
             hypervisor.virsh("checkpoint-delete", counting, name, is_ok=False)
@@ -169,6 +173,39 @@ def test_a_drill_boots_what_was_saved_until_its_guest_answers(
     assert checks["file systems the guest mounted"]["looked_at"] == 1
     assert checks["disks put together"]["looked_at"] == 2
     figure(f"drill of a domain: ready {record['ready_seconds']:.1f} s after it was restored, emulated")
+
+
+def test_a_guest_with_uefi_comes_back_with_the_variables_that_boot_it(
+    pairs: Pairs, hypervisor: Hypervisor, figure: Any
+) -> None:
+    place = hypervisor.folder
+    make_variables(place / "uefi.fd").chmod(0o600)
+    disks = {
+        "vda": make_disk(place / "uefi-vda.qcow2", "8M", is_formatted=True),
+        "sda": make_boot_disk(place / "uefi-sda.raw", place),
+    }
+    hypervisor.define("uefi", disks, BOOT)
+    hypervisor.start("uefi")
+    with new_site(pairs, source=source_of(hypervisor, "uefi")) as site:
+        site.run()
+        findings = json.loads(site.bkp("host", "doctor", "--json").stdout)["findings"]
+        said = [each["text"] for each in findings if each["what"] == "set files"]
+        assert "domain 'uefi' runs; vda, sda and the variables of its UEFI can be saved" in said
+        hypervisor.remove("uefi")
+        record = site.manifest()["consistency"]
+        assert record["firmware"]["loader"].endswith("OVMF_CODE_4M.fd")  # libvirt's choice
+        restore(site, place / "again", "--domain", "again", "--connect", hypervisor.uri)
+        assert f"<nvram>{place}/again/boot/nvram</nvram>" in hypervisor.virsh("dumpxml", "again")
+        hypervisor.virsh("start", "again")
+        assert f"{place}/again/boot/nvram</nvram>" in hypervisor.virsh("dumpxml", "again")
+        hypervisor.remove("again")
+        done = site.bkp("station", "drill", "files", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    drill = json.loads(done.stdout)["sets"][0]["drill"]
+    checks = {each["what"]: each for each in drill["checks"]}
+    assert checks["guests booted until their agent answered"]["differing"] == 0
+    assert checks["file systems the guest mounted"]["looked_at"] == 1
+    figure(f"drill of a domain with UEFI: ready {drill['ready_seconds']:.1f} s after it was restored, emulated")
 
 
 def test_a_guest_that_does_not_come_up_is_no_proof(hypervisor: Hypervisor, tmp_path: Path) -> None:
