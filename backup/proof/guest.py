@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 from backup.child import Program, running
 from backup.errors import DrillFailed
 from backup.proof.firmware import choose_flash
+from backup.restoring.private_folder import private_folder
 from backup.sources.boot_files import BOOT, NVRAM
 from backup.sources.domain import parse
 from backup.sources.virsh import environment
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from backup.proof.contract import Limits
     from backup.proof.firmware import Flash
@@ -67,7 +67,7 @@ def boot(
     """
     words = ""
     for accelerator in ["kvm", "tcg"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else ["tcg"]:
-        with _folder() as folder:
+        with private_folder(Path(tempfile.gettempdir()), "bkp-boot-") as folder:  # short: a socket has to fit into it
             arguments = _arguments(definition, images, (top, folder), accelerator, limits, firmware)
             program = Program(arguments=arguments, environment=environment(), doing="booting the restored guest")
             try:
@@ -81,16 +81,6 @@ def boot(
             if guest.returncode == 0 or accelerator == "tcg":
                 break
     return Answer(file_systems=None, words=words[-_WORDS:] or "without a word")
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """A private folder with a path short enough for a socket."""
-    folder = Path(tempfile.mkdtemp(prefix="bkp-guest-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _arguments(

@@ -237,13 +237,14 @@ def test_a_lost_checkpoint_and_another_disk_bring_a_full_that_says_why(
 
 @pytest.mark.parametrize("phase", ["preparing", "saving"])
 def test_a_killed_run_leaves_no_job_and_no_frozen_guest(
-    saved: Site, hypervisor: Hypervisor, counting: str, phase: str
+    saved: Site, hypervisor: Hypervisor, counting: str, phase: str, tmp_path: Path
 ) -> None:
     saved.run()
     command = saved.command("host", "run", "files", "--full", "--json")
+    own = {"TMPDIR": str(tmp_path)}
     with (
         HeldGpg(saved.folder, ENCRYPTING) as held,  # it does not come to its end before it is killed
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT, env=held.environment) as run,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT, env=held.environment | own) as run,
     ):
         assert run.stdout is not None
         for line in run.stdout:
@@ -257,6 +258,7 @@ def test_a_killed_run_leaves_no_job_and_no_frozen_guest(
     assert saved.run().kind is Kind.INCREMENTAL  # from the point before; the killed run's checkpoint is gone
     demand_clean(hypervisor, counting, saved)
     assert len(hypervisor.virsh("checkpoint-list", counting, "--name").split()) == 2
+    assert list(tmp_path.iterdir()) == []  # what it had to write down lies where the next run clears it
 
 
 def test_a_domain_that_ends_while_it_is_being_saved_fails_the_run(
