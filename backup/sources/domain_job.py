@@ -16,6 +16,8 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as Xml
 
@@ -27,7 +29,6 @@ from backup.sources.virsh import environment, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from backup.sources.domain import Domain
     from backup.sources.virsh import Virsh
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 BITMAP: Final = "changed"
 _FREEZE_SECONDS: Final = 20.0
 _ANSWER_SECONDS: Final = 120.0  # longer than the guardian tries
+_RUNNING: Final = Path("/var/lib/libvirt/qemu")  # of qemu:///system
+_SHORT: Final = 20  # how much of a domain's name libvirt puts into its folder's
 _MOST_SOCKET: Final = 100  # a socket's path may have 107 bytes
 
 
@@ -79,7 +82,7 @@ def open_running(virsh: Virsh, domain: Domain, job: Job) -> Iterator[Opened]:
     Raises SourceFailed, TimedOut. A guest that cannot be frozen is saved as after a power cut, and that is on record.
     """
     exchange = job.place.exchange
-    socket = exchange / f"{secrets.token_hex(4)}.sock"
+    socket = folder_for_sockets(domain, exchange) / f"watchkeep-{secrets.token_hex(4)}.sock"
     if len(os.fsencode(socket)) > _MOST_SOCKET:
         raise SourceFailed(f"{socket} is too long for a socket: set `exchange` to a shorter folder")
     _make_exchange(exchange, domain)
@@ -107,6 +110,18 @@ def end_leftovers(virsh: Virsh, name: str, exchange: Path) -> None:
             virsh.try_("domfsthaw", f"--domain={name}", doing=f"thawing {name!r}, which a killed run left frozen")
         unmount_below(exchange)
         shutil.rmtree(exchange, ignore_errors=True)
+
+
+def folder_for_sockets(domain: Domain, exchange: Path, running: Path = _RUNNING) -> Path:
+    """Return where a domain's QEMU may make a socket: libvirt's own folder of it, which goes with it; else `exchange`.
+
+    The profile that AppArmor confines it by (libvirt's virt-aa-helper) lets it make sockets nowhere else; libvirt adds
+    scratch files to it, wherever they lie.
+    """
+    found = (
+        [] if domain.number is None else list(running.glob(f"domain-{domain.number}-{escape(domain.name[:_SHORT])}"))
+    )
+    return found[0] if len(found) == 1 else exchange
 
 
 def _make_exchange(folder: Path, domain: Domain) -> None:

@@ -12,6 +12,7 @@ from backup.errors import SourceFailed
 from backup.restoring.machines import adapt
 from backup.sources.boot_files import save_boot_files
 from backup.sources.domain import TPM_LOST, parse, read_domain, read_firmware
+from backup.sources.domain_job import folder_for_sockets
 
 MAIL = """<domain type='kvm'>
  <name>mail</name><uuid>308537d5-e8d9-4fbc-97dd-ac710d6e56af</uuid><genid>1</genid>
@@ -38,6 +39,15 @@ def test_disks_are_read_and_what_is_left_out_is_named() -> None:
     assert domain.left_out == ("vdb", "sda")
     assert domain.not_saved == ("disk vdb, which is excluded", "the medium in drive sda (/srv/debian.iso)", TPM_LOST)
     assert domain.owner == (64055, 108)
+
+
+def test_sockets_lie_where_libvirt_s_profile_lets_qemu_make_them(tmp_path: Path) -> None:
+    domain = read_domain(MAIL.replace("<domain ", "<domain id='7' "), is_running=True)
+    assert folder_for_sockets(domain, tmp_path / "exchange", tmp_path) == tmp_path / "exchange"
+    for name in ("domain-7-mail", "domain-17-mail", "domain-7-mail2"):
+        (tmp_path / name).mkdir()
+    assert folder_for_sockets(domain, tmp_path / "exchange", tmp_path) == tmp_path / "domain-7-mail"
+    assert folder_for_sockets(replace(domain, number=None), tmp_path, tmp_path) == tmp_path
 
 
 def test_a_running_domain_without_its_variables_is_not_saved_and_one_never_started_has_none(tmp_path: Path) -> None:
