@@ -11,6 +11,7 @@ from typing import Final
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _MNT_DETACH: Final = 2
+_MS_RDONLY: Final = 1
 _MS_NOSUID: Final = 1 << 1
 _MS_NODEV: Final = 1 << 2
 _MS_NOEXEC: Final = 1 << 3
@@ -118,8 +119,17 @@ def unmount(place: Path) -> None:
 
 def mount_device(source: str, place: Path, kind: str, options: str) -> None:
     """Mount a file system for looking at it: nothing on it is started, no device of it opened. Raises OSError."""
-    flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
-    if _LIBC.mount(source.encode(), os.fsencode(place), kind.encode(), ctypes.c_ulong(flags), options.encode()) != 0:
+    _mount(source, place, kind, options, 0)
+
+
+def mount_read_only(source: str, place: Path, kind: str, options: str) -> None:
+    """Do the same so that no file of it can be changed; the kernel may still bring its journal to its end."""
+    _mount(source, place, kind, options, _MS_RDONLY)
+
+
+def _mount(source: str, place: Path, kind: str, options: str, more: int) -> None:
+    flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC | more)
+    if _LIBC.mount(source.encode(), os.fsencode(place), kind.encode(), flags, options.encode()) != 0:
         _fail(place)
 
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from backup.child import Program, run
 from backup.errors import SourceFailed, TimedOut
 from backup.saving.mounts import mount_device
 from backup.snapshots.own_folder import NAME, OwnFolder
+from backup.snapshots.tool import Tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,12 +30,9 @@ if TYPE_CHECKING:
 # stands for it, which is number 2 on the device of the file system as a whole.
 _TOP_NUMBER: Final = 256
 _STAND_IN_NUMBER: Final = 2
-_SECONDS: Final = 600.0  # a snapshot first writes what is still in memory
 _LISTED: Final = re.compile(r"ID \d+ gen \d+ top level \d+ path (.+)")
-_LIST_BYTES: Final = 16 << 20
 _AT_ONCE: Final = 100
-_WORDS: Final = 400
-_ENVIRONMENT: Final = {"LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+_BTRFS: Final = Tool("btrfs", "btrfs-progs")
 
 
 class Btrfs:
@@ -52,9 +48,7 @@ class Btrfs:
         """Return what is missing for snapshots of it."""
         if mount.is_read_only:
             return "it is mounted read-only"
-        if shutil.which("btrfs", path=_ENVIRONMENT["PATH"]) is None:
-            return "the program btrfs is not installed (apt install btrfs-progs)"
-        return None
+        return _BTRFS.lack()
 
     @contextmanager
     def open(self, mount: Mount, namespace: MountNamespace, folder: Path) -> Iterator[BtrfsFileSystem]:
@@ -124,6 +118,9 @@ class BtrfsFileSystem:
         """Return where a subvolume lies below the top."""
         return self._top / mount.root.relative_to("/") / inner
 
+    def lost(self) -> None:
+        """None is: where room is short, writing fails, and snapshots stay whole."""
+
     def remove(self, own: OwnFolder, folder: RunFolder) -> list[str]:
         """Remove a run's snapshots and its folder; return what is in the way, in words."""
         place = self._top / NAME / folder.name
@@ -138,22 +135,7 @@ class BtrfsFileSystem:
         return []
 
     def _btrfs(self, action: str, *arguments: str, doing: str) -> str:
-        program = Program(
-            arguments=["btrfs", "subvolume", action, *arguments],
-            environment=_ENVIRONMENT,
-            doing=doing,
-            namespace=self._namespace,
-        )
-        try:
-            ended = run(program, time_limit_seconds=_SECONDS, output_limit_bytes=_LIST_BYTES)
-        except OSError as error:
-            raise SourceFailed(
-                f"{doing}: btrfs cannot be started ({error.strerror}): apt install btrfs-progs"
-            ) from error
-        if ended.exit_code != 0 or ended.output_was_cut:
-            words = " ".join(ended.words.split())[-_WORDS:] or f"exit code {ended.exit_code}"
-            raise SourceFailed(f"{doing}: {'there are too many' if ended.output_was_cut else words}")
-        return ended.output
+        return _BTRFS.run("subvolume", action, *arguments, doing=doing, namespace=self._namespace)
 
 
 def _subvolume_of(path: Path) -> Path:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from backup.errors import SourceFailed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
@@ -38,7 +40,7 @@ class Tree:
     """How the roots are seen: below a folder, in a namespace; without any, in place.
 
     through: what stands before paths where this process looks. live: what is seen as it is while it is read, and why.
-    stand_ins: device and number of empty folders that stand for something.
+    stand_ins: device and number of empty folders that stand for something. frozen: where snapshots of it were made.
     """
 
     namespace: MountNamespace | None = None
@@ -48,6 +50,13 @@ class Tree:
     live: dict[Path, str] = field(default_factory=dict)
     stand_ins: set[tuple[int, int]] = field(default_factory=set)
     remarks: list[str] = field(default_factory=list)
+    frozen: list[Frozen] = field(default_factory=list)
+
+    def demand_whole(self) -> None:
+        """Return when what was read of it can be trusted. Raises SourceFailed, TimedOut."""
+        for each in self.frozen:
+            if (lost := each.lost()) is not None:
+                raise SourceFailed(lost)
 
 
 class Frozen(Protocol):
@@ -80,6 +89,13 @@ class Frozen(Protocol):
 
     def live(self, mount: Mount, inner: Path) -> Path:
         """Return where one of its `inner` lies in the namespace, as it is."""
+        ...
+
+    def lost(self) -> str | None:
+        """Return why what was read of its snapshots until now may be wrong, and what to do; None when it is right.
+
+        Raises SourceFailed, TimedOut when that cannot be told.
+        """
         ...
 
 

@@ -74,6 +74,13 @@ class OwnFolder:
             if found is not None:
                 yield found
 
+    def is_alive(self, name: str) -> bool:
+        """Whether the run that has, or had, a folder of that name goes on."""
+        found = self._lock(name)
+        if found is not None:
+            self.give_up(found)
+        return found is None and name in _names(self._descriptor)
+
     def give_up(self, folder: RunFolder) -> None:
         """Unlock a run's folder, and remove it when it is empty; else the next run finds it."""
         with suppress(OSError):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from backup.snapshots.btrfs import Btrfs
+from backup.snapshots.lvm import Lvm
 
 if TYPE_CHECKING:
     from backup.saving.mounts import Mount
     from backup.snapshots.contract import SnapshotKind
 
-KINDS: Final[tuple[SnapshotKind, ...]] = (Btrfs(),)
+KINDS: Final[tuple[SnapshotKind, ...]] = (Btrfs(), Lvm())
 
 
 def kind_for(mount: Mount) -> SnapshotKind | None:

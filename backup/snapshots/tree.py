@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from backup.errors import SourceFailed
+from backup.errors import EngineFailed, SourceFailed
 from backup.snapshots.contract import Tree
 from backup.snapshots.record import reasons
 from backup.snapshots.view import shown
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def tree_of(wanted: Wanted, scratch: Path, *, is_required: bool) -> Iterator[Tree]:
     """Show a tree; what of it comes from no snapshot is named in `live`, and fails what `is_required`.
 
-    Raises SourceFailed, TimedOut.
+    Raises SourceFailed, TimedOut; also at the end, when a snapshot was lost while it was read.
     """
     with ExitStack() as stack:
         try:
@@ -38,4 +38,9 @@ def tree_of(wanted: Wanted, scratch: Path, *, is_required: bool) -> Iterator[Tre
         if not tree.taken:
             stack.close()
             tree = Tree(live=tree.live, remarks=tree.remarks)
-        yield tree
+        try:
+            yield tree
+        except (EngineFailed, SourceFailed):
+            tree.demand_whole()  # which tells more
+            raise
+        tree.demand_whole()

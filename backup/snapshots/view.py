@@ -125,6 +125,7 @@ class _Builder:
             opened = self._stack.enter_context(kind.open(mount, self._namespace, folder))
         except (SourceFailed, TimedOut) as error:
             return str(error)
+        self._tree.frozen.append(opened)
         self._tree.remarks += opened.remarks
         if opened.stand_in is not None:
             self._tree.stand_ins.add(opened.stand_in)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,22 +17,19 @@ from backup.snapshots import btrfs
 from backup.sources.paths import PathsSource
 from tests.support.backups import CHECKOUT, SET, new_site
 from tests.support.btrfs import btrfs_disk, mounted
-from tests.support.holding import ENCRYPTING, HeldGpg
-from tests.support.processes import family
-from tests.support.waiting import wait_until
+from tests.support.changing_files import Writer, held_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from backup.saving.mounts import Mount
-    from tests.support.backups import Pairs, Site
+    from tests.support.backups import Pairs
     from tests.support.btrfs import BtrfsDisk
 
 pytestmark = pytest.mark.trial("B-5")
 
 _LIMIT_SECONDS = 240.0
-_STEPS = 50
 _MIDDLE_BYTES = 3 << 20
 
 
@@ -49,57 +43,6 @@ def disk(tmp_path: Path) -> Iterator[BtrfsDisk]:
         yield made
 
 
-class _Writer:
-    """A context, in which the same number is brought to disk in two files, always in one after the other."""
-
-    def __init__(self, folder: Path) -> None:
-        self._files = (folder / "first", folder / "then")
-        self._number, self._end = 0, threading.Event()
-        self._thread = threading.Thread(target=self._write)
-
-    def _write(self) -> None:
-        descriptors = [os.open(file, os.O_WRONLY | os.O_CREAT | os.O_DSYNC, 0o600) for file in self._files]
-        while not self._end.is_set():
-            for descriptor in descriptors:
-                os.pwrite(descriptor, b"%020d" % self._number, 0)
-            self._number += 1
-        for descriptor in descriptors:
-            os.close(descriptor)
-
-    def go_on(self) -> None:
-        """Return when it has written many more."""
-        before = self._number
-        wait_until(lambda: self._number > before + _STEPS, _LIMIT_SECONDS, "the writer's next numbers")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self.go_on()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
-
-
-@contextmanager
-def _held_run(site: Site) -> Iterator[tuple[subprocess.Popen[str], HeldGpg]]:
-    """A `bkp run` whose first volume waits while nothing is let go."""
-    with HeldGpg(site.folder, ENCRYPTING) as held:
-        run = subprocess.Popen(
-            site.command("host", "run", SET), cwd=CHECKOUT, start_new_session=True, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=held.environment,
-        )  # fmt: skip
-        try:
-            held.wait("duplicity at its first volume")
-            yield run, held
-        finally:
-            everybody = family([run.pid])
-            if run.poll() is None:
-                os.killpg(run.pid, signal.SIGKILL)
-            run.communicate()
-            wait_until(lambda: not any(one.is_there for one in everybody), _LIMIT_SECONDS, "the end of the run")
-
-
 def test_files_that_change_together_come_back_as_of_one_instant_and_a_killed_run_leaves_nothing_for_long(
     pairs: Pairs, disk: BtrfsDisk, tmp_path: Path
 ) -> None:
@@ -108,10 +51,10 @@ def test_files_that_change_together_come_back_as_of_one_instant_and_a_killed_run
     with (
         mounted(disk.data / "other", "-t", "tmpfs", "watchkeep-test"),
         new_site(pairs, source=source) as site,
-        _Writer(disk.data) as writer,
+        Writer(disk.data) as writer,
     ):
         (disk.data / "other" / "file").write_text("other")
-        with _held_run(site):
+        with held_run(site):
             alive = disk.snapshots()
             assert len(alive) == 3, "of the data, of nested and of what is nested in that"
             (tmp_path / "scratch").mkdir()
@@ -121,7 +64,7 @@ def test_files_that_change_together_come_back_as_of_one_instant_and_a_killed_run
             assert disk.snapshots() == alive, "a run that is alive keeps its own"
         assert disk.snapshots() == alive, "nobody could clear away for it"
 
-        with _held_run(site) as (run, held):
+        with held_run(site) as (run, held):
             assert not set(alive) & set(disk.snapshots())
             writer.go_on()
             held.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from backup.errors import SourceFailed
 from backup.saving.mounts import Mount, read_mounts
 from backup.snapshots.btrfs import Btrfs
 from backup.snapshots.contract import Taken
+from backup.snapshots.lvm_volumes import lack_of_room, read_report, room_for_snapshot, volume_of
 from backup.snapshots.own_folder import NAME, OwnFolder
 from backup.snapshots.plan import place_of, saved_places
 from backup.snapshots.record import moments, snapshot_table
@@ -85,3 +87,49 @@ def test_a_folder_others_can_enter_is_not_taken_for_ours(tmp_path: Path) -> None
     (tmp_path / NAME).chmod(0o755)
     with pytest.raises(SourceFailed, match="remove it"):
         OwnFolder(tmp_path)
+
+
+def _report(**rows: dict[str, str]) -> str:
+    empty = {
+        "vg_name": "store", "vg_free": "0", "vg_extent_size": "4194304", "lv_size": "1073741824",
+        "lv_kernel_major": "254", "lv_kernel_minor": "-1", "segtype": "linear", "pool_lv": "", "data_percent": "",
+        "metadata_percent": "", "lv_tags": "", "lv_snapshot_invalid": "unknown", "lv_health_status": "",
+    }  # fmt: skip
+    return json.dumps({"report": [{"lv": [empty | {"lv_name": name} | row for name, row in rows.items()]}]})
+
+
+@pytest.mark.parametrize(
+    ("free_mib", "room_mib"),
+    [(0, None), (16, None), (24, 12), (1000, 500), (5000, 1056)],  # of 1 GiB: 1 % at least, all that can change at most
+)
+def test_a_snapshot_gets_half_of_what_its_group_has_free_and_is_refused_below_a_hundredth(
+    free_mib: int, room_mib: int | None
+) -> None:
+    volumes = read_report(_report(data={"lv_kernel_minor": "3", "vg_free": str(free_mib << 20)}))
+    volume = volume_of(volumes, os.makedev(254, 3))
+    lack = lack_of_room(volume, volumes)
+    if room_mib is None:
+        assert lack is not None
+        assert f"store has {free_mib} MiB free" in lack
+    else:
+        assert lack is None
+        assert room_for_snapshot(volume) == room_mib << 20
+
+
+def test_a_thin_pool_that_is_nearly_full_gets_no_snapshot_and_one_that_is_not_known_is_named() -> None:
+    thin = {"pool_lv": "pool", "lv_kernel_minor": "5"}
+    volumes = read_report(_report(data=thin, pool={"data_percent": "40.10", "metadata_percent": "95.50"}))
+    lack = lack_of_room(volume_of(volumes, os.makedev(254, 5)), volumes)
+    assert lack is not None
+    assert "thin pool store/pool is 96 % full" in lack
+    volumes = read_report(_report(data=thin, pool={"data_percent": "94.10", "metadata_percent": "12.00"}))
+    assert lack_of_room(volumes[0], volumes) is None
+    with pytest.raises(SourceFailed, match="block device 254:9"):
+        volume_of(volumes, os.makedev(254, 9))
+
+
+def test_a_snapshot_that_ran_full_is_told_from_one_that_is_whole() -> None:
+    volumes = read_report(_report(full={"lv_snapshot_invalid": "snapshot invalid"}, whole={"lv_snapshot_invalid": ""}))
+    assert [each.health for each in volumes] == ["snapshot invalid", ""]
+    with pytest.raises(SourceFailed, match="cannot be read"):
+        read_report('{"report": []}')
