@@ -121,8 +121,8 @@ async def _resume_from_snapshot(stack: Stack) -> Found:
     at = stack.site.endpoint(only)
     await until(lambda: stack.status()["sources"][RESUMED]["upstream"] == at, 120, "the link to the one that is left")
     await stack.flowing()
-    await _order(stack, "snapshot", RESUMED)
-    boot, number = _life(stack)
+    done = await _order(stack, "snapshot", RESUMED)
+    boot, (number,) = done["boot"], done["numbers"]
     await until(lambda: _life(stack) > (boot, number + 20), 120, "records after the snapshot")
     await stack.drain()
     _, issued = _life(stack)

@@ -190,7 +190,10 @@ class Emitter:
         return [ItemDescription(key=key, description="a counter under trial") for key in self._plan.item_keys]
 
     async def obey(self, order: str) -> list[int]:
-        """Carry out an order; `snapshot` waits, without making anything, until all is stored."""
+        """Carry out an order; return the numbers it is about.
+
+        `snapshot` waits, without making anything, until all is stored; it is about the last number before it.
+        """
         if order == "poison":
             assert self._items is not None, "nothing was published yet"
             numbers = publish_poison(self.outbox, self._clock.now_us(), self._items[0])
@@ -201,7 +204,7 @@ class Emitter:
             await self._clock.sleep(0.02)
         take_snapshot(self.outbox, self._plan.snapshot_folder(self.name))
         self.is_paused = False
-        return []
+        return [self.outbox.last_number]
 
     @property
     def unstored(self) -> int:

@@ -194,11 +194,11 @@ def test_a_guest_with_uefi_comes_back_with_the_variables_that_boot_it(
         hypervisor.remove("uefi")
         record = site.manifest()["consistency"]
         assert record["firmware"]["loader"].endswith("OVMF_CODE_4M.fd")  # libvirt's choice
-        restore(site, place / "again", "--domain", "again", "--connect", hypervisor.uri)
-        assert f"<nvram>{place}/again/boot/nvram</nvram>" in hypervisor.virsh("dumpxml", "again")
-        hypervisor.virsh("start", "again")
-        assert f"{place}/again/boot/nvram</nvram>" in hypervisor.virsh("dumpxml", "again")
-        hypervisor.remove("again")
+        restore(site, place / "later", "--domain", "later", "--connect", hypervisor.uri)
+        assert f"<nvram>{place}/later/boot/nvram</nvram>" in hypervisor.virsh("dumpxml", "later")
+        hypervisor.virsh("start", "later")
+        assert f"{place}/later/boot/nvram</nvram>" in hypervisor.virsh("dumpxml", "later")
+        hypervisor.remove("later")
         done = site.bkp("station", "drill", "files", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     drill = json.loads(done.stdout)["sets"][0]["drill"]
