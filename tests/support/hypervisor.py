@@ -47,7 +47,12 @@ mkdir -p /var/cache/libvirt
 mount --bind "{cache}" /var/cache/libvirt
 mount --bind "{top}/passwd" /etc/passwd
 mount --bind "{top}/group" /etc/group
-[ ! -e /dev/kvm ] || mount --bind /dev/null /dev/kvm # where it is there but of no use, libvirt asks it for a minute
+# Where it is there but of no use, QEMU tries it for a minute; and of one that may be opened libvirt would ask QEMU anew
+# each time whether it is of use.
+if [ -e /dev/kvm ]; then
+    mknod --mode=000 "{top}/no-kvm" c 1 3
+    mount --bind "{top}/no-kvm" /dev/kvm
+fi
 exec libvirtd --config /etc/libvirt/libvirtd.conf --pid-file /run/libvirt/libvirtd.pid
 """
 _DOMAIN: Final = """<domain type='qemu'>
