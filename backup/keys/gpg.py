@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 TIME_LIMIT_SECONDS: Final = 60.0  # it ends what hangs: on a busy machine gpg and its agent may take their time
+_CLEARING_SECONDS: Final = 5.0  # less than an agent gives us to end in order
 _SOCKET_ROOM: Final = 107 - len("/S.gpg-agent.browser")  # sun_path of Linux, less the longest socket of the agent
 _OPTIONS: Final = ("--pinentry-mode", "loopback", "--no-auto-key-locate")
 # Stretching makes a guessable passphrase dearer to try, at half a second a volume; ours has 148 random bits.
@@ -69,7 +70,10 @@ class Gpg(gnupg.GPG):  # type: ignore[misc] # its base has no types
         self.last_words = str(getattr(result, "stderr", ""))
 
     def ask(self, question: Callable[[], Result], limit_seconds: float = TIME_LIMIT_SECONDS) -> Result:
-        """Return what `question` (a call of ours) returns. Raises TimedOut after the limit, gpg having been ended."""
+        """Return what `question` (a call of ours) returns. Raises TimedOut after the limit, gpg having been ended.
+
+        Nor does gpg go on when this is broken off: it might be about to start its agent, which nobody would end then.
+        """
         late = threading.Event()
 
         def end() -> None:
@@ -82,11 +86,24 @@ class Gpg(gnupg.GPG):  # type: ignore[misc] # its base has no types
         watchdog.start()
         try:
             answer = question()
+        except BaseException:
+            self._see_it_end()
+            raise
         finally:
             watchdog.cancel()
         if late.is_set():
             raise TimedOut(f"gpg did not answer within {limit_seconds:g} s; is its agent in the way?")
         return answer
+
+    def _see_it_end(self) -> None:
+        """Wait until gpg has ended; kill it when that takes longer than starting an agent does."""
+        if self._running is None:
+            return
+        try:
+            self._running.wait(_CLEARING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._running.kill()
+            self._running.wait()
 
 
 def trouble(stderr: str, doing: str) -> BackupError:

@@ -32,6 +32,8 @@ from backup.keys.safekeeping import reminders
 from backup.keys.sheet import draw_up, qr_texts, read_sheets
 from backup.settings.document import read_settings
 from tests.support.backups import CHECKOUT, HOST, SET
+from tests.support.processes import command_of, family
+from tests.support.waiting import wait_until
 from watchkeep.up.backup import prepare_backups
 from watchkeep.up.layout import Layout
 
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from tests.support.backups import Site
 
 _NOW = datetime.now(UTC)
+_WAIT_SECONDS = 240.0
 _AT_ONCE_SECONDS = 60  # not by the limit of a program that waits for somebody to type; a busy machine is slow
 
 
@@ -318,3 +321,23 @@ def test_an_installation_whose_station_passphrase_has_its_old_name_goes_on_with_
         assert read_settings(made.station_file).keys.station_passphrase_file == new
     finally:
         shutil.rmtree(data, ignore_errors=True)
+
+
+def test_an_agent_that_gpg_is_about_to_start_ends_with_who_is_broken_off(site: Site) -> None:
+    home = site.folder / "station/keys/station"
+    folder = site.folder / "slow-gpg"
+    folder.mkdir()
+    script = folder / "gpg"
+    is_late = f'case "$*" in *--list-secret-keys*) touch "{folder}/begun"; sleep 1;; esac'
+    script.write_text(f'#!/bin/sh\n{is_late}\nexec {shutil.which("gpg")} "$@"\n')
+    script.chmod(0o755)
+    with subprocess.Popen(
+        site.command("station", "predict"), env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}, cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    ) as predicting:  # fmt: skip
+        wait_until((folder / "begun").exists, _WAIT_SECONDS, "a gpg that looks for secret keys")
+        everybody = family([predicting.pid])
+        predicting.terminate()
+    wait_until(lambda: not any(each.is_there for each in everybody), _WAIT_SECONDS, "the end of all it started")
+    running = [command_of(int(each.name)) for each in Path("/proc").iterdir() if each.name.isdigit()]
+    assert not [each for each in running if "gpg-agent" in each and str(home) in each]
