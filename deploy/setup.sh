@@ -80,6 +80,7 @@ if [ "$wanted" = dev ]; then
     command -v nbdfuse >/dev/null || missing="$missing nbdfuse"
     command -v nbdinfo >/dev/null || missing="$missing libnbd-bin"
     command -v busybox >/dev/null || missing="$missing busybox-static"
+    command -v curl >/dev/null || missing="$missing curl"
     command -v cpio >/dev/null || missing="$missing cpio"
     command -v xz >/dev/null || missing="$missing xz-utils"
     [ -x /usr/sbin/mkfs.btrfs ] || missing="$missing btrfs-progs"
