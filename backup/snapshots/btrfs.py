@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from backup.saving.mounts import Mount
+    from backup.snapshots.contract import Ground
     from backup.snapshots.namespace import MountNamespace
     from backup.snapshots.own_folder import RunFolder
 
@@ -51,8 +52,9 @@ class Btrfs:
         return _BTRFS.lack()
 
     @contextmanager
-    def open(self, mount: Mount, namespace: MountNamespace, folder: Path) -> Iterator[BtrfsFileSystem]:
+    def open(self, mount: Mount, ground: Ground) -> Iterator[BtrfsFileSystem]:
         """Mount its top, and remove what killed runs left there."""
+        namespace, folder = ground.namespace, ground.folder
         try:
             namespace.within(lambda: mount_device(mount.source, folder, self.name, "subvolid=5"))
             own = namespace.within(lambda: OwnFolder(folder))

@@ -99,6 +99,18 @@ class Frozen(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """Where snapshots for one run are made ready.
+
+    folder: an empty private one, to mount things at within the namespace. beside: what the run has opened before.
+    """
+
+    namespace: MountNamespace
+    folder: Path
+    beside: Sequence[Frozen]
+
+
 class SnapshotKind(Protocol):
     """Makes snapshots of one kind of file system, or of what lies below it: one file, and a line in the registry."""
 
@@ -115,10 +127,10 @@ class SnapshotKind(Protocol):
         """Return what is in the way of snapshots of a mount, and what to do; None when nothing is known to be."""
         ...
 
-    def open(self, mount: Mount, namespace: MountNamespace, folder: Path) -> AbstractContextManager[Frozen]:
+    def open(self, mount: Mount, ground: Ground) -> AbstractContextManager[Frozen]:
         """Make ready for snapshots; remove those that killed runs left, and touch none of a run that is alive.
 
-        folder: an empty private one, to mount things at within the namespace. Leaving the context removes the
-        snapshots; what cannot be removed the next run removes. Raises SourceFailed, TimedOut.
+        Leaving the context removes the snapshots; what cannot be removed the next run removes. It is left before those
+        that were entered before it. Raises SourceFailed, TimedOut.
         """
         ...

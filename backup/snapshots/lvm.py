@@ -7,7 +7,7 @@ order on disk first; a journal that is left all the same is brought to its end i
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,18 +16,17 @@ from typing import TYPE_CHECKING, Final
 from backup.errors import SourceFailed, TimedOut
 from backup.saving.mounts import mount_read_only, unmount
 from backup.snapshots.lvm_volumes import LVM, ask, lack_of_room, room_for_snapshot, volume_of
-from backup.snapshots.own_folder import OwnFolder
+from backup.snapshots.run_lock import PREFIX, is_left, named_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from backup.saving.mounts import Mount
+    from backup.snapshots.contract import Ground
     from backup.snapshots.lvm_volumes import Volume
     from backup.snapshots.namespace import MountNamespace
+    from backup.snapshots.own_folder import OwnFolder
 
-# Where runs of this machine lock the names of their snapshots: gone at its next start, as those runs are.
-_LOCKS: Final = Path("/run")
-_PREFIX: Final = "watchkeep-"
 # A snapshot has its volume's UUID, with which XFS mounts only once; a file system's own wish to stop the machine at a
 # bad block is not for a snapshot, which may run full.
 _OPTIONS: Final = {"xfs": "nouuid"} | dict.fromkeys(("ext2", "ext3", "ext4"), "errors=continue")
@@ -60,23 +59,17 @@ class Lvm:
             return str(error)
 
     @contextmanager
-    def open(self, mount: Mount, namespace: MountNamespace, folder: Path) -> Iterator[LvmVolume]:
+    def open(self, mount: Mount, ground: Ground) -> Iterator[LvmVolume]:
         """Find its volume, and remove what killed runs left in the group of that."""
         volumes = ask(f"looking at the volume of {mount.place}")
         volume = volume_of(volumes, mount.device)
-        with ExitStack() as stack:
-            try:
-                own = stack.enter_context(OwnFolder(_LOCKS))
-                for dead in own.dead():
-                    own.give_up(dead)
-                claimed = own.claim()
-            except OSError as error:
-                raise SourceFailed(f"nothing can be locked in {_LOCKS}, which tells runs apart: {error}") from error
-            stack.callback(own.give_up, claimed)
-            opened = LvmVolume(namespace, folder, volume, claimed.name)
+        with named_run() as (name, own):
+            opened = LvmVolume(ground.namespace, ground.folder, volume, name)
             opened.remarks += _remove_left([each for each in volumes if each.group == volume.group], own)
-            stack.callback(opened.take_away)
-            yield opened
+            try:
+                yield opened
+            finally:
+                opened.take_away()
 
 
 class LvmVolume:
@@ -84,9 +77,9 @@ class LvmVolume:
 
     stand_in = None
 
-    def __init__(self, namespace: MountNamespace, folder: Path, volume: Volume, run: str) -> None:
+    def __init__(self, namespace: MountNamespace, folder: Path, volume: Volume, name: str) -> None:
         self._namespace, self._folder, self._volume = namespace, folder, volume
-        self._name = f"{_PREFIX}{run}"
+        self._name = name
         self._taken_at: datetime | None = None
         self._is_made = self._is_mounted = False
         self.remarks: list[str] = []
@@ -163,7 +156,7 @@ class LvmVolume:
 
 def _remove_left(volumes: list[Volume], own: OwnFolder) -> list[str]:
     """Remove the snapshots that killed runs of this machine left; return what is in the way, in words."""
-    left = [each.full_name for each in volumes if _is_ours(each) and not own.is_alive(each.name.removeprefix(_PREFIX))]
+    left = [each.full_name for each in volumes if _is_ours(each) and is_left(each.name, own)]
     if left:
         try:
             LVM.run("lvremove", "--yes", *left, doing="removing them")
@@ -173,9 +166,9 @@ def _remove_left(volumes: list[Volume], own: OwnFolder) -> list[str]:
 
 
 def _is_ours(volume: Volume) -> bool:
-    return _tag() in volume.tags and volume.name.startswith(_PREFIX)
+    return _tag() in volume.tags and volume.name.startswith(PREFIX)
 
 
 def _tag() -> str:
     """Return what marks the snapshots of this machine: another may see the same group."""
-    return f"{_PREFIX}of-{os.uname().nodename}"
+    return f"{PREFIX}of-{os.uname().nodename}"

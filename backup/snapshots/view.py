@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from backup.errors import SourceFailed, TimedOut
 from backup.saving.mounts import bind, unmount, visible_mounts
-from backup.snapshots.contract import Taken, Tree
+from backup.snapshots.contract import Ground, Taken, Tree
 from backup.snapshots.namespace import MountNamespace
 from backup.snapshots.plan import place_of, saved_places
 from backup.snapshots.registry import kind_for
@@ -122,7 +122,8 @@ class _Builder:
         folder = self._scratch / f"top-{len(self._opened)}"
         folder.mkdir(mode=0o700)
         try:
-            opened = self._stack.enter_context(kind.open(mount, self._namespace, folder))
+            ground = Ground(namespace=self._namespace, folder=folder, beside=self._tree.frozen)
+            opened = self._stack.enter_context(kind.open(mount, ground))
         except (SourceFailed, TimedOut) as error:
             return str(error)
         self._tree.frozen.append(opened)
