@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help setup setup-dev up check test trials bench fresh lock
+.PHONY: help setup setup-dev up check test trials zfs bench fresh lock
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -40,6 +40,9 @@ trials: setup-dev ## the long trials; prints the table of docs/reliability.md
 
 bench: setup-dev ## the benchmarks, each beside a peer or a limit
 	@$(PYTHON) -m benchmarks $(ARGS)
+
+zfs: setup-dev ## snapshots of ZFS, in an emulated machine
+	@sh deploy/zfs-machine.sh $(PYTHON) -m pytest -q -p no:cacheprovider tests/trials/zfs_snapshots.py $(ARGS)
 
 fresh: ## the README from nothing in a Debian 12 and a Debian 13: make fresh ARGS=--long
 	@sh deploy/fresh-trial.sh $(ARGS)

@@ -44,6 +44,11 @@ class Mount:
     source: str
     is_read_only: bool
 
+    @property
+    def is_a_look(self) -> bool:
+        """Whether the kernel mounted it as somebody looked into ZFS's folder of snapshots: no data, and soon gone."""
+        return self.kind == "zfs" and "@" in self.source and self.place.parts[-3:-1] == (".zfs", "snapshot")
+
 
 def read_mounts(table: bytes) -> list[Mount]:
     """Read a mountinfo, whose order is that of mounting."""
@@ -72,7 +77,8 @@ def _path(word: bytes) -> Path:
 
 def visible_mounts() -> list[Mount]:
     """Return the mounts of the calling thread's namespace that no later one hides, the highest first."""
-    found = [each for each in read_mounts(_MOUNTS.read_bytes()) if _mount_at(each.place) == each.id]
+    every = read_mounts(_MOUNTS.read_bytes())
+    found = [each for each in every if not each.is_a_look and _mount_at(each.place) == each.id]
     return sorted(found, key=lambda each: len(each.place.parts))
 
 
@@ -96,7 +102,7 @@ def mounts_below(folder: Path) -> list[Path]:
 
 def data_mounts_below(folder: Path) -> list[Path]:
     """Return the same without what the kernel makes up and containers' layers: of these there may be thousands."""
-    return [each.place for each in _below(folder) if each.kind not in _NO_DATA]
+    return [each.place for each in _below(folder) if each.kind not in _NO_DATA and not each.is_a_look]
 
 
 def _below(folder: Path) -> list[Mount]:

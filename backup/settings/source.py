@@ -22,7 +22,7 @@ class PathsSettings:
     snapshot: Literal["none", "auto", "required"] = field(
         default="none",
         metadata=setting(
-            'save them as of one instant, from snapshots (btrfs and LVM, as root): "auto" where they can be had,'
+            'save them as of one instant, from snapshots (btrfs, ZFS and LVM, as root): "auto" where they can be had,'
             ' "required" all or nothing',
             example='"auto"',
         ),

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from backup.snapshots.btrfs import Btrfs
 from backup.snapshots.lvm import Lvm
+from backup.snapshots.zfs import Zfs
 
 if TYPE_CHECKING:
     from backup.saving.mounts import Mount
     from backup.snapshots.contract import SnapshotKind
 
-KINDS: Final[tuple[SnapshotKind, ...]] = (Btrfs(), Lvm())
+KINDS: Final[tuple[SnapshotKind, ...]] = (Btrfs(), Lvm(), Zfs())
 
 
 def kind_for(mount: Mount) -> SnapshotKind | None:

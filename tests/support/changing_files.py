@@ -28,8 +28,9 @@ _PAUSE_SECONDS = 0.02  # others have the processor, too
 class Writer:
     """A context, in which the same number is brought to disk in two files, always in one after the other."""
 
-    def __init__(self, folder: Path) -> None:
-        self._files = (folder / "first", folder / "then")
+    def __init__(self, folder: Path, other: Path | None = None) -> None:
+        """Write "first" in a folder, and "then" there too, or in another."""
+        self._files = (folder / "first", (other or folder) / "then")
         self._number, self._end = 0, threading.Event()
         self._thread = threading.Thread(target=self._write)
 

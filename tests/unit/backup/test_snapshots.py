@@ -17,6 +17,10 @@ from backup.snapshots.lvm_volumes import lack_of_room, read_report, room_for_sna
 from backup.snapshots.own_folder import NAME, OwnFolder
 from backup.snapshots.plan import place_of, saved_places
 from backup.snapshots.record import moments, snapshot_table
+from backup.snapshots.registry import kind_for
+from backup.snapshots.zfs import Zfs
+from backup.snapshots.zfs_datasets import destroy, is_marked, is_name_of_ours, read_table
+from backup.snapshots.zfs_datasets import lack_of_room as lack_in_pool
 from backup.sources.survey import left_out_by
 
 _PLACES = [Path(each) for each in ("/", "/home", "/home/ann", "/home/ann/vm", "/srv", "/proc")]
@@ -133,3 +137,51 @@ def test_a_snapshot_that_ran_full_is_told_from_one_that_is_whole() -> None:
     assert [each.health for each in volumes] == ["snapshot invalid", ""]
     with pytest.raises(SourceFailed, match="cannot be read"):
         read_report('{"report": []}')
+
+
+_NAME = "watchkeep-20261130T120000Z-0123abcd"
+
+
+def _dataset(source: bytes, place: bytes) -> Mount:
+    return read_mounts(b"90 27 0:51 / " + place + b" rw shared:9 - zfs " + source + b" rw,xattr,noacl")[0]
+
+
+def test_of_zfs_datasets_are_frozen_and_what_somebody_looks_at_in_their_folder_of_snapshots_is_no_mount() -> None:
+    dataset = _dataset(b"tank/my\\040data", b"/srv")
+    assert dataset.source == "tank/my data"
+    assert (getattr(kind_for(dataset), "name", None), dataset.is_a_look) == ("ZFS", False)
+    frozen = _dataset(b"tank/data@monday", b"/mnt/monday")
+    assert not frozen.is_a_look
+    assert Zfs().lack(frozen) == "tank/data@monday is a snapshot itself, which stays as it is"
+    assert _dataset(b"tank/data@monday", b"/srv/.zfs/snapshot/monday").is_a_look
+    assert not _dataset(b"tank/other", b"/srv/.zfs/snapshot/monday").is_a_look
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tank/data", "tank/data@", f"@{_NAME}", f"tank/data@{_NAME},monday", f"tank/data@monday%{_NAME}",
+        f"-r@{_NAME}", f"tank@{_NAME}x", f"tank#{_NAME}", f"tank@{_NAME}\n", f"tank/@{_NAME}",
+        "tank@watchkeep-monday", f"tank@x{_NAME}",
+    ],
+)  # fmt: skip
+def test_nothing_is_ever_destroyed_but_one_snapshot_that_is_called_as_ours_are(name: str) -> None:
+    assert is_name_of_ours(f"tank/my data/a.b_c:d-e@{_NAME}")
+    assert not is_name_of_ours(name)
+    with pytest.raises(ValueError, match="no snapshot of ours"):
+        destroy(name)
+
+
+def test_only_a_mark_this_machine_set_itself_makes_a_snapshot_ours() -> None:
+    own = os.uname().nodename
+    assert is_marked(read_table(f"{own}\n"))
+    for others in ("", "another\n", f"{own}\n{own}\n", f"{own}\tx\n"):
+        assert not is_marked(read_table(others)), others
+
+
+def test_a_pool_that_is_nearly_full_gets_no_snapshot() -> None:
+    assert lack_in_pool(read_table("tank\t949\t51\n")) is None
+    assert str(lack_in_pool(read_table("tank\t950\t50\n"))).startswith("its pool tank is 95 % full")
+    for odd in ("", "tank\t-\t5\n", "tank\t1\t5\nother\t1\t5\n"):
+        with pytest.raises(SourceFailed, match="cannot be read"):
+            lack_in_pool(read_table(odd))
