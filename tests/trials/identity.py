@@ -122,7 +122,8 @@ async def _resume_from_snapshot(stack: Stack) -> Found:
     await until(lambda: stack.status()["sources"][RESUMED]["upstream"] == at, 120, "the link to the one that is left")
     await stack.flowing()
     done = await _order(stack, "snapshot", RESUMED)
-    boot, (number,) = done["boot"], done["numbers"]
+    boot: int = done["boot"]
+    number: int = done["numbers"][0]
     await until(lambda: _life(stack) > (boot, number + 20), 120, "records after the snapshot")
     await stack.drain()
     _, issued = _life(stack)
