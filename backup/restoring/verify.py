@@ -148,7 +148,8 @@ def verify(
     unlisted = {at for damage in damages for at in damage.unlists}
     newest = catalogue.points[-1].manifest.chain if catalogue.points else None
     hurt = [point for point in points if point.at in lost | unlisted and point.manifest.chain == newest]
-    fresh_full = _ask_for_full(station, newest, damages) if newest is not None and hurt else None
+    others = {point.at for point in points if point.manifest.chain != newest}
+    fresh_full = _ask_for_full(station, newest, damages, others) if newest is not None and hurt else None
     return Report(
         depth=depth,
         damages=tuple(damages),
@@ -173,10 +174,13 @@ def _names(station: Station, points: list[RestorePoint]) -> list[str]:
     return [f"{station.place.chain(each.chain)}/{volume.name}" for each in manifests for volume in each.volumes]
 
 
-def _ask_for_full(station: Station, chain: str, damages: list[Damage]) -> str:
-    """Note the damage at the target, where the set's host looks before its next run; return what becomes of it."""
+def _ask_for_full(station: Station, chain: str, damages: list[Damage], others: set[datetime]) -> str:
+    """Note the damage of a chain at the target, where the set's host looks before its next run; say what becomes of it.
+
+    others: the points of other chains. One may be of the second in which this chain was begun.
+    """
     host, begun = station.place.host, read_instant(chain)
-    hurting = [each for each in damages if any(at >= begun for at in (*each.kills, *each.unlists))]
+    hurting = [each for each in damages if any(at >= begun and at not in others for at in (*each.kills, *each.unlists))]
     whats = [f"{damage.name.split('/', 4)[-1]}: {damage.what}" for damage in hurting]
     is_of_lists = not any(damage.kills for damage in hurting)
     try:

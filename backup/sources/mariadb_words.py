@@ -23,7 +23,8 @@ _ASKING: Final = re.compile(
     rb"Start(?:ing|ed) BACKUP STAGE (START|FLUSH|BLOCK_DDL|BLOCK_COMMIT)|Acquiring BACKUP LOCKS"
 )
 _ENDING: Final = b"BACKUP STAGE END"
-_OF_OTHER_THREADS: Final = (b"DDL tracking", b"log scanned", b"Retrying read of log")  # said while it waits, too
+# Said while it waits, too.
+_OF_OTHER_THREADS: Final = (b"DDL tracking", b"log scanned", b"Retrying read of log", b"Connecting to MariaDB server")
 _COMPLAINT: Final = re.compile(rb"error|denied|fail|cannot|can't|unable|corrupt", re.IGNORECASE)
 _MOST_COMPLAINTS: Final = 4
 _LONGEST_LINE: Final = 4096
