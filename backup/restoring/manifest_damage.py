@@ -9,7 +9,7 @@ from backup.catalogue import IMPORT_REMEDY
 from backup.errors import SignerUnknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from datetime import datetime
 
     from backup.catalogue import Catalogue, Refused
@@ -29,6 +29,14 @@ class Damage:
     what: str
     kills: tuple[datetime, ...] = ()
     unlists: tuple[datetime, ...] = ()
+
+    def is_of_newest(self, begun: datetime, others: Collection[datetime]) -> bool:
+        """Tell whether it costs a point of the newest chain; others: the points of chains before it.
+
+        A point whose manifest is lost is of the newest chain when it is no older than that; a point of the chain before
+        may be of the very second in which it was begun.
+        """
+        return any(at >= begun and at not in others for at in (*self.kills, *self.unlists))
 
 
 def refused_manifests(place: Place, refused: Iterable[Refused]) -> Iterator[Damage]:

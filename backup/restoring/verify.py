@@ -177,10 +177,10 @@ def _names(station: Station, points: list[RestorePoint]) -> list[str]:
 def _ask_for_full(station: Station, chain: str, damages: list[Damage], others: set[datetime]) -> str:
     """Note the damage of a chain at the target, where the set's host looks before its next run; say what becomes of it.
 
-    others: the points of other chains. One may be of the second in which this chain was begun.
+    others: the points of chains before it.
     """
     host, begun = station.place.host, read_instant(chain)
-    hurting = [each for each in damages if any(at >= begun and at not in others for at in (*each.kills, *each.unlists))]
+    hurting = [damage for damage in damages if damage.is_of_newest(begun, others)]
     whats = [f"{damage.name.split('/', 4)[-1]}: {damage.what}" for damage in hurting]
     is_of_lists = not any(damage.kills for damage in hurting)
     try:

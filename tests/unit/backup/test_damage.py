@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
@@ -11,6 +12,7 @@ import pytest
 
 from backup.model import Place
 from backup.restoring.damage import clear_damage, doubt_of_damage, leave_note, write_damage
+from backup.restoring.manifest_damage import Damage
 from backup.settings.target import TargetSettings
 from backup.targets.folder import DeletingFolder
 
@@ -76,3 +78,12 @@ def test_notes_go_with_their_chains_and_what_is_no_note_stays(target: DeletingFo
     target.write("web1/files/damage/mine.txt", b"x")
     clear_damage(target, PLACE)
     assert sorted(target.files("web1/files/damage")) == [f"{THERE}.json", "mine.txt"]
+
+
+def test_a_point_of_the_second_in_which_the_next_chain_was_begun_is_of_its_own_chain() -> None:
+    begun = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    before, later = begun - timedelta(seconds=1), begun + timedelta(seconds=1)
+    old = Damage(name="volume", what="flipped", kills=(before, begun))
+    assert not old.is_of_newest(begun, {before, begun})
+    assert Damage(name="list", what="flipped", unlists=(later,)).is_of_newest(begun, {before, begun})
+    assert Damage(name="manifest", what="is not there", kills=(begun,)).is_of_newest(begun, {before})
