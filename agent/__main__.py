@@ -16,6 +16,7 @@ from agent.settings import AgentSettings
 from core.config.reader import ConfigError, read_config
 from core.runtime.clock import SystemClock
 from core.runtime.logging import configure
+from core.runtime.reading_right import put_away
 from core.security.keys import KeyFault
 from core.spool.faults import SpoolFault
 from probes.registry import find_probe
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None, find: FindProbe = find_probe) -
         sys.stderr.write(f"{error}\n")
         return 2
     configure(is_json=settings.log == "json")
+    put_away()
     try:
         asyncio.run(_run_until_signal(settings, find))
     except (KeyFault, SpoolFault) as error:

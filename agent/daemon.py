@@ -94,12 +94,14 @@ async def run_agent(
             tasks.create_task(replacement.run(), name="key replacement")
             tasks.create_task(keep_synced(spool, clock), name="late fsync")
             if settings.backup is not None:
-                from agent.backups import BackupKeeper  # noqa: PLC0415 - an agent without backups does without it
+                from agent.backups.archiving import ArchiveKeeper  # noqa: PLC0415 - an agent without backups needs neither
+                from agent.backups.runner import BackupKeeper  # noqa: PLC0415 - as above
 
                 keeper = BackupKeeper(settings.backup, settings.data / "probes", clock)
                 keeper.hear(greeter.backup_told)
                 greeter.told = keeper.hear
                 tasks.create_task(keeper.run(), name="backups")
+                tasks.create_task(ArchiveKeeper(settings.backup, clock).run(), name="archives")
             if settings.drills is not None:
                 from agent.station import StationKeeper  # noqa: PLC0415 - as above
 

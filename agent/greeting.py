@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from agent.backup_told import FIELDS as BACKUP_FIELDS
-from agent.backup_told import read_told
+from agent.backups.told import FIELDS as BACKUP_FIELDS
+from agent.backups.told import read_told
 from agent.document import DEFAULT_BODY, DocumentError, read_document
 from agent.preference import FIELD, keep_latest, read_order
 from agent.remembered import load, save
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from agent.backup_told import BackupTold
+    from agent.backups.told import BackupTold
     from agent.document import Document, FindProbe
     from agent.preference import Order
     from agent.remembered import Remembered

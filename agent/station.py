@@ -11,10 +11,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from agent.backup_attempts import AttemptBook, read_json
-from agent.backup_child import run_child
-from agent.backup_lists import list_sets
-from agent.backup_settings import WatchedSettings
+from agent.backups.attempts import AttemptBook, read_json
+from agent.backups.child import run_child
+from agent.backups.lists import list_sets
+from agent.backups.settings import WatchedSettings
 from agent.station_duties import DUTIES
 from backup.errors import BackupError, Cancelled, NoRestorePoint
 from backup.schedule import Attempts, decide, parse_schedule
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from agent.station_duties import Duty
     from backup.schedule import Decision, Schedule
-    from backup.settings.document import BackupSettings, SetSettings
+    from backup.settings.backup_set import SetSettings
+    from backup.settings.document import BackupSettings
     from core.runtime.clock import Clock
 
 log = Log("agent")
@@ -91,7 +92,8 @@ class StationKeeper:
     def _decide(self, settings: BackupSettings, duty: Duty, chosen: SetSettings) -> Decision:
         label, schedule, now = _label(settings, chosen), parse_schedule(duty.schedule(settings, chosen)), self._now()
         state = settings.state / duty.folder / f"{label}.json"
-        known = self._attempts[duty.name].known(label, state, schedule.last_due(now))
+        self._started_at = min(self._started_at, now)  # the clock may have been ahead
+        known = self._attempts[duty.name].known(label, state, schedule.last_due(now), now)
         known = known or self._first(duty, label, schedule)
         if known is not None and not known.is_ok and _was_broken_off(state, duty.entry):
             known = replace(known, may_help=True)  # its agent stopped: a week without a proof is too long
@@ -123,7 +125,7 @@ class StationKeeper:
     async def _predict(self) -> None:
         """Look once an hour how large the sets have become; what cannot be looked at keeps its prediction."""
         now = self._now()
-        if self._predicted_at is not None and now - self._predicted_at < PREDICT_EVERY:
+        if self._predicted_at is not None and abs(now - self._predicted_at) < PREDICT_EVERY:
             return
         self._predicted_at = now
         code, words = await self._bkp(PREDICT_LIMIT_SECONDS, "predict")

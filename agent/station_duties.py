@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from backup.settings.document import BackupSettings, SetSettings
+    from backup.settings.backup_set import SetSettings
+    from backup.settings.document import BackupSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,26 +2,28 @@
 
 Invariant: nobody takes an older restore point for the newest. What does not count and is newer is named by whoever
 reads (`passed_over`), and whoever goes by the newest (a restore, a drill, a hold) is refused (`chosen`) until the older
-one is asked for by its time.
+one is asked for by its time. A point of a time to come, which a clock that was ahead made, is not the newest for it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from backup.browse.choice import choose_point
+from backup.choice import choose_point
 from backup.errors import KeyMissing, NoRestorePoint, ObjectMissing, PointRefused, SignatureBad, SignerUnknown
 from backup.keys.messages import verify
 from backup.manifest import read_manifest
 from backup.model import Kind, RestorePoint, instant_name, read_instant
 from backup.settings.checks import check_name
+from backup.spelling import shown
+from backup.targets.reading import at_hand
 from backup.when import local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
 
     from backup.keys.messages import Verified
     from backup.keys.ring import KeyRing
@@ -35,6 +37,7 @@ IMPORT_REMEDY: Final = (
     " `bkp key import host.asc`"
 )
 _MANIFEST_LIMIT_BYTES: Final = 64 << 20
+_SKEW: Final = timedelta(minutes=15)  # between the clocks of host and reader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +62,14 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """The restore points of a set, oldest first, and what was not taken for one."""
+    """The restore points of a set, oldest first, and what was not taken for one.
+
+    read_at: when it was read; what is later than that is of a time to come. None: nothing is.
+    """
 
     points: tuple[RestorePoint, ...]
     refused: tuple[Refused, ...]
+    read_at: datetime | None = None
 
     @property
     def missing(self) -> tuple[Refused, ...]:
@@ -74,7 +81,7 @@ class Catalogue:
             if point.manifest.previous is not None and point.manifest.previous not in there
         }
         return tuple(
-            Refused(name=name, why=f"{name}: it is missing at the target, and {later} goes on from it")
+            Refused(name=name, why=f"{shown(name)}: it is missing at the target, and {later} goes on from it")
             for name, later in after.items()
         )
 
@@ -93,6 +100,40 @@ class Catalogue:
         """The points whose chain is whole as far as manifests tell, oldest first."""
         return tuple(point for point in self.points if point.broken is None)
 
+    @property
+    def to_come(self) -> tuple[Refused, ...]:
+        """The whole points of a time to come, where others are not: whether they are newer nobody can tell."""
+        found = [point for point in self.whole if self._is_to_come(point)]
+        if len(found) == len(self.whole):
+            return ()
+        return tuple(
+            Refused(
+                name=point.manifest.name,
+                why=f"{point.manifest.name}: it is of a time to come, since that host's clock was wrong, or this"
+                f" machine's is: whether it is newer cannot be told, and --at {instant_name(point.at)} takes it",
+            )
+            for point in found
+        )
+
+    @property
+    def doubtful(self) -> tuple[Refused, ...]:
+        """What is unusable, and what is of a time to come, in the order of their names."""
+        return tuple(sorted((*self.unusable, *self.to_come), key=lambda each: each.name))
+
+    @property
+    def newest_chain(self) -> str | None:
+        """The chain that the host goes on from, whether its points can be restored or not; None: there is none."""
+        return self.latest(self.points).manifest.chain if self.points else None
+
+    def latest(self, points: Sequence[RestorePoint]) -> RestorePoint:
+        """Return the newest of some points (oldest first, at least one): of those that are not to come, if any."""
+        return next((point for point in reversed(points) if not self._is_to_come(point)), points[-1])
+
+    def without_to_come(self) -> Catalogue:
+        """Return it without the points of a time to come, where there are others."""
+        names = {each.name for each in self.to_come}
+        return replace(self, points=tuple(point for point in self.points if point.manifest.name not in names))
+
     def newest(self, when: When | None = None) -> RestorePoint:
         """Return the newest point that can be restored, or the one that `when` means; `passed_over` has what is newer.
 
@@ -100,15 +141,15 @@ class Catalogue:
         """
         whole = self.whole
         if whole:
-            return whole[-1] if when is None else choose_point(whole, when)
+            return self.latest(whole) if when is None else choose_point(whole, when)
         refused = f"; {len(self.refused)} manifests do not count: {self.refused[0].why}" if self.refused else ""
         raise NoRestorePoint(f"there is no restore point{refused}{self._to_do(self.refused)}")
 
     def passed_over(self, point: RestorePoint, when: When | None = None) -> tuple[Refused, ...]:
-        """Return what is unusable and was meant rather than `point`: newer, and not later than `when` (None: ever)."""
+        """Return what is doubtful and was meant rather than `point`: newer, and not later than `when` (None: ever)."""
         return tuple(
             each
-            for each in self.unusable
+            for each in self.doubtful
             if each.at is not None and each.at > point.at and (when is None or each.at <= when.latest)
         )
 
@@ -131,6 +172,9 @@ class Catalogue:
         of = "" if newest.at is None else f" of {local(newest.at)}"
         more = "" if len(passed) == 1 else f", nor can {len(passed) - 1} before it"
         return f"the restore point{of} cannot be used{more}: {newest.why}{self._to_do(passed)}"
+
+    def _is_to_come(self, point: RestorePoint) -> bool:
+        return self.read_at is not None and point.at > self.read_at + _SKEW
 
     def _to_do(self, passed: Sequence[Refused]) -> str:
         return f". {IMPORT_REMEDY}" if any(each.is_of_stranger for each in passed) else ""
@@ -159,13 +203,15 @@ def read_catalogue(
     trusted, verifying = _signers(place, ring), verifying or partial(verify, ring)
     found: list[Manifest] = []
     refused: list[Refused] = []
-    for name in sorted(target.files(place.points)):
-        try:
-            found.append(_read(target, place, name, verifying, trusted))
-        except (SignatureBad, ObjectMissing) as error:
-            stranger = isinstance(error, SignerUnknown)
-            refused.append(Refused(name=name, why=f"{name}: {error}", is_of_stranger=stranger))
-    return Catalogue(points=tuple(_link(found)), refused=tuple(refused))
+    there = target.files(place.points)
+    with at_hand(target, place.points, there):
+        for name in sorted(there):
+            try:
+                found.append(_read(target, place, name, verifying, trusted))
+            except (SignatureBad, ObjectMissing) as error:
+                stranger = isinstance(error, SignerUnknown)
+                refused.append(Refused(name=name, why=f"{shown(name)}: {error}", is_of_stranger=stranger))
+    return Catalogue(points=tuple(_link(found)), refused=tuple(refused), read_at=datetime.now(UTC))
 
 
 def read_runs(target: Target, place: Place, ring: KeyRing, last: Manifest) -> list[Manifest]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from backup.errors import BackupDamaged
 from backup.model import part_names
+from core.model.counting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -109,7 +110,9 @@ def parts_with(manifest: Manifest, path: PurePosixPath | None) -> tuple[str, ...
     """Return the folders of the parts of a run that may hold something at or below a path. Raises BackupDamaged."""
     cut = read_cut(manifest.consistency)
     if cut.parts != manifest.parts:
-        raise BackupDamaged(f"the manifest {manifest.name} speaks of {len(cut.parts)} parts, and names other files")
+        raise BackupDamaged(
+            f"the manifest {manifest.name} speaks of {counted(len(cut.parts), 'part')}, and names other files"
+        )
     return cut.parts_with(path)
 
 

@@ -6,7 +6,10 @@ never changes its meaning. 0 is success, 1 a defect of ours, 2 wrong usage (clic
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class BackupError(Exception):
@@ -241,9 +244,34 @@ class Cancelled(BackupError):
         self.is_asked_for = is_asked_for
 
 
+_SAYS_BAD: Final = frozenset(each.exit_code for each in (BackupDamaged, DrillFailed, ObjectMissing, TargetDiffers))
+_MAY_PASS: Final = frozenset(each.exit_code for each in (SetBusy, TargetAway))
+
+
+def worst(codes: Iterable[int]) -> int:
+    """Return the exit code of a command that went on after some of its sets failed; 0 when none did.
+
+    What says that a backup is not good comes before all else, what may pass by itself after all else; of equals the
+    first.
+    """
+    return min((each for each in codes if each), key=lambda each: (each not in _SAYS_BAD, each in _MAY_PASS), default=0)
+
+
+class Overdue(Cancelled):
+    """The time limit of the whole passed; what was half done counts for nothing."""
+
+    exit_code = TimedOut.exit_code
+    meaning = TimedOut.meaning
+
+
 def why(error: Exception) -> str:
     """Return what is wrong with a file that is named beside: an OSError's text has number and path once more."""
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
+def unnamed(target: str, error: object) -> str:
+    """Return what is wrong with a target that is named beside, without its name."""
+    return str(error).removeprefix(f"target {target!r}: ").replace(f" of target {target!r}", "", 1)
 
 
 def exit_codes() -> dict[int, str]:

@@ -6,6 +6,7 @@ At a target everything of a set lies below `HOST/SET/`:
     chains/20261121T041600Z/duplicity-…      one folder a chain: a full and its incrementals, as duplicity names them
     chains/20261121T041600Z/part-2/…         of a set that is saved side by side: one such folder a part
     wal/7300000000000000000/…                a PostgreSQL cluster's WAL, as backup/wal/names.py has it
+    binlog/20261121T041600Z/…                binary logs of a MariaDB or MySQL, as backup/binlog/names.py has them
 
 Such a folder is complete in itself: plain duplicity restores from it. No manifest, no restore point.
 """
@@ -104,6 +105,11 @@ class Place:
     def wal(self) -> str:
         """The folder of the archived WAL, with a folder for each cluster (by its system identifier)."""
         return f"{self.host}/{self.set}/wal"
+
+    @property
+    def binlog(self) -> str:
+        """The folder of the archived binary logs, with a folder for each unbroken line of them."""
+        return f"{self.host}/{self.set}/binlog"
 
     def chain(self, chain: str) -> str:
         """The folder of one chain."""
@@ -212,8 +218,9 @@ class RunRecord:
 
     exit_code and error are None unless it failed. missing_at: targets that lack the point it made, which is whole at
     the set's others. moments: as of when it is, in words, where snapshots were asked for. covers: which things of the
-    machine it saved, in the form of backup/saving/covering.py; empty where nobody wrote that down. Sizes in bytes,
-    durations in seconds; None where not known (yet).
+    machine it saved, in the form of backup/sources/covering.py; empty where nobody wrote that down. process: what tells
+    the process whose number is pid from others (core/runtime/process.py). Sizes in bytes, durations in seconds; None
+    where not known (yet).
     """
 
     id: RunId
@@ -234,6 +241,7 @@ class RunRecord:
     missing_at: tuple[str, ...] = ()
     moments: tuple[str, ...] = ()
     covers: Mapping[str, Any] = field(default_factory=dict)
+    process: str | None = None
 
     @property
     def duration_seconds(self) -> float | None:

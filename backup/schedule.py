@@ -5,7 +5,7 @@ day are UTC, so that no night has an hour twice. "every" counts from the epoch: 
 
 Invariants of `decide`: nothing begins outside the set's window; at most one run a set is asked for, however many due
 instants were missed; a run that is under way is never doubled; a due instant that was run, or that trying again would
-not help, is not asked for again.
+not help, is not asked for again. A clock that was ahead for a while puts nothing off.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ LONGEST_SETTLING: Final = timedelta(minutes=3)
 SHORTEST_RETRY: Final = timedelta(minutes=1)
 LONGEST_RETRY: Final = timedelta(hours=1)
 MOST_ATTEMPTS: Final = 4
+SKEW: Final = timedelta(minutes=5)
+"""By so much clocks differ, or are set back, and nothing is wrong."""
 EXPECTED: Final = (
     'expected "daily HH:MM", "weekly DAY HH:MM" (UTC), "hourly", "every 30m", "every 6h", "every 2d" or "never"'
 )
@@ -98,6 +100,10 @@ class Attempts:
     count: int
     ended_at: datetime | None
 
+    def is_later_than(self, now: datetime) -> bool:
+        """Whether they ended after `now`: the machine's clock was ahead then, and what was due by it tells nothing."""
+        return self.ended_at is not None and self.ended_at > now + SKEW
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
@@ -146,6 +152,8 @@ def decide(
     if period is None or due_at is None:
         return Decision(due_at=None, look_at=None, reason="it has no schedule")
     following = due_at + period + spread_of(name, period)
+    if known is not None and known.is_later_than(now):
+        known = None
     if known is not None and known.ended_at is None:
         return Decision(due_at=None, look_at=None, reason="a run is under way")
     if known is None or known.due_at < due_at:

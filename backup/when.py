@@ -1,12 +1,13 @@
 """Instants as people say them: "yesterday 18:00", "3 hours ago", "2026-11-20", "friday 08:00". Pure.
 
 A few forms of our own rather than a library that guesses: what may mean two things is refused, or settled by the
-restore points there are (`backup/browse/choice.py`).
+restore points there are (`backup/choice.py`).
 """
 
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _AGO: Final = re.compile(r"(\d{1,6}|an?|one) (second|minute|hour|day|week)s? ago")
+_AHEAD: Final = re.compile(r"in (\d{1,4}|an?|one) (day|week|month|year)s?")
 _TIME: Final = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
 _TO_THE_MINUTE: Final = re.compile(r"(?:^|[ t])\d?\d:\d\d(?:z|[+-]\d\d:?\d\d)?$")
 _SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
+EXPECTED_AHEAD: Final = 'expected a time to come such as "in 30 days", "in 2 years", "tomorrow", "2027-06-30"'
 EXPECTED: Final = (
     'expected an instant such as "2026-11-20 18:00", "2026-11-20T17:00:00Z", "yesterday 18:00", "friday", "3 hours ago"'
     ' or "now"'
@@ -62,6 +65,31 @@ def read_when(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:
     for is how things stood on that day. A weekday is the latest one before today. Of two instants the first is meant.
     """
     return understand(text, now, zone).at
+
+
+def read_ahead(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:
+    """Return the aware instant (UTC) until which something is to hold: the end of a day to come, or as `read_when`.
+
+    "in a month" is the same day of the next one, or that one's last. Raises ValueError saying what was expected.
+    """
+    words = " ".join(text.lower().split())
+    match = _AHEAD.fullmatch("in a day" if words == "tomorrow" else words)
+    if match is None:
+        try:
+            return read_when(text, now, zone)
+        except ValueError as error:
+            raise ValueError(f"{EXPECTED_AHEAD}; found {text!r:.60}") from error
+    number = int(match[1]) if match[1].isdigit() else 1
+    here = now.astimezone(zone).replace(tzinfo=None, fold=0, hour=23, minute=59, second=59, microsecond=0)
+    try:
+        if match[2] in ("day", "week"):
+            day = here + timedelta(days=number * (7 if match[2] == "week" else 1))
+        else:
+            year, month = divmod(here.year * 12 + here.month - 1 + number * (12 if match[2] == "year" else 1), 12)
+            day = here.replace(year=year, month=month + 1, day=min(here.day, monthrange(year, month + 1)[1]))
+    except ValueError as error:
+        raise ValueError(f"{EXPECTED_AHEAD}; found {text!r:.60}") from error
+    return _settle(day, zone, text)[0]
 
 
 def understand(text: str, now: datetime, zone: tzinfo | None = None) -> When:

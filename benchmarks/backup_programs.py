@@ -16,7 +16,7 @@ from backup.engine.command import GPG_OPTIONS
 from backup.engine.compression import Compression, ours
 from backup.engine.program import find_program
 from backup.keys.ring import KeyRing
-from backup.settings.document import SetSettings
+from backup.settings.backup_set import SetSettings
 from tests.support.backup_site import CHECKOUT, HOST, backup_site
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class DuplicityAsWe(Duplicity):
     """Bare duplicity with the settings of ours, and what compresses in gpg's place."""
 
     gpg_options = GPG_OPTIONS
-    compression = ours()
+    compression = ours(volume_bytes=_VOLUME_MIB << 20)
     more = ("--no-files-changed", f"--volsize={_VOLUME_MIB}")
 
 

@@ -88,6 +88,8 @@ if [ "$wanted" = dev ]; then
     [ -x /usr/sbin/mkfs.xfs ] || missing="$missing xfsprogs"
     [ -x /usr/sbin/lvm ] || missing="$missing lvm2"
     [ -x /usr/sbin/thin_check ] || missing="$missing thin-provisioning-tools"
+    command -v rclone >/dev/null || missing="$missing rclone"
+    [ -x /usr/sbin/apache2 ] || missing="$missing apache2-bin" # the program alone: no service is started
     # shellcheck disable=SC2086 # a list of package names
     [ -z "$missing" ] || install_packages $missing
 fi

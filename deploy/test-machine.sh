@@ -13,22 +13,12 @@
 # machine. Nothing is installed: its package is fetched and unpacked.
 set -eu
 
-checkout=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-machine=$checkout/.cache/test-machine
-
-fail() {
-    echo "test-machine: $*" >&2
-    exit 125
-}
+name=test-machine
+. "$(dirname -- "$0")/machine.sh"
 
 fetch() { (cd "$work" && apt-get -qq download user-mode-linux 2>"$work/log"); }
 
 make() {
-    echo "setup: making $machine, once" >&2
-    work=$(mktemp -d)
-    trap 'rm -rf "$work"' EXIT
-    rm -rf "$machine.partial"
-    mkdir -p "$machine.partial"
     fetch || { apt-get -qq update >&2 && fetch; } || { cat "$work/log" >&2; fail "the package user-mode-linux cannot be fetched"; }
     dpkg-deb -x "$work"/user-mode-linux_*.deb "$work/unpacked"
     mv "$work/unpacked/usr/bin/linux.uml" "$machine.partial/linux"
@@ -74,45 +64,14 @@ echo $? >run/machine/code
 busybox poweroff -f
 INIT
     chmod +x "$machine.partial/init"
-    touch "$machine.partial/.ready"
-    rm -rf "$machine"
-    mv "$machine.partial" "$machine"
 }
 
-if [ ! -e "$machine/.ready" ]; then
-    mkdir -p "$checkout/.cache"
-    # Two test runs may arrive here at once: the second waits, then finds the machine ready.
-    exec 9>"$machine.lock"
-    flock -w 300 9 || fail "another run has been making $machine for 5 minutes; remove $machine.lock when it is dead"
-    [ -e "$machine/.ready" ] || (make) || exit
-    exec 9>&-
-fi
-if [ $# = 0 ]; then
-    echo "$machine"
-    exit 0
-fi
-[ "$(id -u)" = 0 ] || fail "only root's machine can read all files: run this as root"
+run() {
+    printf '%s' "${MACHINE_SHARE:-}" >"$exchange/share"
+    # shellcheck disable=SC2086 # MACHINE_KERNEL is a list
+    timeout --kill-after=5 "${MACHINE_SECONDS:-600}" "$machine/linux" mem="${MACHINE_MIB:-2048}M" uml_dir="$exchange/uml/" \
+        root=/dev/root rootfstype=hostfs rootflags=/ ro init="$machine/init" machine="$machine" exchange="$exchange" \
+        con=null con0=null,fd:1 con1=null,fd:3 ${MACHINE_KERNEL:-} </dev/null 3>&1 >"$exchange/console" 2>&1
+}
 
-exchange=$(mktemp -d)
-trap 'rm -rf "$exchange"' EXIT
-quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
-{
-    echo '#!/bin/sh'
-    echo "cd $(quoted "$(pwd)") && export HOME=/root LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin"
-    printf 'exec'
-    for word; do
-        printf ' %s' "$(quoted "$word")"
-    done
-    echo
-} >"$exchange/command"
-chmod +x "$exchange/command"
-printf '%s' "${MACHINE_SHARE:-}" >"$exchange/share"
-# shellcheck disable=SC2086 # MACHINE_KERNEL is a list
-timeout --kill-after=5 "${MACHINE_SECONDS:-600}" "$machine/linux" mem="${MACHINE_MIB:-2048}M" uml_dir="$exchange/uml/" \
-    root=/dev/root rootfstype=hostfs rootflags=/ ro init="$machine/init" machine="$machine" exchange="$exchange" \
-    con=null con0=null,fd:1 con1=null,fd:3 ${MACHINE_KERNEL:-} </dev/null 3>&1 >"$exchange/console" 2>&1 || code=$?
-if [ -s "$exchange/code" ]; then
-    exit "$(cat "$exchange/code")"
-fi
-tail -n 40 "$exchange/console" >&2
-fail "the machine ended before the command had (exit code ${code:-0}; 124: after MACHINE_SECONDS)"
+run_in_machine "$@"

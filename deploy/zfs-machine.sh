@@ -14,15 +14,10 @@
 # names another archive.
 set -eu
 
-checkout=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-machine=$checkout/.cache/zfs-machine
+name=zfs-machine
+. "$(dirname -- "$0")/machine.sh"
 mirror=${UBUNTU_MIRROR:-http://archive.ubuntu.com/ubuntu}
 version=5.15.0-25-generic
-
-fail() {
-    echo "zfs-machine: $*" >&2
-    exit 125
-}
 
 packages() {
     cat <<LIST
@@ -83,13 +78,9 @@ INIT
 }
 
 make() {
-    echo "setup: making $machine, once" >&2
-    work=$(mktemp -d)
-    trap 'rm -rf "$work"' EXIT
-    rm -rf "$machine.partial"
-    mkdir -p "$machine.partial" "$work/unpacked"
-    packages | while read -r sum name; do
-        url=$mirror/pool/main/${name}_amd64.deb
+    mkdir -p "$work/unpacked"
+    packages | while read -r sum path; do
+        url=$mirror/pool/main/${path}_amd64.deb
         curl --silent --show-error --fail --retry 3 --max-time 300 --output "$work/deb" "$url" || fail "$url cannot be fetched"
         echo "$sum  $work/deb" | sha256sum --check --status || fail "$url is not what it was: its sum differs"
         dpkg-deb -x "$work/deb" "$work/unpacked"
@@ -105,54 +96,25 @@ make() {
     cp "$(command -v busybox)" "$tree/sbin/modprobe"
     cp -a "$work"/unpacked/sbin/* "$tree/sbin/"
     cp -a "$work"/unpacked/lib/x86_64-linux-gnu/*.so.* "$tree/lib/x86_64-linux-gnu/"
-    touch "$machine.partial/.ready"
-    rm -rf "$machine"
-    mv "$machine.partial" "$machine"
 }
 
-if [ ! -e "$machine/.ready" ]; then
-    mkdir -p "$checkout/.cache"
-    # Two may arrive here at once: the second waits, then finds the machine ready.
-    exec 9>"$machine.lock"
-    flock -w 600 9 || fail "another run has been making $machine for 10 minutes; remove $machine.lock when it is dead"
-    [ -e "$machine/.ready" ] || (make) || exit
-    exec 9>&-
-fi
-if [ $# = 0 ]; then
-    echo "$machine"
-    exit 0
-fi
-[ "$(id -u)" = 0 ] || fail "only root's machine can read all files: run this as root"
-
-exchange=$(mktemp -d)
-trap 'rm -rf "$exchange"' EXIT
-quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
-{
-    echo '#!/bin/sh'
-    echo "cd $(quoted "$(pwd)") && export HOME=/root LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin"
-    printf 'exec'
-    for word; do
-        printf ' %s' "$(quoted "$word")"
-    done
-    echo
-} >"$exchange/command"
-chmod +x "$exchange/command"
 share() { # tag, folder, further options
     echo "-virtfs local,mount_tag=$1,path=$2,security_model=none,multidevs=remap$3"
 }
+
 # Emulated always: a KVM without the processor's own virtualization is there, and lets no such kernel start.
-# shellcheck disable=SC2046 # lists of options
-{
-    timeout --kill-after=5 "${MACHINE_SECONDS:-3600}" qemu-system-x86_64 -accel tcg,thread=multi -cpu max,la57=off -smp 2 \
-        -m "${MACHINE_MIB:-3072}" -nodefaults -no-user-config -display none -no-reboot \
-        $(share lower / ,readonly=on) $(share tree "$machine/tree" ,readonly=on) $(share exchange "$exchange" '') \
-        -kernel "$machine/kernel" -initrd "$machine/initrd.gz" \
-        -append 'console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on' \
-        -serial "file:$exchange/console" -chardev file,id=output,path=/dev/stdout,append=on \
-        -device virtio-serial-pci -device virtserialport,chardev=output </dev/null || echo $? >"$exchange/qemu"
-} | cat # the machine opens what it writes to by itself: a pipe has no place of its own in a file
-if [ -s "$exchange/code" ]; then
-    exit "$(cat "$exchange/code")"
-fi
-tail -n 40 "$exchange/console" >&2 || true
-fail "the machine ended before the command had (qemu: $(cat "$exchange/qemu" 2>/dev/null || echo 0); 124: after MACHINE_SECONDS)"
+run() {
+    # shellcheck disable=SC2046 # lists of options
+    {
+        timeout --kill-after=5 "${MACHINE_SECONDS:-3600}" qemu-system-x86_64 -accel tcg,thread=multi -cpu max,la57=off -smp 2 \
+            -m "${MACHINE_MIB:-3072}" -nodefaults -no-user-config -display none -no-reboot \
+            $(share lower / ,readonly=on) $(share tree "$machine/tree" ,readonly=on) $(share exchange "$exchange" '') \
+            -kernel "$machine/kernel" -initrd "$machine/initrd.gz" \
+            -append 'console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on' \
+            -serial "file:$exchange/console" -chardev file,id=output,path=/dev/stdout,append=on \
+            -device virtio-serial-pci -device virtserialport,chardev=output </dev/null || echo $? >"$exchange/qemu"
+    } | cat # the machine opens what it writes to by itself: a pipe has no place of its own in a file
+    return "$(cat "$exchange/qemu" 2>/dev/null || echo 0)"
+}
+
+run_in_machine "$@"

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from core.config.reader import setting
-from core.model.prediction import lost_seconds
+from core.model.prediction import archived_to, lost_seconds
 from core.runtime.window import parse_window
+from probes.backup_archives import ARCHIVES, archive_readings
 from probes.backup_covers import COVERS, covers_readings
 from probes.declaration import Failure, Item, ProbeFailedError, Reading, Visit, probe
-from probes.state_files import MOST_SETS, has_news, instant, is_running, read_table, watch
+from probes.state_files import MOST_SETS, distance_seconds, has_news, instant, is_running, read_table, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,8 +68,7 @@ _ITEMS = (
     _item("restore_points", "", "Instants that can be restored"),
     _item("restore_points_vanished", "", "Restore points that are gone from a target though no prune takes them"),
     _item("key_days_left", "d", "Days until the first key that the set's runs need expires; negative afterwards"),
-    _item("wal_age_seconds", "s", "How long ago the last WAL file of a cluster was archived"),
-    _item("wal_failing_seconds", "s", "For how long archiving a cluster's WAL has failed; 0 when it works"),
+    *ARCHIVES,
     COVERS,
     _item("kind", "", "What the last good backup was: full or incremental", "text"),
     _item("error", "", "Why the last run failed; empty when it did not", "text"),
@@ -186,7 +186,7 @@ def _readings(visit: Visit, each: _Set, file: Path, now: datetime) -> "Iterator[
                 yield Reading("backup.grown_percent", max(0.0, -shrunk), each.name)
             if good.get("kind"):
                 yield Reading("backup.kind", str(good["kind"]), each.name)
-        yield from _archiving(each, state.get("wal") or {}, now)
+        yield from archive_readings(each.name, state, now)
         yield from _restore_points(each, state)
         if state.get("key_expires_at"):
             left = (instant(state["key_expires_at"]) - now).total_seconds() / 86_400
@@ -217,17 +217,6 @@ def _restore_points(each: _Set, state: Mapping[str, Any]) -> "Iterator[Reading]"
         yield Reading("backup.restore_points_vanished", float(vanished), each.name)
 
 
-def _archiving(each: _Set, wal: Mapping[str, Any], now: datetime) -> "Iterator[Reading]":
-    """Yield how archiving a cluster's WAL stands; nothing of a set that has none."""
-    if wal.get("archived_at"):
-        age = max(0.0, (now - instant(wal["archived_at"])).total_seconds())
-        yield Reading("backup.wal_age_seconds", age, each.name)
-    if wal:
-        since = wal.get("failing_since")
-        failing = 0.0 if since is None else max(0.0, (now - instant(since)).total_seconds())
-        yield Reading("backup.wal_failing_seconds", failing, each.name)
-
-
 def _heard(each: _Set, phase: str, now: datetime) -> "Iterator[Reading]":
     """Yield what only the agent that runs the backups knows."""
     for item, since in (("waiting_seconds", each.waiting_since), ("queued_seconds", each.queued_since)):
@@ -256,26 +245,26 @@ def _course(each: _Set, run: Mapping[str, Any], usual: Mapping[str, Any], now: d
 
 
 def _ages(each: _Set, saved_at: datetime | None, now: datetime) -> "Iterator[Reading]":
-    """Yield ages as of `now`; a clock that was set back makes none negative."""
+    """Yield ages as of `now`."""
     if saved_at is not None:
-        yield Reading("backup.age_seconds", max(0.0, (now - saved_at).total_seconds()), each.name)
+        yield Reading("backup.age_seconds", distance_seconds(saved_at, now), each.name)
     if each.since is not None:
         yield Reading("backup.period_seconds", 0.0 if each.period is None else each.period.total_seconds(), each.name)
     newest = saved_at or each.since
     if each.period is not None and newest is not None:
-        late = (now - newest - each.period).total_seconds()
+        late = distance_seconds(newest, now) - each.period.total_seconds()
         yield Reading("backup.overdue_seconds", max(0.0, late), each.name)
 
 
 def _losses(each: _Set, saved_at: datetime | None, state: Mapping[str, Any], now: datetime) -> "Iterator[Reading]":
     """Yield the predicted loss; while nothing was ever saved, all the work since the set is known is lost."""
-    good, archived = state.get("last_good") or {}, (state.get("wal") or {}).get("written_at")
+    good, archived = state.get("last_good") or {}, archived_to(state)
     since = saved_at or (each.since if each.period is not None else None)
     lost = lost_seconds(
-        age=None if since is None else max(0.0, (now - since).total_seconds()),
+        age=None if since is None else distance_seconds(since, now),
         period=None if each.period is None else each.period.total_seconds(),
         duration=float(good.get("duration_seconds") or 0.0),
-        archived=None if archived is None else max(0.0, (now - instant(archived)).total_seconds()),
+        archived=None if archived is None else distance_seconds(instant(archived), now),
     )
     if lost is not None:
         yield Reading("backup.loss_seconds", lost, each.name)

@@ -1,6 +1,6 @@
 """What of this machine holds data, so that somebody can look whether all of it is backed up.
 
-Said as documents, one of each kind of thing: the server's coverage reads them (docs/backup.md, Coverage).
+Said as documents, one of each kind of thing: the server's coverage reads them (docs/backup-schedule.md, Coverage).
 """
 
 import json

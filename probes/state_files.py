@@ -69,7 +69,7 @@ def overdue_seconds(entry: Mapping[str, Any], done_at: datetime | None, now: dat
     since = done_at or (None if entry.get("since") is None else instant(entry["since"]))
     if entry.get("period_seconds") is None or since is None:
         return None
-    return max(0.0, (now - since).total_seconds() - float(entry["period_seconds"]))
+    return max(0.0, distance_seconds(since, now) - float(entry["period_seconds"]))
 
 
 def instant(text: str) -> datetime:
@@ -81,13 +81,20 @@ def instant(text: str) -> datetime:
 
 
 def age_seconds(at: datetime) -> float:
-    """Return how long ago something was; a clock that was set back makes nothing negative."""
-    return max(0.0, (datetime.now(UTC) - at).total_seconds())
+    """Return how long ago something was; what is to come is as old as it is far off."""
+    return distance_seconds(at, datetime.now(UTC))
+
+
+def distance_seconds(at: datetime, now: datetime) -> float:
+    """Return how far off an instant is. One to come is of a clock that was ahead: what is of then is not young."""
+    return abs((now - at).total_seconds())
 
 
 def is_running(record: Mapping[str, Any] | None) -> bool:
     """Tell whether what says that it runs has a process: one that was killed says so for ever."""
-    return record is not None and record["status"] == "running" and is_alive(int(record["pid"]))
+    if record is None or record["status"] != "running":
+        return False
+    return is_alive(int(record["pid"]), record.get("process"))
 
 
 def _written_ns(file: str) -> int:

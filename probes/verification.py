@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 VERIFICATIONS_FILE: Final = "verifications.json"
 WHOLE, RUNNING, DAMAGED, NEVER, FAILED = 0.0, 1.0, 2.0, 3.0, 4.0
 _SHALLOWEST: Final = "stored"
+_COUNTED: Final = {"lost": "lost_points", "unlisted": "unlisted_points", "logs": "damaged_logs"}
 _MOST_TEXT: Final = 2000
 
 
@@ -54,6 +55,7 @@ _ITEMS = (
     _item("overdue_seconds", "s", "How much longer ago that is than the schedule wants"),
     _item("lost_points", "", "Restore points that the damage found costs"),
     _item("unlisted_points", "", "Restore points that come back, but whose lists of files are damaged"),
+    _item("damaged_logs", "", "Archived WAL and binary logs that are damaged or missing and cost moments"),
     _item("depth", "", "How deep it is to be looked at: stored, sampled, read or decrypted", "text"),
     _item("error", "", "What is damaged, or why nobody could look; empty when all is well", "text"),
 )
@@ -89,9 +91,8 @@ def _readings(each: Mapping[str, Any], state: Mapping[str, Any], now: datetime) 
     if not error and status in (NEVER, FAILED):
         error = _unseen(by_target)
     yield Reading("verification.error", str(error or "")[:_MOST_TEXT], label)
-    for key in ("lost", "unlisted"):  # a station's state of before does not know of the latter
-        most = max((each.get(key, 0) for each in damages), default=0)
-        yield Reading(f"verification.{key}_points", float(most), label)
+    for key, item in _COUNTED.items():  # a station's state of before does not know of the later ones
+        yield Reading(f"verification.{item}", float(max((each.get(key, 0) for each in damages), default=0)), label)
     step = str(each.get("depth") or _SHALLOWEST)
     yield Reading("verification.depth", step, label)
     whole = [instant(copy["whole"][step]) for copy in wanted if (copy.get("whole") or {}).get(step)]

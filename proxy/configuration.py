@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from core.runtime.logging import Log
 from core.security.authority import ROLES, KeyRing, Peer
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _log = Log("configuration")
 _MOST_ROWS = 100_000
+FILE: Final = "configuration.msgpack"  # in the proxy's data folder
 
 
 def _source_or_none(value: Any) -> bytes | None:

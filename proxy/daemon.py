@@ -13,7 +13,7 @@ from core.spool.spool import Spool, SpoolLimits
 from core.wire.collector import Collector, CollectorFault
 from core.wire.curve import load_or_create
 from core.wire.publisher import Publisher, Upstream
-from proxy.configuration import ProxyConfiguration
+from proxy.configuration import FILE, ProxyConfiguration
 from proxy.custody import Custody
 from proxy.forwarder import Forwarder
 from proxy.polling.poller import Poller, PollerFolders
@@ -53,7 +53,7 @@ async def run_proxy(
     ending = ExitStack()
     ending.callback(custody.close)
     try:
-        configuration = ProxyConfiguration(settings.data / "configuration.msgpack")
+        configuration = ProxyConfiguration(settings.data / FILE)
         reception = Reception(custody, configuration)
         collector = Collector(
             keys=keys,

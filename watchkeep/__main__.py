@@ -9,6 +9,7 @@ try:
     import click
 
     from core.runtime.lazy_commands import LazyGroup, Place
+    from core.runtime.reading_right import put_away
 except ModuleNotFoundError:
     sys.exit("watchkeep: the command line is not installed here: pip install 'watchkeep[server]'")
 
@@ -60,6 +61,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; ends the process with the command's exit code."""
+    put_away()
     return cli.main(arguments, prog_name="watchkeep")
 
 

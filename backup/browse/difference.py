@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from backup.model import RestorePoint
-    from backup.restoring.station import Station
+    from backup.station.station import Station
 
 ADDED: Final = "added"
 REMOVED: Final = "removed"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from backup.browse.difference import differs
 from backup.browse.listing import Tree, open_lists, runs_up_to
 from backup.errors import BackupError, Cancelled
-from backup.restoring.copies import at_any_copy
+from backup.station.copies import at_any_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from backup.browse.signatures import Entry
     from backup.model import RestorePoint
-    from backup.restoring.station import Station
+    from backup.station.station import Station
 
 Matches = dict[str, "list[Version]"]
 

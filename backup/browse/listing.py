@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from backup.browse.signatures import fetch_list, read_changes
 from backup.browse.volumes import volumes_of
 from backup.cut import parts_with
+from backup.engine.names import volume_number
 from backup.errors import NotInBackup
 from backup.model import Role, in_order
-from backup.restoring.copies import DAMAGES
-from backup.restoring.damage import leave_note
-from backup.restoring.station import scratch_workplace
-from backup.retention.marks import reading
-from backup.saving.comparison import volume_number
+from backup.notes.damage import leave_note
+from backup.notes.marks import reading
 from backup.spelling import shown
+from backup.station.copies import DAMAGES
+from backup.station.station import scratch_workplace
 from backup.when import local
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from backup.browse.signatures import Change, Entry
     from backup.model import Manifest, RestorePoint, VolumeRecord
-    from backup.restoring.station import Station
+    from backup.station.station import Station
 
 
 class Lists:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from backup.model import Manifest
-    from backup.restoring.station import Station
+    from backup.station.station import Station
 
 _COSTS: Final = {
     Role.SIGNATURES: "the list of files; restores do without: `bkp verify` shows what it costs",

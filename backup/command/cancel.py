@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backup.command.offers import sets_offered
 from backup.command.options import config_option, ending, json_option, settings_of
+from backup.command.shell.offers import own_sets_offered
 from backup.command.telling import working, write_json
 from backup.errors import NoRun, SetBusy, WorkFailed
 from backup.model import Status
-from backup.saving.journal import Journal, lock_holder, record_table
+from backup.runtime.durable import lock_holder
+from backup.saving.journal import Journal, record_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,8 @@ Examples:
   bkp cancel files --wait 300       a target that is slow to delete at
 
 The run ends in order, takes back what it had put at the target and counts as cancelled: it is not tried again before
-the set is due the next time, and restore points stay as they were. A run that was done meanwhile stays good.
+the set is due the next time, and restore points stay as they were. A run that was done meanwhile stays good. A `bkp
+run` of several sets begins none of the others any more.
 
 Exit codes: 0 it has ended, 42 it did not end in time, 45 no run of this set is under way here.
 """
@@ -35,7 +37,7 @@ _LOOK_SECONDS = 0.1
 
 
 @click.command("cancel", epilog=_EPILOG)
-@click.argument("name", metavar="SET", shell_complete=sets_offered)
+@click.argument("name", metavar="SET", shell_complete=own_sets_offered)
 @click.option("--wait", type=click.IntRange(min=1), default=60, show_default=True, help="Seconds to wait for its end.")
 @json_option
 @config_option
@@ -43,7 +45,8 @@ _LOOK_SECONDS = 0.1
 def cancel(*, config: Path | None, name: str, wait: int, as_json: bool) -> None:
     """End the run of SET that goes on on this machine, and wait until it has ended."""
     settings = settings_of(config)
-    lock = settings.work / settings.find_set(name).name / "lock"
+    name = settings.find_set(name.removeprefix(f"{settings.host}/")).name
+    lock = settings.work / name / "lock"
     process = lock_holder(lock)
     if process is None:
         raise NoRun(f"no run of set {name!r} is under way here: bkp status says how the last one went")

@@ -12,14 +12,15 @@ import click
 from backup.browse.difference import ADDED, CHANGED, REMOVED, compare_points, compare_with_folder
 from backup.command.instants import SAID, point
 from backup.command.ls import entry_document
-from backup.command.offers import points_offered, sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.passed_over import refused_documents, tell_passed_over
-from backup.command.telling import about, counted, instant, local, working, write_json
-from backup.restoring.copies import at_any_copy
-from backup.restoring.station import open_station
+from backup.command.shell.offers import points_offered, sets_offered
+from backup.command.telling import about, instant, local, working, write_json
 from backup.restoring.wanted import read_path
 from backup.spelling import shown
+from backup.station.copies import at_any_copy
+from backup.station.station import open_station
+from core.model.counting import counted
 
 if TYPE_CHECKING:
     from pathlib import PurePosixPath

@@ -9,14 +9,15 @@ import click
 from backup.browse.finding import find_paths, pattern_of
 from backup.command.instants import SAID, at_option
 from backup.command.ls import entry_document
-from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options
 from backup.command.passed_over import refused_documents, tell_passed_over
 from backup.command.reach import chosen_sets
-from backup.command.telling import about, counted, instant, local, working, write_json
+from backup.command.shell.offers import sets_offered
+from backup.command.telling import about, instant, local, working, write_json
 from backup.errors import BackupError, Cancelled, NoRestorePoint, NotInBackup
 from backup.model import instant_name
 from backup.spelling import for_shell, read_shown, shown
+from core.model.counting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from backup.browse.finding import Found, Version
     from backup.catalogue import Catalogue, Refused
     from backup.command.reach import Reach
-    from backup.restoring.station import Station
-    from backup.settings.document import BackupSettings, SetSettings
+    from backup.settings.backup_set import SetSettings
+    from backup.settings.document import BackupSettings
+    from backup.station.station import Station
     from backup.when import When
 
     _Looked = tuple[str, Found | None, tuple[Refused, ...]]
@@ -76,6 +78,12 @@ def find(
         _tell(looked)
         reach.tell()
     reach.end()
+    if at is not None and all(found is None for _, found, _ in looked):
+        if as_json:
+            raise SystemExit(NoRestorePoint.exit_code)
+        raise NoRestorePoint(
+            f"no set here has a restore point at or before {local(at.at)}: bkp list shows those there are"
+        )
     if not any(found and found.versions for _, found, _ in looked):
         if as_json:
             raise SystemExit(NotInBackup.exit_code)
@@ -144,7 +152,7 @@ def _tell(looked: list[_Looked]) -> None:
         for version in versions:
             click.echo(f"    changed {local(version.entry.changed_at)}  {_what(version):>11}  in {_points(version)}")
     if len(paths) > _MOST_PATHS:
-        click.echo(f"bkp: {len(paths) - _MOST_PATHS} more paths; --json shows all", err=True)
+        click.echo(f"bkp: {counted(len(paths) - _MOST_PATHS, 'more path')}; --json shows all", err=True)
     if len(paths) == 1:
         label, path, versions = paths[0]
         click.echo(

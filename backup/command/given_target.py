@@ -34,8 +34,8 @@ def given_target(given: Given) -> TargetSettings:
         folder = Path(plain).expanduser().absolute()
         if not folder.is_dir():
             raise ConfigInvalid(
-                f"--from: {said!r} is neither a target of the configuration nor a folder; of another kind, name it and"
-                " its settings: --from swift --with auth_url=URL --with user=NAME --with key_file=FILE"
+                f"--target: {said!r} is neither a target of the configuration nor a folder; of another kind, name it"
+                " and its settings: --from swift --with auth_url=URL --with user=NAME --with key_file=FILE"
                 " --with container=NAME"
             )
         return TargetSettings(name=_NAME, kind="folder", folder=folder)

@@ -8,18 +8,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
-from rich.table import Column, Table
 
-from backup.command.instants import at_option, instant_said
-from backup.command.offers import sets_offered
-from backup.command.options import ending, json_option, pruner_config_option, set_of, settings_of
-from backup.command.reach import UNREAD, all_sets, chosen_sets
-from backup.command.telling import console, instant, local, write_json
-from backup.errors import ConfigInvalid, HoldIncomplete
+from backup.command.instants import at_option, end_said
+from backup.command.options import clearing, json_option, pruner_config_option, settings_of
+from backup.command.reach import UNREAD, Reach, all_sets, chosen_sets, set_at_all_targets
+from backup.command.sets_argument import sets_argument
+from backup.command.shell.offers import sets_offered
+from backup.command.telling import instant, local, write_json
+from backup.errors import ConfigInvalid, HoldIncomplete, unnamed
 from backup.model import Place, instant_name
-from backup.restoring.station import UNREACHED, open_station
-from backup.retention.hold import (
+from backup.notes.holds import (
     Hold,
     HoldRegister,
     add_hold,
@@ -29,6 +27,8 @@ from backup.retention.hold import (
     read_holds,
     remove_hold,
 )
+from backup.spelling import shown
+from backup.station.station import UNREACHED, open_station
 from backup.targets.deleting import open_for_deleting
 from backup.targets.registry import open_target
 
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from backup.command.reach import Reach
     from backup.errors import BackupError
-    from backup.settings.document import BackupSettings, SetSettings
+    from backup.settings.backup_set import SetSettings
+    from backup.settings.document import BackupSettings
     from backup.targets.contract import Target
     from backup.when import When
 
@@ -64,10 +64,15 @@ def hold_group() -> None:
 @click.option("--reason", required=True, help="Why, for whoever finds it later.")
 @click.option("--name", help="What the hold is called; else the instant it is set.")
 @at_option("Only the chain of the restore point this means; else all.")
-@click.option("--until", metavar="WHEN", callback=instant_said, help="When it ends by itself; else when it is lifted.")
+@click.option(
+    "--until",
+    metavar="WHEN",
+    callback=end_said,
+    help='When it ends by itself, such as "2027-06-30" or "in 2 years"; else when it is lifted.',
+)
 @json_option
 @pruner_config_option
-@ending
+@clearing
 def add(  # noqa: PLR0913 - one parameter an option
     *, config: Path | None, set_name: str, reason: str, name: str | None, at: When | None, until: datetime | None,
     as_json: bool,
@@ -77,7 +82,7 @@ def add(  # noqa: PLR0913 - one parameter an option
     now = datetime.now(UTC)
     if until is not None and until <= now:
         raise click.UsageError("--until lies in the past: such a hold would hold nothing")
-    chosen = set_of(settings, set_name)
+    chosen = set_at_all_targets(settings, set_name)
     place = Place(host=settings.host_of(chosen), set=chosen.name)
     _demand_known(settings, chosen, place)
     wanted = Hold(
@@ -102,10 +107,8 @@ def add(  # noqa: PLR0913 - one parameter an option
     where = ""
     if added.lacking:
         where = f" at {', '.join(each for each in chosen.targets if each not in added.lacking)}"
-    click.echo(
-        f"Hold {hold.name}: {what} of {label} stays{where} {'' if until is None else f'until {local(until)} '}from now"
-        " on."
-    )
+    end = "" if until is None else f" until {local(until)}"
+    click.echo(f"Hold {hold.name}: from now on {what} of {label} stays{where}{end}.")
     if added.lacking:
         raise HoldIncomplete(_said_lacking(hold, label, added.lacking))
 
@@ -134,7 +137,7 @@ def _chain(settings: BackupSettings, chosen: SetSettings, at: When) -> str:
 
 
 def _said_lacking(hold: Hold, label: str, lacking: Mapping[str, BackupError]) -> str:
-    told = "; ".join(f"target {name!r}: {error}" for name, error in lacking.items())
+    told = "; ".join(f"target {name!r}: {unnamed(name, error)}" for name, error in lacking.items())
     return (
         f"the hold {hold.name} of {label} is not set at {told}. A prune that cannot see it elsewhere deletes there: say"
         f" the same once more with --name {hold.name} when it is back"
@@ -146,12 +149,12 @@ def _said_lacking(hold: Hold, label: str, lacking: Mapping[str, BackupError]) ->
 @click.argument("name")
 @json_option
 @pruner_config_option
-@ending
+@clearing
 def remove(*, config: Path | None, set_name: str, name: str, as_json: bool) -> None:
     """Lift the hold NAME of HOST/SET; only a pruner can."""
     settings = settings_of(config)
     register = demand_pruner(_register(settings))
-    chosen = set_of(settings, set_name)
+    chosen = set_at_all_targets(settings, set_name)
     place = Place(host=settings.host_of(chosen), set=chosen.name)
     for number, target_name in enumerate(reversed(chosen.targets)):
         with open_for_deleting(settings.find_target(target_name)) as target:
@@ -162,25 +165,31 @@ def remove(*, config: Path | None, set_name: str, name: str, as_json: bool) -> N
     if as_json:
         write_json({"set": set_name, "lifted": name})
         return
-    click.echo(f"Hold {name} of {set_name} is lifted: the next prune may delete what only it kept.")
+    click.echo(f"Hold {shown(name)} of {set_name} is lifted: the next prune may delete what only it kept.")
 
 
 @hold_group.command("list")
-@click.argument("set_name", metavar="[HOST/SET]", required=False, shell_complete=sets_offered)
+@sets_argument
 @json_option
 @pruner_config_option
-@ending
-def list_command(*, config: Path | None, set_name: str | None, as_json: bool) -> None:
-    """List the holds of HOST/SET, or of every set at the targets."""
+@clearing
+def list_command(*, config: Path | None, names: tuple[str, ...], as_json: bool) -> None:
+    """List the holds of SETS (HOST/SET), or of every set at the targets when none is named."""
     settings = settings_of(config)
     rows: list[tuple[str, Hold]] = []
-    reach = chosen_sets(settings, () if set_name is None else (set_name,))
+    if names:
+        found = [set_at_all_targets(settings, name) for name in names]
+        reach = Reach(
+            settings=settings, sets=list({(settings.host_of(each), each.name): each for each in found}.values())
+        )
+    else:
+        reach = chosen_sets(settings)
     for chosen in reach.sets:
         label = reach.label(chosen)
         try:
             rows += [(label, hold) for hold in _holds(reach, chosen)]
         except UNREAD as error:
-            if set_name is not None:
+            if len(names) == 1:
                 raise
             reach.note(label, error)
     if as_json:
@@ -215,22 +224,16 @@ def _holds(reach: Reach, chosen: SetSettings) -> list[Hold]:
 
 
 def _tell(rows: list[tuple[str, Hold]]) -> None:
-    # Set and name are what `bkp hold remove` needs: whatever the width, they are shown whole.
-    sets, names = (
-        max(map(len, column), default=0) for column in ([row[0] for row in rows], [row[1].name for row in rows])
-    )
-    table = Table(
-        Column("Set", no_wrap=True, min_width=sets), Column("Hold", no_wrap=True, min_width=names), "Chain", "Since",
-        "Ends", "By", "Reason", box=None, pad_edge=False,
-    )  # fmt: skip
     for label, hold in rows:
-        until = "when lifted" if hold.until is None else local(hold.until)
-        words = (escape(each) for each in (hold.name, hold.chain or "all"))
-        table.add_row(label, *words, local(hold.set_at), until, escape(hold.by), escape(hold.reason))
-    console().print(table if rows else "There is no hold.")
+        until = "until it is lifted" if hold.until is None else f"until {local(hold.until)}"
+        what = "every chain" if hold.chain is None else f"chain {hold.chain}"
+        click.echo(f"{label}  {shown(hold.name)}")  # what `bkp hold remove` needs
+        click.echo(f"    {what}, {until}; set {local(hold.set_at)} by {shown(hold.by)}: {shown(hold.reason)}")
+    if not rows:
+        click.echo("There is no hold.")
     for label, hold in rows:
         if hold.trouble:
-            click.echo(f"bkp: {label}: hold {hold.name}: {hold.trouble}", err=True)
+            click.echo(f"bkp: {label}: hold {shown(hold.name)}: {hold.trouble}", err=True)
 
 
 def _register(settings: BackupSettings) -> HoldRegister | None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from backup.command.offers import points_offered
-from backup.when import read_when, understand_past
+from backup.command.shell.offers import points_offered
+from backup.when import read_ahead, understand_past
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,9 +36,9 @@ def point(context: click.Context, parameter: click.Parameter, text: str | None) 
         raise click.BadParameter(str(error), context, parameter) from error
 
 
-def instant_said(context: click.Context, parameter: click.Parameter, text: str | None) -> datetime | None:
-    """Read an instant, which may lie in the future; None when it is left out."""
+def end_said(context: click.Context, parameter: click.Parameter, text: str | None) -> datetime | None:
+    """Read until when something is to hold; None when it is left out."""
     try:
-        return None if text is None else read_when(text, datetime.now(UTC))
+        return None if text is None else read_ahead(text, datetime.now(UTC))
     except ValueError as error:
         raise click.BadParameter(str(error), context, parameter) from error

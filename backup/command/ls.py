@@ -9,14 +9,14 @@ import click
 
 from backup.browse.listing import children, list_files
 from backup.command.instants import SAID, at_option
-from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options, set_of
 from backup.command.passed_over import refused_documents, tell_passed_over
+from backup.command.shell.offers import sets_offered
 from backup.command.telling import about, instant, local, write_json
-from backup.restoring.copies import at_any_copy
-from backup.restoring.station import open_station
 from backup.restoring.wanted import read_path
 from backup.spelling import shown
+from backup.station.copies import at_any_copy
+from backup.station.station import open_station
 
 if TYPE_CHECKING:
     from backup.browse.signatures import Entry

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backup.sources.mariadb_base import DATA_FOLDER
-from backup.sources.mariadb_situation import DEFAULTS, series_of
+from backup.sources.mysql.mariadb_base import DATA_FOLDER
+from backup.sources.mysql.mariadb_situation import DEFAULTS, series_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,11 @@ import click
 
 from backup.command.given_target import Given, given_target
 from backup.errors import BackupError, ConfigInvalid
+from backup.runtime.signals import cancelled_by_signals
+from backup.settings.backup_set import SetSettings
 from backup.settings.checks import check_name
-from backup.settings.document import BackupSettings, KeySettings, SetSettings, read_settings
-from backup.signals import cancelled_by_signals
+from backup.settings.document import BackupSettings, read_settings
+from backup.settings.keys import KeySettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,12 +75,11 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     those of reading the configuration, end the process as `ending` says.
     """
 
-    @ending
+    @clearing
     @functools.wraps(command)
     def read(*, config: Path | None, key: Path | None, work: Path | None, **options: Any) -> Any:
         given = Given(target=options.pop("target"), more=options.pop("more"))
-        with cancelled_by_signals():
-            return command(settings=settings_for_reading(config, given, key, work), **options)
+        return command(settings=settings_for_reading(config, given, key, work), **options)
 
     found: Callable[..., Any] = read
     for add in (
@@ -131,6 +132,18 @@ def ending(command: CommandT) -> CommandT:
     return end  # type: ignore[return-value]  # the same signature, told by functools.wraps
 
 
+def clearing(command: CommandT) -> CommandT:
+    """Do as `ending`; a signal is such an error, too, so that gpg's agent and what is half made do not stay behind."""
+
+    @ending
+    @functools.wraps(command)
+    def clear(*arguments: Any, **options: Any) -> Any:
+        with cancelled_by_signals():
+            return command(*arguments, **options)
+
+    return clear  # type: ignore[return-value]  # as above
+
+
 def end_with(error: BackupError, *, as_json: bool) -> NoReturn:
     """End the process as `error` demands."""
     if as_json:
@@ -144,9 +157,9 @@ def settings_of(config: Path | None) -> BackupSettings:
     """Read the configuration. Raises ConfigInvalid, also when there is none."""
     if config is None:
         raise ConfigInvalid(
-            f"there is no configuration: name one with --config or ${VARIABLE}, or put it at {PLACES[-1]}; that of a"
-            f" `watchkeep up` ({STATION_FILE} to read backups, {HOST_FILE} to make them) is looked for in"
-            f" ${DATA_VARIABLE} or ./var, here {_data().absolute()}"
+            f"there is no configuration: name one with --config or ${VARIABLE}, or put it at {PLACES[-1]} (bkp sample"
+            f" prints one); that of a `watchkeep up` ({STATION_FILE} to read backups, {HOST_FILE} to make them) is"
+            f" looked for in ${DATA_VARIABLE} or ./var, here {_data().absolute()}"
         )
     return read_settings(config)
 
@@ -210,11 +223,11 @@ def set_of(settings: BackupSettings, name: str) -> SetSettings:
     Raises ConfigInvalid saying how to name one.
     """
     host, slash, plain = name.rpartition("/")
-    fitting = [each for each in settings.sets if each.name == plain and (not slash or settings.host_of(each) == host)]
-    if fitting:
-        return fitting[0]
     if not slash:
         return settings.find_set(plain) if settings.sets else _refuse(name)
+    fitting = [each for each in settings.sets if each.name == plain and settings.host_of(each) == host]
+    if fitting:
+        return fitting[0]
     if check_name(host) or check_name(plain) or not settings.targets:
         return _refuse(name)
     if len(settings.targets) > 1:

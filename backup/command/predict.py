@@ -11,13 +11,14 @@ from rich.table import Table
 from backup.command.options import json_option, reading_options
 from backup.command.passed_over import refused_documents, tell_passed_over
 from backup.command.reach import chosen_sets
+from backup.command.sets_argument import sets_argument
 from backup.command.telling import console, instant, local, seconds_text, size, write_json
 from backup.errors import BackupError, Cancelled
 from backup.proof.record import DrillBook
 
 if TYPE_CHECKING:
-    from backup.restoring.station import Station
     from backup.settings.document import BackupSettings
+    from backup.station.station import Station
 
 _EPILOG = """\b
 Examples:
@@ -31,11 +32,11 @@ set in the configuration nothing is predicted: bkp drill SET. Exit code 1: one w
 
 
 @click.command("predict", epilog=_EPILOG)
-@click.argument("names", metavar="[SET]...", nargs=-1)
+@sets_argument
 @json_option
 @reading_options
 def predict_command(*, settings: BackupSettings, names: tuple[str, ...], as_json: bool) -> None:
-    """Say how long restoring SETs (or HOST/SET; all, when none is named) will take."""
+    """Say how long restoring SETS (or HOST/SET; every one, when none is named) will take."""
     reach = chosen_sets(settings, names)
     rows: list[dict[str, Any]] = []
     for each in reach.sets:

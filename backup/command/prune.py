@@ -9,25 +9,28 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
 from backup.command.options import end_with, ending, json_option, pruner_config_option, settings_of
-from backup.command.telling import console, counted, instant, local, progress, size
+from backup.command.prune_telling import LOGS_GO, logs_going, show_plan
+from backup.command.sets_argument import sets_argument
+from backup.command.telling import instant, progress, size
 from backup.engine.progress import Progress
-from backup.errors import BackupError, Cancelled, ConfigInvalid
-from backup.retention.prune import Pruned, open_pruned
-from backup.saving.journal import write_state
+from backup.errors import BackupError, Cancelled, ConfigInvalid, worst
+from backup.pruning.plan import Pruned
+from backup.pruning.prune import open_pruned
+from backup.runtime.durable import write_state
+from backup.runtime.signals import cancelled_by_signals
+from backup.settings.backup_set import SetSettings
 from backup.settings.checks import check_name
-from backup.settings.document import SetSettings
-from backup.signals import cancelled_by_signals
 from backup.targets.registry import open_target
+from core.model.counting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from backup.retention.prune import Plan
+    from backup.pruning.plan import Plan
+    from backup.pruning.prune import PrunedSet
     from backup.settings.document import BackupSettings
 
 _EPILOG = """\b
@@ -38,25 +41,32 @@ Examples:
 
 Needs a pruner's configuration: [pruner] with its rules, credentials that may delete, the hosts' public keys, no secret
 key. Killed at any point it leaves no restore point that cannot be restored; run again it finishes.
+A set is judged as of when its newest restore point was finished, lest a clock that is ahead end holds.
 
 Exit codes: 0 done (also when nothing had to go, or you said no), 17 a secret key is here that must not be, 42 another
-prune is at work; when a set fails the others are done, and the code is that of the first that failed.
+prune is at work; when a set fails the others are done, and the code is that of the worst failure.
 """
-_WAL_GOES = "written before the oldest base backup that stays"
 
 
 @click.command("prune", epilog=_EPILOG)
-@click.argument("names", metavar="[HOST/SET]...", nargs=-1)
+@sets_argument
 @click.option("--dry-run", is_flag=True, help="Say everything, delete nothing.")
 @click.option("-y", "--yes", "is_sure", is_flag=True, help="Do not ask.")
+@click.option(
+    "--trust-clock",
+    is_flag=True,
+    help="Judge as of now by this machine's clock: where nothing can be saved any more, as on a full target.",
+)
 @json_option
 @pruner_config_option
 @ending
-def prune_command(*, config: Path | None, names: tuple[str, ...], dry_run: bool, is_sure: bool, as_json: bool) -> None:
-    """Delete the chains of HOST/SET, or of every set, that no rule of retention wants any more."""
+def prune_command(
+    *, config: Path | None, names: tuple[str, ...], dry_run: bool, is_sure: bool, trust_clock: bool, as_json: bool
+) -> None:
+    """Delete the chains of SETS (HOST/SET; every one, when none is named) that no rule of retention wants any more."""
     settings = settings_of(config)
     settings.demand_pruner()
-    pruning = _Pruning(settings, is_dry=dry_run, as_json=as_json)
+    pruning = _Pruning(settings, is_dry=dry_run, is_clock_trusted=trust_clock, as_json=as_json)
     try:
         with cancelled_by_signals():
             chosen = pruning.find(names)
@@ -84,8 +94,9 @@ def _is_wanted(plans: Sequence[Plan], *, is_sure: bool, as_json: bool) -> bool:
 class _Pruning:
     """One call of the command: what is told, what failed, what was done."""
 
-    def __init__(self, settings: BackupSettings, *, is_dry: bool, as_json: bool) -> None:
+    def __init__(self, settings: BackupSettings, *, is_dry: bool, is_clock_trusted: bool, as_json: bool) -> None:
         self._settings, self._is_dry, self._as_json = settings, is_dry, as_json
+        self._is_clock_trusted = is_clock_trusted
         self._failed: dict[str, BackupError] = {}
         self._done = Pruned()
         self._sets = self._staying = self._going = self._going_bytes = 0
@@ -134,7 +145,7 @@ class _Pruning:
         label = self._label(chosen)
         try:
             with open_pruned(self._settings, chosen) as opened:
-                plan = opened.plan(datetime.now(UTC))
+                plan = self._plan(opened)
         except Cancelled:
             raise
         except BackupError as error:
@@ -144,8 +155,12 @@ class _Pruning:
         self._going += sum(1 for each in plan.verdicts if each.goes)
         self._staying += sum(1 for each in plan.verdicts if not each.goes)
         self._going_bytes += plan.bytes_going
-        (self._write_plan if self._as_json else _show_plan)(label, plan)
+        (self._write_plan if self._as_json else show_plan)(label, plan)
         return plan
+
+    def _plan(self, opened: PrunedSet) -> Plan:
+        now = datetime.now(UTC)
+        return opened.plan(now, now if self._is_clock_trusted else None)
 
     def carry_out(self, chosen: SetSettings, shown: Plan, *, is_fresh: bool) -> None:
         """Delete what was shown. After a question everything is looked at anew: only what still goes does."""
@@ -155,7 +170,7 @@ class _Pruning:
                 open_pruned(self._settings, chosen) as opened,
                 progress(f"deleting of {label}", is_shown=not self._as_json) as tell,
             ):
-                plan = shown if is_fresh else _both(shown, opened.plan(datetime.now(UTC)))
+                plan = shown if is_fresh else _both(shown, self._plan(opened))
                 total, gone = plan.bytes_going, 0
 
                 def count(freed: int) -> None:
@@ -172,18 +187,19 @@ class _Pruning:
         self._done.chains += done.chains
         self._done.strays += done.strays
         self._done.wal += done.wal
+        self._done.binlog += done.binlog
         self._done.freed_bytes += done.freed_bytes
         self._done.kept_back += done.kept_back
         if self._as_json:
             self._line("pruned", label, deleted=done.chains, strays=done.strays, wal=done.wal,
-                       freed_bytes=done.freed_bytes, kept_back=done.kept_back)  # fmt: skip
+                       binlog=done.binlog, freed_bytes=done.freed_bytes, kept_back=done.kept_back)  # fmt: skip
             return
         click.echo(f"{label}: {counted(len(done.chains), 'chain')} deleted, {size(done.freed_bytes)} freed")
         for each in done.kept_back:
             click.echo(f"  stays for now, {each}")
 
     def fail(self, label: str, error: BackupError) -> None:
-        """Tell what stood in the way; the first failure's code is the command's."""
+        """Tell what stood in the way; the worst failure's code is the command's."""
         self._failed[label] = error
         if self._as_json:
             told = {"kind": type(error).__name__, "message": str(error), "exit_code": error.exit_code}
@@ -192,8 +208,9 @@ class _Pruning:
             click.echo(f"bkp: {label}: {error}", err=True)
 
     def end(self) -> None:
-        """Tell the sum, write it down for the items, end with the first failure's code."""
-        failure = next(iter(self._failed.values()), None)
+        """Tell the sum, write it down for the items, end with the worst failure's code."""
+        code = worst(error.exit_code for error in self._failed.values())
+        failure = next((error for error in self._failed.values() if error.exit_code == code), None)
         table = {
             "form": "watchkeep-prune-state-1",
             "written_at": instant(datetime.now(UTC)),
@@ -205,10 +222,11 @@ class _Pruning:
             "chains_deleted": len(self._done.chains),
             "strays_deleted": self._done.strays,
             "wal_deleted": self._done.wal,
+            "binlog_deleted": self._done.binlog,
             "freed_bytes": self._done.freed_bytes,
             "failed": sorted(self._failed),
             "error": None if failure is None else str(failure),
-            "exit_code": 0 if failure is None else failure.exit_code,
+            "exit_code": code,
         }
         if not self._is_dry:
             try:
@@ -217,10 +235,12 @@ class _Pruning:
                 end_with(error, as_json=self._as_json)
         if self._as_json:
             click.echo(json.dumps({"event": "end", **table}))
+        elif not self._is_dry and not self._going_bytes and failure is None:
+            click.echo("Nothing had to go.")
         elif self._is_dry:
             click.echo(f"Nothing was deleted: {counted(self._going, 'chain')} would go, {size(self._going_bytes)}.")
-        if failure is not None:
-            raise SystemExit(failure.exit_code)
+        if code:
+            raise SystemExit(code)
 
     def _write_plan(self, label: str, plan: Plan) -> None:
         for each in plan.verdicts:
@@ -228,7 +248,7 @@ class _Pruning:
             self._line(
                 "chain", label, target=plan.target, chain=chain.name, verdict="goes" if each.goes else "stays",
                 reason=each.reason, bytes=chain.size_bytes, points=[instant(point.at) for point in chain.points],
-                restorable=len(chain.restorable),
+                restorable=len(chain.restorable), as_of=instant(plan.as_of),
             )  # fmt: skip
         for begun in plan.unfinished:
             self._line("unfinished", label, target=plan.target, chain=begun.left.chain, bytes=begun.left.size_bytes,
@@ -239,9 +259,9 @@ class _Pruning:
                 files=sorted(stray.stray.files), bytes=stray.stray.size_bytes,
                 verdict="goes" if stray.goes else "stays", reason=stray.reason,
             )  # fmt: skip
-        if plan.wal:
-            self._line("wal", label, target=plan.target, files=len(plan.wal), bytes=sum(plan.wal.values()),
-                       verdict="goes", reason=_WAL_GOES)  # fmt: skip
+        for kind, logs in logs_going(plan):
+            self._line(kind, label, target=plan.target, files=len(logs), bytes=sum(logs), verdict="goes",
+                       reason=LOGS_GO[kind][1])  # fmt: skip
         for note in plan.notes:
             self._line("note", label, target=plan.target, text=note)
 
@@ -265,31 +285,5 @@ def _both(shown: Plan, fresh: Plan) -> Plan:
         fresh,
         verdicts=tuple(each for each in fresh.verdicts if each.chain.name in chains),
         strays=tuple(each for each in fresh.strays if (each.stray.chain, each.stray.at) in runs),
-        wal={name: size_bytes for name, size_bytes in fresh.wal.items() if name in shown.wal},
+        logs={name: size_bytes for name, size_bytes in fresh.logs.items() if name in shown.logs},
     )
-
-
-def _show_plan(label: str, plan: Plan) -> None:
-    going = sum(1 for each in plan.verdicts if each.goes)
-    click.echo(
-        f"{label} at {plan.target}: {counted(len(plan.verdicts), 'chain')}, {going} to go,"
-        f" {size(plan.bytes_going)} to be freed"
-    )
-    table = Table("Chain", "Newest point", "Points", "Size", "", "Why", box=None, pad_edge=False)
-    for each in plan.verdicts:
-        chain = each.chain
-        verdict = "[red]goes[/red]" if each.goes else "stays"
-        points = str(len(chain.points))
-        table.add_row(chain.name, local(chain.newest), points, size(chain.size_bytes), verdict, escape(each.reason))
-    for begun in plan.unfinished:
-        verdict, why = ("[red]goes[/red]", "its deletion was begun") if begun.waits is None else ("stays", begun.waits)
-        table.add_row(begun.left.chain, "deleted", "-", size(begun.left.size_bytes), verdict, escape(why))
-    for stray in plan.strays:
-        verdict = "[red]goes[/red]" if stray.goes else "stays"
-        files = f"{len(stray.stray.files)} files of no point"
-        table.add_row(stray.stray.chain, files, "-", size(stray.stray.size_bytes), verdict, escape(stray.reason))
-    console().print(table)
-    if plan.wal:
-        click.echo(f"  {counted(len(plan.wal), 'WAL file')}, {size(sum(plan.wal.values()))}, go: {_WAL_GOES}")
-    for note in plan.notes:
-        click.echo(f"bkp: {label}: {note}", err=True)

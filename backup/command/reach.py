@@ -1,7 +1,7 @@
 """The sets a command goes through although targets are away: those that answer are read, the others named once.
 
 How such a command ends is the same everywhere: what it was to find out comes first (damage, a drill that failed), then
-the exit code of what could not be read.
+the worst exit code of what could not be read.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ import click
 
 from backup.catalogue import sets_at
 from backup.command.options import set_of
-from backup.errors import KeyMissing
-from backup.restoring.station import UNREACHED, open_station
-from backup.settings.document import SetSettings
+from backup.command.several import end_with_worst, sets_named
+from backup.errors import ConfigInvalid, KeyMissing, unnamed
+from backup.settings.backup_set import SetSettings
+from backup.station.station import UNREACHED, open_station
 from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from backup.errors import BackupError
-    from backup.restoring.station import Station
     from backup.settings.document import BackupSettings
     from backup.settings.target import TargetSettings
+    from backup.station.station import Station
 
 UNREAD: Final = (KeyMissing, *UNREACHED)
 """What is noted of one set, while the others are gone through."""
@@ -85,7 +86,7 @@ class Reach:
         first, *others = self.away.values()
         if not others:
             raise first
-        told = "; ".join(f"{name}: {error}" for name, error in self.away.items())
+        told = "; ".join(f"{name}: {unnamed(name, error)}" for name, error in self.away.items())
         raise type(first)(f"none of the targets can be read: {told}")
 
     @property
@@ -106,14 +107,17 @@ class Reach:
         for name, error in self.away.items():
             lost = [self.label(each) for each in self.sets if each.target == name and self.is_away(each)]
             left_out = f", nor {', '.join(lost)}" if lost else ""
-            click.echo(f"bkp: target {name!r} cannot be read{left_out}: {error}", err=True)
+            click.echo(f"bkp: target {name!r} cannot be read{left_out}: {unnamed(name, error)}", err=True)
         for label, error in self.unread.items():
             click.echo(f"bkp: {label} cannot be read: {error}", err=True)
 
     def end(self) -> None:
-        """Return when everything was read; else end the process with the exit code of what was not, first."""
-        if self.first is not None:
-            raise SystemExit(self.first.exit_code)
+        """Return when everything was read; else end the process with the worst exit code of what was not."""
+        end_with_worst(self.codes())
+
+    def codes(self) -> list[int]:
+        """Return the exit codes of what could not be read."""
+        return [error.exit_code for error in (*self.away.values(), *self.unread.values())]
 
 
 def all_sets(settings: BackupSettings) -> Reach:
@@ -145,10 +149,28 @@ def all_sets(settings: BackupSettings) -> Reach:
 def chosen_sets(settings: BackupSettings, names: Sequence[str] = ()) -> Reach:
     """Return the sets that are named, or all when none is. Raises ConfigInvalid; what targets do when none answers."""
     if names:
-        return Reach(settings=settings, sets=[set_of(settings, name) for name in names])
+        return Reach(settings=settings, sets=sets_named(settings, names))
     reach = all_sets(settings)
     reach.demand_any()
     return reach
+
+
+def set_at_all_targets(settings: BackupSettings, name: str) -> SetSettings:
+    """Return the set called SET or HOST/SET; one that is not configured at each target it lies at.
+
+    A target that is away counts as one of these: it may lie there, too. Raises ConfigInvalid, and what the first target
+    raised when none answers.
+    """
+    is_configured = any(f"{settings.host_of(each)}/{each.name}" == name for each in settings.sets)
+    if "/" not in name or is_configured or len(settings.targets) < 2:
+        return set_of(settings, name)
+    reach = all_sets(settings)
+    reach.demand_any()
+    found = next((each for each in reach.sets if reach.label(each) == name), None)
+    if found is None:
+        there = ", ".join(reach.label(each) for each in reach.sets) or "none"
+        raise ConfigInvalid(f"there is nothing of {name} at any target that answers. Sets there are: {there}")
+    return replace(found, also=(*found.also, *reach.away))
 
 
 def _sets_at(target: TargetSettings) -> list[tuple[str, str]]:

@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from backup.command.domain import define, demand_free_name, domain_options, tell_domain
+from backup.binlog.recovery import bring_logs, is_logged, point_over
+from backup.command.domain import define, demand_free_name, domain_options
 from backup.command.forecast import foretell
 from backup.command.instants import SAID, at_option
-from backup.command.mariadb_telling import server_document, tell_server
-from backup.command.offers import sets_offered
+from backup.command.mariadb_telling import server_document
 from backup.command.options import json_option, reading_options, set_of
-from backup.command.telling import counted, instant, local, progress, size, write_json
-from backup.command.wal_telling import ready_document, tell_ready
+from backup.command.restored import Outcome
+from backup.command.shell.offers import sets_offered
+from backup.command.telling import progress, write_json
+from backup.errors import BackupError
 from backup.loading.registry import demand_loadable, load_dump
 from backup.restoring.restore import restore
-from backup.restoring.station import open_station
 from backup.restoring.wanted import Wanted, read_path
 from backup.snapshots.record import moments
-from backup.sources.mariadb_base import KIND as MARIADB_KIND
-from backup.sources.survey import words_below
+from backup.sources.files.survey import words_below
+from backup.sources.mysql.mariadb_base import KIND as MARIADB_KIND
 from backup.spelling import shown
+from backup.station.station import open_station
 from backup.wal.choice import Until
 from backup.wal.names import read_lsn
 from backup.wal.recovery import KIND as BASE_KIND
 from backup.wal.recovery import make_ready, point_for
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backup.binlog.recovery import Way
     from backup.model import Manifest
     from backup.settings.document import BackupSettings
-    from backup.wal.recovery import Ready
+    from backup.station.station import Station
     from backup.when import When
 
 _EPILOG = f"""\b
@@ -73,7 +79,10 @@ def _name(_context: click.Context, _parameter: click.Parameter, text: str | None
 @click.argument("name", metavar="SET", shell_complete=sets_offered)
 @click.option("--to", "to", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Where to put it.")
 @click.option("--path", default="", help="Only this file or folder, as `bkp ls` shows it.")
-@at_option("The newest restore point not after this, a cluster as of this moment; else the newest.")
+@at_option(
+    "The newest restore point not after this; a cluster, and what has archived binary logs, as of this moment; else the"
+    " newest."
+)
 @click.option("--lsn", metavar="LSN", callback=_position, help="A cluster's state at this position of its WAL.")
 @click.option("--as", "new_name", metavar="NAME", callback=_name, help="What it is called in FOLDER; else as it was.")
 @click.option("--dry-run", is_flag=True, help="Say what would come, from which files, and whether there is room.")
@@ -91,7 +100,8 @@ def _name(_context: click.Context, _parameter: click.Parameter, text: str | None
     "tables",
     metavar="NAME",
     multiple=True,
-    help="With --into-database: only this table (PostgreSQL: SCHEMA.NAME); the database may have others.",
+    help="With --into-database: only this table (PostgreSQL: SCHEMA.NAME), repeat it for more; the database may have"
+    " others.",
 )
 @domain_options
 @json_option
@@ -121,62 +131,66 @@ def restore_command(  # noqa: PLR0913 - one parameter an option
     _demand_sense(wanted, dsn=dsn, lsn=lsn, domain=domain, tables=tables)
     until = Until(at=None if at is None else at.at, lsn=lsn)
     if dry_run:
-        foretell(settings, name, at, until, wanted, as_json=as_json)
+        fitting = partial(_demand_fitting, wanted=wanted, dsn=dsn, tables=tables)
+        is_replaying = dsn is not None and not tables
+        foretell(settings, name, at, until, wanted, fitting, is_replaying=is_replaying, as_json=as_json)
         return
-    loaded: dict[str, Any] | None = None
-    ready: Ready | None = None
     with open_station(settings, set_of(settings, name)) as station:
-        point = point_for(station.points(), at, until)
-        is_cluster = point.manifest.source == BASE_KIND and wanted.path is None
-        is_server = point.manifest.source == MARIADB_KIND and wanted.path is None
-        _demand_fitting(point.manifest, wanted, dsn)
+        catalogue = station.points()
+        point = point_over(catalogue, point_for(catalogue, at, until), until)
+        _demand_fitting(point.manifest, wanted, dsn, tables)
         demand_free_name(point.manifest, domain, connect)
+        seconds = station.chosen.time_limit.total_seconds()
+        is_whole = wanted.path is None
+        is_server = point.manifest.source == MARIADB_KIND and is_whole
+        has_logs = is_logged(point, until, is_loading=dsn is not None and not tables, is_whole=is_whole)
         with progress("restoring", is_shown=not as_json) as tell:
             made = restore(station, point, wanted, tell)
-            if is_cluster:
-                ready = make_ready(station, point.manifest, made.to, until)
-        if dsn is not None:
-            loaded = load_dump(point.manifest, made.to, dsn, station.chosen.time_limit.total_seconds(), tables)
-        defined = define(point.manifest, made.to, domain, connect, station.chosen.time_limit.total_seconds())
-    server = server_document(point.manifest, made.to) if is_server else None
-    read = list(moments(point.manifest.consistency))
-    not_kept = tuple(str(each) for each in point.manifest.consistency.get("not_kept", ()))
-    if wanted.path is not None:
-        not_kept = words_below(not_kept, wanted.path)
-    if as_json:
-        document = {
-            "at": instant(made.at), "to": shown(str(made.to)), "files": made.files, "bytes": made.bytes,
-            "target": made.target,
-        }  # fmt: skip
-        cluster = None if ready is None else ready_document(ready)
-        more = {"database": loaded, "cluster": cluster, "server": server, "domain": defined}
-        write_json({**document, **more, "not_kept": not_kept, "moments": read})
-        return
-    click.echo(
-        f"Restored {counted(made.files, 'file')}, {size(made.bytes)}, as of {local(made.at)}: {shown(str(made.to))}"
+            is_cluster = point.manifest.source == BASE_KIND and is_whole
+            ready = make_ready(station, point.manifest, made.to, until) if is_cluster else None
+            way = bring_logs(station, point.manifest, made.to, until.at) if has_logs else None
+        loaded = None if dsn is None else _load(station, point.manifest, made.to, dsn, tables, way)
+        defined = define(point.manifest, made.to, domain, connect, seconds)
+    outcome = Outcome(
+        made=made,
+        until=until,
+        server=server_document(point.manifest, made.to) if is_server else None,
+        ready=ready,
+        loaded=loaded,
+        defined=defined,
+        is_logged=has_logs,
+        way=way,
+        not_kept=_not_kept(point.manifest, wanted),
+        read=tuple(moments(point.manifest.consistency)),
     )
-    for line in read:
-        click.echo(f"  {line}")
-    for lost in not_kept:
-        click.echo(f"bkp: not as it was when it was saved: {lost}", err=True)
-    if ready is not None:
-        tell_ready(ready, until)
-    if server is not None:
-        tell_server(server)
-    if loaded is not None:
-        judged = "as many as were saved" if loaded["is_compared"] else "not compared: none were counted when saving"
-        click.echo(f"Loaded into the database: {loaded['tables']} tables, {loaded['rows']} rows, {judged}.")
-        for left in loaded.get("left_out", []):
-            click.echo(f"bkp: left out, since it needs more than this table: {left}", err=True)
-    tell_domain(defined)
+    if as_json:
+        write_json(outcome.document())
+    else:
+        outcome.tell()
 
 
-def _demand_fitting(manifest: Manifest, wanted: Wanted, dsn: str | None) -> None:
+def _not_kept(manifest: Manifest, wanted: Wanted) -> tuple[str, ...]:
+    """Return what of the restored files is not as it was when it was saved."""
+    not_kept = tuple(str(each) for each in manifest.consistency.get("not_kept", ()))
+    return not_kept if wanted.path is None else words_below(not_kept, wanted.path)
+
+
+def _load(
+    station: Station, manifest: Manifest, restored: Path, dsn: str, tables: Sequence[str], way: Way | None
+) -> dict[str, Any]:
+    try:
+        return load_dump(manifest, restored, dsn, station.chosen.time_limit.total_seconds(), tables, way)
+    except BackupError:
+        click.echo(f"bkp: the dump itself was restored and stays: {shown(str(restored))}", err=True)
+        raise
+
+
+def _demand_fitting(manifest: Manifest, wanted: Wanted, dsn: str | None, tables: Sequence[str]) -> None:
     """Return when what is asked for can be done with what was saved; nothing was fetched yet."""
     if manifest.source in (BASE_KIND, MARIADB_KIND) and wanted.path is None and wanted.is_overwriting:
         raise click.UsageError("a server's files are not restored over another's: give --to an empty folder")
     if dsn is not None:
-        demand_loadable(manifest)
+        demand_loadable(manifest, dsn, tables)
 
 
 def _demand_sense(

@@ -6,8 +6,9 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from backup.command.telling import counted, local
+from backup.command.telling import local
 from backup.errors import why
+from core.model.counting import counted
 from core.runtime.process import is_alive
 
 if TYPE_CHECKING:
@@ -31,12 +32,11 @@ def read_state(file: Path) -> dict[str, Any]:
 
 def mend_killed(record: dict[str, Any] | None) -> dict[str, Any]:
     """Return a run's or a drill's record; one that says it runs while its process is gone says it was killed."""
-    if record and record.get("status") == "running" and not is_alive(int(record.get("pid") or 0)):
-        return record | {
-            "status": "killed",
-            "error": "its process was killed before it was done; it counts for nothing",
-        }
-    return record or {}
+    if not record or record.get("status") != "running":
+        return record or {}
+    if is_alive(int(record.get("pid") or 0), record.get("process")):
+        return record
+    return record | {"status": "killed", "error": "its process was killed before it was done; it counts for nothing"}
 
 
 def said_vanished(state: dict[str, Any], set_name: str) -> Iterator[str]:

@@ -14,7 +14,8 @@ from backup.command.telling import console, write_json
 from backup.settings.pruner import RetentionSettings
 
 if TYPE_CHECKING:
-    from backup.settings.document import BackupSettings, SetSettings
+    from backup.settings.backup_set import SetSettings
+    from backup.settings.document import BackupSettings
 
 _EPILOG = """\b
 Examples:
@@ -45,7 +46,7 @@ def sets(*, settings: BackupSettings, as_json: bool) -> None:
 def _tell(rows: list[dict[str, Any]]) -> None:
     table = Table("Set", "Saves", "Schedule", "Target", box=None, pad_edge=False)
     for row in rows:
-        saves = row["source"] or "-"
+        saves = " ".join(each for each in (row["source"] or "-", row["of"]) if each)
         if row["roots"]:
             saves = ", ".join(row["roots"]) + _SNAPSHOTS[row["snapshot"]]
         table.add_row(
@@ -62,11 +63,19 @@ def _row(settings: BackupSettings, chosen: SetSettings) -> dict[str, Any]:
         "target": chosen.target,
         "also": list(chosen.also),
         "source": source,
+        "of": _subject(chosen),
         "roots": [] if chosen.paths is None else [str(root) for root in chosen.paths.roots],
         "snapshot": None if chosen.paths is None else chosen.paths.snapshot,
         "schedule": chosen.schedule if source is not None else None,
         "is_configured": settings.has_set(chosen),
     }
+
+
+def _subject(chosen: SetSettings) -> str | None:
+    """Return which database, domain or file a set saves; None where its kind, or its roots, say all."""
+    source = getattr(chosen, source_named(chosen) or "", None)
+    found = (getattr(source, name, None) for name in ("database", "domain", "file_name"))
+    return next((str(each) for each in found if each is not None), None)
 
 
 def source_named(chosen: SetSettings) -> str | None:

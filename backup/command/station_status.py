@@ -16,15 +16,18 @@ from backup.restoring.verification_book import VerificationBook
 from backup.schedule import parse_schedule
 
 if TYPE_CHECKING:
-    from backup.settings.document import BackupSettings, SetSettings
+    from collections.abc import Sequence
+
+    from backup.settings.backup_set import SetSettings
+    from backup.settings.document import BackupSettings
 
 
-def show_station(settings: BackupSettings, now: datetime, *, as_json: bool) -> None:
-    """Tell how the drills and verifications of each configured set stand.
+def show_station(settings: BackupSettings, sets: Sequence[SetSettings], now: datetime, *, as_json: bool) -> None:
+    """Tell how the drills and verifications of these configured sets stand.
 
     Ends with 1 when a drill failed or never ran, a restore will take too long, or damage was found.
     """
-    rows = [_row(settings, each, now) for each in settings.sets]
+    rows = [_row(settings, each, now) for each in sets]
     if as_json:
         write_json({"host": settings.host, "drills": rows})
     else:
@@ -80,21 +83,23 @@ def _damage(row: dict[str, Any]) -> str | None:
 def _tell(rows: list[dict[str, Any]], now: datetime) -> None:
     out = console()
     is_wide = out.width >= WIDE
-    figures = ("Restored", "At") if is_wide else ()
+    figures = ("Restored", "Rate", "Next drill") if is_wide else ()
     table = Table(
-        "Set", "Last drill", "Last proven", *figures, "Next due", "Restore will take", "Verified", box=None,
-        pad_edge=False,
-    )  # fmt: skip
+        "Set", "Last drill", "Last proven", *figures, "Restore will take", "Verified", box=None, pad_edge=False
+    )
     for row in rows:
         proven = row["last_proven"] or {}
         rate = proven.get("bytes_per_second")
-        restored = (size(proven.get("restored_bytes")), "-" if rate is None else f"{size(rate)}/s")
+        restored = (
+            size(proven.get("restored_bytes")),
+            "-" if rate is None else f"{size(rate)}/s",
+            local(_read(row["next_due"])),
+        )
         table.add_row(
             row["set"],
             "proven" if row["status"] == "ok" else row["status"],
             age(_read(proven.get("ended_at")), now),
             *(restored if is_wide else ()),
-            local(_read(row["next_due"])),
             seconds_text(row["restore_seconds"]) + (", too long" if row["is_over"] else ""),
             "damaged" if _damage(row) else age(_read(row["verification"]["verified_at"]), now),
         )

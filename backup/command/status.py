@@ -10,43 +10,48 @@ from rich.table import Table
 
 from backup.command.options import config_option, ending, json_option, settings_of
 from backup.command.set_state import mend_killed, read_state, said_vanished
+from backup.command.sets_argument import own_sets_argument
+from backup.command.several import configured_sets
 from backup.command.station_status import show_station
 from backup.command.telling import WIDE, age, console, instant, local, seconds_text, size, write_json
+from backup.runtime.waiting import read_waiting
 from backup.schedule import parse_schedule
-from backup.waiting import read_waiting
-from core.model.prediction import lost_seconds
+from core.model.prediction import archived_to, lost_seconds
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from backup.settings.document import SetSettings
+    from backup.settings.backup_set import SetSettings
 
 _EPILOG = """\b
 Examples:
   bkp status
+  bkp status files shop
   bkp status --json
   bkp status --config restore-station/backup.toml    its drills and more
 
 Exit code 0: the last run (at a restore station: drill) of every set is good or under way, and nothing costs more than
-wanted. 1: one failed, was killed or cancelled, or never ran, a cluster's WAL cannot be archived, damage was found,
+wanted. 1: one failed, was killed or cancelled, or never ran, WAL or binary logs cannot be archived, damage was found,
 restore points vanished, or a set names restore_within or lose_at_most and will not keep it.
 """
 
 
 @click.command("status", epilog=_EPILOG)
+@own_sets_argument
 @config_option
 @json_option
 @ending
-def status(config: Path | None, *, as_json: bool) -> None:
-    """Say how the last run (at a restore station: drill) of each set went, and when the next one is due."""
+def status(config: Path | None, *, names: tuple[str, ...], as_json: bool) -> None:
+    """Say how the last run (at a restore station: drill) of SETS went, or of every set, and when the next is due."""
     settings = settings_of(config)
     now = datetime.now(UTC)
+    sets = configured_sets(settings, names)
     if settings.keys.station is not None:
-        show_station(settings, now, as_json=as_json)
+        show_station(settings, sets, now, as_json=as_json)
         return
     rows: list[dict[str, Any]] = []
     waiting = read_waiting(settings.state)
-    for chosen in settings.sets:
+    for chosen in sets:
         state = read_state(settings.state / f"{chosen.name}.json")
         last, good = mend_killed(state.get("last_run")), state.get("last_good") or {}
         lost = _predict_loss(chosen, state, now)
@@ -69,6 +74,7 @@ def status(config: Path | None, *, as_json: bool) -> None:
                 "reminders": state.get("reminders", []),
                 "vanished": state.get("vanished", []),
                 "wal": state.get("wal"),
+                "binlog": state.get("binlog"),
                 "waits": waiting.get(chosen.name),
             }
         )
@@ -77,7 +83,8 @@ def status(config: Path | None, *, as_json: bool) -> None:
     else:
         _tell(rows, now)
     if any(
-        row["status"] not in ("ok", "running") or row["is_over"] or row["vanished"] or _wal_failure(row) for row in rows
+        row["status"] not in ("ok", "running") or row["is_over"] or row["vanished"] or _archive_troubles(row)
+        for row in rows
     ):
         raise SystemExit(1)
 
@@ -85,13 +92,13 @@ def status(config: Path | None, *, as_json: bool) -> None:
 def _predict_loss(chosen: SetSettings, state: dict[str, Any], now: datetime) -> float | None:
     """Return how much work of a set a disaster would cost at worst; None while nothing of it is saved."""
     good = state.get("last_good") or {}
-    saved_at, archived_at = _read(good.get("at")), _read((state.get("wal") or {}).get("written_at"))
+    saved_at, archived_at = _read(good.get("at")), _read(archived_to(state))
     period = parse_schedule(chosen.schedule).period
     return lost_seconds(
-        age=None if saved_at is None else max(0.0, (now - saved_at).total_seconds()),
+        age=None if saved_at is None else abs((now - saved_at).total_seconds()),  # its clock may have been ahead
         period=None if period is None else period.total_seconds(),
         duration=float(good.get("duration_seconds") or 0.0),
-        archived=None if archived_at is None else max(0.0, (now - archived_at).total_seconds()),
+        archived=None if archived_at is None else abs((now - archived_at).total_seconds()),
     )
 
 
@@ -122,20 +129,27 @@ def _tell(rows: list[dict[str, Any]], now: datetime) -> None:
             click.echo(f"{row['set']}: the last run was cancelled and counts for nothing", err=True)
         elif row["error"]:
             click.echo(f"{row['set']}: {row['error']}", err=True)
-        if failure := _wal_failure(row):
-            click.echo(f"{row['set']}: {failure}", err=True)
+        for trouble in _archive_troubles(row):
+            click.echo(f"{row['set']}: {trouble}", err=True)
         for line in said_vanished(row, row["set"]):
             click.echo(line, err=True)
     for reminder in dict.fromkeys(each for row in rows for each in row["reminders"]):
         click.echo(f"Reminder: {reminder}", err=True)
 
 
-def _wal_failure(row: dict[str, Any]) -> str | None:
-    """Return why a cluster's WAL is not archived; None when it is, or there is none."""
-    wal = row["wal"] or {}
-    if not wal.get("failing_since"):
-        return None
-    return f"no WAL has been archived since {local(_read(wal['failing_since']))}: {wal.get('error')}"
+def _archive_troubles(row: dict[str, Any]) -> list[str]:
+    """Return why what a server wrote between two runs is not archived, or no restore point goes on into it."""
+    found = []
+    for kind, what in (("wal", "WAL"), ("binlog", "binary log")):
+        archive = row[kind] or {}
+        if archive.get("failing_since"):
+            since = local(_read(archive["failing_since"]))
+            is_half = any(not each.get("failing_since") for each in (archive.get("targets") or {}).values())
+            said = f"its {what} has not come to every target" if is_half else f"no {what} has been archived"
+            found.append(f"{said} since {since}: {archive.get('error')}")
+        if archive.get("gap"):
+            found.append(f"a gap in the archive of its {what}: {archive['gap']}")
+    return found
 
 
 def _read(text: str | None) -> datetime | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from contextlib import contextmanager
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
@@ -30,6 +32,17 @@ def console() -> Console:
     from rich.console import Console  # noqa: PLC0415 - a sixth of what a run imports, and nobody looks at most runs
 
     return Console(highlight=False, width=None if sys.stdout.isatty() else 120, soft_wrap=not sys.stdout.isatty())
+
+
+def say(words: str, *, within: str = "  ") -> None:
+    """Write a line for people; at a terminal it breaks between words, and what follows begins with `within`.
+
+    Not for what somebody is to copy: a break is a part of it then.
+    """
+    if sys.stdout.isatty():
+        columns = shutil.get_terminal_size().columns
+        words = textwrap.fill(words, columns, subsequent_indent=within, break_long_words=False, break_on_hyphens=False)
+    click.echo(words)
 
 
 def write_json(document: Any) -> None:
@@ -85,13 +98,6 @@ def seconds_text(seconds: float | None) -> str:
     return " ".join(words)
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number of things for people: "1 file", "3 files", "2 entries"."""
-    if number == 1:
-        return f"{number} {noun}"
-    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
-
-
 @contextmanager
 def working(doing: str, *, is_shown: bool) -> Iterator[None]:
     """Show on standard error that something goes on whose end nobody can tell; nothing where nobody looks."""
@@ -128,8 +134,11 @@ def point_document(point: RestorePoint) -> dict[str, Any]:
 
 
 @contextmanager
-def progress(doing: str, *, is_shown: bool) -> Iterator[Callable[[Told], None]]:
-    """Show on standard error that something goes on; nothing where nobody looks."""
+def progress(doing: str, *, is_shown: bool, of: str = "") -> Iterator[Callable[[Told], None]]:
+    """Show on standard error that something goes on; nothing where nobody looks.
+
+    of: what it is done to; with it each phase is named as it comes.
+    """
     if not is_shown or not sys.stderr.isatty():
         yield lambda told: None  # noqa: ARG005 - nobody looks
         return
@@ -151,12 +160,17 @@ def progress(doing: str, *, is_shown: bool) -> Iterator[Callable[[Told], None]]:
         TextColumn("{task.fields[said]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(doing, total=None, said="")
+    with Progress(*columns, console=Console(stderr=True, soft_wrap=True), transient=True) as bar:
+        task = bar.add_task(f"{of}: {doing}" if of else doing, total=None, said="")
 
         def tell(told: Told) -> None:
-            share = None if told.share is None else 100 * told.share
-            bar.update(task, total=None if share is None else 100.0, completed=share or 0.0, said=_pace(told))
+            bar.tasks[0].total = None if told.share is None else 100.0  # update() takes None as "leave it"
+            bar.update(
+                task,
+                completed=100 * (told.share or 0.0),
+                said=_pace(told),
+                description=f"{of}: {told.phase}" if of else doing,
+            )
 
         yield tell
 

@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
+from backup.archives.verify import ArchivedLogs
 from backup.command.instants import at_option
-from backup.command.offers import sets_offered
 from backup.command.options import json_option, reading_options
 from backup.command.reach import UNREAD, chosen_sets
 from backup.command.run import due_instant
-from backup.command.telling import counted, instant, local, progress, size, write_json
-from backup.command.unsigned_runs import words_of_unsigned
+from backup.command.sets_argument import sets_argument
+from backup.command.telling import progress, write_json
+from backup.command.verify_telling import report_document, tell_report
 from backup.errors import BackupDamaged, NoRestorePoint, WorkFailed
 from backup.model import Place
-from backup.restoring.station import open_station
 from backup.restoring.verification_book import VerificationBook, VerificationRecord
 from backup.restoring.verify import Depth, verify
 from backup.settings.checks import parse_share
 from backup.settings.verification import step_of
+from backup.station.station import open_station
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from backup.command.reach import Reach
     from backup.errors import BackupError
-    from backup.restoring.manifest_damage import Damage
     from backup.restoring.verify import Report
-    from backup.settings.document import BackupSettings, SetSettings
+    from backup.settings.backup_set import SetSettings
+    from backup.settings.document import BackupSettings
     from backup.when import When
 
 _EPILOG = """\b
@@ -42,17 +43,11 @@ Examples:
   bkp verify files --depth decrypted   also decrypted and restored aside
 
 What the last verification of a set in the configuration found is kept for `bkp status` and the station's agent, but not
-with --at. --depth decrypted needs the station's key. Each target is looked at. Exit code 53: damage was found; each
-damaged file and the restore points it costs are named. 20, 21: a target is away; what the others hold was verified. 50:
-there is no restore point. Others: what stood in the way of telling all (15: a manifest of an unknown signer; 14, 44 …:
-of decrypting), which is no damage.
+with --at. --depth decrypted needs the station's key. Each target is looked at, archived WAL and binary logs too. Exit
+code 53: damage was found; each damaged file and the restore points it costs are named, of a log the moments. 20, 21: a
+target is away; what the others hold was verified. 50: there is no restore point. Others: what stood in the way of
+telling all (15: a manifest of an unknown signer; 14, 44 …: of decrypting), which is no damage.
 """
-_SAID = {
-    Depth.STORED: "manifests are signed, every file is there with its size; contents were not read",
-    Depth.READ: "every file was read back and is what was sent; nothing was decrypted",
-    Depth.DECRYPTED: "every file was read back, and the newest restore point was decrypted and restored aside",
-}
-_SAMPLED = "every file is there with its size, {read} of {files} were read back and are what was sent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +69,7 @@ def _share(context: click.Context, parameter: click.Parameter, text: str | None)
 
 
 @click.command("verify", epilog=_EPILOG)
-@click.argument("name", metavar="[SET]", required=False, shell_complete=sets_offered)
+@sets_argument
 @click.option(
     "--depth", type=click.Choice([each.value for each in Depth]),
     help='How deep to look; else "stored".',
@@ -92,27 +87,27 @@ def _share(context: click.Context, parameter: click.Parameter, text: str | None)
 def verify_command(  # noqa: PLR0913 - one parameter an option
     *,
     settings: BackupSettings,
-    name: str | None,
+    names: tuple[str, ...],
     depth: str | None,
     share: float | None,
     at: When | None,
     due: datetime | None,
     as_json: bool,
 ) -> None:
-    """Verify SET (or HOST/SET), or every set, at each of its targets."""
+    """Verify SETS (or HOST/SET; every one, when none is named), at each of their targets."""
     if share is not None and depth not in (None, Depth.READ):
         raise click.UsageError("--sample reads a share of the files: that is --depth read")
     wanted = Depth(depth) if depth else Depth.STORED if share is None else Depth.READ
     asked = _Asked(depth=wanted, share=share, at=at, due_at=due, as_json=as_json)
-    reach = chosen_sets(settings, () if name is None else (name,))
+    reach = chosen_sets(settings, names)
     sets = [dict(_verify_set(reach, each, asked)) for each in reach.sets]
     reports = [found for copies in sets for found in copies.items()]
     if as_json:
-        write_json({"sets": [_document(label, report) for label, report in reports], "unread": reach.documents()})
+        write_json({"sets": [report_document(label, report) for label, report in reports], "unread": reach.documents()})
     else:
         for copies in sets:
             for label, report in copies.items():
-                _tell(label, report, {other: copies[other] for other in copies if other != label})
+                tell_report(label, report, {other: copies[other] for other in copies if other != label})
         reach.tell()
     if damaged := [label for label, report in reports if report.damages]:
         if as_json:
@@ -167,75 +162,13 @@ def _verify_copy(
         open_station(settings, copy) as station,
         progress(f"verifying {label}", is_shown=not asked.as_json) as tell,
     ):
+        logs_of = partial(ArchivedLogs, seen=book.seen_logs(copy.target))
         seen = book.seen(copy.target)
-        report = verify(station, asked.depth, at=asked.at, sampling=sampling, seen=seen, on_progress=tell)
+        report = verify(
+            station, asked.depth, at=asked.at, sampling=sampling, seen=seen, logs_of=logs_of, on_progress=tell
+        )
     try:
         book.note(copy.target, report, sampling)
     except WorkFailed as error:  # whoever may not write here is to know what was found all the same
         click.echo(f"bkp: what was found is not kept for others: {error}", err=True)
     return report
-
-
-def _document(label: str, report: Report) -> dict[str, object]:
-    return {
-        "set": label,
-        "depth": report.depth.value,
-        "files": report.files,
-        "files_read": report.files_read,
-        "bytes_read": report.bytes,
-        "restorable": [instant(at) for at in report.restorable],
-        "unlisted": [instant(at) for at in report.unlisted],
-        "lost": [instant(at) for at in report.lost],
-        "damages": [
-            {
-                "name": each.name,
-                "what": each.what,
-                "kills": [instant(at) for at in each.kills],
-                "unlists": [instant(at) for at in each.unlists],
-            }
-            for each in report.damages
-        ],
-        "strays": list(report.strays),
-        "unsigned": [instant(at) for at in report.unsigned],
-        "fresh_full": report.fresh_full,
-        "hindrances": [{"error": str(each), "exit_code": each.exit_code} for each in report.hindrances],
-    }
-
-
-def _tell(label: str, report: Report, others: Mapping[str, Report]) -> None:
-    whole, lost = len(report.restorable), len(report.lost)
-    depth = report.depth.value if report.sampled_to is None else f"{report.depth.value}, a sample"
-    click.echo(f"{label}: {counted(report.files, 'file')}, {size(report.bytes)} read, depth {depth}")
-    for damage in report.damages:
-        click.echo(f"  {damage.name}: {damage.what}{_cost(damage)}")
-    if report.damages:
-        unlisted = len(report.unlisted)
-        more = f", {unlisted} more can be restored, but not listed" if unlisted else ""
-        click.echo(f"  {_say_whole(whole - unlisted)}{more}, {lost} {'is' if lost == 1 else 'are'} lost")
-        if report.fresh_full is not None:
-            click.echo(f"  {report.fresh_full}")
-    elif report.hindrances:
-        click.echo(f"  {_say_whole(whole)} as far as could be looked; no damage was found")
-    else:
-        said = _SAID[report.depth]
-        if report.sampled_to is not None:
-            said = _SAMPLED.format(read=report.files_read, files=report.files)
-        click.echo(f"  {_say_whole(whole)}: {said}")
-    if report.strays:
-        belong = "belongs" if len(report.strays) == 1 else "belong"
-        harmless = "" if report.unsigned else " (of ended runs, which does no harm)"
-        click.echo(f"  {counted(len(report.strays), 'file')} {belong} to no restore point{harmless}")
-    for words in words_of_unsigned(report, others):
-        click.echo(f"  {words}")
-
-
-def _cost(damage: Damage) -> str:
-    """Return what a damage costs, as it is said after it."""
-    if damage.unlists:
-        points = ", ".join(local(at) for at in damage.unlists)
-        return f"; costs the list of files of {points}: restorable all the same, but no incremental can be made from it"
-    return f"; costs {', '.join(local(at) for at in damage.kills)}" if damage.kills else ""
-
-
-def _say_whole(points: int) -> str:
-    return f"{counted(points, 'restore point')} {'is' if points == 1 else 'are'} whole"

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from backup.command.options import config_option, ending, json_option, reading_options, set_of, settings_of
-from backup.command.telling import counted, instant, local, size, write_json
-from backup.restoring.station import open_station
+from backup.command.options import clearing, config_option, json_option, reading_options, set_of, settings_of
+from backup.command.shell.offers import sets_offered
+from backup.command.telling import instant, local, size, write_json
+from backup.station.station import open_station
+from core.model.counting import counted
 
 if TYPE_CHECKING:
     from backup.settings.document import BackupSettings
@@ -45,10 +47,10 @@ def wal_group() -> None:
 
 
 @wal_group.command("put", epilog=_PUT_EPILOG, short_help="Archive a WAL file; for archive_command.")
-@click.argument("name", metavar="SET")
+@click.argument("name", metavar="SET", shell_complete=sets_offered)
 @click.argument("path", type=click.Path(path_type=Path))
 @config_option
-@ending
+@clearing
 def put_command(*, config: Path | None, name: str, path: Path) -> None:
     """Archive the WAL file at PATH: encrypted, signed, compared at the target. For archive_command."""
     from backup.wal.putting import put_wal  # noqa: PLC0415 - only what is used is imported
@@ -57,7 +59,7 @@ def put_command(*, config: Path | None, name: str, path: Path) -> None:
 
 
 @wal_group.command("get", epilog=_GET_EPILOG, short_help="Fetch a WAL file; for restore_command.")
-@click.argument("name", metavar="SET")
+@click.argument("name", metavar="SET", shell_complete=sets_offered)
 @click.argument("wal", metavar="FILE")
 @click.argument("to", type=click.Path(dir_okay=False, path_type=Path))
 @reading_options
@@ -73,7 +75,7 @@ def get_command(*, settings: BackupSettings, name: str, wal: str, to: Path) -> N
 
 
 @wal_group.command("list", short_help="Say how far the archived WAL reaches.")
-@click.argument("name", metavar="SET")
+@click.argument("name", metavar="SET", shell_complete=sets_offered)
 @json_option
 @reading_options
 def list_command(*, settings: BackupSettings, name: str, as_json: bool) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backup.command.telling import counted, instant, local
+from backup.command.telling import instant, local
+from core.model.counting import counted
 
 if TYPE_CHECKING:
     from backup.wal.choice import Until

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Final
 
 from backup.engine.program import find_program
 from backup.model import Kind
+from core.runtime.reading_right import is_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from backup.snapshots.namespace import MountNamespace
+    from backup.runtime.namespace import MountNamespace
 
 # Our rings hold only keys somebody brought there by hand, so gpg's web of trust has nothing to add.
 GPG_OPTIONS: Final = "--trust-model always --no-auto-key-locate"
 _RETRIES: Final = 1  # Swift's library tries five times by itself; three times that let a dead Swift take 105 s
 _RETRY_SECONDS: Final = 2
-_TO_STARTUP: Final = "WATCHKEEP_"  # variables that are read by what stands in backup/startup
+_STARTUP: Final = Path(__file__).parents[1] / "startup"
 _BARE: Final = ("PATH", "HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "https_proxy", "no_proxy")
 
 
@@ -40,12 +41,14 @@ class Workplace:
 class Call:
     """One call of duplicity: an argument list, never a shell, and the whole environment it gets.
 
-    namespace: in which mounts it runs; None: in ours. started: called once it runs.
+    namespace: in which mounts it runs; None: in ours. reads_all: it gets the right to read every file, where we have
+    it. started: called once it runs.
     """
 
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False)
     namespace: MountNamespace | None = None
+    reads_all: bool = False
     started: Callable[[], None] | None = None
 
 
@@ -113,10 +116,15 @@ def saving_arguments(
 
 
 def paced(bytes_per_second: int | None) -> dict[str, str]:
-    """Return the environment that makes duplicity send no faster; empty without a limit."""
+    """Return the environment that makes duplicity, and an rclone it starts, send no faster; empty without a limit."""
     if bytes_per_second is None:
         return {}
-    return {"WATCHKEEP_UPLOAD_LIMIT": str(bytes_per_second)}
+    return {"WATCHKEEP_UPLOAD_LIMIT": str(bytes_per_second), "RCLONE_BWLIMIT": f"{bytes_per_second}B:off"}
+
+
+def reading_environment() -> dict[str, str]:
+    """Return the environment that makes duplicity ask what it may read as the kernel does; empty without the right."""
+    return {"WATCHKEEP_READS_ALL": "1"} if is_kept() else {}
 
 
 def call(action: Sequence[str], *environments: Mapping[str, str]) -> Call:
@@ -127,8 +135,7 @@ def call(action: Sequence[str], *environments: Mapping[str, str]) -> Call:
     """
     environment = {name: os.environ[name] for name in _BARE if name in os.environ}
     environment |= {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PASSPHRASE": "", "SIGN_PASSPHRASE": ""}
+    environment["PYTHONPATH"] = str(_STARTUP)
     for each in environments:
         environment |= each
-    if any(name.startswith(_TO_STARTUP) for name in environment):
-        environment["PYTHONPATH"] = str(Path(__file__).parents[1] / "startup")
     return Call(arguments=(*find_program().arguments, *action), environment=environment)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from backup.engine.compressing.compress import packed
+from backup.engine.compressing.compress import library_folder, packed
 from backup.errors import EngineFailed, TimedOut
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ _TEXT: Final = b"watchkeep tries whether gpg takes what is compressed\n"
 _LITERAL: Final = bytes((0xCB, 6 + len(_TEXT))) + b"b" + bytes(5) + _TEXT  # RFC 4880, 5.9: binary, no name, no date
 _THROWN_AWAY: Final = ("--batch", "--quiet", "--pinentry-mode=loopback", "--passphrase=none", "--no-symkey-cache")
 _TIME_LIMIT_SECONDS: Final = 60.0
+_USUAL_PIPE_BYTES: Final = 64 << 10  # Linux's (pipe, 7)
+_WIDEST_PIPE_BYTES: Final = 256 << 10  # more was no faster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +50,8 @@ class Compression:
 BY_GPG: Final = Compression(arguments=("--gpg-options=--compress-algo zlib --compress-level 1",))
 
 
-def ours(folder: Path | None = None) -> Compression:
-    """Return the one that has us compress, and write sums into a folder; None: nowhere.
+def ours(folder: Path | None = None, volume_bytes: int = 0) -> Compression:
+    """Return the one that has us compress, and write sums into a folder; None: nowhere. volume_bytes: of a volume.
 
     Raises EngineFailed when what does it cannot be started.
     """
@@ -61,19 +63,28 @@ def ours(folder: Path | None = None) -> Compression:
         listing.unlink(missing_ok=True)
     return Compression(
         arguments=(f"--gpg-binary={script}",),
-        environment={"WATCHKEEP_PYTHON": sys.executable}
+        environment={
+            "WATCHKEEP_PYTHON": sys.executable,
+            "WATCHKEEP_LIBRARIES": library_folder(),
+            "WATCHKEEP_PIPE_BYTES": str(_pipe_bytes(volume_bytes)),
+        }
         | ({} if listing is None else {"WATCHKEEP_SEALED": str(listing)}),
         listing=listing,
     )
 
 
-def choose_compression(environment: Mapping[str, str], folder: Path) -> Compression:
+def _pipe_bytes(volume_bytes: int) -> int:
+    """Return how much a pipe between the programs may hold: by that a volume is larger than duplicity sees it."""
+    return min(_WIDEST_PIPE_BYTES, max(_USUAL_PIPE_BYTES, volume_bytes >> 7))
+
+
+def choose_compression(environment: Mapping[str, str], folder: Path, volume_bytes: int) -> Compression:
     """Return the one that fits the gpg of this machine; `environment` is laid over our own, sums go into `folder`.
 
     Half of it is an option of gpg that is "not for normal use". One that came to ignore it would make backups nobody
     can read, and none that a host could find out: so each run tries it. Raises EngineFailed, TimedOut.
     """
-    return ours(folder) if _takes_packets(os.environ | dict(environment)) else BY_GPG
+    return ours(folder, volume_bytes) if _takes_packets(os.environ | dict(environment)) else BY_GPG
 
 
 def _takes_packets(environment: Mapping[str, str]) -> bool:

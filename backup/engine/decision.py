@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backup.model import Kind
+from core.model.counting import counted
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -59,10 +60,10 @@ def decide(situation: Situation, policy: Policy, now: datetime) -> Decision:
     if situation.doubt is not None:
         return Decision(kind=Kind.FULL, reason=situation.doubt)
     if newest.manifest.position >= policy.full_after_links:
-        return Decision(kind=Kind.FULL, reason=f"the chain has {newest.manifest.position} incrementals")
+        return Decision(kind=Kind.FULL, reason=f"the chain has {counted(newest.manifest.position, 'incremental')}")
     age = now - situation.full_at
     if age >= policy.full_after:
-        return Decision(kind=Kind.FULL, reason=f"the chain's full is {age.days} days old")
+        return Decision(kind=Kind.FULL, reason=f"the chain's full is {counted(age.days, 'day')} old")
     if now <= newest.at:
         return Decision(kind=Kind.FULL, reason="the clock went back: the newest restore point lies in the future")
     return Decision(kind=Kind.INCREMENTAL, reason=f"goes on from {newest.manifest.name[:16]}", base=newest)

@@ -8,7 +8,6 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from backup.child import Drain, Program, Task, run_together
 from backup.engine.progress import Listener, Together
 from backup.errors import (
     DestinationInUse,
@@ -26,14 +25,15 @@ from backup.errors import (
     TargetRefused,
     WorkFailed,
 )
+from backup.runtime.child import Drain, Program, Task, run_together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from backup.child import Ended
     from backup.engine.command import Call
     from backup.engine.progress import Progress, Told
     from backup.errors import BackupError
+    from backup.runtime.child import Ended
 
 _GPG_FAILED: Final = frozenset({1, 30, 31})  # it has 31 for that, and lets some troubles of gpg escape as others
 _KINDS: Final[dict[int, type[BackupError]]] = {
@@ -65,6 +65,7 @@ _GPG_WORDS: Final[tuple[tuple[str, type[BackupError]], ...]] = (
 _BACKEND_FAILED: Final = 50  # a target without a code of its own for it, whatever was in the way
 _FULL_WORDS: Final = (
     "no space left on device", "disk quota exceeded", "request entity too large", "insufficient storage",
+    "storagequotaexceeded", "quotalimitreached", "insufficient_space",  # as three services say it to rclone
 )  # fmt: skip
 _LAST_LINES: Final = 8
 _NOISE: Final = re.compile(r"$|\^+$|File \"|=====|Traceback|Duplicity backup complete|DEBUG: ")
@@ -83,28 +84,6 @@ class Outcome:
     told: Told
     output_was_cut: bool = False
     number: int = 0
-
-
-def run_call(
-    call: Call,
-    *,
-    doing: str = "duplicity's work",
-    time_limit_seconds: float,
-    on_progress: Callable[[Progress], None] | None = None,
-    output_limit_bytes: int = 1 << 20,
-) -> Outcome:
-    """Run duplicity to its end. Raises TimedOut, Cancelled; then every process of its group has ended.
-
-    An exit code other than 0 is not an error here: `demand_success` turns it into one.
-    """
-    (outcome,) = run_calls(
-        [call],
-        doing=doing,
-        time_limit_seconds=time_limit_seconds,
-        on_progress=on_progress,
-        output_limit_bytes=output_limit_bytes,
-    )
-    return outcome
 
 
 def run_calls(  # noqa: PLR0913 - all but the calls have a name and a default
@@ -195,6 +174,7 @@ def _task(
             doing=doing,
             pass_fds=(log.writing,),
             namespace=call.namespace,
+            reads_all=call.reads_all,
         ),
         output_limit_bytes=output_limit_bytes,
         more={log.reading: Drain(log.listen)},

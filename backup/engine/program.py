@@ -8,11 +8,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
 from backup.errors import EngineFailed
+from backup.installed import installed_version
 
 INSTALL: Final = "pip install --no-deps duplicity"
 """Without --no-deps pip fetches the libraries of all its hundred backends, and fails to build one of them."""
@@ -38,7 +38,7 @@ def find_program() -> Program:
     """
     script = Path(sys.executable).parent / "duplicity"
     if script.is_file():  # not started by its first line: the kernel cuts long ones off
-        return Program((sys.executable, str(script)), metadata.version("duplicity"))
+        return Program((sys.executable, str(script)), installed_version("duplicity"))
     found = shutil.which("duplicity")
     if found is None:
         raise EngineFailed(f"duplicity is neither installed beside {sys.executable} nor on PATH: {INSTALL}")

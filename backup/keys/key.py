@@ -26,6 +26,7 @@ class Key:
     has_secret: bool
     can_encrypt: bool
     can_sign: bool
+    is_revoked: bool = False
 
     @property
     def host(self) -> str | None:
@@ -61,4 +62,5 @@ def read_key(entry: Mapping[str, Any], secret: Set[str]) -> Key:
         has_secret=entry["fingerprint"] in secret,
         can_encrypt="e" in abilities,
         can_sign="s" in abilities,
+        is_revoked=entry.get("trust") == "r",
     )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from backup.errors import KeyBusy
+from backup.errors import Cancelled, KeyBusy
 from backup.keys.gpg import AGENT_CONFIG, PLAIN_CONFIG, check_room
 from backup.keys.key import HOST_MARK, STATION_MARK
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from backup.keys.key import Key
@@ -66,6 +69,23 @@ def make_passphrase_file(path: Path) -> bool:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write("-".join(words) + "\n")
     return True
+
+
+@contextmanager
+def gone_when_broken_off(home: Path, passphrase_file: Path) -> Iterator[None]:
+    """Within this, make a key folder and its passphrase file; of what was not there before nothing stays on Cancelled.
+
+    What is broken off has told nobody of its key. Other failures leave both for the next try.
+    """
+    is_home_new, is_file_new = not home.exists(), not passphrase_file.exists()
+    try:
+        yield
+    except Cancelled:
+        if is_home_new:
+            shutil.rmtree(home, ignore_errors=True)
+            if is_file_new:
+                passphrase_file.unlink(missing_ok=True)
+        raise
 
 
 def _name_lines(name: str, mark: str) -> tuple[str, ...]:

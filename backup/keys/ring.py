@@ -22,6 +22,7 @@ from backup.errors import (
 from backup.keys.gpg import TIME_LIMIT_SECONDS, Gpg, check_room, end_agent, trouble
 from backup.keys.key import described, read_key
 from backup.keys.need import newest_of_name
+from backup.keys.one_name import demand_one_name
 from backup.when import local
 
 if TYPE_CHECKING:
@@ -106,11 +107,16 @@ class KeyRing:
         return [key for key in self.keys() if key.has_secret]
 
     def signing_key(self, now: datetime) -> Key:
-        """Return the one key that signs: of several, the youngest. Raises KeyMissing, KeyExpired."""
+        """Return the one key that signs: of several, the youngest.
+
+        Raises KeyMissing (one that was revoked is none), KeyExpired.
+        """
         found = [key for key in self.keys() if key.has_secret and key.can_sign and key.host is not None]
         if not found:
             raise KeyMissing(f"there is no signing key in {self.home}; make one with: bkp key make host")
         key = found[-1]
+        if key.is_revoked:
+            raise KeyMissing(f"{described(key)} was revoked; make a new one: bkp key rotate host")
         if key.is_expired(now):
             raise KeyExpired(
                 f"{described(key)} expired at {_said(key.expires_at)}; make a new one: bkp key rotate host"
@@ -120,7 +126,7 @@ class KeyRing:
     def recipients(self, wanted: tuple[str, ...], now: datetime) -> list[Key]:
         """Return the keys to encrypt to: `wanted`, or of each name the youngest that encrypts.
 
-        Raises KeyMissing, KeyExpired naming them.
+        Raises KeyMissing (one was revoked, too), KeyExpired naming them.
         """
         able = {key.fingerprint: key for key in self.keys() if key.can_encrypt}
         lost = [fingerprint for fingerprint in wanted if fingerprint not in able]
@@ -128,6 +134,8 @@ class KeyRing:
             what = f"the encryption key {lost[0]}" if lost else "an encryption key"
             raise KeyMissing(f"{what} is not in {self.home}; bring the station's public key: bkp key import FILE")
         chosen = [able[fingerprint] for fingerprint in wanted] or list(newest_of_name(able.values()).values())
+        if revoked := [key for key in chosen if key.is_revoked]:
+            raise KeyMissing(f"{described(revoked[0])} was revoked; bring a newer public key of the station")
         expired = [key for key in chosen if key.is_expired(now)]
         if expired:
             raise KeyExpired(
@@ -192,7 +200,8 @@ class KeyRing:
     def bring(self, armoured: str, *, may_be_secret: bool) -> list[Key]:
         """Take the keys of an armoured text in; return them as the ring has them now.
 
-        Raises KeyMissing when it has none, KeyForbidden when it has a secret key and the ring's role must not.
+        Raises KeyMissing when it has none, KeyForbidden when it has a secret key and the ring's role must not, KeyBusy
+        as `demand_one_name` does.
         """
         found = _scan(self._gpg, armoured)
         if not found:
@@ -201,6 +210,7 @@ class KeyRing:
             raise KeyForbidden(
                 "that file has a secret key: bring only the public key here (bkp key export at its home)"
             )
+        demand_one_name(found, {key.fingerprint: key.name for key in self.keys()})
         before = {entry["fingerprint"] for entry in found}
         passphrase = self.passphrase() if may_be_secret and self.passphrase_file.exists() else None
         result = self._gpg.ask(lambda: self._gpg.import_keys(armoured, passphrase=passphrase))

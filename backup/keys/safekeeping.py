@@ -6,6 +6,8 @@ import json
 from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
+from core.model.counting import counted
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -43,7 +45,7 @@ def reminders(home: Path, keys: Sequence[Key], now: datetime) -> list[str]:
     """Return what the person at the command line has to be told about these keys, most urgent first."""
     safe = confirmed(home)
     found = [
-        f"the key {key.name!r} expires on {key.expires_at:%Y-%m-%d}, in {(key.expires_at - now).days} days"
+        f"the key {key.name!r} expires on {key.expires_at:%Y-%m-%d}, in {counted((key.expires_at - now).days, 'day')}"
         for key in keys
         if key.expires_at is not None and 0 <= (key.expires_at - now).days < EXPIRY_WARNING_DAYS
     ]

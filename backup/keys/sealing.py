@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from backup.errors import SignatureBad
+from backup.errors import SignatureBad, SignerUnknown
 from backup.keys.gpg import trouble
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def seal(ring: KeyRing, content: bytes, signer: Key, recipients: Sequence[Key]) 
 def unseal(ring: KeyRing, sealed: bytes, limit_bytes: int) -> Unsealed:
     """Return what was sealed, at most `limit_bytes`: whoever knows the public key can send a small file that swells.
 
-    Raises KeyWrong, PassphraseWrong, SignatureBad (not signed, changed, or by a key that is not in this ring).
+    Raises KeyWrong, PassphraseWrong, SignatureBad (not signed, or changed), SignerUnknown (by a key that is not in this
+    ring).
     """
     passphrase = ring.passphrase()
     gpg = ring.gpg
@@ -63,6 +64,8 @@ def unseal(ring: KeyRing, sealed: bytes, limit_bytes: int) -> Unsealed:
     valid, judged = _VALID.findall(status), _JUDGED.findall(status)
     if not opened.ok and not valid and not judged:
         raise trouble(status, "decrypting")
+    if judged == ["ERRSIG"] and "[GNUPG:] NO_PUBKEY" in status:
+        raise SignerUnknown("it is signed by a key that is not known here")
     if len(valid) != 1 or judged not in (["GOODSIG"], ["EXPKEYSIG"]) or not opened.ok:
         raise SignatureBad("it has no valid signature of a key that is known here")
     return Unsealed(content=bytes(opened.data), signer=valid[0].split()[-1])

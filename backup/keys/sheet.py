@@ -96,18 +96,23 @@ class _Typed:
 def instructions(passphrase_file: str) -> tuple[str, ...]:
     """Return what the finder of a sheet has to know, and where its passphrase lies while the station is there."""
     return (
-        "Whoever has this sheet and the passphrase can read every backup; without both nobody can, we neither.",
-        "Keep it where a fire that takes the machines does not take it. The passphrase is not printed: it lies in",
+        "Whoever has this sheet and the passphrase can read every backup; without both",
+        "nobody can. Keep it where a fire that takes the machines does not take it.",
+        "The passphrase is not printed; on the machine named above it lies in",
         f"    {passphrase_file}",
-        "of the machine named above. Write it down below, or keep it apart from this sheet.",
-        "Back to a key: type the lines (or read the QR codes in order, one after the other) into a file, then, on any",
-        "machine with Watchkeep (a mistyped line is named; the passphrase goes into station.passphrase, chmod 600):",
+        "Write it down below, or keep it apart from this sheet.",
+        "",
+        "Back to a key, on any machine with Watchkeep: type the lines below (or read the",
+        "QR codes in order, one after the other) into a file. A mistyped line is named.",
         "    bkp key import FILE --key ./station",
+        "    (umask 077; cat > station.passphrase)      type the passphrase, then Ctrl-D",
         "    bkp list --target BACKUPS --key ./station",
         "    bkp restore HOST/SET --target BACKUPS --key ./station --to ./back",
-        "By hand: strip number, checksum and blanks of each line, decode base64, give the result to: gpg --import",
-        "A host that was added after this sheet was printed is not on it: print a new one then.",
-        "When the sheet is safe, say so on the restore station: bkp key confirm",
+        "By hand: strip number, checksum and blanks of each line, decode base64, give the",
+        "result to: gpg --import",
+        "",
+        "A host that was added after this sheet was printed is not on it: print it anew",
+        "then. When the sheet is safe, say so on the restore station: bkp key confirm",
     )
 
 
@@ -120,7 +125,7 @@ def draw_up(
     """
     titled = [("SECRET KEY", _packets(armoured))]
     for signer, public in (signers or {}).items():
-        title = f"PUBLIC KEY that signs for host {signer.host}, fingerprint {spaced(signer.fingerprint, 4)}"
+        title = f"PUBLIC KEY that signs for host {signer.host}\nFingerprint  {spaced(signer.fingerprint, 4)}"
         titled.append((title, _packets(public)))
     pieces: list[str] = []
     parts: list[tuple[str, int]] = []

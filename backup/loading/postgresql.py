@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import shlex
-import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from backup.child import Program, run
 from backup.errors import DestinationInUse, NotInBackup
-from backup.loading.postgresql_tables import load_tables
+from backup.loading.archive import load_archive
+from backup.loading.postgresql_tables import demand_no_table, load_tables
 from backup.loading.rows import judged
+from backup.loading.table_of_contents import split_name
+from backup.runtime.private_folder import temporary_file
 from backup.settings.source import PostgresqlSettings
-from backup.sources.postgresql import DUMP_FOLDER, count_rows
-from backup.sources.psql import client_environment, client_program, session
+from backup.sources.postgresql.dump import DUMP_FOLDER, count_rows
+from backup.sources.postgresql.psql import session
+from core.model.counting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from backup.model import Manifest
+    from backup.sources.postgresql.psql import Psql
 
-_WORDS = 1000
 _HAS_TABLES = (
     "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r'"
     " AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_';"
 )
+
+
+def demand_room_for(dsn: str, tables: Sequence[str], time_limit_seconds: float) -> None:
+    """Return when the database of `dsn` answers and is empty, or has none of these tables. Raises as the registry's."""
+    with _logged_in(dsn) as settings, session(settings, time_limit_seconds) as psql:
+        if not tables:
+            _demand_empty(psql, settings.database)
+        for name in tables:
+            demand_no_table(psql, *split_name(name))
 
 
 def load_dump(
@@ -36,61 +47,38 @@ def load_dump(
     """Load the dump in `restored` into the empty database of `dsn`, or these tables of it. Raises as the registry's."""
     if tables:
         with _logged_in(dsn) as settings:
-            return load_tables(manifest, demand_dump(restored), settings, tables, time_limit_seconds)
+            return load_tables(manifest, _dump(restored), settings, tables, time_limit_seconds)
     found = load_restored(restored, dsn, time_limit_seconds)
     return judged(manifest, read_dsn(dsn)[0].database, found)
 
 
-def demand_dump(restored: Path) -> Path:
-    """Return the dump's folder in what was restored. Raises NotInBackup."""
+def load_restored(restored: Path, dsn: str, time_limit_seconds: float) -> dict[str, int]:
+    """Load the dump in `restored` into the empty database of `dsn`; return the rows of each table.
+
+    Raises NotInBackup, DestinationInUse, SourceFailed (the database does not answer), TimedOut.
+    """
+    dump = _dump(restored)
+    with _logged_in(dsn) as settings:
+        with session(settings, time_limit_seconds) as psql:
+            _demand_empty(psql, settings.database)
+        load_archive(settings, dump, (), time_limit_seconds=time_limit_seconds)
+        with session(settings, time_limit_seconds) as psql:
+            return count_rows(psql)
+
+
+def _dump(restored: Path) -> Path:
     dump = restored / DUMP_FOLDER
     if not dump.is_dir():
         raise NotInBackup(f"{restored} holds no database dump")
     return dump
 
 
-def load_restored(restored: Path, dsn: str, time_limit_seconds: float) -> dict[str, int]:
-    """Load the dump in `restored` into the empty database of `dsn`; return the rows of each table.
-
-    Raises NotInBackup, DestinationInUse, TimedOut.
-    """
-    dump = demand_dump(restored)
-    with _logged_in(dsn) as settings:
-        with session(settings, time_limit_seconds) as psql:
-            tables = int(psql.ask(_HAS_TABLES)[0][0])
-        if tables:
-            raise DestinationInUse(
-                f"the database {settings.database!r} has {tables} tables already: make an empty one (createdb)"
-            )
-        load(settings, dump, time_limit_seconds)
-        with session(settings, time_limit_seconds) as psql:
-            return count_rows(psql)
-
-
-def load(settings: PostgresqlSettings, dump: Path, time_limit_seconds: float) -> None:
-    """Load a dump into a database, all of it. Raises DestinationInUse with pg_restore's words, TimedOut."""
-    arguments = [
-        client_program(settings, "pg_restore"),
-        "--exit-on-error",
-        "--no-owner",
-        "--no-privileges",
-        "--no-password",
-        f"--dbname={_quoted(settings.database)}",
-        str(dump),
-    ]
-    program = Program(
-        arguments=arguments, environment=client_environment(settings), doing=f"loading into {settings.database!r}"
-    )
-    ended = run(program, time_limit_seconds=time_limit_seconds)
-    if ended.exit_code != 0:
-        words = " ".join(ended.words.split())[:_WORDS]
-        raise DestinationInUse(f"pg_restore ended with exit code {ended.exit_code}: {words or 'without a word'}")
-
-
-def _quoted(database: str) -> str:
-    """Return a connection string that names a database, whatever its name looks like."""
-    escaped = database.replace("\\", "\\\\").replace("'", "\\'")
-    return f"dbname='{escaped}'"
+def _demand_empty(psql: Psql, database: str) -> None:
+    tables = int(psql.ask(_HAS_TABLES)[0][0])
+    if tables:
+        raise DestinationInUse(
+            f"the database {database!r} has {counted(tables, 'table')} already: make an empty one (createdb)"
+        )
 
 
 def read_dsn(dsn: str) -> tuple[PostgresqlSettings, str]:
@@ -128,8 +116,6 @@ def _logged_in(dsn: str) -> Iterator[PostgresqlSettings]:
     if not password:
         yield settings
         return
-    with tempfile.NamedTemporaryFile("w", prefix="bkp-", suffix=".pgpass") as file:  # private: mode 600
-        escaped = password.replace("\\", "\\\\").replace(":", "\\:")
-        file.write(f"*:*:*:*:{escaped}\n")
-        file.flush()
-        yield replace(settings, passfile=Path(file.name))
+    escaped = password.replace("\\", "\\\\").replace(":", "\\:")
+    with temporary_file(f"*:*:*:*:{escaped}\n") as file:
+        yield replace(settings, passfile=file)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from typing import TYPE_CHECKING, Any
 
-from backup.child import Program, run
 from backup.errors import DestinationInUse, NotInBackup
+from backup.loading.archive import load_archive
 from backup.loading.rows import compare_rows
 from backup.loading.table_of_contents import find_table, part_of, read_contents, split_name
-from backup.sources.postgresql import count_rows
-from backup.sources.psql import client_environment, client_program, session
+from backup.runtime.child import Program, run
+from backup.runtime.private_folder import temporary_file
+from backup.sources.postgresql.dump import count_rows
+from backup.sources.postgresql.psql import client_environment, client_program, session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from backup.loading.table_of_contents import Item, Part
     from backup.model import Manifest
     from backup.settings.source import PostgresqlSettings
-    from backup.sources.psql import Psql
+    from backup.sources.postgresql.psql import Psql
 
 _WORDS = 1000
 _LIST_BYTES = 64 << 20
@@ -33,19 +34,17 @@ def load_tables(
     Their schemas are made where they are missing; types and functions they use have to be there. Raises NotInBackup,
     DestinationInUse (a table is there already, or the database refuses), BackupDamaged.
     """
-    items = read_contents(_ask(settings, ["--list", "--verbose", str(dump)], "reading the dump", time_limit_seconds))
+    items = read_contents(_list(settings, dump, time_limit_seconds))
     part = part_of(items, tables)
     names = {name: manifest.consistency["rows"][name] for name in _counted(manifest, items, part)}
     with session(settings, time_limit_seconds) as psql:
         for name in tables:
-            _make_way(psql, *split_name(name))
-        with tempfile.NamedTemporaryFile("w", prefix="bkp-", suffix=".list") as chosen:
-            chosen.write("\n".join(part.lines) + "\n")
-            chosen.flush()
-            database = settings.database.replace("\\", "\\\\").replace("'", "\\'")
-            arguments = ["--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges", "--no-password",
-                         f"--use-list={chosen.name}", f"--dbname=dbname='{database}'", str(dump)]  # fmt: skip
-            _ask(settings, arguments, f"loading into {settings.database!r}", time_limit_seconds)
+            schema, table = split_name(name)
+            demand_no_table(psql, schema, table)
+            psql.ask(f"CREATE SCHEMA IF NOT EXISTS {_identifier(schema)};")
+        with temporary_file("\n".join(part.lines) + "\n") as chosen:
+            options = ["--single-transaction", f"--use-list={chosen}"]
+            load_archive(settings, dump, options, time_limit_seconds=time_limit_seconds)
         found = {name: count for name, count in count_rows(psql).items() if name in names}
     compare_rows(names, found)
     return {
@@ -65,13 +64,12 @@ def _counted(manifest: Manifest, items: Sequence[Item], part: Part) -> list[str]
     return [name for name, item in named.items() if item is not None and item.number in part.numbers]
 
 
-def _make_way(psql: Psql, schema: str, name: str) -> None:
-    """Make a table's schema where it is missing. Raises DestinationInUse when the table is there."""
+def demand_no_table(psql: Psql, schema: str, name: str) -> None:
+    """Return when there is no such table. Raises DestinationInUse."""
     quoted = f"{_identifier(schema)}.{_identifier(name)}"
     literal = quoted.replace("'", "''")
     if psql.ask(f"SELECT to_regclass('{literal}') IS NULL;") != [["t"]]:
         raise DestinationInUse(f"there is a table {quoted} already: rename or drop it, or load into another database")
-    psql.ask(f"CREATE SCHEMA IF NOT EXISTS {_identifier(schema)};")
 
 
 def _identifier(name: str) -> str:
@@ -79,16 +77,15 @@ def _identifier(name: str) -> str:
     return f'"{doubled}"'
 
 
-def _ask(settings: PostgresqlSettings, arguments: Sequence[str], doing: str, time_limit_seconds: float) -> str:
-    """Run pg_restore; return what it wrote. Raises NotInBackup, DestinationInUse with its words, TimedOut."""
+def _list(settings: PostgresqlSettings, dump: Path, time_limit_seconds: float) -> str:
+    """Return the table of contents of a dump. Raises NotInBackup with pg_restore's words, TimedOut."""
     program = Program(
-        arguments=[client_program(settings, "pg_restore"), *arguments],
+        arguments=[client_program(settings, "pg_restore"), "--list", "--verbose", str(dump)],
         environment=client_environment(settings),
-        doing=doing,
+        doing="reading the dump",
     )
     ended = run(program, time_limit_seconds=time_limit_seconds, output_limit_bytes=_LIST_BYTES)
     if ended.exit_code == 0 and not ended.output_was_cut:
         return ended.output
     words = " ".join(ended.words.split())[:_WORDS]
-    kind = NotInBackup if arguments[0] == "--list" else DestinationInUse
-    raise kind(f"pg_restore ended with exit code {ended.exit_code}: {words or 'without a word'}")
+    raise NotInBackup(f"pg_restore ended with exit code {ended.exit_code}: {words or 'without a word'}")

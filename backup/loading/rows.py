@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from backup.errors import BackupDamaged
+from core.model.counting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,13 +19,14 @@ def compare_rows(saved: Mapping[str, Any], found: Mapping[str, int]) -> None:
     """Return when every table has the rows that were saved. Raises BackupDamaged naming those that have not."""
     wrong = differing_rows(saved, found)
     if wrong:
-        raise BackupDamaged(f"{len(wrong)} tables are not as they were saved: {', '.join(wrong[:_MOST_NAMED])}")
+        raise BackupDamaged(f"not as saved: {counted(len(wrong), 'table')}, {', '.join(wrong[:_MOST_NAMED])}")
 
 
 def differing_rows(saved: Mapping[str, Any], found: Mapping[str, int]) -> list[str]:
     """Return which tables do not have the rows that were saved, and how."""
     return [
-        f"{name}: {found.get(name)} rows, saved {saved.get(name)}"
+        f"{name}: {counted(found[name], 'row') if name in found else 'not there'},"
+        f" saved {saved.get(name, 'not at all')}"
         for name in sorted({*saved, *found})
         if saved.get(name) != found.get(name)
     ]

@@ -10,25 +10,26 @@ import os
 import secrets
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Final
 
-from backup.child import Program, run, running
-from backup.errors import DrillFailed
+from backup.errors import DrillFailed, TimedOut
+from backup.runtime.child import Program, run, running
 from backup.settings.source import PostgresqlSettings
-from backup.sources.psql import client_environment, embedded_folders
+from backup.sources.postgresql.psql import client_environment
 from core.runtime.account import NoAccountError, account_for, hand_over
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from backup.proof.contract import Limits
 
 SUPERUSER: Final = "postgres"
 PORT: Final = 5432  # part of the socket's name only
 _READY_SECONDS: Final = 120.0
+_ASKING_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.1
 _WORDS: Final = 600
 _SETTINGS: Final = {
@@ -45,27 +46,6 @@ _SETTINGS: Final = {
     "log_filename": "postgresql.log",
     "log_truncate_on_rotation": "off",
 }
-
-
-def server_programs(chosen: Path | None) -> Path:
-    """Return the folder of a PostgreSQL server's programs: the chosen one, the embedded, the newest installed.
-
-    Raises DrillFailed when there is none.
-    """
-    folders = [*embedded_folders(), *sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version, reverse=True)]
-    for folder in [chosen] if chosen is not None else folders:
-        if (folder / "postgres").is_file() and (folder / "initdb").is_file():
-            return folder
-    where = chosen or "this machine"
-    raise DrillFailed(
-        f"there is no PostgreSQL server in {where} to start: pip install 'watchkeep[drills]', or name the folder of its"
-        " programs as drills.postgresql_programs"
-    )
-
-
-def _version(folder: Path) -> int:
-    name = folder.parent.name
-    return int(name) if name.isdigit() else 0
 
 
 class ScratchCluster:
@@ -142,7 +122,7 @@ class ScratchCluster:
             environment=client_environment(self.login()),
             doing="asking the database whether it is ready",
         )
-        while run(asking, time_limit_seconds=10).exit_code != 0:
+        while not _says_ready(asking):
             if server.poll() is not None or time.monotonic() > deadline:
                 how = "did not start" if server.poll() is not None else f"was not ready after {ready_seconds:g} s"
                 raise DrillFailed(f"the restored database {how}: {self._last_words(server)}")
@@ -163,6 +143,13 @@ class ScratchCluster:
             environment={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C.UTF-8", "TZ": "UTC"},
             doing=f"running {name}",
         )
+
+
+def _says_ready(asking: Program) -> bool:
+    try:
+        return run(asking, time_limit_seconds=_ASKING_SECONDS).exit_code == 0
+    except TimedOut:  # a busy machine may be slow to answer, too
+        return False
 
 
 def limited(limits: Limits) -> Sequence[str]:

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from backup.errors import TimedOut
+from core.model.counting import counted_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from backup.model import Manifest
-    from backup.restoring.station import Station
-    from backup.settings.document import SetSettings
+    from backup.proof.versions import ProvenIn
+    from backup.settings.backup_set import SetSettings
     from backup.settings.drill import DrillSettings
+    from backup.station.station import Station
 
 MOST_NAMED: Final = 10
 """How many differing things a check names; the others are counted."""
@@ -62,7 +64,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was checked. what: in the plural ("files", "tables"). names: the first that differ, and how.
+    """One thing that was checked. what: in the plural ("files"). names: the first that differ, and how.
 
     is_of_chain: what differs here is damage of what lies at the target, which only a new full mends.
     """
@@ -89,11 +91,13 @@ class Evidence:
 
     notes: what could not be checked here, and why; it is told with every result. ready_seconds: what it took from
     restored to usable (a dump loaded, a machine booted), which is part of what a restore takes; not the checks.
+    server: the one it was proven in, where a database was.
     """
 
     checks: tuple[Check, ...]
     notes: tuple[str, ...] = ()
     ready_seconds: float = 0.0
+    server: ProvenIn | None = None
 
     @property
     def is_good(self) -> bool:
@@ -101,13 +105,14 @@ class Evidence:
         return any(check.looked_at for check in self.checks) and not any(check.differing for check in self.checks)
 
     def words(self) -> str:
-        """Return it for people, in a line."""
+        """Return it for people, in a line; what is wrong first."""
         found = [
-            f"{check.looked_at} {check.what}"
+            counted_of(check.looked_at, check.what)
             + (f", {check.differing} of them wrong ({'; '.join(check.names)})" if check.differing else "")
-            for check in self.checks
+            for check in sorted(self.checks, key=lambda check: not check.differing)
         ]
-        return "; ".join((*found, *self.notes)) or "nothing was looked at"
+        where = () if self.server is None else (self.server.words(),)
+        return "; ".join((*found, *where, *self.notes)) or "nothing was looked at"
 
 
 class Prover(Protocol):

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 from backup.errors import SourceFailed
 from backup.loading.rows import differing_rows
 from backup.proof.contract import MOST_NAMED, Check
-from backup.sources.postgresql import count_rows
-from backup.sources.psql import session
+from backup.sources.postgresql.dump import count_rows
+from backup.sources.postgresql.psql import session
+from core.model.counting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from backup.proof.contract import Limits
     from backup.settings.source import PostgresqlSettings
-    from backup.sources.psql import Psql
+    from backup.sources.postgresql.psql import Psql
 
 _WORDS: Final = 200
 _HAS_AMCHECK: Final = "SELECT count(*) FROM pg_available_extensions WHERE name = 'amcheck';"
@@ -47,7 +48,7 @@ def check_rows(login: PostgresqlSettings, saved: Mapping[str, Any], limits: Limi
         found = count_rows(psql)
     wrong = differing_rows(saved, found)
     return Check(
-        what=f"tables with {sum(found.values())} rows counted against the record",
+        what=f"tables with {counted(sum(found.values()), 'row')} counted against the record",
         looked_at=len({*saved, *found}),
         differing=len(wrong),
         names=tuple(wrong[:MOST_NAMED]),
@@ -63,7 +64,7 @@ def check_structures(login: PostgresqlSettings, limits: Limits) -> Check | None:
         found = psql.ask(_LOOK)
     wrong = [f"{name}: {words[:_WORDS]}" for name, words in found if words]
     return Check(
-        what="tables and indexes looked through by amcheck",
+        what="relations looked through by amcheck",
         looked_at=len(found),
         differing=len(wrong),
         names=tuple(wrong[:MOST_NAMED]),

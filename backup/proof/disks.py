@@ -9,10 +9,10 @@ from backup.errors import BackupDamaged, DrillFailed, SourceFailed
 from backup.proof.contract import Check, Evidence
 from backup.proof.guest import boot
 from backup.proof.paths import prove_tree
-from backup.restoring.disks import read_disks
 from backup.restoring.machines import put_together
-from backup.sources.domain import parse, read_firmware, recorded_firmware
-from backup.sources.libvirt import DEFINITION
+from backup.sources.disks.chain import read_disks
+from backup.sources.disks.domain import parse, read_firmware, recorded_firmware
+from backup.sources.disks.libvirt import DEFINITION
 
 if TYPE_CHECKING:
     from backup.model import Manifest
@@ -80,6 +80,6 @@ class LibvirtProver(ImageProver):
             checks.append(Check(what="file systems the guest mounted", looked_at=answer.file_systems))
         return Evidence(
             checks=(*found.checks, *checks),
-            notes=found.notes,
+            notes=(*found.notes, *([answer.note] if answer.note else ())),
             ready_seconds=found.ready_seconds + time.monotonic() - began,
         )

@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Final
 from backup.engine.command import Workplace
 from backup.errors import BackupError, DrillFailed, TargetDiffers, WorkFailed
 from backup.model import Role, Status
+from backup.notes.damage import leave_note
+from backup.notes.marks import reading
 from backup.proof.contract import Case, Limits
 from backup.proof.record import DrillBook, DrillRecord
 from backup.proof.registry import prover_of
-from backup.restoring.clearing import clear
-from backup.restoring.damage import leave_note
 from backup.restoring.fetching import Fetching, fetch
 from backup.restoring.restore import measure
-from backup.restoring.station import elsewhere
-from backup.retention.marks import reading
+from backup.runtime.clearing import clear
+from backup.runtime.durable import hold_lock
 from backup.saving.cache import local_name
-from backup.saving.journal import hold_lock
 from backup.saving.leftovers import chain_manifests
+from backup.station.station import elsewhere, say
 from backup.targets.reading import read_sha256
 from core.runtime.logging import Log
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from backup.engine.progress import Progress
     from backup.model import Manifest, RestorePoint
     from backup.proof.contract import Evidence, Prover
-    from backup.restoring.station import Station
+    from backup.station.station import Station
     from backup.when import When
 
 log = Log("bkp")
@@ -105,7 +105,9 @@ def _prove(
     settings = station.settings.drills
     limits = Limits(deadline=time.monotonic() + settings.time_limit.total_seconds(), memory_bytes=int(settings.memory))
     catalogue = station.catalogue()
-    point = catalogue.chosen(at)
+    if at is None and catalogue.to_come:
+        say(catalogue.said_of(catalogue.to_come))  # it would be the newest for as long as the clock was ahead
+    point = (catalogue if at is not None else catalogue.without_to_come()).chosen(at)
     manifest = point.manifest
     record = replace(record, point=point.at, source=manifest.source, size_bytes=manifest.counts.bytes)
     prover = prover_of(manifest.source)

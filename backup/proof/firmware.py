@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from backup.errors import DrillFailed
-from backup.sources.domain import FLASH_FORMATS
+from backup.sources.disks.domain import FLASH_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from backup.sources.domain import Firmware
+    from backup.sources.disks.domain import Firmware
 
 _DESCRIPTORS: Final = (Path("/etc/qemu/firmware"), Path("/usr/share/qemu/firmware"))
 _DESCRIPTOR_BYTES: Final = 1 << 16

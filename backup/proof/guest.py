@@ -5,28 +5,28 @@ from __future__ import annotations
 import json
 import os
 import socket
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from backup.child import Program, running
 from backup.errors import DrillFailed
 from backup.proof.firmware import choose_flash
-from backup.restoring.private_folder import private_folder
-from backup.sources.boot_files import BOOT, NVRAM
-from backup.sources.domain import parse
-from backup.sources.virsh import environment
+from backup.proof.monitor import why_stopped
+from backup.runtime.child import Program, running
+from backup.runtime.private_folder import temporary_folder
+from backup.sources.disks.boot_files import BOOT, NVRAM
+from backup.sources.disks.domain import parse
+from backup.sources.disks.virsh import environment
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Sequence
+    from pathlib import Path
 
     from backup.proof.contract import Limits
     from backup.proof.firmware import Flash
-    from backup.sources.domain import Firmware
+    from backup.sources.disks.domain import Firmware
 
 _AGENT: Final = "org.qemu.guest_agent.0"
 _MOST_BOOT_SECONDS: Final = 900.0  # an emulated processor is slow
@@ -36,6 +36,7 @@ _OVERHEAD_BYTES: Final = 256 << 20  # QEMU's own
 _LEAST_BYTES: Final = 128 << 20
 _MOST_ANSWER: Final = 1 << 20
 _WORDS: Final = 300
+_NO_ROOM: Final = "io-error"  # as QEMU calls it that an image cannot be written: nor could emulation
 _UNITS: Final = {
     "b": 1,
     "bytes": 1,
@@ -51,10 +52,14 @@ _DEVICES: Final = {"scsi": "scsi-hd", "sata": "ide-hd", "ide": "ide-hd"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the guest's agent said: how many file systems are mounted; None when it did not answer, and why then."""
+    """What the guest's agent said: how many file systems are mounted; None when it did not answer, and why then.
+
+    note: what went wrong before it was booted once more; empty when nothing did.
+    """
 
     file_systems: int | None
     words: str = ""
+    note: str = ""
 
 
 def boot(
@@ -65,22 +70,31 @@ def boot(
     top: what was restored. firmware: the UEFI it had; None boots as a BIOS does. The images and the UEFI's variables
     are written to. Raises DrillFailed when QEMU or the firmware is missing or cannot be started.
     """
-    words = ""
-    for accelerator in ["kvm", "tcg"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else ["tcg"]:
-        with private_folder(Path(tempfile.gettempdir()), "bkp-boot-") as folder:  # short: a socket has to fit into it
+    failed = note = words = ""
+    for accelerator in accelerators():
+        if failed:
+            note = f"{failed}; it was booted once more by emulation"
+        with temporary_folder("bkp-boot-") as folder:  # short: a socket has to fit into it
             arguments = _arguments(definition, images, (top, folder), accelerator, limits, firmware)
             program = Program(arguments=arguments, environment=environment(), doing="booting the restored guest")
             try:
                 with running(program) as guest:
-                    found = _await(guest, folder / "agent", limits)
+                    found, stopped = _await(guest, folder, limits)
             except OSError as error:
                 raise DrillFailed(f"{arguments[0]} cannot be started ({error.strerror}): install QEMU") from error
             if found is not None:
-                return Answer(file_systems=found)
-            words = f"{_said(guest)} {_console(folder / 'console')}".strip()
-            if guest.returncode == 0 or accelerator == "tcg":
+                return Answer(file_systems=found, note=note)
+            ended = f"QEMU stopped it: {stopped}." if stopped else _said(guest)
+            words = f"{ended} {_console(folder / 'console')}".strip()
+            if not ended or stopped == _NO_ROOM:
                 break
-    return Answer(file_systems=None, words=words[-_WORDS:] or "without a word")
+            failed = f"{ended} That was by {accelerator}"
+    return Answer(file_systems=None, words=words[-_WORDS:] or "without a word", note=note)
+
+
+def accelerators() -> Sequence[str]:
+    """Return by what a guest is run, in turn: what KVM cannot go on with, emulation may."""
+    return ["kvm", "tcg"] if os.access("/dev/kvm", os.R_OK | os.W_OK) else ["tcg"]
 
 
 def _arguments(
@@ -111,6 +125,7 @@ def _arguments(
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
         "-machine", f"{machine},accel={accelerator}", "-cpu", "host" if accelerator == "kvm" else "max",
         "-m", f"size={size >> 20}M", "-smp", "1",
+        "-qmp", f"unix:{folder / 'monitor'},server=on,wait=off",
         "-serial", f"file:{folder / 'console'}",
         "-device", "virtio-serial-pci",
         "-chardev", f"socket,id=agent,path={folder / 'agent'},server=on,wait=off",
@@ -145,15 +160,21 @@ def _escaped(path: Path) -> str:
     return str(path).replace(",", ",,")
 
 
-def _await(guest: subprocess.Popen[bytes], agent: Path, limits: Limits) -> int | None:
-    """Return how many file systems the guest has mounted; None when it does not answer in time, or ended."""
+def _await(guest: subprocess.Popen[bytes], folder: Path, limits: Limits) -> tuple[int | None, str]:
+    """Return how many file systems the guest has mounted; None when it does not answer in time, ended, or was stopped.
+
+    QEMU's word for why it stopped the guest comes second, empty when it did not: none goes on then, however long it is
+    waited for.
+    """
     deadline = time.monotonic() + min(_MOST_BOOT_SECONDS, limits.left_seconds("the guest was booted"))
     while guest.poll() is None and time.monotonic() < deadline:
-        if ask(agent, "guest-ping") is not None:
-            mounted = ask(agent, "guest-get-fsinfo")
-            return len(mounted) if isinstance(mounted, list) else 0
+        if (stopped := why_stopped(folder / "monitor")) is not None:
+            return None, stopped
+        if ask(folder / "agent", "guest-ping") is not None:
+            mounted = ask(folder / "agent", "guest-get-fsinfo")
+            return len(mounted) if isinstance(mounted, list) else 0, ""
         time.sleep(_LOOK_SECONDS)
-    return None
+    return None, ""
 
 
 def ask(agent: Path, command: str) -> Any:

@@ -9,9 +9,13 @@ from backup.errors import DrillFailed, SourceFailed
 from backup.proof.contract import MOST_NAMED, Check, Evidence
 from backup.proof.mariadb import check_questions, check_tables
 from backup.proof.paths import prove_tree
+from backup.proof.replayed_logs import check_logs
 from backup.proof.restored_mariadb import RestoredMariadb
-from backup.sources.mariadb_base import DATA_FOLDER, KIND
-from backup.sources.mariadb_client import ask, base_tables, count_rows, text_of
+from backup.proof.server_programs import server_for_copy
+from backup.proof.versions import MARIADB, saved_version
+from backup.sources.mysql.client import ask, base_tables, count_rows, text_of
+from backup.sources.mysql.mariadb_base import DATA_FOLDER, KIND
+from core.model.counting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,17 +43,25 @@ class MariadbBaseProver:
 
     def prove(self, case: Case) -> Evidence:
         """Compare, start, look through, read, ask. Raises DrillFailed, TimedOut."""
+        data, record = case.restored / DATA_FOLDER, case.manifest.consistency
+        proven_in = server_for_copy(MARIADB, case.settings.mariadb_programs, saved_version(case.manifest))
         files = prove_tree(case)
         began = time.monotonic()
-        data, record = case.restored / DATA_FOLDER, case.manifest.consistency
-        server = RestoredMariadb(case.scratch / "mariadb", data, record, case.settings.mariadb_programs, case.limits)
+        server = RestoredMariadb(case.scratch / "mariadb", data, record, proven_in.programs.folder, case.limits)
         with server.running():
-            ready_seconds = time.monotonic() - began
             try:
+                replayed = check_logs(case, server.login("mysql"), None, has_accounts=False)
+                ready_seconds = time.monotonic() - began
                 checks, notes = _ask(case, server)
             except SourceFailed as error:
                 raise DrillFailed(f"the restored server cannot be used: {error}") from error
-        return Evidence(checks=(*files.checks, *checks), notes=(*files.notes, *notes), ready_seconds=ready_seconds)
+        checks += [] if replayed is None else [replayed]
+        return Evidence(
+            checks=(*files.checks, *checks),
+            notes=(*files.notes, *notes),
+            ready_seconds=ready_seconds,
+            server=proven_in,
+        )
 
 
 def _ask(case: Case, server: ScratchMariadb) -> tuple[list[Check], list[str]]:
@@ -59,7 +71,7 @@ def _ask(case: Case, server: ScratchMariadb) -> tuple[list[Check], list[str]]:
     checks = [_read(server, databases, others, limits), _look_through(server, databases, others, limits)]
     if case.chosen.drill_questions:
         checks.append(check_questions(server.login("mysql"), case.chosen.drill_questions, limits))
-    notes = [f"{len(others)} tables were left out: of an engine whose files nothing assures"] if others else []
+    notes = [f"left out: {counted(len(others), 'table')} of an engine whose files nothing assures"] if others else []
     return checks, notes
 
 
@@ -83,7 +95,7 @@ def _read(server: ScratchMariadb, databases: Sequence[str], others: frozenset[st
         except SourceFailed as error:
             wrong.append(f"{database}: {error}")
     return Check(
-        what=f"databases read, {tables} tables with {rows} rows",
+        what=f"databases read, {counted(tables, 'table')} with {counted(rows, 'row')}",
         looked_at=len(databases),
         differing=len(wrong),
         names=tuple(wrong[:MOST_NAMED]),

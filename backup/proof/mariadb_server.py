@@ -7,18 +7,19 @@ be longer than a socket's can be; root has no password there.
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Final
 
-from backup.child import Program, run, running
-from backup.errors import DrillFailed, SourceFailed
+from backup.errors import DrillFailed, SourceFailed, TimedOut
 from backup.proof.cluster import limited
+from backup.proof.server_programs import SYSTEM_FOLDERS
+from backup.proof.socket_folder import socket_folder
+from backup.runtime.child import Program, run, running
 from backup.settings.source import MariadbSettings
-from backup.sources.mariadb_client import ask
+from backup.sources.mysql.client import ask
 from core.runtime.account import NoAccountError, account_for, hand_over
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 _READY_SECONDS: Final = 120.0
 _LOOK_SECONDS: Final = 0.1
 _WORDS: Final = 600
-_SYSTEM_FOLDERS: Final = "/usr/sbin:/usr/local/sbin"  # where servers lie, and a user's PATH does not lead
 
 
 class ScratchMariadb:
@@ -48,6 +48,7 @@ class ScratchMariadb:
         self._programs, self._limits = programs, limits
         self._data = folder / "data"
         self._log = folder / "log"
+        self._temporary = folder / "temporary"
         self._options = folder / "client.cnf"
         self._socket: Path | None = None
         self._server = self._find(self.server_name)
@@ -83,15 +84,15 @@ class ScratchMariadb:
 
     def _make_folder(self) -> None:
         self.folder.mkdir(mode=0o700, exist_ok=True)
+        self._temporary.mkdir(mode=0o700, exist_ok=True)
         self._options.touch(mode=0o600)  # empty: no option file of this machine's counts
         hand_over(self.folder, self._account)
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Run the server; it has ended when this is left. Raises DrillFailed with the end of its log."""
-        with tempfile.TemporaryDirectory(prefix="wk-drill-") as folder:
-            hand_over(Path(folder), self._account)
-            self._socket = Path(folder) / "s"
+        with socket_folder(self._account) as folder:
+            self._socket = folder / "s"
             options = [
                 f"--datadir={self._data}", f"--socket={self._socket}", "--skip-networking",
                 f"--pid-file={self.folder}/pid", f"--log-error={self._log}", "--event-scheduler=OFF", "--skip-log-bin",
@@ -114,7 +115,7 @@ class ScratchMariadb:
         while True:
             try:
                 ask(self.login("mysql"), "SELECT 1;", 10)
-            except SourceFailed as error:
+            except (SourceFailed, TimedOut) as error:  # a busy machine may be slow to answer, too
                 if server.poll() is not None or time.monotonic() > deadline:
                     raise DrillFailed(f"the database of the drill did not start: {self._last_words()}") from error
                 time.sleep(_LOOK_SECONDS)
@@ -128,7 +129,7 @@ class ScratchMariadb:
             return "without a word"
 
     def _find(self, name: str) -> str:
-        path = f"{os.environ.get('PATH', '/usr/bin:/bin')}:{_SYSTEM_FOLDERS}"
+        path = f"{os.environ.get('PATH', '/usr/bin:/bin')}:{SYSTEM_FOLDERS}"
         found = which(name, path=path if self._programs is None else str(self._programs))
         if found is None:
             raise DrillFailed(
@@ -138,8 +139,13 @@ class ScratchMariadb:
         return found
 
     def _program(self, name: str, *arguments: str) -> Program:
+        # A server that starts deletes what it takes for temporary tables of its own: those of every other one, too.
         return Program(
             arguments=[*self._account.prefix, *limited(self._limits), name, *arguments],
-            environment={"PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:{_SYSTEM_FOLDERS}", "LC_ALL": "C.UTF-8"},
+            environment={
+                "PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:{SYSTEM_FOLDERS}",
+                "LC_ALL": "C.UTF-8",
+                "TMPDIR": str(self._temporary),
+            },
             doing=f"running {Path(name).name}",
         )

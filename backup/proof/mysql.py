@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backup.errors import DrillFailed, SourceFailed
+from backup.proof import versions
 from backup.proof.mariadb import MariadbProver
 from backup.proof.mariadb_server import ScratchMariadb
+from backup.proof.server_programs import server_for_dump
 from backup.settings.source import MysqlSettings
-from backup.sources.mariadb_client import MYSQL, client_program, demand_own
+from backup.sources.mysql.client import MYSQL, client_program, demand_own
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from backup.proof.contract import Case, Limits
+    from backup.proof.versions import ProvenIn
     from backup.settings.source import MysqlLogin
 
 _LOOK_SECONDS = 60.0
@@ -52,6 +55,7 @@ class MysqlProver(MariadbProver):
 
     source = MYSQL.kind
 
-    def server(self, case: Case) -> ScratchMariadb:
-        """Return the server to load into. Raises DrillFailed when there is none here."""
-        return ScratchMysql(case.scratch / "mysql", case.settings.mysql_programs, case.limits)
+    def server(self, case: Case) -> tuple[ScratchMariadb, ProvenIn]:
+        """Return the server to load into, and of which version it is. Raises DrillFailed when there is none here."""
+        found = server_for_dump(versions.MYSQL, case.settings.mysql_programs, versions.saved_version(case.manifest))
+        return ScratchMysql(case.scratch / "mysql", found.programs.folder, case.limits), found

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from backup.errors import DrillFailed
 from backup.proof.contract import Evidence
+from core.model.counting import counted
 
 if TYPE_CHECKING:
     from backup.model import Manifest
@@ -34,5 +35,5 @@ def prove_tree(case: Case) -> Evidence:
         raise DrillFailed(f"{error.name} is not installed here: pip install 'watchkeep[drills]'") from error
     checks = compare_tree(case.restored, case.signatures, case.limits)
     left_out = case.manifest.counts.unreadable
-    notes = () if not left_out else (f"{left_out} entries could not be read when this was saved and are not in it",)
+    notes = () if not left_out else (f"{counted(left_out, 'entry')} could not be read when this was saved: not in it",)
     return Evidence(checks=tuple(checks), notes=notes)

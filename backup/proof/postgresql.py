@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from backup.errors import DestinationInUse, DrillFailed, SourceFailed
-from backup.loading.postgresql import load
-from backup.proof.cluster import ScratchCluster, server_programs
+from backup.loading.archive import load_archive
+from backup.proof.cluster import ScratchCluster
 from backup.proof.contract import Evidence
 from backup.proof.database_checks import check_questions, check_rows, check_structures
 from backup.proof.paths import prove_tree
-from backup.sources.postgresql import DUMP_FOLDER
+from backup.proof.server_programs import folder_of, programs_here, server_for_dump
+from backup.proof.versions import POSTGRESQL, saved_version
+from backup.runtime.child import Program, run
+from backup.sources.postgresql.dump import DUMP_FOLDER
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from backup.model import Manifest
-    from backup.proof.contract import Case, Check
+    from backup.proof.contract import Case, Check, Limits
+    from backup.proof.versions import ProvenIn
 
 _EMPTY_CLUSTER_BYTES: Final = 200 << 20
 _SWOLLEN: Final = 1.5  # rows without the server's own gaps, but indexes are made beside their tables
@@ -38,20 +46,52 @@ class PostgresqlProver:
         dump = case.restored / DUMP_FOLDER
         if not dump.is_dir():
             raise DrillFailed(f"there is no {DUMP_FOLDER}/ in what was restored, so no dump")
+        server = server_for_dump(POSTGRESQL, case.settings.postgresql_programs, saved_version(case.manifest))
         began = time.monotonic()
-        cluster = ScratchCluster(
-            case.scratch / "postgresql", server_programs(case.settings.postgresql_programs), case.limits
-        )
+        cluster = ScratchCluster(case.scratch / "postgresql", folder_of(server), case.limits)
         cluster.make()
         with cluster.running():
-            login = cluster.login()
+            loading = replace(cluster.login(), binaries=_reader(case, server, dump))
             try:
-                load(login, dump, case.limits.left_seconds("the dump was loaded"))
+                load_archive(loading, dump, (), time_limit_seconds=case.limits.left_seconds("the dump was loaded"))
                 ready_seconds = time.monotonic() - began
                 checks, notes = _ask(case, cluster)
             except (DestinationInUse, SourceFailed) as error:
-                raise DrillFailed(f"the restored dump is no database that can be used: {error}") from error
-        return Evidence(checks=(*files.checks, *checks), notes=(*files.notes, *notes), ready_seconds=ready_seconds)
+                raise DrillFailed(
+                    f"the restored dump is no database that can be used{server.doubt()}: {error}"
+                ) from error
+        return Evidence(
+            checks=(*files.checks, *checks),
+            notes=(*files.notes, *notes),
+            ready_seconds=ready_seconds,
+            server=server,
+        )
+
+
+def _reader(case: Case, server: ProvenIn, dump: Path) -> Path:
+    """Return the folder of the pg_restore to load with: the server's own, else the newest that can read the dump.
+
+    A host may have dumped by a newer pg_dump than its server is, and no older pg_restore reads what that writes.
+    """
+    own = folder_of(server)
+    if _reads(own / "pg_restore", dump, case.limits):
+        return own
+    others = programs_here(POSTGRESQL, case.settings.postgresql_programs)
+    newest = sorted(others, key=lambda each: POSTGRESQL.series(each.version), reverse=True)
+    folders = [each.folder for each in newest if each.folder is not None]
+    return next((each for each in folders if _reads(each / "pg_restore", dump, case.limits)), own)
+
+
+def _reads(program: Path, dump: Path, limits: Limits) -> bool:
+    listing = Program(
+        arguments=[str(program), "--list", str(dump)],
+        environment={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C.UTF-8"},
+        doing="reading the dump",
+    )
+    try:
+        return run(listing, time_limit_seconds=limits.left_seconds("the dump was read")).exit_code == 0
+    except OSError:  # a folder with a server's programs alone
+        return False
 
 
 def _ask(case: Case, cluster: ScratchCluster) -> tuple[list[Check], list[str]]:

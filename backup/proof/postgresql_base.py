@@ -15,15 +15,17 @@ from backup.errors import (
     SignatureBad,
     SourceFailed,
 )
-from backup.proof.cluster import server_programs
 from backup.proof.contract import MOST_NAMED, Check, Evidence
 from backup.proof.database_checks import check_questions, check_structures
 from backup.proof.paths import prove_tree
 from backup.proof.restored_cluster import RestoredCluster
-from backup.sources.postgresql import count_rows
-from backup.sources.psql import session
+from backup.proof.server_programs import folder_of, server_for_copy
+from backup.proof.versions import POSTGRESQL, saved_version
+from backup.sources.postgresql.dump import count_rows
+from backup.sources.postgresql.psql import session
 from backup.wal.choice import Until
 from backup.wal.recovery import base_of, make_ready
+from core.model.counting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +50,8 @@ class PostgresqlBaseProver:
 
     def prove(self, case: Case) -> Evidence:
         """Compare, fetch WAL, recover, read, ask. Raises DrillFailed, TimedOut."""
+        record, named = case.manifest.consistency, case.settings.postgresql_programs
+        server = server_for_copy(POSTGRESQL, named, saved_version(case.manifest))
         files = prove_tree(case)
         began = time.monotonic()
         try:
@@ -55,8 +59,8 @@ class PostgresqlBaseProver:
             cluster = RestoredCluster(
                 case.scratch / "postgresql",
                 ready.cluster,
-                str(case.manifest.consistency.get("superuser")),
-                server_programs(case.settings.postgresql_programs),
+                str(record.get("superuser")),
+                folder_of(server),
                 case.limits,
             )
             with cluster.running():
@@ -64,7 +68,12 @@ class PostgresqlBaseProver:
                 checks, notes = _ask(case, cluster.login(), ready)
         except (BackupDamaged, DestinationInUse, NotInBackup, ObjectMissing, SignatureBad, SourceFailed) as error:
             raise DrillFailed(f"the restored cluster cannot be used: {error}") from error
-        return Evidence(checks=(*files.checks, *checks), notes=(*files.notes, *notes), ready_seconds=ready_seconds)
+        return Evidence(
+            checks=(*files.checks, *checks),
+            notes=(*files.notes, *notes),
+            ready_seconds=ready_seconds,
+            server=server,
+        )
 
 
 def _within(case: Case) -> Callable[[int, int], None]:
@@ -102,7 +111,7 @@ def _check_position(case: Case, login: PostgresqlSettings, ready: Ready) -> Chec
         ((found,),) = psql.ask("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn;")
     is_there = int(found) >= last
     return Check(
-        what=f"recoveries through {ready.segments} WAL segments",
+        what=f"recoveries through {counted(ready.segments, 'WAL segment')}",
         looked_at=1,
         differing=0 if is_there else 1,
         names=() if is_there else (f"it ended at byte {found} of the WAL, which goes on to {last}",),
@@ -123,7 +132,7 @@ def _check_reading(case: Case, login: PostgresqlSettings, databases: list[str]) 
         tables += len(found)
         rows += sum(found.values())
     return Check(
-        what=f"databases read, {tables} tables with {rows} rows",
+        what=f"databases read, {counted(tables, 'table')} with {counted(rows, 'row')}",
         looked_at=len(databases),
         differing=len(wrong),
         names=tuple(wrong[:MOST_NAMED]),

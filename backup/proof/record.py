@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from backup.model import Status
-from backup.state_file import StateFile
+from backup.runtime.state_file import StateFile
 from core.model.prediction import restore_seconds
+from core.runtime.process import own_mark
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,7 @@ class DrillRecord:
     evidence: Evidence | None = None
     error: str | None = None
     exit_code: int | None = None
+    process: str | None = field(default_factory=own_mark)
 
     def with_failure(self, error: str, exit_code: int) -> DrillRecord:
         """Return it as one that failed."""
@@ -61,6 +63,7 @@ class DrillRecord:
             "ended_at": None if self.ended_at is None else self.ended_at.isoformat(),
             "duration_seconds": duration,
             "pid": self.pid,
+            "process": self.process,
             "point": None if self.point is None else self.point.isoformat(),
             "source": self.source,
             "size_bytes": self.size_bytes,
@@ -70,6 +73,7 @@ class DrillRecord:
             "ready_seconds": self.ready_seconds,
             "bytes_per_second": rate,
             "evidence": None if self.evidence is None else self.evidence.words(),
+            "server": None if self.evidence is None or self.evidence.server is None else self.evidence.server.table(),
             "checks": [] if self.evidence is None else [check.table() for check in self.evidence.checks],
             "error": self.error,
             "exit_code": self.exit_code,

@@ -6,46 +6,33 @@ may enter. The restored postgresql.conf and pg_hba.conf are not used: they may o
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backup.child import run
-from backup.errors import DrillFailed
 from backup.proof.cluster import PORT, ScratchCluster
+from backup.proof.socket_folder import socket_folder
 from backup.settings.source import PostgresqlSettings
 from core.runtime.account import hand_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from backup.proof.contract import Limits
 
 
 class RestoredCluster(ScratchCluster):
-    """The cluster in `data`; `superuser` is its first role. Raises DrillFailed: a server of another version."""
+    """The cluster in `data`; `superuser` is its first role. `programs`: of its version, no other starts on it."""
 
     def __init__(self, folder: Path, data: Path, superuser: str, programs: Path, limits: Limits) -> None:
         super().__init__(folder, programs, limits)
         self._data, self._superuser = data, superuser
-        wanted = (data / "PG_VERSION").read_text(encoding="utf-8").strip()
-        own = self._major_version()
-        if own != wanted:
-            raise DrillFailed(
-                f"the cluster is of PostgreSQL {wanted}, the server in {programs} of {own}: name the folder of version"
-                f" {wanted}'s programs as drills.postgresql_programs"
-            )
 
     def login(self, database: str = "postgres") -> PostgresqlSettings:
         """Return how a client gets in while it runs."""
         return PostgresqlSettings(
             database=database, host=self._socket, port=PORT, user=self._superuser, binaries=self._programs
         )
-
-    def _major_version(self) -> str:
-        ended = run(self._program("postgres", "--version"), time_limit_seconds=30)
-        return next((word.partition(".")[0] for word in ended.output.split() if word[:1].isdigit()), "unknown")
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -55,9 +42,8 @@ class RestoredCluster(ScratchCluster):
         for name in ("ident.conf", "postgresql.conf"):
             (self.folder / name).touch()
         hand_over(self._data.parent, self._account)
-        with tempfile.TemporaryDirectory(prefix="wk-drill-") as folder:
-            hand_over(Path(folder), self._account)
-            self._socket = folder
+        with socket_folder(self._account) as folder:
+            self._socket = str(folder)
             with super().running():
                 yield
 

@@ -13,11 +13,10 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from backup.child import run
 from backup.errors import DrillFailed
 from backup.proof.contract import MOST_NAMED
 from backup.proof.mariadb_server import ScratchMariadb
-from backup.sources.mariadb_situation import CASE, DATA_FILES, PAGE_SIZE, series_of
+from backup.sources.mysql.mariadb_situation import CASE, DATA_FILES, PAGE_SIZE
 from core.runtime.account import hand_over
 
 if TYPE_CHECKING:
@@ -33,7 +32,8 @@ _SETTINGS: Final = {PAGE_SIZE: r"\d{4,5}", CASE: r"[012]", DATA_FILES: r"[A-Za-z
 class RestoredMariadb(ScratchMariadb):
     """The server of the data directory `data`, which `record` (its consistency record) tells of.
 
-    Raises DrillFailed: a server of another series is here, the files lead elsewhere, settings of the record are none.
+    programs: of its series, no other starts on it. Raises DrillFailed: the files lead elsewhere, settings of the record
+    are none.
     """
 
     def __init__(
@@ -43,15 +43,6 @@ class RestoredMariadb(ScratchMariadb):
         self._data = data
         demand_no_way_out(data)
         self._settings = settings_of(record)
-        wanted, own = series_of(str(record.get("server_version"))), self._series()
-        if wanted is None or own != wanted:
-            raise DrillFailed(
-                f"the files are of MariaDB {wanted}, the server here ({self._server}) is of {own}: name the folder of"
-                f" MariaDB {wanted}'s programs as drills.mariadb_programs"
-            )
-
-    def _series(self) -> str | None:
-        return series_of(run(self._program(self._server, "--no-defaults", "--version"), time_limit_seconds=30).output)
 
     @contextmanager
     def running(self) -> Iterator[None]:

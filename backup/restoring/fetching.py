@@ -14,20 +14,22 @@ from backup.catalogue import read_runs
 from backup.chain import files_of_chain
 from backup.cut import parts_with, read_cut
 from backup.engine.command import call, common_arguments
+from backup.engine.names import volume_number
 from backup.engine.process import demand_success, run_calls
 from backup.engine.standstill import Standstill
 from backup.errors import EngineFailed, NotInBackup, ObjectMissing, TargetAway, TargetDiffers, WorkFailed
 from backup.model import Role
-from backup.restoring.clearing import clear
-from backup.restoring.copies import DAMAGES, at_any_copy
-from backup.restoring.damage import leave_note
+from backup.notes.damage import leave_note
 from backup.restoring.harm import demand_files, missing
 from backup.restoring.joining import join
 from backup.restoring.stand_ins import has_signatures, lay_missing, lay_stand_ins
+from backup.runtime.clearing import clear
 from backup.saving.cache import local_name
-from backup.saving.comparison import volume_number, volume_sums
+from backup.saving.comparison import volume_sums
 from backup.spelling import shown
+from backup.station.copies import DAMAGES, at_any_copy
 from backup.when import local
+from core.model.counting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from backup.engine.progress import Progress
     from backup.errors import BackupError
     from backup.model import Manifest, RestorePoint
-    from backup.restoring.station import Station
+    from backup.station.station import Station
 
 _NOT_IN_BACKUP: Final = 19  # duplicity's ErrorCode.restore_path_not_found
 _MOST_NAMES, _MOST_NAME = 5, 200  # told when they could not be restored
@@ -142,7 +144,9 @@ def _fetch_from(
         _demand_own(fetching, run, parts)
     if not made:
         at = local(fetching.point.at)
-        raise NotInBackup(f"{shown(str(path))} is not in the restore point of {at}: bkp ls shows what is")
+        raise NotInBackup(
+            f"{shown(str(path))} is not in the restore point of {at}: bkp ls shows what is, bkp find looks in all"
+        )
     if not all(os.path.lexists(each) for each in made):
         raise EngineFailed("duplicity said that all is well, but nothing was restored")
     if len(parts) > 1:
@@ -225,7 +229,7 @@ def _has_restored(fetching: Fetching, outcome: Outcome, part: str) -> bool:
     if lost := outcome.told.unreadable:  # duplicity goes on without them, and ends as if all were well
         names = ", ".join(name[-_MOST_NAME:] for name in outcome.told.unreadable_names[:_MOST_NAMES])
         raise EngineFailed(
-            f"{lost} entries{said} could not be restored here, so nothing was: {names}; try another --to, as root for"
-            " devices, or bring the rest with --path"
+            f"{counted(lost, 'entry')}{said} could not be restored here, so nothing was: {names}; try another"
+            " --to, as root for devices, or bring the rest with --path"
         )
     return True

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from backup.browse.signatures import Entry
     from backup.model import RestorePoint
-    from backup.restoring.station import Station
     from backup.restoring.wanted import Wanted
+    from backup.station.station import Station
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backup.model import RestorePoint, VolumeRecord
-    from backup.restoring.station import Station
+    from backup.station.station import Station
 
 _VOLUME: Final = re.compile(r"duplicity-(?:full|inc)\.[\w.]+\.vol\d+\.difftar(?:\.\w+)?")
 

@@ -27,7 +27,8 @@ class KnownDamage:
     found_at: when the first of it was found. depth: how deep a look has to go to see all of it. what: the first, in
     words. names: relative to the target's root, as many as have room; more: at least how many have none. lost: how
     many restore points it costs, at least; lost_at: their names, as many as have room; unlisted, unlisted_at: the same
-    of those that come back, but whose lists of files are damaged.
+    of those that come back, but whose lists of files are damaged. logs: how many archived logs, or gaps in them, cost
+    moments between restore points.
     """
 
     found_at: str
@@ -39,6 +40,7 @@ class KnownDamage:
     lost_at: tuple[str, ...] = ()
     unlisted: int = 0
     unlisted_at: tuple[str, ...] = ()
+    logs: int = 0
 
     def table(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -67,6 +69,7 @@ def read_damage_of(copy: Mapping[str, Any]) -> KnownDamage | None:
         lost_at=tuple(table.get("lost_at", ())),
         unlisted=int(table.get("unlisted", 0)),
         unlisted_at=tuple(table.get("unlisted_at", ())),
+        logs=int(table.get("logs", 0)),
     )
 
 
@@ -103,6 +106,7 @@ def _found(report: Report, step: str, now: str) -> KnownDamage:
         found_at=now, depth=step, what=bounded(f"{first.name}: {first.what}"), lost=len(report.lost),
         lost_at=tuple(instant_name(at) for at in report.lost[-_MOST_NAMED:]), unlisted=len(report.unlisted),
         unlisted_at=tuple(instant_name(at) for at in report.unlisted[-_MOST_NAMED:]),
+        logs=sum(1 for damage in report.damages if damage.moments is not None),
     )  # fmt: skip
     return _naming(found, [damage.name for damage in report.damages])
 
@@ -118,6 +122,7 @@ def _united(known: KnownDamage, found: KnownDamage) -> KnownDamage:
         lost_at=tuple(lost_at[-_MOST_NAMED:]),
         unlisted=max(known.unlisted, found.unlisted, len(unlisted_at)),
         unlisted_at=tuple(unlisted_at[-_MOST_NAMED:]),
+        logs=max(known.logs, found.logs),
     )
     return _naming(both, [*known.names, *found.names])
 

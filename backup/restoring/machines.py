@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as Xml
 
-from backup.child import Program, run
 from backup.errors import BackupDamaged, DestinationInUse, NotInBackup, SourceFailed
-from backup.restoring.disks import CHANGES, IMAGES, apply_changes, read_disks
-from backup.sources.boot_files import BOOT, BOOT_FILES, NVRAM
-from backup.sources.domain import TPM_LOST, parse, read_firmware, recorded_firmware, target_of
-from backup.sources.libvirt import DEFINITION
-from backup.sources.virsh import Virsh, environment, words_of
+from backup.runtime.child import Program, run
+from backup.sources.disks.boot_files import BOOT, BOOT_FILES, NVRAM
+from backup.sources.disks.chain import CHANGES, IMAGES, apply_changes, read_disks
+from backup.sources.disks.domain import TPM_LOST, parse, read_firmware, recorded_firmware, target_of
+from backup.sources.disks.libvirt import DEFINITION
+from backup.sources.disks.virsh import Virsh, environment, words_of
 
 if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
     from backup.model import Manifest
-    from backup.restoring.disks import Disk
-    from backup.sources.domain import Firmware
+    from backup.sources.disks.chain import Disk
+    from backup.sources.disks.domain import Firmware
 
 _DOMAINS: Final = "libvirt"
 _OF_DISKS: Final = (_DOMAINS, "image")

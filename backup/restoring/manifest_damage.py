@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from backup.catalogue import IMPORT_REMEDY
 from backup.errors import SignerUnknown
+from backup.spelling import shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -22,13 +23,15 @@ class Damage:
     """One thing that is not as it should be. `name` is relative to the target's root; `kills` are lost instants.
 
     unlists: instants that can be restored all the same: only their list of files is lost, which listing, comparing,
-    drills and the next incremental go by.
+    drills and the next incremental go by. moments: what an archived log costs: from when to when no moment can be
+    restored any more; without an end where no restore point came after it. None of everything else.
     """
 
     name: str
     what: str
     kills: tuple[datetime, ...] = ()
     unlists: tuple[datetime, ...] = ()
+    moments: tuple[datetime, datetime | None] | None = None
 
     def is_of_newest(self, begun: datetime, others: Collection[datetime]) -> bool:
         """Tell whether it costs a point of the newest chain; others: the points of chains before it.
@@ -44,7 +47,7 @@ def refused_manifests(place: Place, refused: Iterable[Refused]) -> Iterator[Dama
     for each in refused:
         if not each.is_of_stranger:
             kills = () if each.at is None else (each.at,)
-            yield Damage(name=f"{place.points}/{each.name}", what=each.why, kills=kills)
+            yield Damage(name=f"{place.points}/{shown(each.name)}", what=each.why, kills=kills)
 
 
 def strangers(refused: Iterable[Refused]) -> list[BackupError]:

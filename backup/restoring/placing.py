@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Final
 
 from backup.errors import DestinationInUse
 from backup.restoring.joining import move
-from backup.restoring.private_folder import private_folder
 from backup.restoring.room import existing
+from backup.runtime.private_folder import private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 _DRAFT: Final = ".bkp-restoring-"
+
+
+def demand_way(final: Path) -> None:
+    """Raise DestinationInUse when what lies on the way to `final` is no folder, so that nothing can be put there."""
+    there = next(each for each in final.parents if os.path.lexists(each))
+    if not there.is_dir():
+        raise DestinationInUse(f"{there} is no folder, so nothing can be put below it: choose another --to")
 
 
 def demand_free(final: Path) -> None:
@@ -68,9 +75,11 @@ def put_in_place(made: Path, final: Path, *, is_overwriting: bool) -> None:
             return
         if not is_overwriting:
             raise DestinationInUse(f"{final} came into being meanwhile: it was left alone")
+        _demand_mergeable(made, final)
         _merge(made, final)
     except OSError as error:
-        raise DestinationInUse(f"{error.filename or final} cannot be put in place: {error.strerror}") from error
+        so_far = f"; some of it may be at {final} already" if is_overwriting else ""
+        raise DestinationInUse(f"{error.filename or final} cannot be put in place: {error.strerror}{so_far}") from error
 
 
 def _fill(made: Path, final: Path) -> None:
@@ -95,15 +104,28 @@ def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
+def _demand_mergeable(made: Path, final: Path) -> None:
+    """Raise DestinationInUse, before anything is replaced, when a folder would take a file's place or a file one's."""
+    _demand_alike(made, final)
+    if _is_folder(made):
+        for entry in made.iterdir():
+            if os.path.lexists(there := final / entry.name):
+                _demand_mergeable(entry, there)
+
+
+def _demand_alike(made: Path, final: Path) -> None:
+    if _is_folder(final) and not _is_folder(made):
+        raise DestinationInUse(f"{final} is a folder, and a file was saved: move it away first")
+    if _is_folder(made) and not _is_folder(final):
+        raise DestinationInUse(f"{final} is no folder, and a folder was saved: move it away first")
+
+
 def _merge(made: Path, final: Path) -> None:
     """Put `made` over `final`. A folder is never replaced by a file, nor a file by a folder."""
-    if made.is_symlink() or not made.is_dir():
-        if final.is_dir() and not final.is_symlink():
-            raise DestinationInUse(f"{final} is a folder, and a file was saved: move it away first")
+    _demand_alike(made, final)
+    if not _is_folder(made):
         made.replace(final)
         return
-    if not final.is_dir() or final.is_symlink():
-        raise DestinationInUse(f"{final} is no folder, and a folder was saved: move it away first")
     for entry in sorted(made.iterdir()):
         there = final / entry.name
         if os.path.lexists(there):

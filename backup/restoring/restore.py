@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backup.errors import Cancelled, DestinationInUse
-from backup.restoring.copies import DAMAGES, at_any_copy
+from backup.notes.marks import reading
 from backup.restoring.fetching import Fetching, fetch
 from backup.restoring.forecast import forecast
 from backup.restoring.growth import watched
 from backup.restoring.machines import demand_path, holds_disks, put_together
-from backup.restoring.placing import demand_free, draft_for, put_in_place
+from backup.restoring.placing import demand_free, demand_way, draft_for, put_in_place
 from backup.restoring.room import demand_room, demand_work_room
-from backup.restoring.station import scratch_workplace
-from backup.retention.marks import reading
 from backup.spelling import shown
+from backup.station.copies import DAMAGES, at_any_copy
+from backup.station.station import scratch_workplace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from backup.engine.progress import Progress
     from backup.model import RestorePoint
-    from backup.restoring.station import Station
     from backup.restoring.wanted import Wanted
+    from backup.station.station import Station
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,7 @@ def restore(
     if wanted.path is not None:
         demand_path(manifest, wanted.path)
     final = wanted.final
+    demand_way(final)
     if not wanted.is_overwriting:
         demand_free(final)
     if wanted.is_room_asked:

@@ -13,14 +13,14 @@ from backup.catalogue import MANIFEST_ENDING
 from backup.errors import ObjectMissing
 from backup.model import read_instant
 from backup.restoring.manifest_damage import Damage
-from backup.retention.expected import expected_chains
+from backup.saving.expected import expected_chains
 from backup.saving.known_points import gone_points, points_there, vanished_points
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from backup.catalogue import Catalogue
-    from backup.restoring.station import Station
+    from backup.station.station import Station
 
 
 def vanished_here(station: Station, catalogue: Catalogue, seen: Mapping[str, str]) -> Mapping[str, str]:

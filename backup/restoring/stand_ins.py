@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from backup.engine.names import role_of, run_instant
 from backup.model import Role
 from backup.saving.cache import local_name
-from backup.saving.comparison import role_of, run_instant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backup.chain import files_of_chain
+from backup.engine.names import role_of, run_instant
 from backup.model import Role, instant_name
-from backup.saving.comparison import role_of, run_instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from backup.catalogue import Catalogue
-    from backup.restoring.station import Station
+    from backup.station.station import Station
 
 
 def files_of_unknown_chains(station: Station, catalogue: Catalogue) -> list[str]:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 from backup.errors import BackupError
 from backup.model import Status
 from backup.restoring.known_damage import bounded, damage_after, read_damage_of
+from backup.runtime.state_file import StateFile
 from backup.sampling import Sampling
 from backup.settings.verification import FOLDER, STEPS, step_of
-from backup.state_file import StateFile
+from core.runtime.process import own_mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 FORM: Final = "watchkeep-verification-state-1"
 _MOST_SEEN: Final = 200  # of one copy: the newest, which are those that nothing else names
+_MOST_LINES: Final = 50  # of archived logs, of one copy: the newest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,7 @@ class VerificationRecord:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     ended_at: datetime | None = None
     pid: int = field(default_factory=os.getpid)
+    process: str | None = field(default_factory=own_mark)
     error: str | None = None
     exit_code: int | None = None
 
@@ -59,6 +62,7 @@ class VerificationRecord:
             "started_at": self.started_at.isoformat(),
             "ended_at": None if self.ended_at is None else self.ended_at.isoformat(),
             "pid": self.pid,
+            "process": self.process,
             "depth": self.step,
             "error": self.error,
             "exit_code": self.exit_code,
@@ -114,40 +118,59 @@ class VerificationBook:
         found = self._copy(target).get("seen")
         return {str(name): str(chain) for name, chain in found.items()} if isinstance(found, dict) else {}
 
+    def seen_logs(self, target: str) -> dict[str, dict[str, str]]:
+        """Return the first and last archived logs that the last look saw at a copy, by their lines' folders."""
+        found = self._copy(target).get("seen_logs")
+        lines = found if isinstance(found, dict) else {}
+        return {
+            str(root): {str(name): str(until) for name, until in names.items()}
+            for root, names in lines.items()
+            if isinstance(names, dict)
+        }
+
     def note(self, target: str, report: Report, sampling: Sampling | None) -> None:
         """Write down what was found of the copy at a target; one without restore points is not whole.
 
         One that had some and has none is damaged. Raises WorkFailed.
         """
-        copy, now = self._copy(target), datetime.now(UTC).isoformat()
-        step = step_of(report.depth.value, is_sampled=sampling is not None)
-        damage = damage_after(copy, report, step, now)
-        copy["damage"] = None if damage is None else damage.table()
-        if report.restorable and not report.damages and not report.hindrances:
-            whole = dict.fromkeys(STEPS[: STEPS.index(step) + 1], now)
-            copy["whole"] = {**copy.get("whole", {}), **whole}
-        copy["seen"] = dict(sorted(report.seen.items())[-_MOST_SEEN:])
-        copy["last"] = {
-            "ended_at": now,
-            "depth": step,
-            "files": report.files,
-            "files_read": report.files_read,
-            "restore_points": len(report.restorable),
-        }
-        changes: dict[str, Any] = {"copies": {**self._copies(), target: copy}}
-        if sampling is not None:
-            copy["sampled_to"] = report.sampled_to
-            changes["seed"] = sampling.seed
-        self._write(changes)
-
-    def _copies(self) -> dict[str, Any]:
-        found = self.read().get("copies")
-        return found if isinstance(found, dict) else {}
+        if self._is_kept:
+            self._file.change(lambda known: _noted(known, target, report, sampling))
 
     def _copy(self, target: str) -> dict[str, Any]:
-        found = self._copies().get(target)
-        return dict(found) if isinstance(found, dict) else {}
+        return _copies(self.read()).get(target, {})
 
     def _write(self, changes: dict[str, Any]) -> None:
         if self._is_kept:
             self._file.write(changes)
+
+
+def _noted(known: dict[str, Any], target: str, report: Report, sampling: Sampling | None) -> dict[str, Any]:
+    """Return what changes in the book by a look at a copy."""
+    copies, now = _copies(known), datetime.now(UTC).isoformat()
+    copy = copies.get(target, {})
+    step = step_of(report.depth.value, is_sampled=sampling is not None)
+    damage = damage_after(copy, report, step, now)
+    copy["damage"] = None if damage is None else damage.table()
+    if report.restorable and not report.damages and not report.hindrances:
+        whole = dict.fromkeys(STEPS[: STEPS.index(step) + 1], now)
+        copy["whole"] = {**copy.get("whole", {}), **whole}
+    copy["seen"] = dict(sorted(report.seen.items())[-_MOST_SEEN:])
+    newest = sorted(report.seen_logs.items(), key=lambda each: max(each[1].values()))[-_MOST_LINES:]
+    copy["seen_logs"] = {root: dict(names) for root, names in newest}
+    copy["last"] = {
+        "ended_at": now,
+        "depth": step,
+        "files": report.files,
+        "files_read": report.files_read,
+        "restore_points": len(report.restorable),
+    }
+    changes: dict[str, Any] = {"copies": {**copies, target: copy}}
+    if sampling is not None:
+        copy["sampled_to"] = report.sampled_to
+        changes["seed"] = sampling.seed
+    return changes
+
+
+def _copies(known: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    found = known.get("copies")
+    return {name: copy for name, copy in found.items() if isinstance(copy, dict)} if isinstance(found, dict) else {}

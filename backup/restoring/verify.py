@@ -8,29 +8,30 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from backup.chain import files_of_chain
-from backup.errors import BackupError, Cancelled, DestinationInUse, ObjectMissing, WorkFailed
+from backup.errors import BackupError, Cancelled, DestinationInUse, WorkFailed
 from backup.model import read_instant
-from backup.restoring.copies import DAMAGES
-from backup.restoring.damage import write_damage
+from backup.notes.damage import write_damage
+from backup.notes.marks import reading
 from backup.restoring.file_damage import damage_of_file
+from backup.restoring.inspection import Found, Inspection
 from backup.restoring.manifest_damage import Damage, missing_manifests, refused_manifests, strangers, unclear
 from backup.restoring.restore import restore
 from backup.restoring.seen_before import seen_now, vanished_here, vanished_manifests
-from backup.restoring.station import scratch_workplace
 from backup.restoring.unnamed import files_of_unknown_chains, unsigned_runs
 from backup.restoring.wanted import Wanted
-from backup.retention.marks import reading
-from backup.targets.reading import read_sha256
+from backup.station.copies import DAMAGES
+from backup.station.station import scratch_workplace
+from core.model.counting import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from backup.engine.progress import Progress
     from backup.model import Manifest, RestorePoint
-    from backup.restoring.station import Station
-    from backup.retention.marks import Marking
+    from backup.restoring.inspection import Logs
     from backup.sampling import Sampling
+    from backup.station.station import Station
     from backup.when import When
 
 
@@ -38,7 +39,8 @@ class Depth(StrEnum):
     """How deep a verification goes; each includes those before it.
 
     STORED: manifests are signed, every file is there with its size. READ: every file is read back, and its SHA-256 is
-    what the manifest says. DECRYPTED: the newest point is decrypted and restored aside, and counted.
+    what the manifest says. DECRYPTED: the newest point is decrypted and restored aside, and counted; archived logs are
+    decrypted, each.
     """
 
     STORED = "stored"
@@ -51,12 +53,14 @@ class Report:
     """What a verification found. `restorable` and `lost` are instants of restore points, oldest first.
 
     unlisted: those of the restorable ones that come back, but whose lists of files are damaged. files: of all that were
-    looked for; files_read: how many of them were read, which is fewer of a sample. sampled_to: where a sample ended.
+    looked for; files_read: how many of them were read, which is fewer of a sample. log_files: how many of them are
+    archived logs; uncompared: how many of these only a key can look at. sampled_to: where a sample ended.
     strays: files that no manifest names. unsigned: instants of whole runs among them, which were broken off before
     their manifest was written, or lost it. fresh_full: what becomes of it when the newest chain, or a list in it, is
     damaged, in words: the next run begins a new one by itself, or why that could not be asked for. None when it is not.
+    fresh_point: what makes moments of the future restorable again, where damaged logs are in the way.
     hindrances: why it could not be told of all whether it is whole; they say nothing of what lies there. seen: points
-    to remember for the next look (names, chains).
+    to remember for the next look (names, chains); seen_logs: the same of archived logs.
     """
 
     depth: Depth
@@ -66,42 +70,32 @@ class Report:
     files: int
     bytes: int
     files_read: int = 0
+    log_files: int = 0
+    uncompared: int = 0
     sampled_to: str | None = None
     strays: tuple[str, ...] = ()
     unsigned: tuple[datetime, ...] = ()
     unlisted: tuple[datetime, ...] = ()
     fresh_full: str | None = None
+    fresh_point: str | None = None
     hindrances: tuple[BackupError, ...] = ()
     seen: Mapping[str, str] = field(default_factory=dict)
+    seen_logs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _Survey:
-    """What is found while looking. wanted: what is read of the files, None for all of them."""
-
-    depth: Depth
-    wanted: frozenset[str] | None = None
-    files: int = 0
-    files_read: int = 0
-    bytes: int = 0
-    wrong: dict[tuple[str, str], str] = field(default_factory=dict)
-    strays: list[str] = field(default_factory=list)
-
-    def reads(self, name: str) -> bool:
-        """Tell whether a file is read, and not only looked for."""
-        return self.depth is not Depth.STORED and (self.wanted is None or name in self.wanted)
-
-
-def verify(
+def verify(  # noqa: PLR0913 - how deep, what of it, and what is known of the copy
     station: Station,
     depth: Depth,
     *,
     at: When | None = None,
     sampling: Sampling | None = None,
     seen: Mapping[str, str] = MappingProxyType({}),
+    logs_of: Callable[[Station, Sequence[RestorePoint]], Logs] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Report:
     """Verify a set; `at` limits it to the chain of the point that `at` would restore, `sampling` what is read of it.
+
+    logs_of: lists the archived logs that go on from points; None: they are not looked at.
 
     seen: points that were seen at this copy before; one that was deleted is known by that, unless `at` limits the look.
     Damage is what the report says, not an exception. Raises what stands in the way of looking: TargetAway, KeyMissing …
@@ -113,15 +107,24 @@ def verify(
         passed = catalogue.passed_over(newest_then, at)
         chain, refused = newest_then.manifest.chain, tuple(each for each in refused if each in passed)
         points = [point for point in points if point.manifest.chain == chain]
-    survey, sampled_to = _Survey(depth=depth), None
+    logs = None if logs_of is None else logs_of(station, points)
+    log_names = () if logs is None else logs.names()
+    names, wanted, sampled_to = [*_names(station, points), *log_names], None, None
     if sampling is not None:
-        survey.wanted, sampled_to = sampling.choose(_names(station, points))
+        wanted, sampled_to = sampling.choose(names)
+    wrong: dict[tuple[str, str], str] = {}
+    strays: list[str] = []
     with reading(station, [point.manifest for point in points], "verified") as marking:
+        inspection = Inspection(
+            target=station.target, is_reading=depth is not Depth.STORED, is_opening=depth is Depth.DECRYPTED,
+            wanted=wanted, total=len(names), marking=marking, on_progress=on_progress,
+        )  # fmt: skip
         for chain in dict.fromkeys(point.manifest.chain for point in points):
             manifests = [point.manifest for point in points if point.manifest.chain == chain]
-            _survey_chain(station, manifests, survey, marking)
+            strays += _inspect_chain(station, manifests, inspection, wrong)
+        found = Found() if logs is None else logs.look(inspection)
     if at is None:
-        survey.strays += files_of_unknown_chains(station, catalogue)
+        strays += files_of_unknown_chains(station, catalogue)
     damages = [*refused_manifests(station.place, refused)]
     damages += missing_manifests(station.place, catalogue, points)
     vanished = vanished_here(station, catalogue, seen) if at is None else {}
@@ -132,13 +135,14 @@ def verify(
         for point in points
         if point.broken is not None and point.manifest.name not in doubtful
     ]
-    hindrances = strangers(refused)
-    damages += [damage_of_file(station.place, points, *where, what) for where, what in survey.wrong.items()]
+    hindrances = [*strangers(refused), *found.hindrances]
+    damages += [damage_of_file(station.place, points, *where, what) for where, what in wrong.items()]
+    damages += found.damages
     lost = {at for damage in damages for at in damage.kills}
     whole = [point for point in points if point.at not in lost and point.broken is None]
     if depth is Depth.DECRYPTED and whole:
         try:
-            damages += _prove(station, whole[-1], on_progress)
+            damages += _prove(station, catalogue.latest(whole), on_progress)
         except Cancelled:
             raise
         except BackupError as error:  # what was read until then is told all the same
@@ -146,7 +150,7 @@ def verify(
         lost |= {at for damage in damages for at in damage.kills}
     restorable = tuple(point.at for point in whole if point.at not in lost)
     unlisted = {at for damage in damages for at in damage.unlists}
-    newest = catalogue.points[-1].manifest.chain if catalogue.points else None
+    newest = catalogue.newest_chain
     hurt = [point for point in points if point.at in lost | unlisted and point.manifest.chain == newest]
     others = {point.at for point in points if point.manifest.chain != newest}
     fresh_full = _ask_for_full(station, newest, damages, others) if newest is not None and hurt else None
@@ -156,14 +160,18 @@ def verify(
         restorable=restorable,
         unlisted=tuple(at for at in restorable if at in unlisted),
         lost=tuple(sorted(lost)),
-        files=survey.files,
-        bytes=survey.bytes,
-        files_read=survey.files_read,
+        files=inspection.files,
+        bytes=inspection.bytes,
+        files_read=inspection.files_read,
+        log_files=len(log_names),
+        uncompared=found.uncompared,
         sampled_to=sampled_to,
-        strays=tuple(survey.strays),
-        unsigned=unsigned_runs(survey.strays, catalogue),
+        strays=tuple(strays),
+        unsigned=unsigned_runs(strays, catalogue),
         fresh_full=fresh_full,
+        fresh_point=found.fresh_point,
         seen=seen_now(catalogue, seen, vanished),
+        seen_logs=found.seen,
         hindrances=tuple(hindrances),
     )
 
@@ -195,35 +203,19 @@ def _ask_for_full(station: Station, chain: str, damages: list[Damage], others: s
     return f"the next run on {host} makes a new full by itself; `bkp run {station.place.set}` there makes it now"
 
 
-def _survey_chain(
-    station: Station,
-    manifests: list[Manifest],
-    survey: _Survey,
-    marking: Marking,
-) -> None:
+def _inspect_chain(
+    station: Station, manifests: list[Manifest], inspection: Inspection, wrong: dict[tuple[str, str], str]
+) -> list[str]:
+    """Look at a chain's files, put what is wrong into `wrong` by chain and name, and return what no manifest names."""
     folder = station.place.chain(manifests[0].chain)
     there = dict(files_of_chain(station.target, station.place, manifests[0].chain))
     for manifest in manifests:
         for volume in manifest.volumes:
-            survey.files += 1
             size = there.pop(volume.name, None)
-            key = (manifest.chain, volume.name)
-            if size is None:
-                survey.wrong[key] = "it is missing"
-            elif size != volume.size_bytes:
-                survey.wrong[key] = f"it has {size} bytes instead of {volume.size_bytes}"
-            elif survey.reads(f"{folder}/{volume.name}"):
-                marking.renew()  # reading everything may take days
-                try:
-                    digest, read = read_sha256(station.target, f"{folder}/{volume.name}")
-                except ObjectMissing:
-                    survey.wrong[key] = "it is missing"
-                    continue
-                survey.files_read += 1
-                survey.bytes += read
-                if digest != volume.sha256:
-                    survey.wrong[key] = "its content is not what was sent (SHA-256 differs)"
-    survey.strays += [f"{folder}/{name}" for name in sorted(there)]
+            what = inspection.trouble(f"{folder}/{volume.name}", size, volume.size_bytes, volume.sha256)
+            if what is not None:
+                wrong[manifest.chain, volume.name] = what
+    return [f"{folder}/{name}" for name in sorted(there)]
 
 
 def _prove(station: Station, point: RestorePoint, on_progress: Callable[[Progress], None] | None) -> list[Damage]:
@@ -242,5 +234,9 @@ def _prove(station: Station, point: RestorePoint, on_progress: Callable[[Progres
             raise WorkFailed(f"the restore point could not be restored aside: {error}") from error
     expected = point.manifest.counts.entries
     if expected and made.entries < expected - 1:  # the root itself counts as one
-        return [Damage(name=name, what=f"{made.entries} entries came back instead of {expected}", kills=(point.at,))]
+        return [
+            Damage(
+                name=name, what=f"{counted(made.entries, 'entry')} came back instead of {expected}", kills=(point.at,)
+            )
+        ]
     return []

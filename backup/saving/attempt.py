@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from backup.model import RunRecord
     from backup.saving.journal import Journal
-    from backup.settings.document import BackupSettings, SetSettings
+    from backup.settings.backup_set import SetSettings
+    from backup.settings.document import BackupSettings
     from backup.sources.contract import Source
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from backup.errors import WorkFailed
 from backup.model import Role
-from backup.saving.journal import write_durably
+from backup.runtime.durable import write_durably
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

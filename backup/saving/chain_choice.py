@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from backup.model import instant_name
-from backup.restoring.damage import doubt_of_damage
+from backup.notes.damage import doubt_of_damage
 from backup.saving.leftovers import doubt_of
 
 if TYPE_CHECKING:

@@ -7,49 +7,23 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from backup.engine.names import role_of, volume_number
 from backup.errors import EngineFailed, TargetDiffers
-from backup.model import Role, VolumeRecord, read_instant
+from backup.model import Role, VolumeRecord
+from backup.spelling import shown
 from backup.targets.etag import EtagSum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
     from backup.targets.contract import Stat, Target
 
 _VOLUME: Final = re.compile(rb"^Volume (\d+):$")
 _HASH: Final = re.compile(rb"^\s+Hash SHA1 ([0-9a-f]{40})$")
-_RUN: Final = re.compile(
-    r"duplicity-(?:full|full-signatures|(?:inc|new-signatures)\.\d{8}T\d{6}Z\.to)\.(\d{8}T\d{6}Z)\."
-)
-_VOLUME_NUMBER: Final = re.compile(r"\.vol(\d+)\.difftar\.gpg$")
 
 
 class _Sum(Protocol):
     def update(self, piece: bytes, /) -> None: ...
-
-
-def role_of(name: str) -> Role | None:
-    """Return what a file of duplicity's is for, by its name; None when it is none of them."""
-    if not name.startswith("duplicity-"):
-        return None
-    if _VOLUME_NUMBER.search(name):
-        return Role.VOLUME
-    if name.endswith(".manifest.gpg"):
-        return Role.MANIFEST
-    return Role.SIGNATURES if name.endswith(".sigtar.gpg") else None
-
-
-def run_instant(name: str) -> datetime | None:
-    """Return the instant of the run that a file of duplicity's is of, by its name; None when it is none of them.
-
-    The folder of its part may stand before it.
-    """
-    match = _RUN.match(name.rpartition("/")[2])
-    try:
-        return None if match is None else read_instant(match[1])
-    except ValueError:
-        return None
 
 
 def volume_sums(local_manifest: bytes) -> Mapping[int, str]:
@@ -113,9 +87,6 @@ class Known:
     sealed: frozenset[str] | None = None
 
 
-NOTHING_KNOWN: Final = Known()
-
-
 def compare(
     target: Target,
     folder: str,
@@ -157,7 +128,7 @@ def _judged(path: str, read: ReadBack, listed: int, sums: Mapping[int, str]) -> 
     name, stat = _plain(path), read.stat
     role = role_of(name)
     if role is None:
-        raise TargetDiffers(f"{path} is no file of duplicity's; who put it there?")
+        raise TargetDiffers(f"{shown(path)} is no file of duplicity's; who put it there?")
     if not read.size_bytes == stat.size_bytes == listed:
         raise TargetDiffers(
             f"{path}: listed with {listed} bytes, said to have {stat.size_bytes}, read {read.size_bytes}"
@@ -176,9 +147,3 @@ def _judged(path: str, read: ReadBack, listed: int, sums: Mapping[int, str]) -> 
 
 def _plain(path: str) -> str:
     return path.rpartition("/")[2]
-
-
-def volume_number(name: str) -> int:
-    """Return the number of a volume by its name; 0 when it is none."""
-    match = _VOLUME_NUMBER.search(name)
-    return int(match[1]) if match else 0

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from backup.catalogue import Catalogue, read_catalogue
@@ -23,8 +22,8 @@ from backup.errors import (
     TargetDiffers,
     TargetFull,
     TargetRefused,
-    TimedOut,
     WorkFailed,
+    unnamed,
 )
 from backup.model import Kind
 from backup.saving.copy_of_set import NOTHING, Copy
@@ -40,17 +39,17 @@ if TYPE_CHECKING:
     from backup.keys.ring import KeyRing
     from backup.model import Manifest, Place, RunRecord
     from backup.saving.target_memory import TargetMemory
-    from backup.settings.document import BackupSettings, SetSettings
+    from backup.settings.backup_set import SetSettings
+    from backup.settings.document import BackupSettings
 
 _TROUBLES: Final = (TargetAway, TargetRefused, TargetFull, TargetDiffers, ObjectMissing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
-    """What copying may take: an empty file's path for one volume at a time, time until `ends_at`; who hears of it."""
+    """What copying takes: an empty file's path, for one volume at a time; who hears of it."""
 
     scratch: Path
-    ends_at: datetime
     on_bytes: Callable[[int], None]
 
 
@@ -178,7 +177,7 @@ class Copies:
                 trouble = each.trouble or troubles[0]  # its own, or that of the one it was to be copied from
                 raise type(trouble)(
                     f"the restore point of {local(manifest.at)} is whole at {whole}, but missing at"
-                    f" {each.settings.name!r}: {trouble}"
+                    f" {each.settings.name!r}: {unnamed(each.settings.name, trouble)}"
                 ) from trouble
 
     def _copy(self, manifest: Manifest, main: Copy, to: Copy, effort: Effort) -> bool:
@@ -249,8 +248,6 @@ def _fetch(main: Copy, path: str, sha256: str, effort: Effort) -> bool:
     with effort.scratch.open("wb") as file:
         try:
             for piece in main.target.read(path):
-                if datetime.now(UTC) > effort.ends_at:
-                    raise TimedOut("copying to the other target took longer than the set's time_limit")
                 digest.update(piece)
                 file.write(piece)
                 effort.on_bytes(len(piece))

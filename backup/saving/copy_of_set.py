@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from backup.catalogue import Catalogue
@@ -28,8 +28,8 @@ class Copy:
 
     @property
     def newest(self) -> RestorePoint | None:
-        """The newest point there; None when there is none."""
-        return self.catalogue.points[-1] if self.catalogue.points else None
+        """The newest point there, of a time to come only when all are; None when there is none."""
+        return self.catalogue.latest(self.catalogue.points) if self.catalogue.points else None
 
     def has(self, manifest: Manifest) -> bool:
         """Whether a point is there."""
@@ -38,4 +38,4 @@ class Copy:
     def add(self, manifest: Manifest) -> None:
         """Count a point that was just copied there."""
         points = (*self.catalogue.points, RestorePoint(manifest=manifest))
-        self.catalogue = Catalogue(points=points, refused=self.catalogue.refused)
+        self.catalogue = replace(self.catalogue, points=points)

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from backup.errors import SetBusy, WorkFailed
+from backup.errors import WorkFailed, why
 from backup.model import Kind, RunId, RunRecord, Status, instant_name, read_instant
+from backup.runtime.durable import hold_lock, lock_holder, write_durably
+from backup.schedule import SKEW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _KEPT: Final = 200
 _LOCK_SECONDS: Final = 3.0
 _LOOK_SECONDS: Final = 0.05
 _RECORD: Final = ".json"
+_LOCK: Final = "lock"
+_BROKEN: Final = (ValueError, KeyError, TypeError)
 
 
 class Journal:
@@ -45,35 +46,42 @@ class Journal:
         The kernel lets the lock go with the process, however that ends; nothing stale is left. A process that was
         just killed may take a moment to be gone, so the lock is waited for a little.
         """
-        with hold_lock(self.folder / "lock", f"set {self.folder.name!r}"):
+        with hold_lock(self.folder / _LOCK, f"set {self.folder.name!r}"):
             yield
 
     def find(self, run: RunId) -> RunRecord | None:
-        """Return the record of a run; None when it never began.
+        """Return the record of a run; None when it never began. Raises WorkFailed when nobody can tell.
 
         Call it with the lock held, and a record that says RUNNING is one whose process was killed: it says KILLED then.
         """
+        path = self._path(run)
         try:
-            return _read(self._path(run))
+            return _read(path)
         except FileNotFoundError:
             return None
+        except (OSError, *_BROKEN) as error:
+            raise WorkFailed(f"{path}, the record of this run, cannot be read ({why(error)}): remove it") from error
 
     def newest(self, number: int = _KEPT) -> list[RunRecord]:
-        """Return the newest records, newest first. A record that cannot be read is left out."""
-        paths = sorted(self._runs.glob(f"*{_RECORD}"), reverse=True)
+        """Return the newest records, newest first. A record that cannot be read is left out.
+
+        Runs that began later than now come last: the clock was ahead then, and how things stand they do not tell.
+        """
         found = []
-        for path in paths[:number]:
+        for path in self._paths():
             try:
                 found.append(_read(path))
-            except (OSError, ValueError, KeyError):
+            except (OSError, *_BROKEN):
                 continue
-        return found
+        ahead = datetime.now(UTC) + SKEW
+        return sorted(found, key=lambda each: each.started_at > ahead)[:number]
 
     def write(self, record: RunRecord) -> None:
         """Put a record, replacing the one of its id; the oldest beyond 200 go."""
-        write_durably(self._path(record.id), json.dumps(record_table(record), indent=1) + "\n")
-        for path in sorted(self._runs.glob(f"*{_RECORD}"), reverse=True)[_KEPT:]:
-            path.unlink(missing_ok=True)
+        path = self._path(record.id)
+        write_durably(path, json.dumps(record_table(record), indent=1) + "\n")
+        for old in [each for each in self._paths() if each != path][_KEPT - 1 :]:
+            old.unlink(missing_ok=True)
 
     def bury(self) -> list[RunRecord]:
         """Turn the records of killed runs from RUNNING to KILLED; return them. Only with the lock held."""
@@ -82,52 +90,25 @@ class Journal:
             self.write(replace(record, status=Status.KILLED, error="its process was killed before it was done"))
         return dead
 
+    def _paths(self) -> list[Path]:
+        """Return the files of the records, those due last first."""
+        return sorted(self._runs.glob(f"*{_RECORD}"), reverse=True)
+
     def _path(self, run: RunId) -> Path:
         return self._runs / f"{instant_name(run.due_at)}{_RECORD}"
 
 
-@contextmanager
-def hold_lock(path: Path, what: str) -> Iterator[None]:
-    """Hold a lock file for as long as this lasts. Raises SetBusy: `what` "is being worked on by process …"."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise WorkFailed(f"{path} cannot be made: {error.strerror}") from error
-    try:
-        deadline = time.monotonic() + _LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
-                    raise SetBusy(f"{what} is being worked on by process {holder}") from error
-            time.sleep(_LOOK_SECONDS)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
+def sets_under_way(work: Path, names: Iterable[str]) -> list[str]:
+    """Return the sets whose lock is held: a run of theirs is under way on this machine, whoever began it.
 
-
-def lock_holder(path: Path) -> int | None:
-    """Return the process that holds a lock file now; None when nobody does. Raises WorkFailed."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise WorkFailed(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        said = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-        return int(said) if said.isdigit() else 0
-    finally:
-        os.close(descriptor)
-    return None
+    A lock that cannot be looked at counts as free: whoever wants the set finds out.
+    """
+    found = []
+    for name in names:
+        with suppress(WorkFailed):
+            if lock_holder(work / name / _LOCK) is not None:
+                found.append(name)
+    return found
 
 
 def record_table(record: RunRecord) -> dict[str, Any]:
@@ -140,6 +121,7 @@ def record_table(record: RunRecord) -> dict[str, Any]:
         "ended_at": _text(record.ended_at),
         "duration_seconds": record.duration_seconds,
         "pid": record.pid,
+        "process": record.process,
         "kind": None if record.kind is None else record.kind.value,
         "reason": record.reason,
         "at": _text(record.at),
@@ -156,32 +138,6 @@ def record_table(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def write_state(folder: Path, set_name: str, state: dict[str, Any]) -> None:
-    """Put state/<set>.json, atomically; others may read it. Raises WorkFailed."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_durably(folder / f"{set_name}.json", json.dumps(state, indent=1) + "\n", mode=0o644)
-    except OSError as error:
-        raise WorkFailed(f"{folder / set_name}.json cannot be written: {error.strerror}") from error
-
-
-def write_durably(path: Path, text: str, mode: int = 0o600) -> None:
-    """Replace a file, whole or not at all, so that it outlives a power cut. Raises OSError."""
-    fresh = path.with_name(f".{path.name}.new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        os.fchmod(descriptor, mode)
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def _read(path: Path) -> RunRecord:
     table = json.loads(path.read_text(encoding="utf-8"))
     return RunRecord(
@@ -189,6 +145,7 @@ def _read(path: Path) -> RunRecord:
         status=Status(table["status"]),
         started_at=datetime.fromisoformat(table["started_at"]),
         pid=table["pid"],
+        process=table.get("process"),
         ended_at=_instant(table["ended_at"]),
         kind=None if table["kind"] is None else Kind(table["kind"]),
         reason=table["reason"],

@@ -2,7 +2,7 @@
 
 Pruning is no vanishing. It takes whole chains, the full's manifest first, and never the newest chain that can be
 restored: a chain of which nothing restorable is left, behind a newer one that can be restored, may have been pruned.
-Anything else that is gone no rule of retention took, nor a chain that is expected to stay (`retention/expected.py`).
+Anything else that is gone no rule of retention took, nor a chain that is expected to stay (`expected.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from backup.errors import WorkFailed
 from backup.model import Status, instant_name, read_instant
-from backup.saving.journal import write_durably
+from backup.runtime.durable import write_durably
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -111,8 +111,8 @@ def vanished_points(known: Mapping[str, str], there: Catalogue, expected: Collec
 
     expected: chains that a prune leaves there beside the newest.
     """
-    restorable = {point.manifest.chain for point in there.whole}
-    newest, kept = max(restorable, default=""), restorable.union(expected)
+    newest = there.latest(there.whole).manifest.chain if there.whole else ""
+    kept = {point.manifest.chain for point in there.whole}.union(expected)
     return {name: chain for name, chain in gone_points(known, there).items() if chain >= newest or chain in kept}
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backup.chain import files_of_chain
+from backup.engine.names import run_instant
 from backup.errors import BackupError, TargetAway
 from backup.model import MOST_PARTS, Status, instant_name, part_names, read_instant
-from backup.saving.comparison import run_instant
+from backup.spelling import shown
 from backup.targets.deleting import open_for_deleting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from backup.catalogue import Catalogue
@@ -26,14 +27,16 @@ def chain_manifests(catalogue: Catalogue, chain: str) -> list[Manifest]:
 
 
 def clear_leftovers(
-    target: Target, at: TargetSettings, place: Place, catalogue: Catalogue, records: Iterable[RunRecord]
+    target: Target, at: TargetSettings, place: Place, catalogue: Catalogue, records: Sequence[RunRecord]
 ) -> None:
     """Remove files of runs that this machine's journal says were begun and are not ok; `at` is where `target` is.
 
     Only in the chains these runs wrote to, only what is of their time by its name and what no valid manifest names, and
-    not while there is a manifest of that time that does not count: its files would be taken for leftovers. A target
-    that forbids deleting keeps them; they never count. Raises TargetAway.
+    not while there is a manifest of that time that does not count: its files would be taken for leftovers. Nor what is
+    of a run that was whole here by the journal: its manifest has vanished, and may come back. A target that forbids
+    deleting keeps them; they never count. Raises TargetAway.
     """
+    made = {each.at for each in records if _was_whole(each, at.name)}
     begun: dict[str, datetime] = {}
     for record in records:
         if (
@@ -47,7 +50,8 @@ def clear_leftovers(
         named = {volume.name for manifest in chain_manifests(catalogue, chain) for volume in manifest.volumes}
         unnamed = sorted(files_of_chain(target, place, chain).keys() - named)
         since = begun[chain].replace(microsecond=0)
-        left = [name for name in unnamed if (instant := run_instant(name)) is not None and instant >= since]
+        instants = {name: run_instant(name) for name in unnamed}
+        left = [name for name, of in instants.items() if of is not None and of >= since and of not in made]
         try:
             withdraw(at, [f"{folder}/{name}" for name in left], since)
             if len(left) == len(unnamed) and not named and chain in target.folders(place.chains):
@@ -78,6 +82,12 @@ def withdraw(at: TargetSettings, names: Sequence[str], since: datetime) -> None:
                 target.delete(name)
 
 
+def _was_whole(record: RunRecord, target: str) -> bool:
+    """Whether a run's point was whole at a target, by the journal: it is ok, or lacks at other targets only."""
+    is_made = record.status is Status.OK or bool(record.missing_at)
+    return is_made and record.at is not None and target not in record.missing_at
+
+
 def _may_be_of(name: str, record: RunRecord) -> bool:
     """Whether a manifest that does not count could be this run's, by the instant in its name."""
     try:
@@ -99,5 +109,5 @@ def doubt_of(target: Target, place: Place, manifests: Sequence[Manifest]) -> str
         if size != volume.size_bytes:
             return f"the chain before is damaged: {volume.name} has {size} bytes, not {volume.size_bytes}"
     if there:
-        return f"{min(there)} lies in the chain before and belongs to no restore point; it could not be removed"
+        return f"{shown(min(there))} lies in the chain before and belongs to no restore point; it could not be removed"
     return None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Final, Self
 
+from backup.engine.names import role_of, volume_number
 from backup.errors import BackupError
 from backup.model import Role
-from backup.saving.comparison import read_back, role_of, volume_number
+from backup.saving.comparison import read_back
 from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from backup.targets.contract import Target
 
 _LOOK_SECONDS: Final = 1.0
+_PAUSE: Final = 10  # times what a look took: some targets bill them, or have a program started for each
 _END_SECONDS: Final = 5.0  # a target that does not answer may hold a call for longer; then the thread is left to itself
 
 
@@ -56,15 +59,24 @@ class EarlyReading:
     def _work(self) -> None:
         try:
             with open_target(self._at) as target:
-                while not self._is_over.wait(_LOOK_SECONDS):
-                    self._read_what_came(target)
+                pause = _LOOK_SECONDS
+                while not self._is_over.wait(pause):
+                    began = time.monotonic()
+                    came = {folder: self._look(target, folder) for folder in self._before}
+                    pause = max(_LOOK_SECONDS, _PAUSE * (time.monotonic() - began))
+                    self._read(target, came)
         except (_Ended, BackupError):
             pass
 
-    def _read_what_came(self, target: Target) -> None:
-        for folder, before in self._before.items():
-            volumes = [name for name in target.files(folder) if name not in before and role_of(name) is Role.VOLUME]
-            for name in sorted(volumes, key=volume_number)[:-1]:
+    def _look(self, target: Target, folder: str) -> list[str]:
+        """Return the volumes that are whole: one with a higher number is there."""
+        before = self._before[folder]
+        volumes = [name for name in target.files(folder) if name not in before and role_of(name) is Role.VOLUME]
+        return sorted(volumes, key=volume_number)[:-1]
+
+    def _read(self, target: Target, came: Mapping[str, list[str]]) -> None:
+        for folder, names in came.items():
+            for name in names:
                 path = f"{folder}/{name}"
                 if path not in self.found:
                     self.found[path] = read_back(target, path, self._go_on)

@@ -9,16 +9,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from backup.errors import BackupError, Cancelled, TargetFull, WorkFailed
+from backup.errors import BackupError, Cancelled, Overdue, TargetFull, TimedOut, WorkFailed
 from backup.model import RunRecord, Status
+from backup.runtime.durable import write_state
+from backup.runtime.signals import cancelled_by_signals
+from backup.saving.archive_notes import read_archives, state_lock
 from backup.saving.attempt import Attempt
-from backup.saving.journal import Journal, write_state
+from backup.saving.journal import Journal
 from backup.saving.state import state_table
 from backup.saving.steps import save
 from backup.saving.taking_back import take_back
-from backup.signals import cancelled_by_signals
 from backup.sources.registry import source_of
-from backup.wal.state import read_archiving, state_lock
+from core.runtime.process import own_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +43,8 @@ def run_set(
 
     A run id that was begun before does not run again: its record is returned, whether it is OK, FAILED, CANCELLED or
     KILLED. Failures raise the BackupError that says why, after journal and state/<set>.json have it. Cancelled when the
-    process got SIGINT or SIGTERM; what it left at the target is gone then. Blocks; several hours are normal.
+    process got SIGINT or SIGTERM, TimedOut when the set's time limit is over; what it left at the target is gone then.
+    Blocks; several hours are normal.
     `is_anew`: the targets are taken as they are, whatever disk or restore points this host knew there.
     `on_progress` hears of phases; with `counts_ahead` the source is read twice, so that it hears of shares too.
     """
@@ -58,7 +61,7 @@ def run_set(
             chosen=chosen,
             source=source,
             journal=journal,
-            record=RunRecord(id=run, status=Status.RUNNING, started_at=_now(), pid=os.getpid()),
+            record=RunRecord(id=run, status=Status.RUNNING, started_at=_now(), pid=os.getpid(), process=own_mark()),
             is_full_asked=is_full_asked,
             on_progress=on_progress,
             counts_ahead=counts_ahead,
@@ -67,12 +70,14 @@ def run_set(
         try:
             attempt.note()
             _tell(attempt)
-            with cancelled_by_signals():
+            with cancelled_by_signals(chosen.time_limit):
                 save(attempt)
             attempt.note(status=Status.OK, ended_at=_now())
         except Cancelled as error:
             _fail(attempt, error, Status.CANCELLED if error.is_asked_for else Status.FAILED)
             _clear(attempt)
+            if isinstance(error, Overdue):  # this run's, and nothing else that goes on
+                raise TimedOut(str(error)) from error
             raise
         except TargetFull as error:
             _fail(attempt, error)
@@ -127,7 +132,7 @@ def _tell(attempt: Attempt) -> None:
     )
     work, name = attempt.settings.work, attempt.chosen.name
     with state_lock(work, name):
-        write_state(attempt.settings.state, name, table | {"wal": read_archiving(work, name)})
+        write_state(attempt.settings.state, name, table | read_archives(work, attempt.chosen))
 
 
 def _last_state(attempt: Attempt) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from backup.cut import read_cut
 from backup.engine.blocks import fitting_block
-from backup.engine.command import Saving, call, paced, saving_arguments
+from backup.engine.command import Saving, call, paced, reading_environment, saving_arguments
 from backup.engine.compression import choose_compression
 from backup.engine.process import demand_sent, run_calls
 from backup.errors import EngineFailed, SourceFailed, TargetDiffers
@@ -63,7 +63,7 @@ def send(
     parts = part_names(len(prepared.selections))
     folders = {part: attempt.place.part(workplace.cache.name, part) for part in parts}
     before = {part: target.files(folder) for part, folder in folders.items()}
-    compression = choose_compression(keys.ring.signing_environment(), workplace.temporary)
+    compression = choose_compression(keys.ring.signing_environment(), workplace.temporary, chosen.volume_size)
     saving = Saving(
         kind=decision.kind,
         root=prepared.root,
@@ -81,12 +81,14 @@ def send(
         compression.environment,
         target.environment(),
         paced(_share(main, len(parts))),
+        reading_environment() if prepared.reads_all else {},
     )
     timeout = main.settings.timeout.total_seconds()
     calls = []
     for part, selection in zip(parts, prepared.selections, strict=True):
         arguments = saving_arguments(saving, selection, target.url(folders[part]), workplace.of_part(part), timeout)
-        calls.append(replace(call(arguments, *environments), namespace=prepared.namespace))
+        made = call(arguments, *environments)
+        calls.append(replace(made, namespace=prepared.namespace, reads_all=prepared.reads_all))
     attempt.phase("saving")
     with EarlyReading(main.settings, {folder: before[part] for part, folder in folders.items()}) as early:
         calls[-1] = replace(calls[-1], started=early.begin)
@@ -173,6 +175,6 @@ def _demand_unread(prepared: Prepared, outcome: Outcome) -> None:
     changed = outcome.told.statistics.get("ChangedFiles")
     if prepared.most_changed is not None and (changed is None or changed > prepared.most_changed):
         raise EngineFailed(
-            f"duplicity found {changed} entries changed, not {prepared.most_changed} at most: it may have read what"
+            f"duplicity found more changed ({changed}) than {prepared.most_changed} at most: it may have read what"
             " only stood for data that the chain has; run the set with --full"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from backup.model import Kind, Status
@@ -61,5 +60,11 @@ def _usual_seconds(records: Sequence[RunRecord]) -> dict[str, float]:
     for kind in Kind:
         took = [each.duration_seconds for each in good if each.kind is kind and each.duration_seconds is not None]
         if len(took) >= _FEWEST_RUNS:
-            found[kind.value] = median(took[:_USUAL_RUNS])
+            found[kind.value] = _middle(took[:_USUAL_RUNS])
     return found
+
+
+def _middle(values: Sequence[float]) -> float:
+    """Return the median; `statistics` takes as long to import as the rest of this room."""
+    ordered, half = sorted(values), len(values) // 2
+    return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2

@@ -7,29 +7,29 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from backup.engine.command import Workplace
 from backup.engine.decision import Policy, Situation, decide
 from backup.engine.program import find_program
 from backup.errors import EngineFailed, TargetDiffers, WorkFailed
+from backup.installed import installed_version
 from backup.keys.messages import clear_sign
 from backup.keys.ring import KeyRing
 from backup.manifest import write_manifest
 from backup.model import Manifest
+from backup.runtime.mounts import unmount_below
 from backup.saving.cache import MetadataCache
 from backup.saving.chain_choice import doubt_of_copies, new_chain
 from backup.saving.comparison import compare
 from backup.saving.copies import Effort, open_copies
-from backup.saving.covering import told_covers
 from backup.saving.leftovers import chain_manifests, withdraw
 from backup.saving.mending import mend_records, with_figures
-from backup.saving.mounts import unmount_below
 from backup.saving.run_keys import try_keys
 from backup.saving.sending import send
 from backup.saving.target_memory import TargetMemory
 from backup.sources.contract import ChainedSource
+from backup.sources.covering import told_covers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -106,8 +106,7 @@ def _effort(attempt: Attempt, temporary: Path) -> Effort:
         copied += size
         attempt.phase("copying", copied)
 
-    ends_at = attempt.record.started_at + attempt.chosen.time_limit
-    return Effort(scratch=temporary / "copied", ends_at=ends_at, on_bytes=count)
+    return Effort(scratch=temporary / "copied", on_bytes=count)
 
 
 def _decide(
@@ -121,6 +120,7 @@ def _decide(
         full_at = manifests[0].at
         doubt = (
             _changed(newest.manifest, attempt, keys)
+            or _run_later(newest.manifest, manifests)
             or doubt_of_copies(copies, attempt.place, manifests, cache)
             or cache.settle(newest.manifest.chain, manifests)
         )
@@ -146,18 +146,22 @@ def _changed(newest: Manifest, attempt: Attempt, keys: RunKeys) -> str | None:
     return None
 
 
+def _run_later(newest: Manifest, manifests: Sequence[Manifest]) -> str | None:
+    """Return that a chain has points of a time to come, from which only duplicity would go on."""
+    if manifests[-1].at <= newest.at:
+        return None
+    return "the clock went back: the newest restore point of the chain before lies in the future"
+
+
 def _let_second_pass(catalogue: Catalogue, journal: Journal) -> None:
     """Wait until the newest restore point is a second old: duplicity names runs by whole seconds, and so do we.
 
     It may lie at a target that is away now, and be known from the journal alone.
     """
-    known = [point.at for point in catalogue.points[-1:]] + [
-        each.at for each in journal.newest() if each.at is not None
-    ]
-    if known:
-        left = (max(known) + timedelta(seconds=1) - datetime.now(UTC)).total_seconds()
-        if 0 < left <= 1:
-            time.sleep(left)
+    known = {point.at for point in catalogue.points} | {each.at for each in journal.newest() if each.at is not None}
+    now = datetime.now(UTC)
+    left = [(at + timedelta(seconds=1) - now).total_seconds() for at in known]
+    time.sleep(max((each for each in left if 0 < each <= 1), default=0))
 
 
 def _prepared(attempt: Attempt, decision: Decision, scratch: Path) -> AbstractContextManager[Prepared]:
@@ -232,7 +236,7 @@ def _describe(
         counts=sent.counts,
         consistency=prepared.consistency,
         software={
-            "watchkeep": _own_version(),
+            "watchkeep": installed_version("watchkeep"),
             "duplicity": find_program().version,
             "gnupg": keys.ring.gnupg_version,
         },
@@ -249,10 +253,3 @@ def _put_manifest(attempt: Attempt, main: Copy, manifest: Manifest, keys: RunKey
     if b"".join(target.read(f"{folder}/{manifest.name}")) != signed.encode("utf-8"):
         withdraw(main.settings, [f"{folder}/{manifest.name}"], attempt.record.started_at)
         raise TargetDiffers(f"{folder}/{manifest.name} is not what was written there")
-
-
-def _own_version() -> str:
-    try:
-        return version("watchkeep")
-    except PackageNotFoundError:
-        return "unknown"

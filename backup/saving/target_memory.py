@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from backup.errors import ObjectMissing, SetBusy, TargetAway, TargetFull, TargetRefused
-from backup.retention.expected import expected_chains
-from backup.saving.disk_mark import DiskMark
+from backup.saving.expected import expected_chains
 from backup.saving.known_points import KnownPoints, gone_points, vanished_table
 from backup.saving.verified_before import VerifiedBefore
+from backup.targets.disk_mark import DiskMark
+from core.model.counting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -53,8 +54,8 @@ class TargetMemory:
         if known and not copy.catalogue.points and not copy.catalogue.refused and not self._mark(copy).is_there():
             raise TargetAway(
                 f"target {name!r}: there is nothing in {copy.settings.folder}, where this host knows"
-                f" {len(known)} restore points. Nothing was written. Mount its disk; if it was emptied, moved or"
-                f" exchanged on purpose: bkp run {self._attempt.chosen.name} --anew"
+                f" {counted(len(known), 'restore point')}. Nothing was written. Mount its disk; if it was emptied,"
+                f" moved or exchanged on purpose: bkp run {self._attempt.chosen.name} --anew"
             )
         expected = self._expected(copy, known) if gone_points(known, copy.catalogue) else frozenset()
         self._vanished[name] = self._points.look(name, copy.catalogue, expected)
@@ -68,7 +69,8 @@ class TargetMemory:
             if back := len(self._found.get(name, {})) - len(self._vanished[name]):
                 self._attempt.reminders = [
                     *(self._attempt.reminders or []),
-                    f"{back} restore points had vanished from target {name!r}; it got them again from the other target",
+                    f"{counted(back, 'restore point')} had vanished from target {name!r}; it got all of them again from"
+                    " the other target",
                 ]
         self._points.write()
         self.verified.write()

@@ -9,6 +9,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 _FINGERPRINT: Final = re.compile(r"[0-9A-F]{40}")
 
 _ADDRESS: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
+_REMOTE: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?:(.*)", re.DOTALL)
 _SHARE: Final = re.compile(r"(\d{1,3}(?:\.\d{1,3})?) ?%")
 _REMOTE_PATH: Final = re.compile(r"/?[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*")
 
@@ -48,6 +49,14 @@ def check_remote_path(text: str) -> str | None:
     if ".." not in text.split("/") and _REMOTE_PATH.fullmatch(text):
         return None
     return "expected a path of letters, digits, '.', '_' and '-', without '..' or a slash at its end"
+
+
+def check_remote(text: str) -> str | None:
+    """Return what is wrong with a folder of a remote of rclone's; None when it can be named in a URL as it is."""
+    match = _REMOTE.fullmatch(text)
+    if match is None:
+        return "expected NAME:FOLDER, the name being that of a remote of letters, digits, '.', '_' and '-'"
+    return check_remote_path(match[1]) if match[1] else None
 
 
 def parse_share(text: str) -> float:

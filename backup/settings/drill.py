@@ -33,15 +33,21 @@ class DrillSettings:
     postgresql_programs: Path | None = field(
         default=None,
         metadata=setting(
-            "folder of a PostgreSQL's programs, server included, with the extensions the databases use; none: the"
-            " embedded ones, then the newest installed"
+            "folder of a PostgreSQL's programs, server included, with the extensions the databases use, or of several"
+            " versions' (17/bin in it); none: Debian's and the embedded ones"
         ),
     )
     mariadb_programs: Path | None = field(
         default=None,
-        metadata=setting("folder of a MariaDB's programs, server included; none: PATH and /usr/sbin"),
+        metadata=setting(
+            "folder of a MariaDB's programs, server included, or of several versions' (10.11/bin in it); none: PATH and"
+            " /usr/sbin"
+        ),
     )
     mysql_programs: Path | None = field(
         default=None,
-        metadata=setting("folder of a MySQL's programs, server included; none: PATH and /usr/sbin"),
+        metadata=setting(
+            "folder of a MySQL's programs, server included, or of several versions' (8.4/bin in it); none: PATH and"
+            " /usr/sbin"
+        ),
     )

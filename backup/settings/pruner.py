@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
 
-from backup.retention.rules import Rules
+from backup.retention import Rules
 from core.config.reader import setting
 
 
@@ -13,7 +13,8 @@ class RetentionSettings:
     """What a pruner keeps of a set. Each rule keeps on its own; a chain stays for any one of its restore points."""
 
     keep_within: timedelta | None = field(
-        default=None, metadata=setting("every restore point not older than this", example='"14d"', minimum=0)
+        default=None,
+        metadata=setting("every restore point of so long before the newest one", example='"14d"', minimum=0),
     )
     keep_chains: int | None = field(default=None, metadata=setting("the newest so many chains", minimum=0))
     keep_points: int | None = field(default=None, metadata=setting("the newest so many restore points", minimum=0))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from backup.settings.checks import check_name
 from core.config.reader import ByteSize, setting
@@ -46,7 +46,9 @@ class PostgresqlSettings:
     )
     binaries: Path | None = field(
         default=None,
-        metadata=setting("folder of psql and pg_dump (as new as the server); none: the embedded ones, then PATH"),
+        metadata=setting(
+            "folder of psql and pg_dump (as new as the server); none: Debian's of its version, the embedded, then PATH"
+        ),
     )
     count_rows: bool = field(default=True, metadata=setting("count every table's rows in the dump's own snapshot"))
 
@@ -67,6 +69,13 @@ class PostgresqlBaseSettings:
     )
 
 
+_BINARY_LOGS: Final = setting(
+    "every how long its binary log is archived, for restores as of any moment; none: not at all",
+    example='"5m"',
+    minimum=10,
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class MysqlLogin:
     """One database of a MariaDB or a MySQL, and how their clients, which take the same options, get to it."""
@@ -80,6 +89,7 @@ class MysqlLogin:
         default=None, metadata=setting("option file with the password: [client] password=…", example='"keys/my.cnf"')
     )
     binaries: Path | None = field(default=None, metadata=setting("folder of its client programs; none: PATH"))
+    binary_logs: timedelta | None = field(default=None, metadata=_BINARY_LOGS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +119,10 @@ class MysqlSettings(MysqlLogin):
         ),
     )
 
+    def __post_init__(self) -> None:
+        if self.binary_logs is not None and not self.binlog_position:
+            raise ValueError("binlog_position: has to be true, or no restore point knows where in binary_logs it is")
+
 
 @dataclass(frozen=True, kw_only=True)
 class MariadbBaseSettings:
@@ -131,6 +145,21 @@ class MariadbBaseSettings:
         default=timedelta(minutes=5),
         metadata=setting("how long it waits for each lock that statements of others are in the way of", minimum=1),
     )
+    binary_logs: timedelta | None = field(default=None, metadata=_BINARY_LOGS)
+
+    @property
+    def login(self) -> MariadbSettings:
+        """How its clients get to it, as to the database of its own tables."""
+        return MariadbSettings(
+            database="mysql",
+            host=self.host,
+            port=self.port,
+            socket=self.socket,
+            user=self.user,
+            option_file=self.option_file,
+            binaries=self.binaries,
+            binary_logs=self.binary_logs,
+        )
 
 
 def _check_file_name(text: str) -> str | None:

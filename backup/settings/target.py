@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
 
-from backup.settings.checks import check_address, check_name, check_remote_path
+from backup.settings.checks import check_address, check_name, check_remote, check_remote_path
 from core.config.reader import ByteSize, setting
 
 # What each kind needs, and what it may have beside; all of them have name, kind and timeout.
@@ -17,16 +17,17 @@ _KINDS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     ),
     "s3": (("bucket", "user", "key_file"), ("endpoint_url", "region", "path_style", "upload_limit")),
     "sftp": (("address", "user", "path", "known_hosts"), ("port", "key_file", "password_file", "upload_limit")),
+    "rclone": (("remote",), ("config_file", "password_file", "upload_limit")),
 }
 _COMMON: Final = frozenset({"name", "kind", "timeout"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetSettings:
-    """A place backups are kept at: a folder, a container of a Swift, a folder behind SFTP, a bucket of S3."""
+    """A place backups are kept at: a folder here or behind SFTP, a container, a bucket, a remote of rclone."""
 
     name: str = field(metadata=setting("what sets call it", example='"store"', check=check_name))
-    kind: Literal["folder", "swift", "sftp", "s3"] = field(metadata=setting("what it is", example='"folder"'))
+    kind: Literal["folder", "swift", "sftp", "s3", "rclone"] = field(metadata=setting("what it is", example='"folder"'))
     folder: Path | None = field(default=None, metadata=setting("folder: where", example='"/srv/backup"'))
     auth_url: str | None = field(
         default=None, metadata=setting("swift: where to log in", example='"https://swift.example/auth/v1.0"')
@@ -60,7 +61,10 @@ class TargetSettings:
     )
     password_file: Path | None = field(
         default=None,
-        metadata=setting("sftp: file whose first line is the password, or the passphrase of the private key"),
+        metadata=setting(
+            "sftp: file whose first line is the password, or the passphrase of the private key; rclone: that of its"
+            " configuration, when that is encrypted"
+        ),
     )
     container: str | None = field(
         default=None, metadata=setting("swift: the container", example='"watchkeep"', check=check_name)
@@ -88,6 +92,17 @@ class TargetSettings:
     )
     path_style: bool = field(
         default=False, metadata=setting("s3: the bucket is part of the path, not of the server's name")
+    )
+    remote: str | None = field(
+        default=None,
+        metadata=setting(
+            "rclone: a remote of its configuration and a folder there",
+            example='"cloud:backup/web1"',
+            check=check_remote,
+        ),
+    )
+    config_file: Path | None = field(
+        default=None, metadata=setting("rclone: its configuration; none: ~/.config/rclone/rclone.conf")
     )
     upload_limit: ByteSize | None = field(
         default=None,

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from backup.errors import SourceFailed, TimedOut
-from backup.saving.mounts import mount_device
+from backup.runtime.mounts import mount_device
 from backup.snapshots.own_folder import NAME, OwnFolder
 from backup.snapshots.tool import Tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from backup.saving.mounts import Mount
+    from backup.runtime.mounts import Mount
+    from backup.runtime.namespace import MountNamespace
     from backup.snapshots.contract import Ground
-    from backup.snapshots.namespace import MountNamespace
     from backup.snapshots.own_folder import RunFolder
 
 # btrfs(5) of the kernel: a subvolume's own folder is number 256 in it; in a snapshot of what holds it an empty folder

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from backup.saving.mounts import Mount
-    from backup.snapshots.namespace import MountNamespace
+    from backup.runtime.mounts import Mount
+    from backup.runtime.namespace import MountNamespace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

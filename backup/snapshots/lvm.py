@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from backup.errors import SourceFailed, TimedOut
-from backup.saving.mounts import mount_read_only, unmount
+from backup.runtime.mounts import mount_read_only, unmount
 from backup.snapshots.lvm_volumes import LVM, ask, lack_of_room, room_for_snapshot, volume_of
 from backup.snapshots.run_lock import PREFIX, is_left, named_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from backup.saving.mounts import Mount
+    from backup.runtime.mounts import Mount
+    from backup.runtime.namespace import MountNamespace
     from backup.snapshots.contract import Ground
     from backup.snapshots.lvm_volumes import Volume
-    from backup.snapshots.namespace import MountNamespace
     from backup.snapshots.own_folder import OwnFolder
 
 # A snapshot has its volume's UUID, with which XFS mounts only once; a file system's own wish to stop the machine at a

@@ -9,7 +9,7 @@ from backup.snapshots.lvm import Lvm
 from backup.snapshots.zfs import Zfs
 
 if TYPE_CHECKING:
-    from backup.saving.mounts import Mount
+    from backup.runtime.mounts import Mount
     from backup.snapshots.contract import SnapshotKind
 
 KINDS: Final[tuple[SnapshotKind, ...]] = (Btrfs(), Lvm(), Zfs())

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Final
 
-from backup.child import Program, run
 from backup.errors import SourceFailed
+from backup.runtime.child import Program, run
 
 if TYPE_CHECKING:
-    from backup.snapshots.namespace import MountNamespace
+    from backup.runtime.namespace import MountNamespace
 
 _SECONDS: Final = 600.0  # a snapshot first writes what is still in memory
 _OUTPUT_BYTES: Final = 16 << 20

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from backup.errors import SourceFailed, TimedOut
-from backup.saving.mounts import bind, unmount, visible_mounts
+from backup.runtime.mounts import bind, unmount, visible_mounts
+from backup.runtime.namespace import MountNamespace
 from backup.snapshots.contract import Ground, Taken, Tree
-from backup.snapshots.namespace import MountNamespace
 from backup.snapshots.plan import place_of, saved_places
 from backup.snapshots.registry import kind_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from backup.saving.mounts import Mount
+    from backup.runtime.mounts import Mount
     from backup.snapshots.contract import Frozen, SnapshotKind, Wanted
 
 _ITSELF: Final = Path()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from backup.errors import SourceFailed, TimedOut
-from backup.saving.mounts import mount_read_only, unmount
+from backup.runtime.mounts import mount_read_only, unmount
 from backup.snapshots.run_lock import is_left, named_run
 from backup.snapshots.zfs_datasets import (
     ZFS,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from backup.saving.mounts import Mount
+    from backup.runtime.mounts import Mount
     from backup.snapshots.contract import Ground
     from backup.snapshots.own_folder import OwnFolder
 

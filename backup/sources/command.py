@@ -12,8 +12,8 @@ from pathlib import Path
 from shutil import which
 from typing import IO, TYPE_CHECKING, Final
 
-from backup.child import Program, run
 from backup.errors import SourceFailed
+from backup.runtime.child import Program, run
 from backup.sources.contract import Prepared
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from backup.snapshots.namespace import MountNamespace
+    from backup.runtime.namespace import MountNamespace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +19,11 @@ class Prepared:
 
     root: the folder duplicity reads. It is the same at every run, so that deltas are against the run before.
     namespace: the mounts in which `root` is what is to be read; None: ours.
+    reads_all: whoever owns what is in it, it is read; where we have the right.
     selections: duplicity's include and exclude options, in order; of each part that is saved side by side with others.
     counted_again: how many folders lie in more than one part, each further time counted.
     consistency: what the source can say of the moment the data is of; plain JSON values.
-    covers: which things of the machine the data are; backup/saving/covering.py has the form.
+    covers: which things of the machine the data are; backup/sources/covering.py has the form.
     remarks: what of the source is not saved, or not as of that moment; people are reminded of it.
     is_indivisible: a run that could not read something of it fails, where others name it and go on.
     most_changed: how many entries duplicity may find changed; None: any. A source that lays stand-ins for what the
@@ -31,6 +32,7 @@ class Prepared:
 
     root: Path
     namespace: MountNamespace | None = None
+    reads_all: bool = False
     selections: tuple[tuple[str, ...], ...] = ((),)
     counted_again: int = 0
     consistency: Mapping[str, Any] = field(default_factory=dict)

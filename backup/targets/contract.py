@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
 
@@ -98,4 +99,16 @@ class DeletingTarget(Target, Protocol):
 
     def delete(self, name: str) -> None:
         """Remove a file: it is gone for good on return. One that is not there is no error."""
+        ...
+
+
+@runtime_checkable
+class FetchingTarget(Protocol):
+    """What a target has beside its promises where each reading costs a sign-in; `at_hand` (reading.py) asks for it."""
+
+    def fetching(self, folder: str, files: Mapping[str, int]) -> AbstractContextManager[None]:
+        """Return a context in which these files of a folder (name to bytes) are read as they were at its entering.
+
+        They are fetched together then. What cannot be fetched so is read as ever: nothing of the target's is raised.
+        """
         ...

@@ -40,3 +40,7 @@ def _make(settings: TargetSettings) -> DeletingTarget:
             from backup.targets.s3 import DeletingS3  # noqa: PLC0415 - as said
 
             return DeletingS3(settings)
+        case "rclone":
+            from backup.targets.rclone import DeletingRclone  # noqa: PLC0415 - as said
+
+            return DeletingRclone(settings)

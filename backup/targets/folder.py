@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import shutil
+import stat
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Final
@@ -101,9 +102,9 @@ class FolderTarget:
         return Stat(size_bytes=found.st_size, changed_at=datetime.fromtimestamp(found.st_mtime, UTC))
 
     def read(self, name: str) -> Iterator[bytes]:
-        """Yield a file's bytes."""
+        """Yield a file's bytes. What is no file (a pipe, at which one would wait for ever) is missing."""
         try:
-            with (self._root / name).open("rb", buffering=0) as file:
+            with _open(self._root / name) as file:
                 while piece := file.read(_PIECE_BYTES):
                     yield piece
         except OSError as error:
@@ -197,6 +198,14 @@ class DeletingFolder(FolderTarget):
                 os.close(descriptor)
 
 
+def _open(path: Path) -> IO[bytes]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ObjectMissing(f"{path} is no file")
+    return os.fdopen(descriptor, "rb", buffering=0)
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, _FOLDER)
     try:
@@ -206,13 +215,17 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _create(path: Path) -> IO[bytes]:
-    """Open a new file, its folders made. Who deletes the last file of a folder removes it, also just before ours."""
+    """Open a new file, its folders made. Who deletes the last file of a folder removes it, also just before ours.
+
+    What lies there goes: a killed process' half, or a link that somebody laid there to something else.
+    """
+    path.unlink(missing_ok=True)
     for _ in range(_TRIES - 1):
         with suppress(FileNotFoundError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            return path.open("wb")
+            return path.open("xb")
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("wb")
+    return path.open("xb")
 
 
 def _fault(error: OSError, path: Path) -> BackupError:

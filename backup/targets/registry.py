@@ -40,3 +40,7 @@ def _make(settings: TargetSettings) -> Target:
             from backup.targets.s3 import S3Target  # noqa: PLC0415 - as said
 
             return S3Target(settings)
+        case "rclone":
+            from backup.targets.rclone import RcloneTarget  # noqa: PLC0415 - as said
+
+            return RcloneTarget(settings)

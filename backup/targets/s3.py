@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,7 +34,7 @@ _ATTEMPTS: Final = 3
 _HERE: Final = "us-east-1"  # Amazon's first region, whose buckets are made without naming it
 _FULL_CODES: Final = frozenset({"QuotaExceeded", "InsufficientStorage", "EntityTooLarge", "XMinioStorageFull"})
 _FULL: Final = frozenset({413, 507})
-_PATH_STYLE: Final = "[default]\ns3 =\n    addressing_style = path\n"
+_PATH_STYLE: Final = Path(__file__).with_name("path_style.config")  # there is no variable for that
 
 
 class S3Target:
@@ -50,7 +49,6 @@ class S3Target:
         self._endpoint, self._region = settings.endpoint_url, settings.region
         self._upload_limit = settings.upload_limit
         self._is_path_style = settings.path_style
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
         seconds = settings.timeout.total_seconds()
         self._s3: Any = Session().client(
             "s3",
@@ -161,7 +159,7 @@ class S3Target:
         return {
             "AWS_ACCESS_KEY_ID": self._user,
             "AWS_SECRET_ACCESS_KEY": self._key,
-            "AWS_CONFIG_FILE": self._config_file(),
+            "AWS_CONFIG_FILE": str(_PATH_STYLE) if self._is_path_style else "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_RETRY_MODE": "standard",
@@ -171,21 +169,8 @@ class S3Target:
         }
 
     def close(self) -> None:
-        """Let connections and temporary files go."""
+        """Let connections go."""
         self._s3.close()
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
-
-    def _config_file(self) -> str:
-        """Return a configuration that says how buckets are addressed: there is no variable for that."""
-        if not self._is_path_style:
-            return "/dev/null"
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="bkp-s3-")
-        file = Path(self._folder.name) / "config"
-        file.write_text(_PATH_STYLE)
-        return str(file)
 
     def _listing(self, prefix: str) -> list[dict[str, Any]]:
         pages = self._s3.get_paginator("list_objects_v2")

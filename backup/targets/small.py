@@ -47,4 +47,13 @@ def parse_instant(text: str) -> datetime:
 
 def plain_text(value: object) -> str:
     """Return what somebody wrote there as it can be shown: bounded, without what controls terminals."""
-    return "".join(letter if letter.isprintable() else "?" for letter in str(value)[:_MOST_LETTERS])
+    return "".join(letter if letter.isprintable() else "?" for letter in _shortened(str(value)))
+
+
+def _shortened(text: str) -> str:
+    """Return a text that is too long up to its last whole word, and that there is more."""
+    if len(text) <= _MOST_LETTERS:
+        return text
+    start = text[: _MOST_LETTERS - 2]
+    words = start if text[_MOST_LETTERS - 2].isspace() else start.rpartition(" ")[0]
+    return f"{words.rstrip() or start} …"

@@ -2,7 +2,8 @@
 
 A segment is 24 hex digits: timeline, then its number in two halves (PostgreSQL's manual, "WAL Internals"; the head is
 XLogLongPageHeaderData of access/xlog_internal.h). At the target its name has when it was last written and the start of
-its digest too, so that a moment is found, and another file of the same name noticed, without reading anything.
+its digest too, so that a moment is found, and another file of the same name noticed, without reading anything; and its
+seal, so that whoever has no key can compare what lies there.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from backup.model import instant_name, read_instant
+from backup.saving.sealed_files import SEAL, read_seal
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from backup.saving.sealed_files import Seal
+
 _WAL: Final = re.compile(r"[0-9A-F]{24}(?:\.partial|\.[0-9A-F]{8}\.backup)?|[0-9A-F]{8}\.history")
-_OBJECT: Final = re.compile(r"(?P<wal>[^-]+)-(?P<at>\d{8}T\d{6}Z)-(?P<digest>[0-9a-f]{16})\.gpg")
+_OBJECT: Final = re.compile(rf"(?P<wal>[^-]+)-(?P<at>\d{{8}}T\d{{6}}Z)-(?P<digest>[0-9a-f]{{16}}){SEAL}\.gpg")
 _HEAD: Final = struct.Struct(("<" if sys.byteorder == "little" else ">") + "HHIQI4xQII")
 _LONG_HEAD: Final = 0x0002  # XLP_LONG_HEADER
 HISTORIES: Final = "history"
@@ -40,17 +44,19 @@ class WalObject:
     """A WAL file at the target.
 
     at: when PostgreSQL last wrote it (whole seconds, rounded up, UTC). digest: the first 16 hex digits of its SHA-256.
+    seal: of what lies there; None where it was archived before names told that. size_bytes: of what lies there now.
     """
 
     wal: str
     at: datetime
     digest: str
+    seal: Seal | None = None
     size_bytes: int = 0
 
     @property
     def name(self) -> str:
         """Its file name at the target."""
-        return f"{self.wal}-{instant_name(self.at)}-{self.digest}.gpg"
+        return f"{self.wal}-{instant_name(self.at)}-{self.digest}{'' if self.seal is None else self.seal.ending}.gpg"
 
     @property
     def folder(self) -> str:
@@ -60,7 +66,7 @@ class WalObject:
     @property
     def is_segment(self) -> bool:
         """Whether it is a whole segment, not a history, a label or the torn end of a timeline."""
-        return len(self.wal) == 24
+        return is_segment(self.wal)
 
 
 def is_wal_name(name: str) -> bool:
@@ -68,9 +74,29 @@ def is_wal_name(name: str) -> bool:
     return _WAL.fullmatch(name) is not None
 
 
+def is_segment(wal: str) -> bool:
+    """Whether a WAL file is a whole segment."""
+    return len(wal) == 24
+
+
+def is_history(wal: str) -> bool:
+    """Whether a WAL file says how a timeline came about."""
+    return wal.endswith(".history")
+
+
+def is_label(wal: str) -> bool:
+    """Whether a WAL file says where a base backup began."""
+    return wal.endswith(".backup")
+
+
+def archiving_order(name: str) -> tuple[bool, str]:
+    """Return what sorts WAL files as PostgreSQL archives them: histories before all, then by name (its pgarch.c)."""
+    return not is_history(name), name
+
+
 def folder_of(wal: str) -> str:
     """Return the folder, below its cluster's, a WAL file lies in."""
-    return HISTORIES if wal.endswith(".history") else wal[:16]
+    return HISTORIES if is_history(wal) else wal[:16]
 
 
 def read_object_name(name: str, size_bytes: int) -> WalObject | None:
@@ -82,7 +108,8 @@ def read_object_name(name: str, size_bytes: int) -> WalObject | None:
         at = read_instant(found["at"])
     except ValueError:
         return None
-    return WalObject(wal=found["wal"], at=at, digest=found["digest"], size_bytes=size_bytes)
+    seal = read_seal(found.groupdict())
+    return WalObject(wal=found["wal"], at=at, digest=found["digest"], seal=seal, size_bytes=size_bytes)
 
 
 def read_head(content: bytes) -> Head | None:

@@ -12,7 +12,7 @@ from backup.wal.recovery import KIND, base_of
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from backup.restoring.station import Station
+    from backup.station.station import Station
 
 _MOST_MISSING: Final = 100
 

@@ -21,21 +21,21 @@ from backup.errors import (
     PointAmbiguous,
     SourceFailed,
 )
-from backup.restoring.copies import at_any_copy
-from backup.retention.marks import reading
-from backup.sources.postgresql_base import CLUSTER_FOLDER, MANIFEST_FILE
+from backup.notes.marks import reading
+from backup.sources.postgresql.base import CLUSTER_FOLDER, MANIFEST_FILE
+from backup.station.copies import at_any_copy
 from backup.wal.archive import WalArchive
 from backup.wal.choice import choose, read_base
 from backup.when import local
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from pathlib import Path
 
     from backup.catalogue import Catalogue
     from backup.model import Manifest, RestorePoint
-    from backup.restoring.station import Station
+    from backup.station.station import Station
     from backup.wal.choice import Base, Choice, Until
     from backup.when import When
 
@@ -112,7 +112,7 @@ def make_ready(
         demand_same(unready)
         with reading(station, [manifest], "restored"):
             choice = _bring(station, manifest, restored / WAL_FOLDER, until, on_segment)
-        _order(unready, choice, until)
+        _order(unready, choice, stop_settings(until, manifest.at))
         _give_away(unready, restored / WAL_FOLDER)
         unready.rename(cluster)
     except OSError as error:
@@ -185,8 +185,20 @@ def _fetch(archive: WalArchive, choice: Choice, folder: Path, on_segment: Callab
         on_segment(done, len(choice.objects))
 
 
-def _order(cluster: Path, choice: Choice, until: Until) -> None:
-    """Tell the cluster to recover from the folder beside it, as far as `until`, and to archive nothing.
+def stop_settings(until: Until, named: datetime) -> Mapping[str, str]:
+    """Return the settings by which recovery of a base backup, `named` by its instant, stops at a moment or position.
+
+    An instant is a whole second, and the base backup may have ended later in it: that name means its own end.
+    """
+    if until.lsn is not None:
+        return {"recovery_target_lsn": f"{until.lsn >> 32:X}/{until.lsn & 0xFFFFFFFF:X}"}
+    if until.at is None:
+        return {}
+    return {"recovery_target_time": until.at.isoformat()} if until.at > named else {"recovery_target": "immediate"}
+
+
+def _order(cluster: Path, choice: Choice, stopping: Mapping[str, str]) -> None:
+    """Tell the cluster to recover from the folder beside it, where to stop when that is needed, and to archive nothing.
 
     A restored copy that archived to the set of the one it was made from would mix two histories.
     """
@@ -195,11 +207,7 @@ def _order(cluster: Path, choice: Choice, until: Until) -> None:
         settings["restore_command"] = f"cp ../{WAL_FOLDER}/%f %p"
         (cluster / "recovery.signal").touch(mode=0o600)
     if choice.is_target_needed:
-        settings["recovery_target_action"] = "promote"
-        if until.lsn is not None:
-            settings["recovery_target_lsn"] = f"{until.lsn >> 32:X}/{until.lsn & 0xFFFFFFFF:X}"
-        elif until.at is not None:
-            settings["recovery_target_time"] = until.at.isoformat()
+        settings |= {"recovery_target_action": "promote", **stopping}
     with (cluster / "postgresql.auto.conf").open("a", encoding="utf-8") as file:
         file.write("# Written by bkp restore.\n")
         file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())

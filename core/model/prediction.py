@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _LAST_PROOFS: Final = 3
 
@@ -33,3 +33,16 @@ def lost_seconds(
         return None
     worst = max(age, (period or 0.0) + duration)
     return worst if archived is None else min(worst, archived)
+
+
+def archived_to(state: Mapping[str, Any]) -> str | None:
+    """Return up to when all of a server is safe in an archive of a set, by its state (ISO 8601); None without one.
+
+    Of several targets the one that is furthest counts, and none whose newest restore point does not go on into it.
+    """
+    for kind in ("wal", "binlog"):
+        archive = state.get(kind) or {}
+        stands = (archive.get("targets") or {"": archive}).values()
+        if found := [str(each["written_at"]) for each in stands if each.get("written_at") and not each.get("gap")]:
+            return max(found)
+    return None

@@ -9,10 +9,12 @@ from urllib.parse import quote
 from aiohttp import web
 from pydantic import Field, StringConstraints
 
-from server.api.backups import BackupPath, SetPath, iso, station_of, too_busy
+from server.api.backups import SetPath
 from server.api.endpoint import Answer, Asked, Call, Role, endpoint
 from server.api.errors import ApiError, not_found
 from server.api.history import Instant
+from server.api.restore_points import BackupPath
+from server.api.restore_station import iso, station_of, too_busy
 from server.api.scope import require_host
 from server.coverage.judge import OWN_SETS
 from server.restoring.program import TooBusy

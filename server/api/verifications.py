@@ -27,6 +27,9 @@ class VerificationView(Answer):
     unlisted_points: float | None = Field(
         description="Restore points that come back, but whose lists of files are damaged."
     )
+    damaged_logs: float | None = Field(
+        description="Archived WAL and binary logs that are damaged or missing and cost moments between restore points."
+    )
     error: str | None
 
 
@@ -59,5 +62,6 @@ def _view(station: str, values: NewestValues) -> VerificationView | None:
         depth=values.text("depth"),
         lost_points=values.number("lost_points"),
         unlisted_points=values.number("unlisted_points"),
+        damaged_logs=values.number("damaged_logs"),
         error=values.text("error"),
     )

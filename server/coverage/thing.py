@@ -31,7 +31,7 @@ class Thing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Covers:
-    """What a set's last good backup saved, as its host says (backup/saving/covering.py has the form).
+    """What a set's last good backup saved, as its host says (backup/sources/covering.py has the form).
 
     is_whole: all databases of the server but those left out; of domains, all of their disks. filesystems: where those
     are mounted that were saved whole. keeps: the folders the backups lie in. also: kinds and names that the set's

@@ -40,6 +40,6 @@ def follow(name: str, place: Path, said: str = "", **variables: str | Path) -> s
 
 def _postgresql() -> list[Path]:
     """Return the folder of the embedded client programs, which are as new as the servers of the tests."""
-    from backup.sources.psql import embedded_folders  # noqa: PLC0415 - only for databases
+    from backup.sources.postgresql.psql import embedded_folders  # noqa: PLC0415 - only for databases
 
     return [*embedded_folders()][:1]

@@ -69,7 +69,10 @@ def mariadb_server(data: Path | None = None) -> Iterator[MariadbServer]:
     folder = Path(tempfile.mkdtemp(prefix="wk-mariadb-"))
     server = MariadbServer(folder=folder, port=free_port())
     as_root = ["--user=root"] if os.geteuid() == 0 else []
-    environment = dict(os.environ) | {"PATH": _PATH}
+    # Of its own: a server that starts deletes every temporary table it finds, those of other servers as well.
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    environment = dict(os.environ) | {"PATH": _PATH, "TMPDIR": str(temporary)}
     if data is None:
         data = folder / "data"
         subprocess.run(
@@ -83,7 +86,7 @@ def mariadb_server(data: Path | None = None) -> Iterator[MariadbServer]:
         f"--datadir={data}", f"--socket={server.socket}", f"--port={server.port}", "--bind-address=127.0.0.1",
         f"--pid-file={folder}/pid", f"--log-bin={folder}/binary", "--server-id=1", "--innodb-buffer-pool-size=32M",
         "--innodb-flush-log-at-trx-commit=0", "--skip-name-resolve", "--general-log",
-        f"--general-log-file={folder}/statements.log", "--event-scheduler=OFF",
+        f"--general-log-file={folder}/statements.log", "--event-scheduler=OFF", f"--tmpdir={temporary}",
     ]  # fmt: skip
     with running_server(server, [program, "--no-defaults", *as_root, *options]):
         yield server

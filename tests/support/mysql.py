@@ -65,7 +65,12 @@ def _mysql_server(programs: Path) -> Iterator[MysqlServer]:
     folder = Path(tempfile.mkdtemp(prefix="wk-mysql-"))
     server = MysqlServer(folder=folder, port=free_port(), programs=programs)
     as_root = ["--user=root"] if os.geteuid() == 0 else []
-    own = [str(programs / "mysqld"), "--no-defaults", *as_root, f"--datadir={folder}/data", "--secure-file-priv=NULL"]
+    temporary = folder / "temporary"  # as in tests/support/mariadb.py
+    temporary.mkdir()
+    own = [
+        str(programs / "mysqld"), "--no-defaults", *as_root, f"--datadir={folder}/data", f"--tmpdir={temporary}",
+        "--secure-file-priv=NULL",
+    ]  # fmt: skip
     subprocess.run(
         [*own, "--initialize-insecure", "--skip-log-bin"], check=True, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, timeout=_LIMIT_SECONDS,

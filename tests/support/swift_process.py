@@ -146,7 +146,7 @@ def remembering(_: dict[str, str], **__: str) -> Any:
 
 
 def refusing_expiry(_: dict[str, str], **__: str) -> Any:
-    """Paste's factory of the rule docs/backup.md asks of whatever stands before Swift: nobody sets an expiry date."""
+    """Paste's factory of the rule docs/backup-keys.md asks of what stands before Swift: nobody sets an expiry date."""
 
     def wrap(application: Any) -> Any:
         def serve(environment: dict[str, Any], start_response: Any) -> Any:

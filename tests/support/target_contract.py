@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
 from backup.errors import ObjectMissing
 from backup.targets.deleting import open_for_deleting
+from backup.targets.reading import at_hand
 from backup.targets.registry import open_target
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ _LARGE = bytes(range(256)) * (5 << 12)  # 5 MiB: more than a piece
 
 
 class TargetContract:
+    many: ClassVar = 30
+
     @pytest.fixture
     def target(self, settings: TargetSettings) -> Iterator[Target]:
         with open_target(settings) as opened:
@@ -68,6 +71,14 @@ class TargetContract:
         target.write("top/deep/one", b"1")
         assert target.folders("") == ["top"]
 
+    def test_what_is_at_hand_is_read_as_ever(self, target: Target) -> None:
+        for name in ("h/one", "h/two", "h/three"):
+            target.write(name, name.encode())
+        with at_hand(target, "h", {**target.files("h"), "gone": 4}):
+            assert b"".join(target.read("h/two")) == b"h/two"
+            with pytest.raises(ObjectMissing):
+                list(target.read("h/gone"))
+
     def test_a_folder_that_is_not_there_is_empty(self, target: Target) -> None:
         assert dict(target.files("nowhere")) == {}
         assert target.folders("nowhere/at all") == []
@@ -102,9 +113,9 @@ class TargetContract:
         assert abs(changed_at - before) < timedelta(minutes=2)
 
     def test_many_files_are_all_listed(self, target: Target) -> None:
-        for number in range(30):
+        for number in range(self.many):
             target.write(f"many/{number:03}", b"")
-        assert sorted(target.files("many")) == [f"{number:03}" for number in range(30)]
+        assert sorted(target.files("many")) == [f"{number:03}" for number in range(self.many)]
 
     def test_reaching_twice_changes_nothing(self, target: Target) -> None:
         target.write("k/ept", b"kept")

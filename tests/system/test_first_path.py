@@ -153,10 +153,11 @@ async def test_a_file_of_watchkeep_s_own_backup_is_restored_byte_for_byte(fresh:
         await expect(page.get_by_role("region", name="escrow sheet")).to_contain_text("bkp key escrow")
         await page.get_by_role("link", name="watchkeep-files").click(timeout=ARRIVAL_MS)
         # Not the only one when its agent has saved it by itself, too.
-        chosen = page.get_by_role("group", name="Point in time").get_by_role("radio", checked=True)
+        chosen = page.get_by_role("group", name="Restore points").get_by_role("radio", checked=True)
         await expect(chosen).to_have_count(1)
         for folder in saved.parent.parts[1:]:
-            await page.get_by_role("region", name="Files then").get_by_role("link", name=folder, exact=True).click()
+            files = page.get_by_role("region", name="Files at this point")
+            await files.get_by_role("link", name=folder, exact=True).click()
         await expect(page.get_by_role("group", name="Command that restores the whole set")).to_contain_text(
             f"bkp restore {fresh.host}/watchkeep-files --at "
         )

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from playwright.async_api import expect
 
+from backup.model import RunId
+from backup.saving.journal import Journal
+from backup.settings.document import read_settings
 from tests.support.waiting import wait_until
 from tests.system.browser import browsing
 from tests.system.installation import watchkeep
@@ -38,7 +42,7 @@ async def test_a_set_is_saved_by_a_press_of_a_button_and_its_course_is_seen(runn
         finally:
             os.kill(agent.pid, signal.SIGCONT)
         await expect(card).to_contain_text("Saved, compared and signed", timeout=300_000)
-        await expect(page.get_by_role("group", name="Point in time")).to_be_visible(timeout=240_000)
+        await expect(page.get_by_role("group", name="Restore points")).to_be_visible(timeout=240_000)
         await assert_fitting(page)
         await assert_readable(page, is_dark=True)
         await assert_accessible(page)
@@ -48,7 +52,11 @@ def test_the_command_runs_a_set_and_the_same_order_again_is_the_same_run(running
     api = running.api()
     wait_until(lambda: SETS[1] in sets_of(api), 300, "the set")
     path = f"/backups/{running.host}/{SETS[1]}"
-    before = len(api.get(f"{path}/points")["points"])
+
+    def points() -> set[datetime]:
+        return {datetime.fromisoformat(point["at"]) for point in api.get(f"{path}/points")["points"]}
+
+    before = points()
     name, data = f"{running.host}/{SETS[1]}", ("--data", str(running.data))
     done = watchkeep("backup", "run", name, *data, timeout_seconds=600)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -57,9 +65,14 @@ def test_the_command_runs_a_set_and_the_same_order_again_is_the_same_run(running
     listed = json.loads(watchkeep("backup", "runs", name, "--json", *data).stdout)["runs"]
     assert (listed[0]["state"], listed[0]["set"]) == ("ok", SETS[1])
     assert listed[0]["ordered_by"].startswith("watchkeep backup (")
+    journal = Journal(read_settings(running.data / "backup" / "backup.toml").work, SETS[1])
+    run_id = RunId(set=SETS[1], due_at=datetime.fromisoformat(listed[0]["due_at"]))
+    made = journal.find(run_id)
+    assert made is not None
+    assert made.at in points() - before
     again = [api.send("POST", f"{path}/runs", {"due_at": listed[0]["due_at"]}) for _ in range(2)]
     assert [(status, order["id"], order["state"]) for status, order in again] == [(202, listed[0]["id"], "ok")] * 2
-    assert len(api.get(f"{path}/points")["points"]) == before + 1
+    assert journal.find(run_id) == made
     nothing = watchkeep("backup", "cancel", name, *data)
     assert nothing.returncode == 2
     assert "no run that was ordered is under way" in nothing.stderr

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backup.command.snapshot_doctor import examine_snapshots
+from backup.command.doctor.snapshots import examine_snapshots
 from backup.errors import SourceFailed
 from backup.settings.source import PathsSettings
-from backup.sources.paths import PathsSource
+from backup.sources.files.paths import PathsSource
 from tests.support.backups import SET, new_site, pairs
 from tests.support.btrfs import mounted, run
 from tests.support.changing_files import Writer, held_run

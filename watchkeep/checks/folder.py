@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from core.security.keys import KeyFault, load
@@ -13,6 +14,7 @@ from watchkeep.checks.verdict import failure, fine, unknown, warning
 from watchkeep.checks.wording import count, names, size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from watchkeep.checks.subject import Subject
@@ -36,7 +38,7 @@ def check_data_folder(subject: Subject) -> Verdict:
     except PermissionError:
         return failure(check, f"{data} may not be read by this user", "run the doctor as its owner, or as root")
     owner = _user(state.st_uid)
-    foreign = [path.name for path in entries if path.lstat().st_uid != state.st_uid]
+    foreign = [path.name for path, its in _states(entries, follow_symlinks=False) if its.st_uid != state.st_uid]
     if foreign:
         return failure(
             check,
@@ -69,7 +71,7 @@ def check_installation(subject: Subject) -> Verdict:
     if subject.installation is None:
         return failure(check, subject.installation_fault, "`watchkeep up` writes it at every start")
     path = subject.data / "installation.json"
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if any(its.st_mode & (stat.S_IRWXG | stat.S_IRWXO) for _, its in _states([path])):
         return failure(check, "others may read it, and it holds the database's password", f"chmod 600 {path}")
     return fine(check, f"readable, its page is {subject.installation.url}")
 
@@ -78,10 +80,11 @@ def check_keys(subject: Subject) -> Verdict:
     """Every key file is whole and private."""
     check, folder = "key files", subject.data / "keys"
     try:
-        paths = sorted([*folder.glob("*.key"), *subject.data.glob("*.key")])
-        open_to_others = [path.name for path in paths if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
+        found = _states(sorted([*folder.glob("*.key"), *subject.data.glob("*.key")]))
     except OSError as error:
         return failure(check, f"{folder} cannot be read: {error.strerror}", "run the doctor as its owner, or as root")
+    paths = [path for path, _ in found]
+    open_to_others = [path.name for path, its in found if its.st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
     if open_to_others:
         return failure(
             check, f"others may read {names(open_to_others)}", "chmod 600 " + " ".join(str(path) for path in paths)
@@ -92,6 +95,15 @@ def check_keys(subject: Subject) -> Verdict:
     if not paths:
         return unknown(check, "none here")
     return fine(check, f"{count(len(paths), 'key pair')}, private: {names([path.stem for path in paths])}")
+
+
+def _states(paths: Iterable[Path], *, follow_symlinks: bool = True) -> list[tuple[Path, os.stat_result]]:
+    """Return what can be said of the files that are still there: a running part puts new ones in their place."""
+    found = []
+    for path in paths:
+        with suppress(FileNotFoundError):
+            found.append((path, path.stat(follow_symlinks=follow_symlinks)))
+    return found
 
 
 def _key_fault(path: Path) -> str:

@@ -7,7 +7,10 @@ what does not work out is said, and backups are off.
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Any, Final
 
 from backup.errors import BackupError
@@ -23,8 +26,6 @@ from watchkeep.up.parts import Backups
 from watchkeep.up.pruning import SCHEDULE
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from watchkeep.up.layout import Layout
 
 log = Log("up")
@@ -103,14 +104,20 @@ def _make_keys(layout: Layout, host: str) -> tuple[str, ...]:
         keys = station.decryption_keys()
         _introduce(layout, own)
     notes = [f"daily at 02:30 UTC, the first in some minutes, into {_target(layout)}",
-             "which is no second place: name another target before you rely on them (docs/backup.md)",
-             f"kept for {RETENTION_WORDS}; what else there is goes {SCHEDULE} UTC",
+             "which is no second place: name another target before you rely on them (docs/backup-schedule.md)",
+             f"kept for {RETENTION_WORDS}; older ones are deleted {SCHEDULE} UTC",
              f"proven {DRILLS} UTC: restored aside, checked, and Watchkeep's database started from it"]  # fmt: skip
     if any(key.fingerprint not in confirmed(home) for key in keys):
-        command = f"bkp key escrow --config {_station(layout) / 'backup.toml'}"
-        notes.append(f"Without its key no backup can be read. Print its sheet:  {command}")
-        notes.append("and keep it away from this machine; then:  bkp key confirm --config (the same file)")
+        program, config = _bkp(), f"--config {_station(layout) / 'backup.toml'}"
+        notes += ["Without its key no backup can be read. Print its sheet, and keep it away from this machine:",
+                  f"{program} key escrow --html sheet.html {config}",
+                  "Then say that it is safe:", f"{program} key confirm {config}"]  # fmt: skip
     return tuple(notes)
+
+
+def _bkp() -> str:
+    """Return how `bkp` is called here: it lies beside our Python, seldom on a user's PATH."""
+    return which("bkp") or str(Path(sys.executable).with_name("bkp"))
 
 
 def _exchange(station: KeyRing, own: KeyRing, host: str) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from core.runtime.logging import Log
+from core.runtime.reading_right import hand_on, is_kept
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,11 +27,15 @@ LOG_BYTES: Final = 10 * 1024 * 1024
 
 @dataclass(slots=True, kw_only=True)
 class Child:
-    """One daemon: its name, its argument list, the file its log lines go to."""
+    """One daemon: its name, its argument list, the file its log lines go to.
+
+    reads_all: it gets the right to read every file, where we have it.
+    """
 
     name: str
     arguments: Sequence[str]
     log_file: Path
+    reads_all: bool = False
     process: asyncio.subprocess.Process | None = field(default=None)
     restarts: int = 0
 
@@ -51,6 +56,7 @@ class Child:
                 stderr=output,
                 start_new_session=True,  # Ctrl-C reaches `up` alone, which stops the parts in their order
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                preexec_fn=hand_on if self.reads_all and is_kept() else None,
             )
 
     async def keep(self) -> None:

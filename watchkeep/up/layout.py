@@ -38,6 +38,11 @@ class Layout:
         return self.data / "postgres"
 
     @property
+    def proxy(self) -> Path:
+        """What the proxy keeps."""
+        return self.data / "proxy"
+
+    @property
     def logs(self) -> Path:
         """The parts' logs."""
         return self.data / "log"

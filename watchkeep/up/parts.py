@@ -62,7 +62,7 @@ def write_configurations(
         },
         "proxy": {
             "name": PROXY_NAME,
-            "data": layout.data / "proxy",
+            "data": layout.proxy,
             "key_file": layout.key_file(PROXY_NAME),
             "secrets": layout.data / "secrets",
             "listen": ports.gate.address,
@@ -123,6 +123,7 @@ def make_children(layout: Layout, prefix: Sequence[str]) -> list[Child]:
             name=part,
             arguments=own_process(prefix, sys.executable, *program, "--config", str(layout.config_file(part))),
             log_file=layout.logs / f"{part}.log",
+            reads_all=part == "agent",
         )
         for part, program in programs.items()
     ]

@@ -12,7 +12,7 @@ import click
 from backup.errors import BackupError, DestinationInUse
 from backup.loading.postgresql import load_restored
 from backup.loading.rows import compare_rows
-from backup.sources.postgresql import RECORD_FILE
+from backup.sources.postgresql.dump import RECORD_FILE
 from core.runtime.account import NoAccountError, account_for, hand_over
 from core.runtime.logging import configure
 from server.store.embedded import EmbeddedPostgres, binaries

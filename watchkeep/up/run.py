@@ -22,6 +22,7 @@ from core.security.keys import KeyFault, load
 from server.store.embedded import binaries
 from server.store.errors import StoreError
 from watchkeep.installation import Installation, write_private
+from watchkeep.up.admission import await_admission
 from watchkeep.up.database import keep_database, running_database
 from watchkeep.up.enrolment import enrol
 from watchkeep.up.faults import UpError
@@ -128,6 +129,8 @@ async def _run_children(
         await server.start()
         await _await_page(installation.url, server)
         for child in others:  # a part that finds nobody there would wait before it tries again
+            if child.name == "agent":
+                await await_admission(layout)
             await child.start()
         _announce(wishes, layout, installation, children, postgres, backup_notes)
         async with asyncio.TaskGroup() as tasks:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from backup.command.key.places import READERS, ROLES, folders_there, key_document, key_place
-from backup.command.options import config_option, ending, json_option, passphrase_beside, settings_of
-from backup.command.telling import console, local, write_json
+from backup.command.options import clearing, config_option, json_option, passphrase_beside, settings_of
+from backup.command.telling import local, write_json
 from backup.errors import KeyMissing
 from backup.keys import safekeeping
-from backup.keys.making import make_folder
+from backup.keys.making import gone_when_broken_off, make_folder
 from backup.keys.ring import KeyRing
 from backup.keys.sheet import is_sheet, read_sheets
 from backup.keys.trying import try_ring
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 )
 @json_option
 @config_option
-@ending
+@clearing
 def import_command(*, config: Path | None, file: Any, role: str | None, folder: Path | None, as_json: bool) -> None:
     """Take in the keys of FILE (- is standard input): public keys, or at a restore station the text of escrow sheets.
 
@@ -51,13 +51,14 @@ def import_command(*, config: Path | None, file: Any, role: str | None, folder: 
         home, passphrase_file = key_place(settings, role)
     text = file.read(1 << 20)
     armoured = read_sheets(text) if is_sheet(text) else [text]
-    make_folder(home)
-    with KeyRing(home, passphrase_file) as ring:
-        found = [key for each in armoured for key in ring.bring(each, may_be_secret=role == "station")]
-        brought = list({key.fingerprint: key for key in found}.values())
-        for key in brought:
-            if key.has_secret and passphrase_file.exists():
-                ring.check_passphrase(key)
+    with gone_when_broken_off(home, passphrase_file):
+        make_folder(home)
+        with KeyRing(home, passphrase_file) as ring:
+            found = [key for each in armoured for key in ring.bring(each, may_be_secret=role == "station")]
+            brought = list({key.fingerprint: key for key in found}.values())
+            for key in brought:
+                if key.has_secret and passphrase_file.exists():
+                    ring.check_passphrase(key)
     if as_json:
         write_json({"role": role, "home": str(home), "keys": [key_document(key, home) for key in brought]})
         return
@@ -71,7 +72,7 @@ def import_command(*, config: Path | None, file: Any, role: str | None, folder: 
 @click.command()
 @click.argument("role", type=ROLES)
 @config_option
-@ending
+@clearing
 def export(*, config: Path | None, role: str) -> None:
     """Write the public keys of ROLE's pairs to standard output, armoured."""
     home, passphrase_file = key_place(settings_of(config), role)
@@ -86,11 +87,9 @@ def export(*, config: Path | None, role: str) -> None:
 @click.command("list")
 @json_option
 @config_option
-@ending
+@clearing
 def list_command(*, config: Path | None, as_json: bool) -> None:
     """List the keys of this machine's key folders."""
-    from rich.table import Column, Table  # noqa: PLC0415 - slow to import
-
     found: list[tuple[str, Path, Key]] = []
     told: list[str] = []
     now = datetime.now(UTC)
@@ -104,16 +103,13 @@ def list_command(*, config: Path | None, as_json: bool) -> None:
             {"keys": [{"role": role, **key_document(key, home)} for role, home, key in found], "reminders": told}
         )
         return
-    table = Table("folder", "key", Column("fingerprint", no_wrap=True), "does", "secret", "expires")
-    for role, _, key in found:
-        does = " ".join(
-            word
-            for word, can in (("signs", key.can_sign and key.host is not None), ("decrypts", key.can_encrypt))
-            if can
-        )
-        expires = "never" if key.expires_at is None else local(key.expires_at)
-        table.add_row(role, key.name, key.fingerprint, does, "here" if key.has_secret else "-", expires)
-    console().print(table)
+    for _, home, key in found:
+        is_signing, is_decrypting = key.can_sign and key.host is not None, key.can_encrypt
+        does = " and ".join(word for word, can in (("signs", is_signing), ("decrypts", is_decrypting)) if can)
+        secret = "its secret key is here" if key.has_secret else "the public key only"
+        expires = "never expires" if key.expires_at is None else f"expires {local(key.expires_at)}"
+        click.echo(f"{key.fingerprint}  {key.name}")
+        click.echo(f"    {does}; {secret}, in {home}; {expires}")
     for line in told:
         click.echo(f"bkp: {line}", err=True)
 
@@ -121,7 +117,7 @@ def list_command(*, config: Path | None, as_json: bool) -> None:
 @click.command()
 @json_option
 @config_option
-@ending
+@clearing
 def test(*, config: Path | None, as_json: bool) -> None:
     """Try every key: its passphrase opens it, it signs, it decrypts, it has not expired, it is where it may be.
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from backup.command.key.places import folders_there
-from backup.command.options import config_option, ending, json_option, settings_of
+from backup.command.options import clearing, config_option, json_option, settings_of
 from backup.command.reach import all_sets
-from backup.command.telling import counted, instant, local, write_json
+from backup.command.telling import instant, local, write_json
 from backup.errors import KeyMissing, KeyNeeded
 from backup.keys.need import Saved, needed_by, newest_of_name
 from backup.keys.ring import KeyRing
-from backup.restoring.station import UNREACHED, open_station
+from backup.station.station import UNREACHED, open_station
+from core.model.counting import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +41,7 @@ _LEAST_LETTERS = 8
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @config_option
-@ending
+@clearing
 def retire(*, config: Path | None, fingerprint: str | None, yes: bool, as_json: bool) -> None:
     """Say which restore points need which key; with FINGERPRINT (or its end) delete that key when none does."""
     settings = settings_of(config)

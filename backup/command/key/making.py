@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from backup.command.key.places import ROLES, key_document, key_place, sheet_of
-from backup.command.options import config_option, ending, json_option, settings_of
+from backup.command.options import clearing, config_option, json_option, settings_of
 from backup.command.telling import write_json
 from backup.errors import KeyBusy, KeyMissing
-from backup.keys.making import make_folder, make_host_pair, make_passphrase_file, make_station_pair
+from backup.keys.making import (
+    gone_when_broken_off,
+    make_folder,
+    make_host_pair,
+    make_passphrase_file,
+    make_station_pair,
+)
 from backup.keys.ring import KeyRing
 
 if TYPE_CHECKING:
@@ -51,20 +57,22 @@ def _lifetime(days: int, *, forever: bool) -> timedelta | None:
 @click.option("--forever", is_flag=True, help="It never expires.")
 @json_option
 @config_option
-@ending
+@clearing
 def make(*, config: Path | None, role: str, name: str | None, days: int, forever: bool, as_json: bool) -> None:
     """Make the pair of ROLE, and its key folder and passphrase file where they are missing."""
     settings = settings_of(config)
     home, passphrase_file = key_place(settings, role)
-    make_folder(home, is_passphrase_random=make_passphrase_file(passphrase_file))
-    with KeyRing(home, passphrase_file) as ring:
-        old = ring.pairs()
-        if old:
-            raise KeyBusy(
-                f"{home} has a pair already: {old[-1].name} {old[-1].fingerprint}; to replace it: bkp key rotate {role}"
-            )
-        key = _make(ring, role, name or settings.host, _lifetime(days, forever=forever))
-        sheet = sheet_of(ring, key, settings.host) if role == "station" else None
+    with gone_when_broken_off(home, passphrase_file):
+        make_folder(home, is_passphrase_random=make_passphrase_file(passphrase_file))
+        with KeyRing(home, passphrase_file) as ring:
+            old = ring.pairs()
+            if old:
+                raise KeyBusy(
+                    f"{home} has a pair already: {old[-1].name} {old[-1].fingerprint};"
+                    f" to replace it: bkp key rotate {role}"
+                )
+            key = _make(ring, role, name or settings.host, _lifetime(days, forever=forever))
+            sheet = sheet_of(ring, key, settings.host) if role == "station" else None
     _tell(role, home, passphrase_file, key, sheet, as_json=as_json)
     if sheet is not None and not as_json:
         click.echo("Print this now (bkp key escrow --html FILE has QR codes too), then say: bkp key confirm")
@@ -76,7 +84,7 @@ def make(*, config: Path | None, role: str, name: str | None, days: int, forever
 @click.option("--forever", is_flag=True, help="It never expires.")
 @json_option
 @config_option
-@ending
+@clearing
 def rotate(*, config: Path | None, role: str, days: int, forever: bool, as_json: bool) -> None:
     """Make a pair that takes the place of ROLE's newest one, which stays for what was saved by it.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from backup.command.key.places import folders_there, key_place, sheet_of, write_private
-from backup.command.options import config_option, ending, json_option, settings_of
+from backup.command.options import clearing, config_option, json_option, settings_of
 from backup.command.telling import write_json
 from backup.errors import KeyBusy, PassphraseMissing
 from backup.keys import safekeeping
@@ -22,6 +21,7 @@ from backup.keys.need import newest_of_name
 from backup.keys.ring import KeyRing
 from backup.keys.sheet import is_sheet, read_sheets
 from backup.keys.trying import try_ring
+from backup.runtime.private_folder import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--text", "plain", type=click.Path(dir_okay=False, path_type=Path), help="Write the text to a file.")
 @click.option("--qr", is_flag=True, help="Show the QR codes on the terminal.")
 @config_option
-@ending
+@clearing
 def escrow(*, config: Path | None, html: Path | None, plain: Path | None, qr: bool) -> None:
     """Put the decryption key on paper: printable text with a checksum a line, and QR codes.
 
@@ -61,7 +61,7 @@ def escrow(*, config: Path | None, html: Path | None, plain: Path | None, qr: bo
 
 @click.command()
 @config_option
-@ending
+@clearing
 def confirm(*, config: Path | None) -> None:
     """Say that the escrow sheets of the decryption keys here are safe; reminders end."""
     home, passphrase_file = key_place(settings_of(config), "station")
@@ -83,7 +83,7 @@ def confirm(*, config: Path | None) -> None:
 )
 @json_option
 @config_option
-@ending
+@clearing
 def try_command(*, config: Path | None, file: Any, passphrase_file: Path | None, as_json: bool) -> None:
     """Try the sheets in FILE (typed lines or read QR codes; - is standard input) with its passphrase.
 
@@ -136,8 +136,7 @@ def _lacking(config: Path | None, on_sheet: list[Key]) -> list[str]:
 @contextmanager
 def _folder_for_trying(passphrase_file: Path | None) -> Iterator[tuple[Path, Path]]:
     """Yield a private key folder and a passphrase file; the folder is gone afterwards, a typed passphrase with it."""
-    folder = Path(tempfile.mkdtemp(prefix="bkp-try-"))  # short: gpg's sockets have to fit into it
-    try:
+    with temporary_folder("bkp-try-") as folder:  # short: gpg's sockets have to fit into it
         home, secret = folder / "keys", passphrase_file or folder / "passphrase"
         make_folder(home, is_passphrase_random=True)  # it is gone in a moment: stretching would only cost time
         if passphrase_file is None:
@@ -147,6 +146,7 @@ def _folder_for_trying(passphrase_file: Path | None) -> Iterator[tuple[Path, Pat
             secret.write_text(
                 click.prompt("Passphrase of the sheet", hide_input=True, err=True) + "\n", encoding="utf-8"
             )
-        yield home, secret
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            yield home, secret
+        finally:
+            shutil.rmtree(home, ignore_errors=True)  # the agent that ends takes its sockets away meanwhile

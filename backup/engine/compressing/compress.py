@@ -11,11 +11,9 @@ than 0, and duplicity with it; its time limit is that of duplicity's process gro
 
 from __future__ import annotations
 
+import fcntl
 import os
-import subprocess
-import sys
 import zlib
-from typing import TYPE_CHECKING, Final, Protocol
 
 try:
     from isal import isal_zlib as fast
@@ -26,9 +24,16 @@ except ImportError:  # there is no build of it for this machine
 
     LEVEL = 1
 
+TYPE_CHECKING = False  # typing and subprocess take longer to import than all the rest of this takes to start
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from typing import IO
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import IO, Final, Protocol
+
+    class _Compressor(Protocol):
+        def compress(self, data: bytes, /) -> bytes: ...
+
+        def flush(self, mode: int, /) -> bytes: ...
+
 
 PIECE_BYTES: Final = 1 << 20  # compressed by itself: what is shared with the piece before is worth 0.3 %
 _SAMPLES, _SAMPLE_BYTES = 16, 512
@@ -37,16 +42,17 @@ _RAW: Final = -15  # DEFLATE without a header, its window the largest
 _PACKET: Final = b"\xa3\x01"  # compressed data up to the end of what is around it; algorithm 1
 _END: Final = b"\x03\x00"  # a last, empty block
 _FAILED: Final = 2  # as gpg ends
+_SIGKILL: Final = 9
+_IGNORED_BY_PYTHON: Final = (13, 25)  # SIGPIPE, SIGXFSZ: what it starts would ignore them as well
 _OUTPUT: Final = "/proc/self/fd/1"
 _NAMED: Final = "duplicity-"
 _OF_SIGNING: Final = ("--passphrase-fd", "--default-key")
 _OF_ENCRYPTING: Final = ("--recipient", "--hidden-recipient")
 
 
-class _Compressor(Protocol):
-    def compress(self, data: bytes, /) -> bytes: ...
-
-    def flush(self, mode: int, /) -> bytes: ...
+def library_folder() -> str:
+    """Return where the package of ISA-L lies, or something that does no harm to look through."""
+    return os.path.dirname(os.path.dirname(getattr(fast, "__file__", "")))  # noqa: PTH120 - as below
 
 
 def packed(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -101,16 +107,20 @@ def encrypt(options: Sequence[str]) -> int:
     """
     ours, others = split(options)
     passphrase = [int(ours[at + 1]) for at, option in enumerate(ours) if option == "--passphrase-fd"]
-    signing = subprocess.Popen(["gpg", *ours], stdout=subprocess.PIPE, pass_fds=passphrase)
+    _widen(0)
+    signed, signing_to = _pipe()
+    signing = _Gpg(ours, {1: signing_to})
+    os.close(signing_to)
     _let_go([0, *passphrase])
-    encrypting = subprocess.Popen(["gpg", *others], stdin=subprocess.PIPE, bufsize=0)
+    encrypting_from, sealing = _pipe()
+    encrypting = _Gpg(others, {0: encrypting_from})
+    os.close(encrypting_from)
     try:
-        assert signing.stdout is not None  # noqa: S101 - for the type checker: both are pipes
-        assert encrypting.stdin is not None  # noqa: S101
-        for piece in packed(_pieces(signing.stdout)):
-            _write(encrypting.stdin, piece)
+        with open(signed, "rb") as message:  # noqa: PTH123 - a descriptor
+            for piece in packed(_pieces(message)):
+                _write(sealing, piece)
         if signing.wait() == 0:
-            encrypting.stdin.close()
+            os.close(sealing)
             code = encrypting.wait()
             if code == 0:
                 note_sum()
@@ -121,6 +131,47 @@ def encrypt(options: Sequence[str]) -> int:
         for each in (encrypting, signing):
             each.kill()
     return _FAILED
+
+
+class _Gpg:
+    """A gpg under way, which has our descriptors as its own by the numbers in `ours`."""
+
+    def __init__(self, options: Sequence[str], ours: Mapping[int, int]) -> None:
+        given = [(os.POSIX_SPAWN_DUP2, descriptor, number) for number, descriptor in ours.items()]
+        self._id = os.posix_spawnp(
+            "gpg", ["gpg", *options], os.environ, file_actions=given, setsigdef=_IGNORED_BY_PYTHON
+        )
+        self._code: int | None = None
+
+    def wait(self) -> int:
+        """Return its exit code when it has ended."""
+        if self._code is None:
+            self._code = os.waitstatus_to_exitcode(os.waitpid(self._id, 0)[1])
+        return self._code
+
+    def kill(self) -> None:
+        """End it, unless it has ended."""
+        if self._code is None:
+            os.kill(self._id, _SIGKILL)
+            self.wait()
+
+
+def _pipe() -> tuple[int, int]:
+    """Return a wide pipe: where it is read and where it is written."""
+    reading, writing = os.pipe()
+    _widen(writing)
+    return reading, writing
+
+
+def _widen(descriptor: int) -> None:
+    """Let a pipe hold more, so that whoever writes goes on meanwhile and neither wakes the other for every page."""
+    wanted = os.environ.get("WATCHKEEP_PIPE_BYTES")
+    if wanted is None:
+        return
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, int(wanted))
+    except OSError:  # it is no pipe, or this user has too many wide ones
+        return
 
 
 def note_sum() -> None:
@@ -156,11 +207,7 @@ def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
         yield piece
 
 
-def _write(pipe: IO[bytes], piece: bytes) -> None:
+def _write(pipe: int, piece: bytes) -> None:
     left = memoryview(piece)
     while left:
-        left = left[pipe.write(left) :]
-
-
-if __name__ == "__main__":
-    sys.exit(encrypt(sys.argv[1:]))
+        left = left[os.write(pipe, left) :]

@@ -28,7 +28,8 @@ INTERVAL_SECONDS = 10.0
 
 def test_nothing_heavy_is_loaded_by_the_agent_with_all_its_probes() -> None:
     code = (
-        "import sys, json, agent.__main__, agent.backups\nfrom probes.registry import all_items\nlist(all_items())\n"
+        "import sys, json, agent.__main__, agent.backups.runner\n"
+        "from probes.registry import all_items\nlist(all_items())\n"
         "print(json.dumps([name for name, module in sys.modules.items() if module is not None]))"
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)

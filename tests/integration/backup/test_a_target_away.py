@@ -85,3 +85,26 @@ def test_what_is_configured_is_named_with_the_target_that_is_away_and_not_asked_
         assert "web1" in called(half, "sets").stdout  # what the configuration says, no target is needed for
     finally:
         half.station.write_text(text)
+
+
+def test_of_several_sets_that_are_named_those_that_can_be_are_saved_listed_verified_and_proven(
+    half: BackupSite,
+) -> None:
+    ran = bkp("run", "--all", "--json", config=half.host)
+    assert ran.exit_code == TargetAway.exit_code, ran.errors
+    ended = {line["set"]: line for line in map(json.loads, ran.output.splitlines()) if "phase" not in line}
+    assert (ended["near"]["status"], ended["far"]["error"]["exit_code"]) == ("ok", TargetAway.exit_code)
+    text = half.station.read_text()
+    sets = "".join(f'[[sets]]\nname = "{name}"\nhost = "web1"\ntarget = "{name}"\n' for name in ("far", "near"))
+    half.station.write_text(text + sets)
+    try:
+        for command in ("list", "verify", "drill"):
+            told = called(half, command, "far", "near")
+            assert told.exit_code == TargetAway.exit_code, told.output
+            assert "web1/near" in told.stdout
+            assert "web1/far" in told.stderr
+        found = json.loads(called(half, "list", "far", "near", "--json").stdout)
+        assert [(each["set"], len(each["points"])) for each in found["sets"]] == [("near", 2)]
+        assert [(each["set"], each["exit_code"]) for each in found["unread"]] == [("web1/far", TargetAway.exit_code)]
+    finally:
+        half.station.write_text(text)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from backup.errors import DestinationInUse
+from backup.loading.archive import load_archive
+from backup.proof.cluster import ScratchCluster
+from backup.proof.contract import Limits
+from backup.runtime.child import Program, run
+from backup.sources.postgresql.dump import count_rows
+from backup.sources.postgresql.psql import client_environment, client_program, program_major, session
 from tests.support.backup_site import backup_site, bkp, bkp_ok
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.postgres import DatabaseServer
 
 pytestmark = pytest.mark.trial("B-6")
@@ -58,6 +66,10 @@ def test_a_database_comes_back_with_equal_row_counts_and_never_into_one_that_is_
                    config=site.station)  # fmt: skip
         assert used.exit_code == 52
         assert "has 2 tables already" in used.errors
+        assert not (tmp_path / "again").exists()  # it was seen before anything was fetched
+        absent = bkp("restore", "web1/shop", "--to", str(tmp_path / "again"), "--dry-run", "--into-database",
+                     "postgresql://nobody@127.0.0.1:1/back", config=site.station)  # fmt: skip
+        assert (absent.exit_code, "does not answer" in absent.errors) == (52, True), absent.errors
         assert str(login["password"]) not in used.errors
 
         with psycopg.connect(back, autocommit=True) as connection:
@@ -74,3 +86,32 @@ def test_a_database_comes_back_with_equal_row_counts_and_never_into_one_that_is_
         assert (odd["rows"], odd["left_out"][0].startswith("fk constraint")) == (200, True)
         none = bkp(*part, "nothing", "--to", str(tmp_path / "four"), config=site.station)
         assert (none.exit_code, "public.customer" in none.errors) == (51, True), none.errors
+
+
+def test_a_dump_made_by_newer_programs_is_loaded_into_the_older_server_it_is_of(tmp_path: Path) -> None:
+    (programs,) = Path("/usr/lib/postgresql").glob("1[5-9]/bin")
+    server = ScratchCluster(tmp_path, programs, Limits(deadline=time.monotonic() + 3600, memory_bytes=1 << 30))
+    server.make()
+    with server.running():
+        shop, back = (replace(server.login(name), binaries=None) for name in ("shop", "back"))
+        with session(server.login(), 300) as psql:
+            psql.ask("CREATE DATABASE shop; CREATE DATABASE back;")
+        with session(shop, 300) as psql:
+            psql.ask(_SHOP)
+            psql.ask("CREATE TABLE note (words text); INSERT INTO note VALUES ('SET transaction_timeout = 0;');")
+            rows = count_rows(psql)
+        server_major = int(programs.parent.name)
+        assert program_major(shop, "pg_dump", server_major) == server_major < program_major(shop, "pg_dump")
+        dumping = Program(
+            arguments=[client_program(shop, "pg_dump"), "--format=directory", f"--file={tmp_path / 'dump'}"],
+            environment=client_environment(shop), doing="dumping",
+        )  # fmt: skip
+        dumped = run(dumping, time_limit_seconds=300)
+        assert dumped.exit_code == 0, dumped.words
+
+        load_archive(back, tmp_path / "dump", (), time_limit_seconds=300)
+        with session(back, 300) as psql:
+            assert count_rows(psql) == rows
+            assert psql.ask("SELECT words FROM note;") == [["SET transaction_timeout = 0;"]]
+        with pytest.raises(DestinationInUse, match=r"psql ended .* already exists"):
+            load_archive(back, tmp_path / "dump", ["--single-transaction"], time_limit_seconds=300)

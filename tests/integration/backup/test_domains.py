@@ -15,7 +15,7 @@ from backup.errors import SourceFailed
 from backup.model import Kind, RunId
 from backup.proof.contract import Limits
 from backup.proof.guest import boot
-from backup.saving.mounts import mounts_below
+from backup.runtime.mounts import mounts_below
 from backup.saving.run import run_set
 from tests.support.backups import CHECKOUT, SET, demand_same, new_site, next_due
 from tests.support.holding import ENCRYPTING, HeldGpg

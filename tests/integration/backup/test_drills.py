@@ -10,24 +10,25 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
 from backup.errors import DrillFailed
-from backup.proof.cluster import ScratchCluster, server_programs
+from backup.proof.cluster import ScratchCluster
 from backup.proof.contract import Limits
 from backup.proof.database_checks import check_structures
+from backup.proof.server_programs import folder_of, server_for_dump
 from backup.proof.tree import compare_tree
-from backup.sources.psql import session
+from backup.proof.versions import POSTGRESQL
+from backup.sources.postgresql.psql import embedded_folders, session
 from core.runtime.account import namespace_prefix
 from tests.support.backup_site import backup_site, bkp, bkp_ok
 from tests.support.backups import CHECKOUT, HOST, SET, change
 from tests.support.holding import DECRYPTING, HeldGpg
+from tests.support.processes import family
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.support.backups import Site
-    from tests.support.postgres import DatabaseServer
 
 pytestmark = pytest.mark.trial("B-6")
 
@@ -177,7 +178,9 @@ def test_a_killed_drill_proves_nothing_and_the_next_one_clears_what_it_left(site
     ):  # fmt: skip
         held.wait("a drill under way")
         assert (scratch / "cache").exists()
+        everybody = family([killed.pid])
         killed.kill()
+    wait_until(lambda: not any(each.is_there for each in everybody), 240, "the end of all it started")
     state = state_of(site)
     assert (state["last_drill"]["status"], state["last_proven"]) == ("running", None)
     assert scratch.exists()
@@ -185,25 +188,33 @@ def test_a_killed_drill_proves_nothing_and_the_next_one_clears_what_it_left(site
     assert not scratch.exists()
 
 
-def test_a_database_is_started_from_its_dump_counted_and_asked(embedded: DatabaseServer) -> None:
-    with embedded.fresh_database() as shop, backup_site() as site:
-        with psycopg.connect(shop, autocommit=True) as connection:
-            connection.execute(
+def test_a_database_is_loaded_into_a_server_of_its_own_version_counted_and_asked(
+    tmp_path: Path, limits: Limits
+) -> None:
+    """It is Debian's, dumped by the newest programs there are: what these write, Debian's need not be able to read."""
+    (programs,) = Path("/usr/lib/postgresql").glob("1[5-9]/bin")
+    server = ScratchCluster(tmp_path / "shop", programs, limits)
+    server.make()
+    with server.running(), backup_site() as site:
+        login = server.login()
+        with session(login, 300) as psql:
+            psql.ask(
                 'CREATE TABLE customer (id int PRIMARY KEY, name text); CREATE TABLE "Odd Name" (id int);'
                 " INSERT INTO customer SELECT n, 'customer ' || n FROM generate_series(1, 500) n;"
             )
-        login = conninfo_to_dict(shop)
-        passfile = site.folder / "pgpass"
-        passfile.write_text(f"*:*:*:*:{login['password']}\n")
-        passfile.chmod(0o600)
+            ((version,),) = psql.ask("SELECT current_setting('server_version');")
         site.add_folder_target()
-        site.add_database_set("shop", "store", f'database = "{login["dbname"]}"\nhost = "{login["host"]}"\n'
-                              f'port = {login["port"]}\nuser = "{login["user"]}"\npassfile = "{passfile}"')  # fmt: skip
+        site.add_database_set("shop", "store", f'database = "{login.database}"\nhost = "{login.host}"\n'
+                              f'port = {login.port}\nuser = "{login.user}"\npassfile = "{login.passfile}"\n'
+                              f'binaries = "{next(embedded_folders())}"')  # fmt: skip
         site.write()
         bkp_ok("run", "shop", config=site.host)
         told = bkp_ok("drill", "web1/shop", config=site.station)["sets"][0]["drill"]
         assert "2 tables with 500 rows" in told["evidence"]
         assert "amcheck" in told["evidence"]  # whether it is there or not, it is said
+        own = version.split()[0]
+        assert told["server"] == {"program": "PostgreSQL", "version": own, "saved_version": own}
+        assert f"in PostgreSQL {own}, as it was dumped" in told["evidence"]
         assert told["ready_seconds"] > 0
 
         with site.station.open("a") as file:
@@ -240,7 +251,7 @@ def test_amcheck_looks_through_tables_and_indexes_where_the_server_has_it(tmp_pa
 
 
 def test_a_server_that_does_not_come_up_says_why(tmp_path: Path, limits: Limits) -> None:
-    cluster = ScratchCluster(tmp_path / "scratch", server_programs(None), limits)
+    cluster = ScratchCluster(tmp_path / "scratch", folder_of(server_for_dump(POSTGRESQL, None, None)), limits)
     cluster.make()
     (tmp_path / "scratch" / "cluster" / "global" / "pg_control").write_bytes(bytes(8192))
     with pytest.raises(DrillFailed, match="did not start"), cluster.running():

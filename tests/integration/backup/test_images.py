@@ -10,7 +10,7 @@ import pytest
 
 from backup.errors import SourceFailed
 from backup.model import Kind
-from backup.saving.mounts import mounts_below
+from backup.runtime.mounts import mounts_below
 from tests.support.backups import new_site
 from tests.support.hypervisor import make_disk, sum_of
 from tests.support.waiting import wait_until

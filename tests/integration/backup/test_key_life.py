@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -114,8 +115,11 @@ def test_a_sheet_is_tried_with_its_passphrase_and_leaves_nothing_behind(site: Si
     sheet = site.folder / "sheet.txt"
     ok(site, "station", "key", "escrow", "--text", str(sheet))
     passphrase = site.folder / "station/keys/station.passphrase"
-    tried = site.bkp("station", "key", "try", str(sheet), "--passphrase-file", str(passphrase))
-    assert (tried.returncode, tried.stderr) == (0, "")
+    own = site.folder / "own"  # where the machine has its temporary files, others may have been killed
+    own.mkdir()
+    environment = os.environ | {"TMPDIR": str(own)}
+    tried = site.bkp("station", "key", "try", str(sheet), "--passphrase-file", str(passphrase), env=environment)
+    assert (tried.returncode, tried.stderr, list(own.iterdir())) == (0, "", [])
     assert "open the backups" in tried.stdout
     wrong = site.folder / "wrong"
     wrong.write_text("not this\n")

@@ -6,6 +6,7 @@ import os
 import pty
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backup.errors import (
+    Cancelled,
+    KeyBusy,
     KeyExpired,
     KeyForbidden,
     KeyMissing,
@@ -24,7 +27,7 @@ from backup.errors import (
     PassphraseWrong,
     SignatureBad,
 )
-from backup.keys.key import STATION_MARK
+from backup.keys.key import HOST_MARK, STATION_MARK
 from backup.keys.making import make_folder, make_host_pair, make_passphrase_file, make_station_pair
 from backup.keys.messages import clear_sign, decrypt, encrypt, verify
 from backup.keys.ring import KeyRing
@@ -32,6 +35,7 @@ from backup.keys.safekeeping import reminders
 from backup.keys.sheet import draw_up, qr_texts, read_sheets
 from backup.settings.document import read_settings
 from tests.support.backups import CHECKOUT, HOST, SET
+from tests.support.holding import HeldGpg
 from tests.support.processes import command_of, family
 from tests.support.waiting import wait_until
 from watchkeep.up.backup import prepare_backups
@@ -214,6 +218,31 @@ def test_a_host_takes_no_decryption_key_and_does_not_run_with_one(site: Site) ->
     assert site.bkp("host", "run", SET).returncode == KeyForbidden.exit_code
 
 
+def test_a_station_key_that_was_revoked_is_named_before_anything_is_read(site: Site) -> None:
+    with site.ring("station") as station:
+        revocation = (station.home / "openpgp-revocs.d" / f"{site.pairs.station.fingerprint}.rev").read_text()
+    (site.folder / "revoked.asc").write_text(revocation.replace(":-----BEGIN", "-----BEGIN"))
+    _gpg(site.folder / "host/keys/host", "--import", str(site.folder / "revoked.asc"))
+    for command in (["run", SET], ["doctor"]):
+        ended = site.bkp("host", *command)
+        assert "was revoked" in ended.stdout + ended.stderr, ended
+        assert ended.returncode in (KeyMissing.exit_code, 2)
+
+
+def test_a_host_that_gives_its_key_another_hosts_name_signs_for_itself_only(site: Site) -> None:
+    home, secret = site.folder / "host/keys/host", ("--passphrase-file", str(_host_passphrase(site)))
+    other = f"other ({HOST_MARK})"
+    _gpg(home, *secret, "--quick-add-uid", site.pairs.host.fingerprint, other)
+    _gpg(home, *secret, "--quick-set-primary-uid", site.pairs.host.fingerprint, other)
+    for number, of_it in enumerate(([], ["--export-filter", f"keep-uid=uid={other}"])):
+        public = site.folder / f"{number}.asc"
+        public.write_bytes(_gpg(home, "--armor", *of_it, "--export", site.pairs.host.fingerprint).stdout)
+        refused = site.bkp("station", "key", "import", str(public))
+        assert (refused.returncode, other in refused.stderr) == (KeyBusy.exit_code, True), refused.stderr
+    with site.ring("station") as station:
+        assert station.signers() == {HOST: {site.pairs.host.fingerprint}}
+
+
 def test_a_key_comes_back_from_its_sheet_and_decrypts(site: Site) -> None:
     with site.ring("station") as station:
         sealed = encrypt(station, "kept", [site.pairs.station])
@@ -323,6 +352,28 @@ def test_an_installation_whose_station_passphrase_has_its_old_name_goes_on_with_
         shutil.rmtree(data, ignore_errors=True)
 
 
+def test_a_pair_whose_making_is_broken_off_leaves_no_agent_folder_or_passphrase() -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="wk-keys-") as name,
+        HeldGpg(Path(name), "--gen-key", is_ours_too=True) as held,
+    ):
+        config = Path(name) / "backup.toml"
+        config.write_text('host = "vault"\n[keys]\nstation = "keys/station"\n')
+        with subprocess.Popen(
+            [sys.executable, "-m", "backup.command", "key", "make", "station", "--config", str(config)],
+            env=held.environment, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True, start_new_session=True,
+        ) as making:  # fmt: skip
+            held.wait("a gpg that makes a pair")
+            everybody = family([making.pid])
+            making.terminate()
+            _, said = making.communicate(timeout=_WAIT_SECONDS)
+        assert (making.returncode, said) == (Cancelled.exit_code, "bkp: ended by SIGTERM\n")
+        assert not list((Path(name) / "keys").iterdir())
+        wait_until(lambda: not any(each.is_there for each in everybody), _WAIT_SECONDS, "the end of all it started")
+        _await_no_agent(Path(name))
+
+
 def test_an_agent_that_gpg_is_about_to_start_ends_with_who_is_broken_off(site: Site) -> None:
     home = site.folder / "station/keys/station"
     folder = site.folder / "slow-gpg"
@@ -339,5 +390,14 @@ def test_an_agent_that_gpg_is_about_to_start_ends_with_who_is_broken_off(site: S
         everybody = family([predicting.pid])
         predicting.terminate()
     wait_until(lambda: not any(each.is_there for each in everybody), _WAIT_SECONDS, "the end of all it started")
+    _await_no_agent(home)
+
+
+def _await_no_agent(folder: Path) -> None:
+    """Wait for the end of an agent that was told to end; one that nobody told stays for good."""
+    wait_until(lambda: not _agents_of(folder), _WAIT_SECONDS, "the end of gpg's agent")
+
+
+def _agents_of(folder: Path) -> list[str]:
     running = [command_of(int(each.name)) for each in Path("/proc").iterdir() if each.name.isdigit()]
-    assert not [each for each in running if "gpg-agent" in each and str(home) in each]
+    return [each for each in running if "gpg-agent" in each and str(folder) in each]

@@ -13,10 +13,11 @@ import pytest
 
 from backup.errors import SourceFailed
 from backup.model import Kind
+from backup.proof.versions import version_in
 from backup.settings.source import MariadbSettings, MysqlSettings
-from backup.sources.mariadb import MariadbSource
-from backup.sources.mariadb_client import login
-from backup.sources.mysql import MysqlSource
+from backup.sources.mysql.client import login
+from backup.sources.mysql.mariadb import MariadbSource
+from backup.sources.mysql.mysql import MysqlSource
 from probes.inventory import Parameters, read_inventory
 from tests.support.backups import new_site
 from tests.support.mariadb import mariadb
@@ -181,7 +182,8 @@ def test_one_changed_row_makes_a_small_increment_and_a_database_that_is_there_is
     used = site.bkp("station", "restore", "files", "--to", str(site.folder / "dump"), "--into-database",
                     f"mariadb://root@localhost/{shop.database}?socket={mariadb.socket}")  # fmt: skip
     assert used.returncode == 52
-    assert "must not be there yet" in used.stderr
+    assert "is there already, and a dump makes its own: name another one" in used.stderr
+    assert not (site.folder / "dump").exists()  # it was seen before anything was fetched
     assert _number(mariadb, shop, "SELECT amount FROM bank") == 7
 
 
@@ -194,6 +196,9 @@ def test_a_drill_starts_a_server_on_the_dump_and_looks_through_its_tables(site: 
     tables = site.manifest()["consistency"]["rows"]
     assert f"{len(tables)} tables with {sum(tables.values())} rows counted against the record;" in row["error"]
     assert f"{len(tables)} tables looked through by CHECK TABLE" in row["error"]
+    assert (
+        f"in MariaDB {version_in(site.manifest()['consistency']['server_version'])}, as it was dumped" in row["error"]
+    )
     assert "2 questions answered, 1 of them wrong (SELECT COUNT(*) = 0 FROM rich: 0)" in row["error"]
     assert row["error"].count("wrong") == 1
     assert not row["is_proven"]

@@ -13,7 +13,7 @@ import pytest
 from backup.errors import SourceFailed
 from backup.model import Kind
 from backup.settings.source import MariadbBaseSettings
-from backup.sources.mariadb_base import MariadbBaseSource
+from backup.sources.mysql.mariadb_base import MariadbBaseSource
 from tests.support.backups import new_site
 from tests.support.mariadb import mariadb, mariadb_server
 from tests.support.small_disk import small_disk
@@ -69,7 +69,7 @@ GRANT RELOAD, PROCESS, LOCK TABLES, BINLOG MONITOR, SHOW VIEW ON *.* TO copier;
 
 @pytest.fixture(scope="module")
 def server(mariadb: MariadbServer) -> MariadbServer:
-    """A server with a shop, and an account with what docs/backup.md says."""
+    """A server with a shop, and an account with what docs/backup-databases.md says."""
     mariadb.sql(_SHOP)
     return mariadb
 
@@ -149,6 +149,7 @@ def test_one_changed_row_makes_a_small_increment_and_a_drill_starts_the_copy_and
     done = site.bkp("station", "drill", "files", "--json")
     (row,) = json.loads(done.stdout)["sets"]
     assert row["is_proven"], row
+    assert row["drill"]["server"]["version"] == row["drill"]["server"]["saved_version"]
     checks = {check["what"]: check for check in row["drill"]["checks"]}
     (read,) = [check for what, check in checks.items() if what.startswith("databases read")]
     assert (read["looked_at"], read["differing"]) == (3, 0)

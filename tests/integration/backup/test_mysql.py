@@ -12,12 +12,12 @@ from uuid import uuid4
 
 import pytest
 
-from backup.command.database_doctor import examine_database
+from backup.command.doctor.databases import examine_database
 from backup.errors import SourceFailed
 from backup.settings.source import MariadbSettings, MysqlSettings
-from backup.sources.mariadb import MariadbSource
-from backup.sources.mysql import MysqlSource
-from backup.sources.mysql_rows import StatementRows
+from backup.sources.mysql.mariadb import MariadbSource
+from backup.sources.mysql.mysql import MysqlSource
+from backup.sources.mysql.rows import StatementRows
 from probes.inventory import Parameters, read_inventory
 from tests.support.backups import new_site
 from tests.support.mysql import mysql
@@ -200,7 +200,7 @@ def test_a_drill_starts_a_mysql_on_the_dump_and_a_row_too_few_fails_it(
     row = _drilled(site)
     tables = site.manifest()["consistency"]["rows"]
     assert not row["is_proven"]
-    assert "bank: 1 rows, saved 7" in row["error"]
+    assert "bank: 1 row, saved 7" in row["error"]
     assert f"{len(tables)} tables looked through by CHECK TABLE" in row["error"]
 
 

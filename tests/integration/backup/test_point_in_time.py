@@ -41,6 +41,7 @@ def test_rows_committed_before_the_moment_are_there_and_those_after_are_not(
     cluster: ArchivedCluster, tmp_path: Path
 ) -> None:
     tmp_path.chmod(0o711)
+    own = {"in the base backup", "before", "after"}
     cluster.sql("INSERT INTO told VALUES ('before')")
     lsn = cluster.sql("SELECT pg_current_wal_lsn()")
     moment = cluster.sql("SELECT clock_timestamp()")
@@ -53,29 +54,48 @@ def test_rows_committed_before_the_moment_are_there_and_those_after_are_not(
     assert foretold["wal"]["stops_at_target"]
     timed = _restored(cluster, tmp_path / "timed", "--at", moment.isoformat())
     assert timed["stops_at_target"]
-    assert _words(cluster, tmp_path / "timed") == {"in the base backup", "before"}
+    assert _words(cluster, tmp_path / "timed") & own == {"in the base backup", "before"}
     placed = _restored(cluster, tmp_path / "placed", "--lsn", lsn)
     assert placed["stops_at_target"]
-    assert _words(cluster, tmp_path / "placed") == {"in the base backup", "before"}
+    assert _words(cluster, tmp_path / "placed") & own == {"in the base backup", "before"}
+    named = _restored(cluster, tmp_path / "named", "--at", cluster.site.state(SET)["last_good"]["at"])
+    assert named["stops_at_target"]
+    assert _words(cluster, tmp_path / "named") & own == {"in the base backup"}
 
 
-def test_a_target_that_is_away_loses_no_wal_and_is_seen_in_the_state(cluster: ArchivedCluster) -> None:
-    away = cluster.store.with_name("away")
+def test_a_target_that_is_away_loses_no_wal_keeps_none_from_the_other_and_is_seen_in_the_state(
+    cluster: ArchivedCluster,
+) -> None:
+    away, near = cluster.store.with_name("away"), cluster.store.with_name("other")
+    one = cluster.site.host.read_text()
+    near.mkdir()
+    hand_over(near, cluster.postgres.account)
+    table = f'[[targets]]\nname = "near"\nkind = "folder"\nfolder = "{near}"\n'
+    cluster.site.host.write_text(one.replace('target = "store"', 'target = "store"\nalso = ["near"]') + table)
     cluster.store.rename(away)
     try:
         segment = cluster.end_segment()
-        wait_until(lambda: _wal_state(cluster)["failing_since"] is not None, 240, "the failure in the state")
-        assert "Mount the disk" in _wal_state(cluster)["error"]
+        wait_until(lambda: "Mount the disk" in (_wal_state(cluster)["error"] or ""), 240, "the failure in the state")
+        assert _wal_state(cluster)["failing_since"] is not None
         assert (cluster.folder / "pg_wal" / segment).exists()
         status = bkp("status", config=cluster.site.host)
-        assert (status.exit_code, "no WAL has been archived since" in status.errors) == (1, True)
+        assert (status.exit_code, "its WAL has not come to every target since" in status.errors) == (1, True)
+        ahead = cluster.end_segment()
+        wait_until(lambda: any(near.rglob(f"{ahead}-*.gpg")), 240, "what comes later, at the other target")
+        wait_until(lambda: _wal_state(cluster)["targets"]["near"]["archived"] >= ahead, 240, "that in the state")
+        assert cluster.last_archived() < segment
+        sealed = {path: path.read_bytes() for path in near.rglob("*.gpg")}
     finally:
         away.rename(cluster.store)
     cluster.sql("INSERT INTO told VALUES ('and on')")
     later = cluster.archive()
-    assert later > segment
+    assert later > ahead
     state = _wal_state(cluster)
     assert (state["archived"], state["failing_since"], state["error"]) == (later, None, None)
+    assert {path: path.read_bytes() for path in sealed} == sealed
+    assert {path.name[:24] for path in near.rglob("*.gpg")} >= {segment, ahead, later}
+    assert len(list(near.rglob(f"{ahead}-*.gpg"))) == 1
+    cluster.site.host.write_text(one)
     (reach,) = bkp_ok("wal", "list", f"web1/{SET}", config=cluster.site.station)
     assert reach["missing"] == []
     assert reach["last"] == later
@@ -133,11 +153,18 @@ def test_wal_that_is_missing_or_of_another_is_named_and_no_cluster_is_left_that_
     segments = sorted(path for path in cluster.wal.rglob("*.gpg") if len(path.name.split("-")[0]) == 24)
     victim = segments[-2]
     kept = victim.read_bytes()
+    whole = bkp_ok("verify", f"web1/{SET}", "--depth", "read", config=cluster.site.station)["sets"][0]
+    assert whole["log_files"] >= 3
     for is_gone in (True, False):
         if is_gone:
             victim.unlink()
         else:
             victim.write_bytes(segments[-1].read_bytes())
+        verified = bkp("verify", f"web1/{SET}", "--depth", "read", "--json", config=cluster.site.station)
+        assert verified.exit_code == 53, verified.output
+        ((damage,),) = (each["damages"] for each in verified.document["sets"])
+        assert victim.name.split("-")[0] in damage["name"]
+        assert (damage["moments"][0] is not None, damage["moments"][1], damage["kills"]) == (True, None, [])
         ended = bkp("restore", f"web1/{SET}", "--to", str(tmp_path / f"gone-{is_gone}"), config=cluster.site.station)
         assert ended.exit_code == (23 if is_gone else 53), ended.errors
         assert victim.name.split("-")[0] in ended.errors
@@ -170,11 +197,14 @@ def test_a_later_base_backup_is_a_small_increment(cluster: ArchivedCluster) -> N
 def test_a_drill_replays_all_the_wal_and_reads_every_table(cluster: ArchivedCluster) -> None:
     cluster.sql("INSERT INTO told VALUES ('proven')")
     cluster.archive()
-    with cluster.site.station.open("a") as file:
+    station = cluster.site.station.with_name("drilling-station.toml")
+    shutil.copy(cluster.site.station, station)
+    with station.open("a") as file:
         file.write(f'[[sets]]\nname = "{SET}"\nhost = "web1"\ntarget = "store"\n')
         file.write("drill_questions = [\"SELECT count(*) = 1 FROM told WHERE word = 'proven'\"]\n")
-    (row,) = bkp_ok("drill", f"web1/{SET}", config=cluster.site.station)["sets"]
+    (row,) = bkp_ok("drill", f"web1/{SET}", config=station)["sets"]
     assert row["is_proven"], row
+    assert row["drill"]["server"]["version"] == row["drill"]["server"]["saved_version"]
     checks = {check["what"]: check for check in row["drill"]["checks"]}
     (recovery,) = [check for what, check in checks.items() if what.startswith("recoveries through")]
     assert (recovery["looked_at"], recovery["differing"]) == (1, 0)
@@ -185,7 +215,7 @@ def test_a_drill_replays_all_the_wal_and_reads_every_table(cluster: ArchivedClus
     segments = sorted(path for path in cluster.wal.rglob("*.gpg") if len(path.name.split("-")[0]) == 24)
     kept = segments[-2].read_bytes()
     segments[-2].unlink()
-    failed = bkp("drill", f"web1/{SET}", "--json", config=cluster.site.station)
+    failed = bkp("drill", f"web1/{SET}", "--json", config=station)
     segments[-2].write_bytes(kept)
     assert failed.exit_code == 54, failed.output
     assert f"{segments[-2].name[:24]} is missing in the archive" in failed.output

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from backup.errors import SourceFailed
 from backup.model import Kind
 from backup.settings.source import PostgresqlSettings
-from backup.sources.postgresql import DUMP_FOLDER, PostgresqlSource
+from backup.sources.postgresql.dump import DUMP_FOLDER, PostgresqlSource
 from tests.support.backups import new_site
 from tests.support.waiting import wait_until
 

@@ -7,18 +7,18 @@ import os
 import pty
 import shutil
 import subprocess
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from backup.catalogue import read_catalogue
-from backup.model import Kind
-from backup.restoring.station import open_station
+from backup.model import Kind, instant_name
+from backup.pruning.prune import open_pruned
+from backup.pruning.stock import Claims, take_stock
 from backup.restoring.verify import Depth, verify
-from backup.retention.prune import open_pruned
-from backup.retention.stock import Claims, take_stock
-from backup.settings.document import SetSettings
+from backup.settings.backup_set import SetSettings
+from backup.station.station import open_station
 from backup.targets.folder import DeletingFolder
 from backup.targets.reading import read_sha256
 from backup.targets.registry import open_target
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from backup.retention.prune import Pruned
+    from backup.pruning.plan import Pruned
     from backup.targets.contract import Target
     from tests.support.backups import Pairs, Site
 
@@ -150,7 +150,7 @@ def test_chains_that_are_being_verified_stay(three: Site, monkeypatch: pytest.Mo
             shown.append(_verdicts(three.prune("--yes")))
         return read_sha256(target, name)
 
-    monkeypatch.setattr("backup.restoring.verify.read_sha256", read)
+    monkeypatch.setattr("backup.restoring.inspection.read_sha256", read)
     settings = three.settings("station")
     with open_station(settings, settings.find_set(SET)) as station:
         report = verify(station, Depth.READ)
@@ -205,7 +205,9 @@ def _demand_no_lie(site: Site) -> int:
         open_target(site.settings("station").find_target("store")) as target,
     ):
         catalogue = read_catalogue(target, PLACE, ring)
-        stock = take_stock(target, PLACE, catalogue, Claims(holds=[], marks=[], now=datetime.now(UTC)))
+        stock = take_stock(
+            target, PLACE, catalogue, Claims(holds=[], marks=[], as_of=datetime.now(UTC), now=datetime.now(UTC))
+        )
     broken = {point.at for chain in stock.chains for point in chain.points if point.broken is not None}
     assert not [point.at for point in catalogue.points if point.broken is None and point.at in broken]
     assert not catalogue.refused
@@ -386,6 +388,41 @@ def test_a_host_may_set_a_hold_and_one_that_cannot_be_understood_holds_all(three
     assert set(_verdicts(lines).values()) == {"stays"}
     assert any("cannot be understood" in line["text"] for line in lines if line["event"] == "note")
     assert _chains(three) == chains
+
+
+def test_a_clock_that_is_ahead_ends_no_hold_and_no_waiting(three: Site) -> None:
+    oldest, middle, newest = _chains(three)
+    min(three.points.iterdir()).unlink()  # the run of the oldest counts as failed, or as under way
+    three.add_pruner('retention.keep_chains = 1\nstrays_after = "7d"\ngrace = "0s"')
+    options = ("--at", _points(three)[0], "--until", "in 30 days", "--name", "case", "--reason", "court")
+    assert three.bkp("pruner", "hold", "add", f"{HOST}/{SET}", *options).returncode == 0
+    with open_pruned(three.settings("pruner"), _CHOSEN) as opened:
+        plan = opened.plan(datetime.now(UTC) + timedelta(days=400))
+    assert plan.is_idle
+    reasons = {each.chain.name: each.reason for each in plan.verdicts}
+    assert (set(reasons), reasons[middle]) == ({middle, newest}, "held: case (court)")
+    (stray,) = plan.strays
+    assert (stray.stray.chain, "under way" in stray.reason) == (oldest, True)
+    (said,) = [note for note in plan.notes if "hold case" in note]
+    assert "nothing was saved after that" in said
+
+    failed = datetime.now(UTC) + timedelta(days=8)  # the last of the runs that fail since
+    (three.chains / newest / f"duplicity-full.{instant_name(failed)}.vol1.difftar.gpg").touch()
+    with open_pruned(three.settings("pruner"), _CHOSEN) as opened:
+        plan = opened.plan(failed + timedelta(hours=1))
+    assert {each.stray.chain: each.goes for each in plan.strays} == {oldest: True, newest: False}
+    assert not any(each.goes for each in plan.verdicts)
+
+    later = datetime.now(UTC) + timedelta(days=400)
+    with open_pruned(three.settings("pruner"), _CHOSEN) as opened:
+        trusted = opened.plan(later, later)  # a person vouches for the clock
+    assert not trusted.is_idle
+    assert {each.chain.name: each.goes for each in trusted.verdicts} == {middle: True, newest: False}
+    assert [each.goes for each in trusted.strays] == [True, True]
+    at = json.loads(three.bkp("pruner", "prune", "--dry-run", "--json").stdout.splitlines()[0])["as_of"]
+    saved = three.manifest()["finished_at"]
+    assert datetime.fromisoformat(at) == datetime.fromisoformat(saved)
+    assert three.bkp("pruner", "prune", "--dry-run", "--trust-clock").returncode == 0
 
 
 def test_files_no_manifest_names_are_a_class_of_their_own_and_go_by_their_age(three: Site) -> None:

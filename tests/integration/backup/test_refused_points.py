@@ -80,3 +80,18 @@ def test_a_host_with_a_new_key_is_no_damage_and_what_to_import_is_said(site: Sit
     told(site.bkp("station", "key", "import", str(public)), 0)
     told(site.bkp("station", "restore", NAME, "--to", str(back)), 0)
     demand_same(back / str(site.data)[1:], site.data)
+
+
+def test_odd_names_at_a_target_reach_no_terminal_as_they_are(site: Site) -> None:
+    site.run()
+    odd = "20990101T000000Z\x1b]0;"
+    for folder in (site.points, site.points.with_name("holds"), next(site.chains.iterdir()), site.chains / odd):
+        folder.mkdir(exist_ok=True)
+        (folder / f"{odd}.json.asc").write_text("x")
+        (folder / f"{odd}.json").write_text("x")
+    site.add_pruner("[pruner.retention]\nkeep_points = 1")
+    for role, *command in (("station", "verify"), ("pruner", "prune", "--dry-run"), ("host", "run", SET)):
+        ended = site.bkp(role, *command)
+        assert ended.returncode in (0, 53), ended.stderr
+        assert "\x1b" not in ended.stdout + ended.stderr, command
+        assert "\\x1b]0;" in ended.stdout + ended.stderr, command

@@ -175,6 +175,8 @@ def test_what_cannot_be_asked_for_is_said_with_the_way_on_before_anything_is_fet
     options = ["--target", store, "--key", str(grown.site.station_keys), "--to", back]
     unknown = bkp("restore", "web1/filez", *options, environment=nowhere)
     assert (unknown.exit_code, "web1/files" in unknown.errors) == (50, True), unknown.errors
+    mistyped = bkp("list", "web1/filez", *options[:4], environment=nowhere)
+    assert (mistyped.exit_code, "web1/files" in mistyped.errors) == (50, True), mistyped.errors
     no_dump = bkp("restore", "web1/files", *options, "--into-database", "postgresql://nowhere/x", environment=nowhere)
     assert (no_dump.exit_code, "no database dump" in no_dump.errors) == (51, True), no_dump.errors
     assert not (tmp_path / "back").exists()

@@ -9,12 +9,13 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
 
 from backup.catalogue import read_catalogue
-from backup.errors import NoRun, RunKilled, SetBusy, SourceFailed
+from backup.errors import NoRun, RunKilled, SetBusy, SourceFailed, TimedOut
 from backup.keys.making import make_folder, make_host_pair, make_passphrase_file
 from backup.keys.messages import clear_sign
 from backup.keys.ring import KeyRing
@@ -29,6 +30,7 @@ from tests.support.processes import family
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
+    from backup.engine.progress import Progress
     from tests.support.backups import Site
 
 
@@ -187,6 +189,24 @@ def test_a_run_that_is_cancelled_counts_as_that_and_leaves_nothing_at_the_target
     assert site.state()["last_run"]["status"] == Status.CANCELLED.value
     assert site.bkp("host", "cancel", SET).returncode == NoRun.exit_code
     assert site.run().kind is (Kind.FULL if is_first else Kind.INCREMENTAL)
+
+
+def test_the_time_limit_holds_while_what_was_sent_is_read_back_and_a_run_it_ends_leaves_nothing(site: Site) -> None:
+    """What is read back is held; the limit that runs is made to be over then."""
+
+    def hold(told: Progress) -> None:
+        if told.phase == "comparing":
+            left, _ = signal.getitimer(signal.ITIMER_REAL)
+            assert left > limit / 2
+            signal.setitimer(signal.ITIMER_REAL, 0.001)
+            Event().wait(240)
+
+    limit = site.settings().find_set(SET).time_limit.total_seconds()
+    with pytest.raises(TimedOut, match="not done within its time limit"):
+        run_set(site.settings(), RunId(set=SET, due_at=next_due()), on_progress=hold)
+    last = site.state()["last_run"]
+    assert (last["status"], last["exit_code"]) == ("failed", TimedOut.exit_code)
+    assert not list(site.chains.rglob("*.gpg"))
 
 
 def test_a_root_behind_a_symbolic_link_is_saved_from_where_it_really_is(site: Site) -> None:

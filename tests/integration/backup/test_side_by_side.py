@@ -22,10 +22,10 @@ from backup.model import Kind, Status
 from backup.proof.drill import drill
 from backup.restoring.forecast import forecast
 from backup.restoring.restore import restore
-from backup.restoring.station import open_station
 from backup.restoring.verify import Depth, verify
 from backup.restoring.wanted import Wanted
-from backup.settings.document import SetSettings
+from backup.settings.backup_set import SetSettings
+from backup.station.station import open_station
 from tests.support.backup_site import fingerprint
 from tests.support.backups import CHECKOUT, HOST, PLACE, SET, change, demand_same, new_site
 from tests.support.disaster import follow
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from backup.restoring.station import Station
+    from backup.station.station import Station
     from tests.support.backups import Pairs, Site
     from tests.support.processes import Living
     from tests.support.swift import Swift

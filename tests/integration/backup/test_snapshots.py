@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backup.command.snapshot_doctor import examine_snapshots
+from backup.command.doctor.snapshots import examine_snapshots
 from backup.errors import SourceFailed
 from backup.model import Kind
 from backup.settings.source import PathsSettings
 from backup.snapshots import btrfs
-from backup.sources.paths import PathsSource
+from backup.sources.files.paths import PathsSource
 from tests.support.backups import CHECKOUT, SET, new_site
 from tests.support.btrfs import btrfs_disk, mounted
 from tests.support.changing_files import Writer, held_run
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from backup.saving.mounts import Mount
+    from backup.runtime.mounts import Mount
     from tests.support.backups import Pairs
     from tests.support.btrfs import BtrfsDisk
 
@@ -139,6 +139,7 @@ def test_a_subvolume_that_goes_while_snapshots_are_made_is_named_and_never_taken
         return [path for path in listed(self, mount) if path.name != "deeper"]
 
     monkeypatch.setattr(btrfs.BtrfsFileSystem, "inner", without)
+    (disk.top / "file").touch()  # else one_file_system would leave nothing
     settings = PathsSettings(roots=(disk.top,), exclude=("left-out",), one_file_system=one_file_system, snapshot="auto")
     with PathsSource(settings).prepare(tmp_path) as prepared:
         named = [each for each in prepared.remarks if "went while snapshots were made" in each]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.support.swift import Swift
 
 _REFUSED = (400, 403)  # 400: an empty name of a container
-_DOCS = CHECKOUT / "docs" / "backup.md"
+_DOCS = CHECKOUT / "docs" / "backup-keys.md"
 
 
 def _connection(swift: Swift, user: str) -> client.Connection:

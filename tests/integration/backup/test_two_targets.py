@@ -16,7 +16,7 @@ from swiftclient import client
 from backup.command.__main__ import cli
 from backup.errors import ConfigInvalid, ObjectMissing, TargetAway, TargetDiffers, TargetFull
 from backup.model import Kind, Status
-from backup.saving.disk_mark import MARK
+from backup.targets.disk_mark import MARK
 from tests.support.backups import CHECKOUT, HOST, PLACE, SET, change, demand_same, fill, new_site
 from tests.support.faulty_swift import FaultySwift
 from tests.support.waiting import wait_until
@@ -114,7 +114,7 @@ def test_one_that_lost_its_points_gets_the_chain_again_and_that_is_told(twice: S
     assert twice.run().kind is Kind.INCREMENTAL
     assert _files(twice.store) == _files(twice.folder / "second")
     assert (
-        "1 restore points had vanished from target 'second'; it got them again from the other target"
+        "1 restore point had vanished from target 'second'; it got all of them again from the other target"
         in (twice.state()["reminders"])
     )
     assert twice.state()["vanished"] == []
@@ -218,6 +218,7 @@ def test_looking_goes_on_at_the_other_copy_too(twice: Site, caplog: pytest.LogCa
             shown.stdout
         )
         (note,) = (twice.store / HOST / SET / "damage").iterdir()
+        assert "That is target store's copy. A restore goes on at second" in _called(twice, "list", SET).stdout
         note.unlink()
     damaged.write_bytes(whole)
     volumes = [next((top / PLACE.chains).glob("*/*vol2.difftar.gpg")) for top in (twice.store, twice.folder / "second")]

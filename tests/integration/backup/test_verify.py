@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backup.model import Kind, instant_name
-from backup.restoring.station import open_station
 from backup.restoring.verify import Depth
 from backup.restoring.verify import verify as verify_set
+from backup.station.station import open_station
 from tests.support.backup_site import bkp
 from tests.support.backups import SET, change, demand_same
 

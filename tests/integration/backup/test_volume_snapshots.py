@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backup.command.snapshot_doctor import examine_snapshots
+from backup.command.doctor.snapshots import examine_snapshots
 from backup.errors import SourceFailed
 from backup.settings.source import PathsSettings
-from backup.sources.paths import PathsSource
+from backup.sources.files.paths import PathsSource
 from tests.support.backups import CHECKOUT, SET, new_site
 from tests.support.btrfs import mounted
 from tests.support.changing_files import Writer, held_run
@@ -37,7 +37,7 @@ _MIDDLE_BYTES = 5 << 18
 _KILLED = """
 import os, pathlib, signal, sys
 from backup.settings.source import PathsSettings
-from backup.sources.paths import PathsSource
+from backup.sources.files.paths import PathsSource
 root, scratch = map(pathlib.Path, sys.argv[1:])
 with PathsSource(PathsSettings(roots=(root,), snapshot="required")).prepare(scratch):
     os.kill(os.getpid(), signal.SIGKILL)

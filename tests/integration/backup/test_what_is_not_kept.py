@@ -16,8 +16,8 @@ import pytest
 
 from backup.errors import SourceFailed
 from backup.settings.source import PathsSettings
-from backup.sources.paths import PathsSource
-from backup.sources.survey import LINKS, survey
+from backup.sources.files.paths import PathsSource
+from backup.sources.files.survey import LINKS, survey
 from tests.support.backups import new_site
 from tests.support.small_disk import small_disk
 
@@ -153,6 +153,8 @@ def test_file_systems_are_told_as_saved_that_are_mounted_and_not_left_out(tmp_pa
             return found
 
     with small_disk(kept, size_mib=1, kind="ramfs"), small_disk(deep, size_mib=1, kind="ramfs"):
+        for folder in (kept, deep.parent):
+            (folder / "file").touch()  # nothing is no backup
         assert saved() == saved("kept/inner") == saved(roots=(kept, deep.parent)) == [str(kept), str(deep)]
         assert saved("left") == saved("**/deep") == saved(roots=(kept,)) == [str(kept)]
         assert saved(is_one=True) == saved(roots=(tmp_path / "left",), is_one=True) == []

@@ -186,10 +186,13 @@ async def test_failures_are_tried_again_under_the_same_key_until_taken(
         await open_problem(connection, "a", "night")
     async with running(make(writer, tmp_path, replace(FAST, attempt_seconds=5.0))):
         [row] = await until_rows(database, lambda found: found[0]["sent_at"], "the receipt")
-    assert row["attempts"] == 6
+    assert not receiver.answers
+    assert (
+        row["attempts"] >= len(receiver.received) >= 6
+    )  # a busy machine may cut one off that would have been answered
     assert {received.key for received in receiver.received} == {row["key"]}
     assert len({received.body for received in receiver.received}) == 1
-    assert [received.path for received in receiver.received] == ["/hook"] * 6
+    assert {received.path for received in receiver.received} == {"/hook"}
 
 
 @pytest.mark.trial("R13")

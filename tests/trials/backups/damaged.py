@@ -6,9 +6,9 @@ import shutil
 from typing import TYPE_CHECKING, Final
 
 from backup.model import instant_name
-from backup.restoring.station import open_station
 from backup.restoring.verify import Depth, verify
-from backup.saving.disk_mark import MARK
+from backup.station.station import open_station
+from backup.targets.disk_mark import MARK
 from tests.support.backups import SET, change, demand_same, fill, new_site
 from tests.trials.finding import Finding
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from click.testing import CliRunner
 
-from agent.backup_places import Limit
-from agent.backup_told import BackupTold
-from agent.backups import BackupKeeper
+from agent.backups.places import Limit
+from agent.backups.runner import BackupKeeper
+from agent.backups.told import BackupTold
 from backup.command.__main__ import cli
+from backup.saving.journal import Journal
 from backup.schedule import spread_of
 from core.runtime.clock import ManualClock
 from probes.backup import RUNS_FILE
@@ -20,6 +21,13 @@ from probes.backup import RUNS_FILE
 if TYPE_CHECKING:
     from pathlib import Path
 
+OTHER_SET = """[[sets]]
+name = "other"
+target = "store"
+schedule = "never"
+[sets.paths]
+roots = ["/usr"]
+"""
 HOUR = timedelta(hours=1)
 STARTED = datetime(2026, 11, 30, 2, 40, tzinfo=UTC)
 LIMIT = Limit(name="store", targets=frozenset(), wait_at_most=6 * HOUR)
@@ -63,3 +71,17 @@ async def test_a_set_whose_next_run_becomes_due_while_it_waits_goes_on_waiting(t
     assert at_three == first  # the next one is due, and waits its turn of the schedule first
     assert later == first | {"due_at": datetime(2026, 11, 30, 3, tzinfo=UTC).isoformat()}
     assert datetime.fromisoformat(first["begins_at"]) < STARTED + 6.1 * HOUR
+
+
+async def test_a_run_begun_by_hand_takes_the_room_of_its_host_until_it_ends(tmp_path: Path) -> None:
+    """The set is due and claims no place, though the limit may have one: another set is saved beside it already."""
+    file = settings(tmp_path)
+    file.write_text(file.read_text() + OTHER_SET)
+    (claim,) = await claims(tmp_path, file, 0.25)
+    assert claim is not None
+    with Journal(tmp_path / "work", "other").locked():
+        (nothing,) = await claims(tmp_path, file, 0.25)
+        assert not nothing
+        assert list(json.loads((tmp_path / RUNS_FILE).read_text())["waiting"]) == ["files"]
+        said = CliRunner().invoke(cli, ["run", "files", "--config", str(file)]).stderr
+        assert "bkp: being saved here as well: other; at_once = 1" in said

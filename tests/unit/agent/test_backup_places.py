@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from agent.backup_places import PlaceBook, Wish, limits_for, read_limits
-from agent.backup_turns import Due, take_turns
-from backup.settings.document import SetSettings
+from agent.backups.places import PlaceBook, Wish, limits_for, read_limits
+from agent.backups.turns import Due, take_turns
+from backup.settings.backup_set import SetSettings
 from core.runtime.window import parse_window
 
 if TYPE_CHECKING:
-    from agent.backup_places import Claim
+    from agent.backups.places import Claim
 
 DUE = datetime(2026, 11, 30, 2, 30, tzinfo=UTC)
 NOW = DUE + timedelta(minutes=5)

@@ -8,7 +8,7 @@ import pytest
 
 from backup.engine.blocks import MOST_BLOCKS, fitting_block
 from backup.saving.sending import _largest_block
-from backup.settings.document import SetSettings
+from backup.settings.backup_set import SetSettings
 from backup.settings.source import CommandSettings, PathsSettings
 from backup.sources.contract import Prepared
 

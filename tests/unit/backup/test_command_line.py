@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import tomllib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,10 +14,13 @@ from click.testing import CliRunner
 
 from backup.command.__main__ import COMMANDS, cli
 from backup.command.options import DATA_VARIABLE, VARIABLE, set_of
-from backup.command.telling import counted
 from backup.errors import ConfigInvalid, exit_codes
-from backup.settings.document import BackupSettings, SetSettings
+from backup.settings.backup_set import SetSettings
+from backup.settings.document import BackupSettings
+from backup.settings.source import CommandSettings
 from backup.settings.target import TargetSettings
+from core.model.counting import counted, counted_of
+from tests.support.backup_toml import SMALLEST
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,9 +43,26 @@ def test_every_command_explains_itself_with_examples(runner: CliRunner, name: st
     assert f"bkp {name}" in shown.output or "bkp completion" in shown.output
 
 
+def test_nothing_is_made_that_others_may_change_whatever_the_umask(tmp_path: Path) -> None:
+    (tmp_path / "backup.toml").write_text(SMALLEST)
+    command = [sys.executable, "-m", "backup.command", "run", "files", "--config", str(tmp_path / "backup.toml")]
+    done = subprocess.run(command, umask=0, capture_output=True, check=False, timeout=300)
+    assert done.returncode == 10, done.stderr  # it has no keys, and says so where others look
+    made = [each for each in tmp_path.rglob("*") if each.name != "backup.toml"]
+    assert {"state", "files.json"} <= {each.name for each in made}
+    assert [each for each in made if each.stat().st_mode & 0o022] == []
+
+
 def test_help_lists_every_command(runner: CliRunner) -> None:
     shown = runner.invoke(cli, ["--help"]).output
     assert all(f"\n  {name}" in shown for name in COMMANDS)
+
+
+def test_the_sample_is_a_configuration_and_has_every_setting(runner: CliRunner) -> None:
+    sample = runner.invoke(cli, ["sample"]).output
+    assert tomllib.loads(sample) == {"host": "web1"}
+    every = "\n".join(line.removeprefix("# ") for line in sample.splitlines())
+    assert all(f"\n{name} = " in every for name in ("catch_up", "keep_weekly", "max_block_size", "option_file"))
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -133,3 +157,23 @@ def test_one_thing_is_told_in_the_singular() -> None:
     assert [counted(number, "restore point") for number in (0, 1, 2)] == [
         "0 restore points", "1 restore point", "2 restore points",
     ]  # fmt: skip
+    assert [counted_of(number, "file systems the guest mounted") for number in (1, 2)] == [
+        "1 file system the guest mounted", "2 file systems the guest mounted",
+    ]  # fmt: skip
+    assert counted_of(1, "recoveries through 2 WAL segments") == "1 recovery through 2 WAL segments"
+
+
+def test_a_station_names_sets_of_several_hosts_that_are_called_alike(tmp_path: Path) -> None:
+    store = TargetSettings(name="store", kind="folder", folder=tmp_path)
+    first, second, own = (SetSettings(name="files", target="store", host=host) for host in ("web1", "web2", None))
+    station = BackupSettings(host="safe", targets=(store,), sets=(first, second))
+    assert set_of(station, "web2/files") == second
+    with pytest.raises(ConfigInvalid, match="web1/files, web2/files"):
+        set_of(station, "files")
+    assert set_of(replace(station, sets=(first, own)), "files") == own
+    for twice in ((first, first), (own, replace(own, host="safe"))):
+        with pytest.raises(ValueError, match="there twice"):
+            replace(station, sets=twice)
+    saved = [replace(each, command=CommandSettings(arguments=("/bin/true",))) for each in (first, own)]
+    with pytest.raises(ValueError, match="there twice"):  # their states and caches would be one
+        replace(station, sets=tuple(saved))

@@ -12,7 +12,7 @@ import pytest
 
 from backup.cut import Cut, read_cut
 from backup.errors import BackupDamaged
-from backup.sources.packing import Weights
+from backup.sources.files.packing import Weights
 
 _MIB = 1 << 20
 _FOLDER = os.stat_result((stat.S_IFDIR | 0o755, *(9 * [0])))

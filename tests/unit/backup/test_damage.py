@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from backup.model import Place
-from backup.restoring.damage import clear_damage, doubt_of_damage, leave_note, write_damage
+from backup.notes.damage import clear_damage, doubt_of_damage, leave_note, read_damage, write_damage
 from backup.restoring.manifest_damage import Damage
 from backup.settings.target import TargetSettings
 from backup.targets.folder import DeletingFolder
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from backup.restoring.station import Station
+    from backup.station.station import Station
 
 PLACE = Place(host="web1", set="files")
 GONE, THERE = "20261101T000000Z", "20261102T000000Z"
@@ -87,3 +87,15 @@ def test_a_point_of_the_second_in_which_the_next_chain_was_begun_is_of_its_own_c
     assert not old.is_of_newest(begun, {before, begun})
     assert Damage(name="list", what="flipped", unlists=(later,)).is_of_newest(begun, {before, begun})
     assert Damage(name="manifest", what="is not there", kills=(begun,)).is_of_newest(begun, {before})
+
+
+def test_a_note_that_is_too_long_is_told_up_to_a_whole_word(target: DeletingFolder) -> None:
+    words = "damaged volume " * 40
+    write_damage(target, PLACE, THERE, [words], by="safe")
+    note = read_damage(target, PLACE, THERE)
+    assert note is not None
+    assert note.what.endswith((" damaged …", " volume …"))
+    assert words.startswith(note.what.removesuffix("…"))
+    assert len(note.what) > 180
+    write_damage(target, PLACE, THERE, ["x" * 900], by="safe")
+    assert str(doubt_of_damage(target, PLACE, THERE)).endswith("xxx …")

@@ -30,6 +30,6 @@ def test_what_is_none_is_refused_without_being_repeated(dsn: str) -> None:
 
 
 def test_a_table_with_other_rows_than_were_saved_is_named_with_both_numbers() -> None:
-    with pytest.raises(BackupDamaged, match=r"2 tables .*public\.a: 3 rows, saved 4.*public\.c: None rows, saved 1"):
+    with pytest.raises(BackupDamaged, match=r"2 tables, public\.a: 3 rows, saved 4.*public\.c: not there, saved 1"):
         compare_rows({"public.a": 4, "public.b": 2, "public.c": 1}, {"public.a": 3, "public.b": 2})
     compare_rows({"public.a": 4}, {"public.a": 4})

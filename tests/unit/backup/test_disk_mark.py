@@ -7,18 +7,19 @@ import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from backup.saving import journal
-from backup.saving.disk_mark import DiskMark
+import pytest
+
+from backup.errors import TargetAway
+from backup.runtime import durable
 from backup.settings.document import BackupSettings
 from backup.settings.target import TargetSettings
+from backup.targets.disk_mark import DiskMark
 from backup.targets.folder import FolderTarget
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
 
 
 class _Hooked(FolderTarget):
@@ -46,7 +47,7 @@ def test_two_sets_that_are_saved_for_the_first_time_at_once_agree_on_the_mark(
         waits.set()
         time.sleep(seconds)
 
-    monkeypatch.setattr(journal, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=sleep))
+    monkeypatch.setattr(durable, "time", SimpleNamespace(monotonic=lambda: 0.0, sleep=sleep))
 
     def look_and_wait() -> None:
         has_looked.set()
@@ -66,3 +67,13 @@ def test_two_sets_that_are_saved_for_the_first_time_at_once_agree_on_the_mark(
     DiskMark(settings, at, _Hooked(at, let_the_other_look, let_the_other_end)).adopt()
     other.join(60)
     DiskMark(settings, at, FolderTarget(at)).demand("files")  # else no run would write there any more
+
+
+def test_a_mark_that_the_host_cannot_read_is_another_disk_and_no_defect(tmp_path: Path) -> None:
+    at = TargetSettings(name="store", kind="folder", folder=tmp_path)
+    settings = BackupSettings(host="web1", work=tmp_path / "work", targets=(at,))
+    mark = DiskMark(settings, at, FolderTarget(at))
+    mark.adopt()
+    (settings.work / ".disks" / "store").write_bytes(b"\xff")
+    with pytest.raises(TargetAway, match="--anew"):
+        mark.demand("files")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backup.errors import BackupDamaged, SourceFailed
-from backup.restoring.disks import Disk, apply_changes, disks_table, lay_stand_ins, read_disks, write_changes
+from backup.sources.disks.chain import Disk, apply_changes, disks_table, lay_stand_ins, read_disks, write_changes
 
 if TYPE_CHECKING:
     from pathlib import Path

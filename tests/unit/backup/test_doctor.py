@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from backup.command.doctor import judge_room
-from backup.command.key_doctor import examine_keys, host_remedy, station_remedy
+from backup.command.doctor.command import judge_room
+from backup.command.doctor.keys import examine_keys, host_remedy, station_remedy
 from backup.errors import KeyExpired, KeyMissing, PassphraseMissing, PassphraseWrong
 from backup.keys.ring import KeyRing
-from backup.settings.document import BackupSettings, KeySettings, SetSettings
+from backup.settings.backup_set import SetSettings
+from backup.settings.document import BackupSettings
+from backup.settings.keys import KeySettings
 from backup.settings.source import PathsSettings
 from backup.settings.target import TargetSettings
 from core.config.reader import ByteSize
@@ -43,6 +45,13 @@ def test_a_passphrase_that_does_not_fit_is_put_back_and_no_pair_is_made_over_the
         assert "key make" not in told
     assert host_remedy(KeyExpired("x"), Path("p")) == "bkp key rotate host"
     assert "bkp key import SHEET" in station_remedy(KeyMissing("x"), Path("p"))
+
+
+def test_who_saves_and_can_decrypt_is_warned(tmp_path: Path) -> None:
+    keys = KeySettings(host=tmp_path / "host", station=tmp_path / "station")
+    for sets, is_warned in (((_SET,), True), ((SetSettings(name="files", host="web1", target="store"),), False)):
+        found = examine_keys(BackupSettings(host="web1", keys=keys, targets=(_TARGET,), sets=sets), datetime.now(UTC))
+        assert any("can read every backup" in each.text for each in found) is is_warned
 
 
 def test_what_is_missing_is_named_once_and_without_a_number(tmp_path: Path) -> None:

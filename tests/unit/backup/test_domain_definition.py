@@ -10,9 +10,9 @@ import pytest
 
 from backup.errors import SourceFailed
 from backup.restoring.machines import adapt
-from backup.sources.boot_files import save_boot_files
-from backup.sources.domain import TPM_LOST, parse, read_domain, read_firmware
-from backup.sources.domain_job import folder_for_sockets
+from backup.sources.disks.boot_files import save_boot_files
+from backup.sources.disks.domain import TPM_LOST, parse, read_domain, read_firmware
+from backup.sources.disks.domain_job import folder_for_sockets
 
 MAIL = """<domain type='kvm'>
  <name>mail</name><uuid>308537d5-e8d9-4fbc-97dd-ac710d6e56af</uuid><genid>1</genid>

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backup.child import Program, run
 from backup.cut import Cut
 from backup.engine.command import Saving, Workplace, call, saving_arguments
+from backup.engine.names import role_of
 from backup.engine.process import Outcome, demand_sent, demand_success
 from backup.engine.progress import Listener, Told
 from backup.errors import (
@@ -25,8 +25,9 @@ from backup.errors import (
     WorkFailed,
 )
 from backup.model import Kind, Role
-from backup.saving.comparison import role_of, volume_sums
-from backup.sources.paths import selections
+from backup.runtime.child import Program, run
+from backup.saving.comparison import volume_sums
+from backup.sources.files.paths import selections
 
 if TYPE_CHECKING:
     from backup.errors import BackupError
@@ -59,6 +60,15 @@ def test_both_passphrases_are_always_exported_and_never_shown(monkeypatch: pytes
     secret = call(["full"], {"SIGN_PASSPHRASE": "s3cret"}, {"SWIFT_PASSWORD": "k3y"})
     assert (secret.environment["PASSPHRASE"], secret.environment["SIGN_PASSPHRASE"]) == ("", "s3cret")
     assert not any(word in repr(secret) for word in ("s3cret", "k3y"))
+
+
+def test_duplicity_loads_our_targets_and_not_the_libraries_of_others() -> None:
+    code = (
+        "import sys; from duplicity import backend; backend.import_backends();"
+        "print(*sorted({'file', 'swift', 'sftp', 'boto3+s3'} & set(backend._backends)), 'requests' in sys.modules)"
+    )
+    program = Program(arguments=[sys.executable, "-c", code], environment=call([]).environment, doing="loading")
+    assert run(program, time_limit_seconds=300).output.split() == ["boto3+s3", "file", "sftp", "swift", "False"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from backup.errors import BackupDamaged, DrillFailed
 from backup.proof import firmware as room
 from backup.proof.firmware import choose_flash
-from backup.sources.domain import Firmware, recorded_firmware
+from backup.sources.disks.domain import Firmware, recorded_firmware
 
 if TYPE_CHECKING:
     from pathlib import Path

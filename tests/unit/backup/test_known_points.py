@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from backup.catalogue import Catalogue, Refused
 from backup.model import Counts, Kind, Manifest, Place, RestorePoint, RunId, RunRecord, Status, read_instant
-from backup.retention.expected import expected_chains
-from backup.retention.hold import Hold, hold_text
-from backup.retention.rules import Rules
+from backup.notes.holds import Hold, hold_text
+from backup.retention import Rules
+from backup.saving.expected import expected_chains
 from backup.saving.journal import Journal
 from backup.saving.known_points import KnownPoints, vanished_points, vanished_table
 from backup.settings.target import TargetSettings

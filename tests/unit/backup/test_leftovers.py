@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backup.catalogue import Catalogue
-from backup.model import Place, RunId, RunRecord, Status
+from backup.model import Place, RunId, RunRecord, Status, read_instant
 from backup.saving.leftovers import clear_leftovers, withdraw
 from backup.settings.target import TargetSettings
 from backup.targets.registry import open_target
@@ -58,3 +58,33 @@ def test_no_folders_stay_of_parts_that_had_sent_nothing_when_the_run_was_killed(
         clear_leftovers(target, settings, place, Catalogue(points=(), refused=()), [killed])
     assert list(chain.parent.iterdir()) == [other.parent.parent]
     assert other.exists()
+
+
+def test_files_of_a_good_run_stay_when_its_manifest_vanished_though_a_run_before_it_in_the_chain_failed(
+    tmp_path: Path,
+) -> None:
+    settings, place = TargetSettings(name="store", kind="folder", folder=tmp_path), Place(host="web1", set="files")
+    chain = tmp_path / place.chain("20261101T000000Z")
+    chain.mkdir(parents=True)
+    good, whole, left = (
+        chain / f"duplicity-inc.20261101T000000Z.to.{name}.vol1.difftar.gpg"
+        for name in ("20261121T051600Z", "20261121T061600Z", "20261121T071600Z")
+    )
+    for file in (good, whole, left):
+        file.write_bytes(b"x")
+    failed, ok, elsewhere, lacking = (
+        RunRecord(
+            id=RunId(set="files", due_at=_BEGUN.replace(hour=hour)), status=status, pid=1, chain=chain.name,
+            started_at=_BEGUN.replace(hour=hour), at=at, missing_at=missing,
+        )
+        for hour, status, at, missing in (
+            (4, Status.FAILED, None, ()),
+            (5, Status.OK, read_instant("20261121T051600Z"), ()),
+            (6, Status.FAILED, read_instant("20261121T061600Z"), ("far",)),
+            (7, Status.FAILED, read_instant("20261121T071600Z"), ("store",)),
+        )
+    )  # fmt: skip
+    with open_target(settings) as target:
+        records = [lacking, elsewhere, ok, failed]
+        clear_leftovers(target, settings, place, Catalogue(points=(), refused=()), records)
+    assert set(chain.iterdir()) == {good, whole}

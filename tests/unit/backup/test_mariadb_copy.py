@@ -8,8 +8,8 @@ import pytest
 
 from backup.errors import DrillFailed, SourceFailed
 from backup.proof.restored_mariadb import demand_no_way_out, settings_of
-from backup.sources.mariadb_situation import bytes_to_copy, demand_same_series, series_of
-from backup.sources.mariadb_words import Words
+from backup.sources.mysql.mariadb_situation import bytes_to_copy, demand_same_series, series_of
+from backup.sources.mysql.mariadb_words import Words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +65,7 @@ def test_files_that_lie_elsewhere_or_cannot_be_read_are_named_before_anything_is
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The clock of the stages: its only value can be set."""
     found = [100.0]
-    monkeypatch.setattr("backup.sources.mariadb_words.time.monotonic", lambda: found[0])
+    monkeypatch.setattr("backup.sources.mysql.mariadb_words.time.monotonic", lambda: found[0])
     return found
 
 

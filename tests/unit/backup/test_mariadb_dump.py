@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backup.sources.mariadb_dump import DumpParts, read_parts
-from backup.sources.mysql_rows import StatementRows
+from backup.sources.mysql.dump_parts import DumpParts, read_parts
+from backup.sources.mysql.rows import StatementRows
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from backup.sources.mysql_rights import missing_rights, needed_rights
-from backup.sources.mysql_words import LockTooLong, Words
+from backup.sources.mysql.mysql_words import LockTooLong, Words
+from backup.sources.mysql.rights import missing_rights, needed_rights
 
 _OWN = "GRANT SELECT, SHOW VIEW, EVENT, TRIGGER ON {} TO `u`@`%`"
 _GLOBAL = "GRANT FLUSH_TABLES,SHOW_ROUTINE ON *.* TO `u`@`%`"

@@ -9,13 +9,13 @@ import pytest
 from backup.errors import SourceFailed
 from backup.settings.document import read_settings
 from backup.settings.source import PathsSettings
-from backup.sources.own_places import own_below, own_places, said_left_out
-from backup.sources.paths import PathsSource
+from backup.sources.files.own_places import own_below, own_places, said_left_out
+from backup.sources.files.paths import PathsSource
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from backup.sources.own_places import OwnPlace
+    from backup.sources.files.own_places import OwnPlace
 
 _CONFIG = """host = "web1"
 [[targets]]

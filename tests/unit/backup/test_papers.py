@@ -16,7 +16,7 @@ from backup.keys.key import Key
 from backup.keys.sheet import armour, draw_up, qr_texts, read_sheets
 from backup.manifest import read_manifest, write_manifest
 from backup.model import Counts, Kind, Manifest, Role, RunId, RunRecord, Status, VolumeRecord
-from backup.retention.rules import Rules
+from backup.retention import Rules
 from backup.saving.journal import Journal
 from backup.saving.state import state_table
 from backup.settings.document import read_settings
@@ -85,6 +85,7 @@ def test_a_manifest_may_name_files_as_long_as_file_systems_take() -> None:
 def test_a_sheet_reads_back_from_its_text_and_from_its_codes_in_any_order(packets: bytes) -> None:
     sheet = draw_up(_KEY, armour(packets), "station1", Path("/srv/station.passphrase"))
     assert read_sheets(sheet.text) == read_sheets("\n".join(reversed(qr_texts(sheet)))) == [armour(packets)]
+    assert max(map(len, sheet.text.splitlines())) <= 80  # on paper and terminals no line is broken
 
 
 @given(st.binary(min_size=60, max_size=300), st.data())
@@ -219,7 +220,7 @@ def test_the_documents_table_of_exit_codes_is_the_programs() -> None:
 
 
 def test_the_documents_pruner_can_be_used_as_it_stands_there(tmp_path: Path) -> None:
-    text = (_DOCS / "backup.md").read_text()
+    text = (_DOCS / "backup-retention.md").read_text()
     (sample,) = re.findall(r"```toml\n(host = \"pruner1\".*?)```", text, re.DOTALL)
     settings = read_settings(_settings(tmp_path, sample))
     assert settings.demand_pruner().retention.rules == Rules(within=timedelta(days=2), daily=7, weekly=4, monthly=6)

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backup.errors import DestinationInUse
-from backup.restoring.placing import demand_free, draft_for, put_in_place
+from backup.restoring.placing import demand_free, demand_way, draft_for, put_in_place
+from backup.saving.journal import Journal
+from backup.settings.document import BackupSettings
+from backup.station.station import scratch_workplace
 from tests.support.small_disk import small_disk
 
 if TYPE_CHECKING:
@@ -61,6 +64,36 @@ def test_a_folder_that_is_not_empty_is_refused_before_and_what_came_meanwhile_st
     assert [each.name for each in final.iterdir()] == ["mine"]
 
 
+def test_nothing_is_replaced_where_a_folder_would_take_the_place_of_a_file_or_a_file_that_of_a_folder(
+    tmp_path: Path,
+) -> None:
+    for file, folder in (("a", "b"), ("b", "a")):
+        final = tmp_path / f"back-{file}"
+        (final / "z" / folder).mkdir(parents=True)
+        (final / "z" / file).write_text("mine")
+        (final / "0").write_text("mine")
+        with draft_for(final) as draft:
+            made = draft / "restored"
+            (made / "z" / "a").mkdir(parents=True)
+            (made / "z" / "b").write_text("saved")
+            (made / "0").write_text("saved")
+            if file == "b":
+                put_in_place(made, final, is_overwriting=True)
+            else:
+                with pytest.raises(DestinationInUse, match="move it away"):
+                    put_in_place(made, final, is_overwriting=True)
+        assert (final / "0").read_text() == ("saved" if file == "b" else "mine")
+
+
+@pytest.mark.parametrize("to", ["file", "file/deep/er", "nowhere/deep"])
+def test_a_place_below_what_is_no_folder_is_refused_before_anything_is_fetched(tmp_path: Path, to: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "nowhere").symlink_to("gone")
+    with pytest.raises(DestinationInUse, match="is no folder"):
+        demand_way(tmp_path / to / "name")
+    demand_way(tmp_path / "new" / "name")
+
+
 def test_what_killed_restores_left_is_removed_and_what_may_be_in_use_is_not(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -69,6 +102,7 @@ def test_what_killed_restores_left_is_removed_and_what_may_be_in_use_is_not(
         folder.mkdir(mode=0o700)
         make(folder)
     (left / ".lock").touch()
+    os.utime(unknown, (1, 1))  # else it may be about to get its lock
     lock = os.open(held / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     try:
@@ -80,3 +114,13 @@ def test_what_killed_restores_left_is_removed_and_what_may_be_in_use_is_not(
     assert str(left) in caplog.text
     assert str(unknown) in caplog.text
     assert str(held) not in caplog.text
+
+
+def test_a_sets_own_folder_is_not_taken_for_what_a_killed_restore_left(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = BackupSettings(host="web1", work=tmp_path)
+    Journal(tmp_path, "reading-list")
+    with scratch_workplace(settings):
+        pass
+    assert not caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from backup.engine import program
 from backup.engine.program import find_program
 from backup.errors import EngineFailed
+from backup.installed import installed_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +38,15 @@ def test_the_one_beside_python_comes_first() -> None:
     found = find_program()
     assert found.arguments[0] == sys.executable
     assert found.version.startswith("3.")
+
+
+@pytest.mark.parametrize("name", ["duplicity", "watchkeep"])
+def test_a_version_is_what_importlib_says(name: str) -> None:
+    assert installed_version(name) == version(name)
+
+
+def test_what_is_not_installed_has_no_version() -> None:
+    assert installed_version("nothing") == "unknown"
 
 
 def test_a_systems_own_is_used_where_none_lies_beside_python(path: Path) -> None:

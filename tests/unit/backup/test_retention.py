@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backup.model import instant_name
-from backup.retention.rules import Chain, ChainPoint, Rules, judge_chains
-from backup.retention.strays import Stray, judge_strays
+from backup.pruning.strays import Stray, judge_strays
+from backup.retention import Chain, ChainPoint, Rules, judge_chains
 
 _NOW = datetime(2026, 11, 30, 4, 0, tzinfo=UTC)
 _DAY = timedelta(days=1)
@@ -144,6 +144,13 @@ def test_damage_that_a_verification_found_keeps_the_chain_before_and_lets_nothin
 def test_nothing_goes_while_nothing_can_be_restored() -> None:
     for rules in (Rules(chains=1), Rules(within=_DAY), Rules(daily=0)):
         assert _going([_chain(days, broken="x") for days in (2, 100, 300)], rules) == []
+
+
+def test_that_time_goes_by_without_a_backup_or_that_the_pruners_clock_is_ahead_lets_nothing_go() -> None:
+    for newest in (2, 400):
+        chains = [_chain(newest + days) for days in (0, 3, 4, 6)]
+        assert _going(chains, Rules(within=5 * _DAY), _DAY) == [3]
+    assert _going([_chain(1, broken="x"), *chains], Rules(within=5 * _DAY), _DAY) == [4]
 
 
 def test_points_of_the_future_push_nothing_out() -> None:

@@ -105,6 +105,16 @@ def test_a_failure_that_may_pass_is_tried_again_later_under_an_id_of_its_own_and
         assert given_up.look_at == NIGHT + timedelta(days=1) + SPREAD
 
 
+def test_what_was_run_while_the_clock_was_ahead_puts_nothing_off() -> None:
+    for known in (done(NIGHT + timedelta(days=400)), done(NIGHT + timedelta(hours=1))):
+        decision = decide(DAILY, name="web1/files", known=known, started_at=LONG_AGO, now=NIGHT + SPREAD)
+        assert decision.due_at == NIGHT
+    known = done()
+    assert known.ended_at is not None
+    set_back = known.ended_at - timedelta(minutes=3)  # by a little, as clocks are: what is done is done
+    assert decide(DAILY, name="web1/files", known=known, started_at=LONG_AGO, now=set_back).due_at is None
+
+
 @given(
     seconds=st.integers(1, 40 * 86_400),
     after_start=st.integers(0, 90 * 86_400),

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from backup.errors import Cancelled
-from backup.signals import cancelled_by_signals, demand_going_on
+from backup.runtime.signals import cancelled_by_signals, demand_going_on
 
 
 class Clearing:

@@ -11,8 +11,8 @@ import pytest
 from backup.errors import SignatureBad
 from backup.manifest import read_manifest
 from backup.model import Place
-from backup.retention.hold import HoldRegister, read_holds
-from backup.retention.marks import clear_marks, read_marks
+from backup.notes.holds import HoldRegister, read_holds
+from backup.notes.marks import clear_marks, read_marks
 from backup.settings.target import TargetSettings
 from backup.targets.deleting import open_for_deleting
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from backup.errors import SourceFailed
-from backup.saving.mounts import Mount, read_mounts
+from backup.runtime.mounts import Mount, read_mounts
 from backup.snapshots.btrfs import Btrfs
 from backup.snapshots.contract import Taken
 from backup.snapshots.lvm_volumes import lack_of_room, read_report, room_for_snapshot, volume_of
@@ -21,7 +21,7 @@ from backup.snapshots.registry import kind_for
 from backup.snapshots.zfs import Zfs
 from backup.snapshots.zfs_datasets import destroy, is_marked, is_name_of_ours, read_table
 from backup.snapshots.zfs_datasets import lack_of_room as lack_in_pool
-from backup.sources.survey import left_out_by
+from backup.sources.files.survey import left_out_by
 
 _PLACES = [Path(each) for each in ("/", "/home", "/home/ann", "/home/ann/vm", "/srv", "/proc")]
 

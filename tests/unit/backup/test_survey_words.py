@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from backup.sources.survey import LINKS, Survey, words_below
+from backup.sources.files.survey import LINKS, Survey, words_below
 
 _NAMES = [b"/srv/a", b"/srv/data/one", b"/srv/odd\xff"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from backup.model import Place, instant_name
 from backup.restoring.manifest_damage import Damage
 from backup.restoring.verification_book import VerificationBook, VerificationRecord
 from backup.restoring.verify import Depth, Report
-from backup.state_file import StateFile
+from backup.runtime.state_file import StateFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +87,21 @@ def test_a_copy_that_had_restore_points_and_has_none_is_damaged_until_they_are_b
     assert kept.note(looked(Depth.STORED)) is None
 
 
+def test_damaged_logs_are_counted_until_a_look_finds_them_whole_though_they_cost_no_restore_point(kept: Kept) -> None:
+    log = Damage(name="wal/1", what="it is missing", moments=(POINTS[1], None))
+    found = kept.note(looked(Depth.STORED, log))
+    assert found is not None
+    assert (found["logs"], found["lost"], found["what"]) == (1, 0, "wal/1: it is missing")
+    other = kept.note(looked(Depth.STORED, lost("A", POINTS[3])))
+    assert other is not None
+    assert (other["logs"], other["lost"]) == (0, 1)
+    kept.note(looked(Depth.READ, log))
+    both = kept.note(looked(Depth.STORED, lost("A", POINTS[3])))
+    assert both is not None
+    assert (both["logs"], both["lost"]) == (1, 1)
+    assert kept.note(looked(Depth.READ)) is None
+
+
 def test_the_newest_points_that_a_look_saw_are_remembered_for_the_next(kept: Kept) -> None:
     names = {instant_name(AT + timedelta(days=day)): instant_name(AT) for day in range(500)}
     kept.note(replace(looked(Depth.STORED), seen=names))
@@ -93,6 +109,15 @@ def test_the_newest_points_that_a_look_saw_are_remembered_for_the_next(kept: Kep
     assert list(seen.items()) == list(names.items())[-len(seen) :]
     assert len(seen) >= 100
     assert kept.book.seen("elsewhere") == {}
+
+
+def test_the_first_and_last_logs_of_the_newest_lines_that_a_look_saw_are_remembered_for_the_next(kept: Kept) -> None:
+    lines = {f"binlog/{number:03d}": {"bin.000001": (AT + timedelta(days=number)).isoformat()} for number in range(99)}
+    kept.note(replace(looked(Depth.STORED), seen_logs=lines))
+    seen = kept.book.seen_logs("store")
+    assert list(seen.items()) == list(lines.items())[-len(seen) :]
+    assert len(seen) >= 50
+    assert kept.book.seen_logs("elsewhere") == {}
 
 
 def test_a_copy_that_never_had_a_restore_point_is_neither_damaged_nor_whole(kept: Kept) -> None:
@@ -136,6 +161,19 @@ def test_what_could_not_be_read_again_is_not_written_over_what_can_be(tmp_path: 
         file.write({"known": "x" * READABLE_BYTES})
     assert file.read()["known"] == 1
     assert json.loads((tmp_path / "state.json").read_text())["known"] == 1
+
+
+def test_of_copies_that_are_looked_at_at_once_every_look_is_kept(tmp_path: Path) -> None:
+    def look(target: str) -> None:
+        book = Kept(tmp_path).book
+        for _ in range(10):
+            book.note(target, looked(Depth.READ, lost(target, POINTS[0])), book.sampling(target, 0.1))
+
+    targets = ["near", "far", "store", "vault"]
+    with ThreadPoolExecutor(len(targets)) as pool:
+        list(pool.map(look, targets))
+    copies = Kept(tmp_path).book.read()["copies"]
+    assert {target: copy["damage"]["names"] for target, copy in copies.items()} == {each: [each] for each in targets}
 
 
 def test_a_look_that_was_hindered_finds_nothing_whole_and_no_damage_gone(kept: Kept) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backup.errors import ObjectMissing
+from backup.saving.sealed_files import Seal
 from backup.wal.choice import Base, Until, choose
 from backup.wal.names import (
     WalObject,
@@ -21,6 +23,7 @@ from backup.wal.names import (
     read_object_name,
     segment_at,
 )
+from backup.wal.recovery import stop_settings
 
 _NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 _SEGMENT = 16 << 20
@@ -49,6 +52,14 @@ def test_a_moment_needs_the_wal_of_an_hour_beyond_it_where_a_commit_will_come() 
 def test_a_moment_after_all_the_wal_there_is_is_no_target() -> None:
     assert _chosen([_object(3, 0), _object(4, 10)], Until(at=_NOON + timedelta(minutes=11))) == ([3, 4], False)
     assert _chosen([], Until(at=_NOON)) == ([], False)
+
+
+def test_recovery_stops_at_the_moment_or_position_and_at_its_own_end_where_the_base_backup_itself_is_named() -> None:
+    later = _NOON + timedelta(milliseconds=1)
+    assert stop_settings(Until(at=later), _NOON) == {"recovery_target_time": later.isoformat()}
+    assert stop_settings(Until(at=_NOON), _NOON) == {"recovery_target": "immediate"}
+    assert stop_settings(Until(lsn=0x16B374D848), _NOON) == {"recovery_target_lsn": "16/B374D848"}
+    assert stop_settings(Until(), _NOON) == {}
 
 
 def test_a_position_needs_the_wal_up_to_its_segment_and_it_must_be_there() -> None:
@@ -105,6 +116,8 @@ def test_what_is_no_position_is_refused(text: str) -> None:
 def test_a_name_at_the_target_is_read_back_and_nothing_else_is_taken_for_one() -> None:
     each = WalObject(wal="000000010000000000000003", at=_NOON, digest="0123456789abcdef", size_bytes=9)
     assert read_object_name(each.name, 9) == each
+    sealed = replace(each, seal=Seal(digest="fedcba9876543210", size_bytes=9))
+    assert read_object_name(sealed.name, 9) == sealed
     for name in (each.name + ".half", each.name.replace("0123", "x123"), f"../{each.name}", "x-20261130T120000Z-0.gpg"):
         assert read_object_name(name, 9) is None
 

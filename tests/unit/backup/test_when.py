@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from backup.browse.choice import choose_point
+from backup.choice import choose_point
 from backup.errors import NoRestorePoint, PointAmbiguous
 from backup.model import Counts, Kind, Manifest, RestorePoint
-from backup.when import local, read_when, understand, understand_past
+from backup.when import local, read_ahead, read_when, understand, understand_past
 
 NOW = datetime(2026, 11, 21, 9, 30, 15, tzinfo=UTC)  # a Saturday
 BERLIN = timezone(timedelta(hours=1))
@@ -47,6 +47,29 @@ def test_an_instant_is_understood_as_people_say_it(text: str, expected: str) -> 
 def test_what_cannot_be_understood_is_refused_with_examples(text: str) -> None:
     with pytest.raises(ValueError, match="yesterday 18:00"):
         read_when(text, NOW, BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("tomorrow", "2026-11-22T22:59:59Z"),
+        ("in 30 days", "2026-12-21T22:59:59Z"),
+        ("In a week", "2026-11-28T22:59:59Z"),
+        ("in 3 months", "2027-02-21T22:59:59Z"),
+        ("in 2 years", "2028-11-21T22:59:59Z"),
+        ("2027-06-30", "2027-06-30T22:59:59Z"),
+        ("2027-06-30T12:00:00Z", "2027-06-30T12:00:00Z"),
+    ],
+)
+def test_an_end_is_understood_as_people_say_it(text: str, expected: str) -> None:
+    assert read_ahead(text, NOW, BERLIN) == datetime.fromisoformat(expected)
+
+
+def test_a_month_without_that_day_ends_with_its_last_one_and_what_is_no_end_is_refused() -> None:
+    assert read_ahead("in a month", datetime(2027, 1, 31, 9, tzinfo=UTC), UTC).day == 28
+    for text in ("in 9999 years", "soon", "in some days"):
+        with pytest.raises(ValueError, match="in 30 days"):
+            read_ahead(text, NOW, BERLIN)
 
 
 def test_without_a_zone_this_machines_is_meant() -> None:

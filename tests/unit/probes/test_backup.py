@@ -106,6 +106,13 @@ def test_after_a_failure_the_figures_are_of_the_last_good_one_and_its_age_goes_o
     assert found["backup.overdue_seconds[files]"] == pytest.approx(86_400, abs=60)
 
 
+def test_a_good_backup_of_a_clock_that_was_ahead_is_not_young(agents: Reader, tmp_path: Path) -> None:
+    state(tmp_path, "files", run(at=instant(days=-400)), run(at=instant(days=-400)))
+    found = agents.read()
+    for item, days in (("age", 400), ("overdue", 399), ("loss", 400)):
+        assert found[f"backup.{item}_seconds[files]"] == pytest.approx(days * 86_400, abs=60)
+
+
 def test_what_a_backup_saved_is_told_when_it_changes_and_again_in_an_hour_until_it_lies_in_the_spool(
     agents: Reader, tmp_path: Path
 ) -> None:
@@ -134,6 +141,41 @@ def test_archiving_of_wal_is_told_for_sets_that_have_it(agents: Reader, tmp_path
     assert found["backup.loss_seconds[files]"] == pytest.approx(540, abs=60)  # not the day until the next base backup
     file.write_text(json.dumps(json.loads(file.read_text()) | {"wal": wal | {"failing_since": instant(hours=1)}}))
     assert agents.read()["backup.wal_failing_seconds[files]"] == pytest.approx(3600, abs=60)
+
+
+def test_wal_that_was_archived_by_a_clock_that_was_ahead_is_not_young(agents: Reader, tmp_path: Path) -> None:
+    ahead = instant(days=-2)
+    wal = {"archived": "000000010000000000000003", "written_at": ahead, "archived_at": ahead, "failing_since": ahead}
+    state(tmp_path, "files", run(at=instant(days=3)), run(at=instant(days=3)))
+    file = tmp_path / "files.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"wal": wal}))
+    found = agents.read()
+    for item in ("wal_age", "wal_failing", "loss"):
+        assert found[f"backup.{item}_seconds[files]"] == pytest.approx(2 * 86_400, abs=60)
+
+
+def test_archiving_of_binary_logs_is_told_with_how_late_it_is_and_a_gap_makes_it_count_for_nothing(
+    agents: Reader, tmp_path: Path
+) -> None:
+    state(tmp_path, "files", run(), run())
+    assert not any("binlog" in item for item in agents.read())
+    file = tmp_path / "files.json"
+    binlog = {"archived": "binary.000003", "written_at": instant(minutes=20), "archived_at": instant(minutes=20),
+              "failing_since": instant(minutes=15), "interval_seconds": 300.0, "gap": None}  # fmt: skip
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"binlog": binlog}))
+    found = agents.read()
+    assert found["backup.binlog_age_seconds[files]"] == pytest.approx(1200, abs=60)
+    assert found["backup.binlog_late_seconds[files]"] == pytest.approx(300, abs=60)
+    assert found["backup.binlog_failing_seconds[files]"] == pytest.approx(900, abs=60)
+    assert found["backup.binlog_gap[files]"] == 0.0
+    assert found["backup.loss_seconds[files]"] == pytest.approx(1200, abs=60)
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"binlog": binlog | {"gap": "it was purged"}}))
+    found = agents.read()
+    assert found["backup.binlog_gap[files]"] == 1.0
+    assert float(found["backup.loss_seconds[files]"]) > 3600
+    never = {"archived_at": None, "failing_since": instant(hours=1), "interval_seconds": 300.0}
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"binlog": never}))
+    assert agents.read()["backup.binlog_late_seconds[files]"] == pytest.approx(2700, abs=60)
 
 
 @pytest.mark.parametrize(

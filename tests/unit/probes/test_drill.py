@@ -73,6 +73,13 @@ def test_after_a_failure_the_proof_only_gets_older(station: Reader, tmp_path: Pa
     assert found["drill.proven_age_seconds[web1/files]"] == pytest.approx(9 * 86_400, abs=60)
 
 
+def test_a_proof_of_a_clock_that_was_ahead_is_not_young(station: Reader, tmp_path: Path) -> None:
+    write(tmp_path, drill(), drill(ended_at=instant(days=-400)))
+    found = station.read()
+    assert found["drill.proven_age_seconds[web1/files]"] == pytest.approx(400 * 86_400, abs=60)
+    assert found["drill.overdue_seconds[web1/files]"] == pytest.approx(393 * 86_400, abs=60)
+
+
 def test_a_drill_under_way_and_one_that_was_killed_are_told_apart(station: Reader, tmp_path: Path) -> None:
     write(tmp_path, drill("running"), None)
     assert station.read()["drill.status[web1/files]"] == 1.0

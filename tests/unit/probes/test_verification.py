@@ -54,6 +54,7 @@ def test_a_set_is_as_new_as_the_copy_that_was_verified_longest_ago_as_deep_as_is
         "verification.error[web1/files]": "",
         "verification.lost_points[web1/files]": 0.0,
         "verification.unlisted_points[web1/files]": 0.0,
+        "verification.damaged_logs[web1/files]": 0.0,
         "verification.depth[web1/files]": "read",
         "verification.verified_age_seconds[web1/files]": pytest.approx(9 * 86_400, abs=60),
         "verification.overdue_seconds[web1/files]": pytest.approx(2 * 86_400, abs=60),
@@ -95,12 +96,13 @@ def test_damage_of_one_copy_and_what_stood_in_the_way_are_told_apart(station: Re
     write(tmp_path, {"near": copy(read=instant(days=1))}, failed)
     found = station.read()
     assert (found["verification.status[web1/files]"], found["verification.error[web1/files]"]) == (4.0, failed["error"])
-    damage = {"lost": 3, "unlisted": 2, "what": "vol1: it is missing"}
+    damage = {"lost": 3, "unlisted": 2, "logs": 4, "what": "vol1: it is missing"}
     write(tmp_path, {"near": copy(read=instant(days=1)), "far": copy(damage=damage)}, failed)
     found = station.read()
     assert (found["verification.status[web1/files]"], found["verification.lost_points[web1/files]"]) == (2.0, 3.0)
     assert found["verification.error[web1/files]"] == damage["what"]
     assert found["verification.unlisted_points[web1/files]"] == 2.0
+    assert found["verification.damaged_logs[web1/files]"] == 4.0
     write(tmp_path, {}, failed | {"status": "running"})
     assert station.read()["verification.status[web1/files]"] == 1.0
 

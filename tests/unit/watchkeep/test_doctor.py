@@ -95,6 +95,14 @@ def assert_told(verdict: Verdict, state: State, *words: str) -> None:
     assert bool(verdict.remedy) == (state in (State.WARNING, State.FAILURE)), verdict
 
 
+def test_a_file_that_goes_while_the_doctor_looks_is_no_fault(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind, gone = type(subject.data), subject.data / "gone.key"
+    look, search = kind.iterdir, kind.glob
+    monkeypatch.setattr(kind, "iterdir", lambda folder: [*look(folder), gone])
+    monkeypatch.setattr(kind, "glob", lambda folder, pattern: [*search(folder, pattern), gone])
+    assert [check(subject).state for check in (check_data_folder, check_keys)] == [State.OK, State.OK]
+
+
 @pytest.mark.parametrize(
     "check",
     [

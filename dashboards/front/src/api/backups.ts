@@ -39,6 +39,7 @@ export interface Verification {
   depth: string | null;
   lost_points: number | null;
   unlisted_points: number | null;
+  damaged_logs: number | null;
   error: string | null;
 }
 

@@ -1,0 +1,1 @@
+"""Archived WAL and binary logs of a copy, verified with its restore points."""

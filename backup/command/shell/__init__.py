@@ -1,0 +1,1 @@
+"""What `bkp` does for shells and for `man`: completion, and the manual page."""

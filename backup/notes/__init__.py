@@ -1,0 +1,1 @@
+"""What is said at a target beside the backups, for all who read it: marks, holds, damage."""

@@ -1,0 +1,1 @@
+"""What bkp needs of the system: programs it starts, signals, locks, durable files, private folders, mounts."""

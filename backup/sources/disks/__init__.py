@@ -1,0 +1,1 @@
+"""Disks as sources: of libvirt's domains, running or off, and image files of QEMU."""
