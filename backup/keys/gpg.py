@@ -106,6 +106,13 @@ class Gpg(gnupg.GPG):  # type: ignore[misc] # its base has no types
             self._running.wait()
 
 
+def whole(listed: Any, doing: str) -> list[dict[str, Any]]:
+    """Return the entries of a list of gpg's. Raises as `trouble` does when gpg failed: then it may lack some."""
+    if listed.returncode != 0:
+        raise trouble(str(listed.stderr), doing)
+    return [dict(entry) for entry in listed]
+
+
 def trouble(stderr: str, doing: str) -> BackupError:
     """Return the error a failed call of gpg means, from its status lines."""
     numbers = {int(number) & 0xFFFF for number in _FAILURE.findall(stderr)}

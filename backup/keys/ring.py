@@ -7,7 +7,7 @@ import os
 import stat
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from backup.errors import (
     EngineFailed,
@@ -19,10 +19,11 @@ from backup.errors import (
     PassphraseWrong,
     why,
 )
-from backup.keys.gpg import TIME_LIMIT_SECONDS, Gpg, check_room, end_agent, trouble
+from backup.keys.gpg import TIME_LIMIT_SECONDS, Gpg, check_room, end_agent, trouble, whole
 from backup.keys.key import described, read_key
 from backup.keys.need import newest_of_name
 from backup.keys.one_name import demand_one_name
+from backup.keys.taking_in import scan, take_in
 from backup.when import local
 
 if TYPE_CHECKING:
@@ -98,8 +99,9 @@ class KeyRing:
         return list(self._known)
 
     def _look(self) -> list[Key]:
-        secret = {found["fingerprint"] for found in self._gpg.ask(lambda: self._gpg.list_keys(secret=True))}
-        found = [read_key(entry, secret) for entry in self._gpg.ask(self._gpg.list_keys)]
+        asked, doing = self._gpg.ask, f"looking into the key folder {self.home}"
+        secret = {entry["fingerprint"] for entry in whole(asked(lambda: self._gpg.list_keys(secret=True)), doing)}
+        found = [read_key(entry, secret) for entry in whole(asked(self._gpg.list_keys), doing)]
         return sorted(found, key=lambda key: (key.made_at, key.fingerprint))
 
     def pairs(self) -> list[Key]:
@@ -201,9 +203,9 @@ class KeyRing:
         """Take the keys of an armoured text in; return them as the ring has them now.
 
         Raises KeyMissing when it has none, KeyForbidden when it has a secret key and the ring's role must not, KeyBusy
-        as `demand_one_name` does.
+        as `demand_one_name` does, and as `take_in` does when some of them did not arrive.
         """
-        found = _scan(self._gpg, armoured)
+        found = scan(self._gpg, armoured)
         if not found:
             raise KeyMissing("there is no OpenPGP key in that file")
         if any(entry["type"] == "sec" for entry in found) and not may_be_secret:
@@ -211,13 +213,11 @@ class KeyRing:
                 "that file has a secret key: bring only the public key here (bkp key export at its home)"
             )
         demand_one_name(found, {key.fingerprint: key.name for key in self.keys()})
-        before = {entry["fingerprint"] for entry in found}
         passphrase = self.passphrase() if may_be_secret and self.passphrase_file.exists() else None
-        result = self._gpg.ask(lambda: self._gpg.import_keys(armoured, passphrase=passphrase))
         self._known = None
-        if not result.fingerprints:
-            raise trouble(str(result.stderr), "importing")
-        return [key for key in self.keys() if key.fingerprint in before]
+        take_in(self._gpg, armoured, found, passphrase)
+        brought = {entry["fingerprint"] for entry in found}
+        return [key for key in self.keys() if key.fingerprint in brought]
 
     def delete(self, key: Key) -> None:
         """Delete a key for good, its secret first. Raises PassphraseMissing, EngineFailed."""
@@ -284,7 +284,3 @@ class KeyRing:
 
 def _said(at: datetime | None) -> str:
     return "an unknown time" if at is None else local(at)
-
-
-def _scan(gpg: Gpg, armoured: str) -> list[dict[str, Any]]:
-    return [dict(entry) for entry in gpg.ask(lambda: gpg.scan_keys_mem(armoured))]

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backup.command.key.places import sheet_of
 from backup.errors import (
     Cancelled,
+    EngineFailed,
     KeyBusy,
     KeyExpired,
     KeyForbidden,
@@ -257,6 +259,37 @@ def test_a_key_comes_back_from_its_sheet_and_decrypts(site: Site) -> None:
             (key,) = ring.bring(*read_sheets(text), may_be_secret=True)
             assert (key.fingerprint, key.has_secret) == (site.pairs.station.fingerprint, True)
             assert decrypt(ring, sealed) == "kept"
+
+
+@pytest.mark.parametrize("failures", [1, 2, 1_000])
+def test_a_sheet_comes_in_whole_or_its_import_fails_when_gpgs_agent_does(site: Site, failures: int) -> None:
+    with site.ring("station") as station:
+        sheet = sheet_of(station, site.pairs.station, "station1")
+    home, agent = site.folder / "new", site.folder / "agent"
+    make_folder(home)
+    (site.folder / "sheet.txt").write_text(sheet.text)
+    agent.write_text(
+        f"#!/bin/sh\necho >> {agent}.starts\n"
+        f'[ "$(wc -l < {agent}.starts)" -gt {failures} ] && exec gpg-agent "$@"\nexit 1\n'
+    )
+    agent.chmod(0o755)
+    (home / "gpg.conf").write_text(f"agent-program {agent}\n")
+    brought = site.bkp("station", "key", "import", str(site.folder / "sheet.txt"), "--key", str(home))
+    (home / "gpg.conf").unlink()
+    if failures > 2:
+        assert (brought.returncode, "agent" in brought.stderr) == (EngineFailed.exit_code, True), brought
+        return
+    assert brought.returncode == 0, brought.stderr
+    with KeyRing(home, site.folder / "station/keys/station.passphrase") as ring:
+        assert ring.signers() == {HOST: {site.pairs.host.fingerprint}}
+        assert {key.fingerprint for key in ring.decryption_keys()} == {site.pairs.station.fingerprint}
+
+
+def test_a_ring_whose_list_gpg_cannot_finish_is_not_taken_for_an_empty_one(site: Site) -> None:
+    home = site.folder / "station/keys/station"
+    (home / "gpg.conf").write_text("agent-program /bin/false\n")
+    with site.ring("station") as station, pytest.raises(EngineFailed, match="agent"):
+        station.demand_no_decryption_key()
 
 
 def test_the_sheet_is_asked_for_until_it_is_said_to_be_safe(site: Site) -> None:
