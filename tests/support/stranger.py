@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from tests.support.addresses import addresses_change
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -39,11 +41,15 @@ def strangers_machine() -> Iterator[StrangersMachine]:
 
     ip("netns", "add", name)
     try:
-        ip("link", "add", f"{name}h", "type", "veth", "peer", "name", f"{name}s", "netns", name)
-        ip("address", "add", f"{here}/24", "dev", f"{name}h")
-        ip("link", "set", f"{name}h", "up")
+        with addresses_change():
+            ip("link", "add", f"{name}h", "type", "veth", "peer", "name", f"{name}s", "netns", name)
+            ip("link", "set", f"{name}h", "addrgenmode", "none")  # no further address of its own, seconds later
+            ip("address", "add", f"{here}/24", "dev", f"{name}h")
+            ip("link", "set", f"{name}h", "up")
         ip("address", "add", f"{there}/24", "dev", f"{name}s", prefix=inside)
         ip("link", "set", f"{name}s", "up", prefix=inside)
         yield StrangersMachine(here=here, there=there, prefix=(*inside, *as_us))
     finally:
-        ip("netns", "delete", name)  # and with it the wire
+        with addresses_change():
+            subprocess.run([*become_root, "ip", "link", "delete", f"{name}h"], check=False, capture_output=True)
+        ip("netns", "delete", name)

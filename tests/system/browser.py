@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import asyncio
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from playwright.async_api import async_playwright, expect
+
+from tests.support.addresses import addresses_stand_still
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -63,19 +66,21 @@ async def browsing(
 ) -> AsyncIterator[Browser]:
     """Open the browser, nobody logged in; fails at the end when anything was complained of or asked elsewhere."""
     expect.set_options(timeout=WAIT_MS)
-    async with async_playwright() as driver:
-        chromium = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=LAUNCH_MS)
-        try:
-            page = await chromium.new_page(
-                viewport={"width": width, "height": height}, color_scheme="dark" if is_dark else "light"
-            )
-            page.set_default_timeout(WAIT_MS)
-            browser = Browser(page, installation.facts["url"])
-            page.on("console", browser.hear)
-            page.on("pageerror", lambda error: browser.complaints.append(str(error)))
-            page.on("request", browser.see)
-            yield browser
-            assert not browser.complaints, browser.complaints
-            assert not browser.strangers, browser.strangers
-        finally:
-            await chromium.close()
+    with ExitStack() as standing:
+        await asyncio.to_thread(standing.enter_context, addresses_stand_still())
+        async with async_playwright() as driver:
+            chromium = await driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=LAUNCH_MS)
+            try:
+                page = await chromium.new_page(
+                    viewport={"width": width, "height": height}, color_scheme="dark" if is_dark else "light"
+                )
+                page.set_default_timeout(WAIT_MS)
+                browser = Browser(page, installation.facts["url"])
+                page.on("console", browser.hear)
+                page.on("pageerror", lambda error: browser.complaints.append(str(error)))
+                page.on("request", browser.see)
+                yield browser
+                assert not browser.complaints, browser.complaints
+                assert not browser.strangers, browser.strangers
+            finally:
+                await chromium.close()

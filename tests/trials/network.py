@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 from uuid import uuid4
 
+from tests.support.addresses import addresses_change
 from tests.trials.site import PROXIES, SERVERS
 
 if TYPE_CHECKING:
@@ -56,22 +57,35 @@ def network() -> Iterator[Network]:
     places = {part: 11 + place for place, part in enumerate((*SERVERS, *PROXIES))}
     made = Network(name, {HERE: f"{subnet}.1"} | {part: f"{subnet}.{place}" for part, place in places.items()})
     try:
-        _run("ip", "link", "add", name, "type", "bridge")
-        _run("ip", "address", "add", f"{subnet}.1/24", "dev", name)
-        _run("ip", "link", "set", name, "up")
-        for part, place in places.items():
-            space, wire = f"{name}-{part}", f"{name}p{place}"
-            _run("ip", "netns", "add", space)
-            _run("ip", "link", "add", wire, "type", "veth", "peer", "name", "wire", "netns", space)
-            _run("ip", "link", "set", wire, "master", name, "up")
-            _run(*made.prefix(part), "ip", "address", "add", f"{subnet}.{place}/24", "dev", "wire")
-            _run(*made.prefix(part), "ip", "link", "set", "wire", "up")
-            _run(*made.prefix(part), "ip", "link", "set", "lo", "up")
+        with addresses_change():
+            _run("ip", "link", "add", name, "type", "bridge")
+            _run("ip", "link", "set", name, "addrgenmode", "none")  # no further address of its own, seconds later
+            _run("ip", "address", "add", f"{subnet}.1/24", "dev", name)
+            _run("ip", "link", "set", name, "up")
+            for part, place in places.items():
+                _wire(made, part, place, f"{subnet}.{place}/24")
         yield made
     finally:
+        with addresses_change():
+            for wire in (*(f"{name}p{place}" for place in places.values()), name):
+                subprocess.run(["ip", "link", "delete", wire], check=False, capture_output=True, timeout=30)
         for part in places:
             subprocess.run(["ip", "netns", "delete", f"{name}-{part}"], check=False, capture_output=True, timeout=30)
-        subprocess.run(["ip", "link", "delete", name], check=False, capture_output=True, timeout=30)
+
+
+def _wire(made: Network, part: str, place: int, address: str) -> None:
+    """Make the part's machine, and the wire from the bridge to it."""
+    wire = f"{made.name}p{place}"
+    _run("ip", "netns", "add", f"{made.name}-{part}")
+    _run("ip", "link", "add", wire, "type", "veth", "peer", "name", "wire", "netns", f"{made.name}-{part}")
+    _run("ip", "link", "set", wire, "addrgenmode", "none")
+    _run("ip", "link", "set", wire, "master", made.name, "up")
+    for words in (
+        ("address", "add", address, "dev", "wire"),
+        ("link", "set", "wire", "up"),
+        ("link", "set", "lo", "up"),
+    ):
+        _run(*made.prefix(part), "ip", *words)
 
 
 def _run(*words: str) -> None:
