@@ -25,7 +25,7 @@ from backup.saving.run import run_set
 from backup.settings.document import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from backup.keys.key import Key
     from backup.model import RunRecord
@@ -104,11 +104,13 @@ class Site:
     def command(self, role: str, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "backup.command", *arguments, "--config", str(self.file(role))]
 
-    def bkp(self, role: str, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
-        """Run `bkp` as a program, stdin a terminal nobody types at being out of the question."""
+    def bkp(
+        self, role: str, *arguments: str, prefix: Sequence[str] = (), **more: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `bkp` as a program, stdin a terminal nobody types at being out of the question; by `prefix`, if any."""
         return subprocess.run(
-            self.command(role, *arguments), cwd=CHECKOUT, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            check=False, timeout=_LIMIT_SECONDS, **more,
+            [*prefix, *self.command(role, *arguments)], cwd=CHECKOUT, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, check=False, timeout=_LIMIT_SECONDS, **more,
         )  # fmt: skip
 
     def demand_saved(self, *options: str) -> None:

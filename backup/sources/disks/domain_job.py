@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import secrets
 import select
-import shutil
 import subprocess
 import sys
 import time
@@ -22,8 +21,8 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as Xml
 
 from backup.errors import SourceFailed, TimedOut
-from backup.runtime.mounts import unmount_below
 from backup.sources.disks import guardian
+from backup.sources.disks.exchange import made_exchange
 from backup.sources.disks.nbd import address
 from backup.sources.disks.virsh import environment, words_of
 
@@ -85,11 +84,10 @@ def open_running(virsh: Virsh, domain: Domain, job: Job) -> Iterator[Opened]:
     socket = folder_for_sockets(domain, exchange) / f"watchkeep-{secrets.token_hex(4)}.sock"
     if len(os.fsencode(socket)) > _MOST_SOCKET:
         raise SourceFailed(f"{socket} is too long for a socket: set `exchange` to a shorter folder")
-    _make_exchange(exchange, domain)
     told = [_backup_xml(domain, job, socket)]
     if job.checkpoint is not None:
         told.append(_checkpoint_xml(domain, job, job.checkpoint))
-    with _guarded(virsh.uri, domain.name, exchange) as orders:
+    with _guarded(virsh.uri, domain, exchange) as orders:
         doing = f"beginning the backup of domain {domain.name!r}"
         with _written(job.place.papers, told) as papers, _frozen(virsh, domain.name, orders) as frozen:
             virsh.ask("backup-begin", f"--domain={domain.name}", *papers, doing=doing)
@@ -98,18 +96,6 @@ def open_running(virsh: Virsh, domain: Domain, job: Job) -> Iterator[Opened]:
             bitmaps=dict.fromkeys(job.since, BITMAP),
             record=frozen,
         )
-
-
-def end_leftovers(virsh: Virsh, name: str, exchange: Path) -> None:
-    """End what a killed run left, its guardian killed too: the job whose socket lies in `exchange`, and that folder."""
-    if exchange.exists():
-        fault = guardian.end_job(virsh.uri, name, str(exchange))
-        if fault is not None:
-            raise SourceFailed(f"a killed run's job of domain {name!r} cannot be ended: {fault}")
-        if (exchange / "frozen").exists():
-            virsh.try_("domfsthaw", f"--domain={name}", doing=f"thawing {name!r}, which a killed run left frozen")
-        unmount_below(exchange)
-        shutil.rmtree(exchange, ignore_errors=True)
 
 
 def folder_for_sockets(domain: Domain, exchange: Path, running: Path = _RUNNING) -> Path:
@@ -122,17 +108,6 @@ def folder_for_sockets(domain: Domain, exchange: Path, running: Path = _RUNNING)
         [] if domain.number is None else list(running.glob(f"domain-{domain.number}-{escape(domain.name[:_SHORT])}"))
     )
     return found[0] if len(found) == 1 else exchange
-
-
-def _make_exchange(folder: Path, domain: Domain) -> None:
-    try:
-        folder.mkdir(mode=0o700)
-        if domain.owner is not None and os.geteuid() == 0:
-            os.chown(folder, *domain.owner)
-    except OSError as error:
-        raise SourceFailed(
-            f"{folder} cannot be made ({error.strerror}): set `exchange` to a folder QEMU can enter, and run as root"
-        ) from error
 
 
 @contextmanager
@@ -176,17 +151,22 @@ def _checkpoint_xml(domain: Domain, job: Job, name: str) -> Xml.Element:
 
 
 @contextmanager
-def _guarded(uri: str, name: str, exchange: Path) -> Iterator[_Orders]:
-    """Start a guardian; it ends the job at the end. Raises SourceFailed when something could not be ended."""
-    child = subprocess.Popen(
-        [sys.executable, "-I", guardian.__file__, uri, name, str(exchange)],
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        cwd="/",
-    )
+def _guarded(uri: str, domain: Domain, exchange: Path) -> Iterator[_Orders]:
+    """Make `exchange` and start its guardian, which ends the job at the end and removes it.
+
+    Raises SourceFailed when something could not be ended.
+    """
+    with made_exchange(exchange, domain) as lock:
+        child = subprocess.Popen(
+            [sys.executable, "-I", guardian.__file__, uri, domain.name, str(exchange)],
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=(lock,),  # ours no more: it is let go when the guardian has ended
+            start_new_session=True,
+            cwd="/",
+        )
     assert child.stdin is not None  # noqa: S101 - for the type checker: all are pipes
     assert child.stdout is not None  # noqa: S101
     try:
@@ -200,7 +180,7 @@ def _guarded(uri: str, name: str, exchange: Path) -> Iterator[_Orders]:
             words = b"its guardian did not end"
             child.returncode = 1
     if child.returncode != 0:
-        raise SourceFailed(f"what the backup of domain {name!r} held: {words.decode('utf-8', 'replace')}")
+        raise SourceFailed(f"what the backup of domain {domain.name!r} held: {words.decode('utf-8', 'replace')}")
 
 
 class _Orders:

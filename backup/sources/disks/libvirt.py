@@ -15,7 +15,8 @@ from backup.sources.contract import Prepared
 from backup.sources.disks.boot_files import BOOT, save_boot_files
 from backup.sources.disks.chain import disks_table, read_disks
 from backup.sources.disks.domain import TPM_LOST, parse
-from backup.sources.disks.domain_job import Job, Place, end_leftovers, open_running
+from backup.sources.disks.domain_job import Job, Place, open_running
+from backup.sources.disks.exchange import end_leftovers
 from backup.sources.disks.reading_disks import laid_out
 from backup.sources.disks.resting import open_resting
 from backup.sources.disks.virsh import Virsh

@@ -13,13 +13,13 @@ import pytest
 
 from backup.errors import SourceFailed
 from backup.model import Kind, RunId
+from backup.proof import guest
 from backup.proof.contract import Limits
-from backup.proof.guest import boot
 from backup.runtime.mounts import mounts_below
 from backup.saving.run import run_set
 from tests.support.backups import CHECKOUT, SET, demand_same, new_site, next_due
 from tests.support.holding import ENCRYPTING, HeldGpg
-from tests.support.hypervisor import make_disk, sum_of
+from tests.support.hypervisor import WITHOUT_KVM, make_disk, sum_of
 from tests.support.uefi import BOOT, make_boot_disk, make_variables
 from tests.support.waiting import wait_until
 
@@ -165,7 +165,7 @@ def test_a_drill_boots_what_was_saved_until_its_guest_answers(
     saved.run()
     hypervisor.wait_for_count(counting)
     saved.run()
-    done = saved.bkp("station", "drill", "files", "--json")
+    done = saved.bkp("station", "drill", "files", "--json", prefix=WITHOUT_KVM)
     assert done.returncode == 0, done.stdout + done.stderr
     record = json.loads(done.stdout)["sets"][0]["drill"]
     checks = {each["what"]: each for each in record["checks"]}
@@ -208,14 +208,17 @@ def test_a_guest_with_uefi_comes_back_with_the_variables_that_boot_it(
     figure(f"drill of a domain with UEFI: ready {drill['ready_seconds']:.1f} s after it was restored, emulated")
 
 
-def test_a_guest_that_does_not_come_up_is_no_proof(hypervisor: Hypervisor, tmp_path: Path) -> None:
+def test_a_guest_that_does_not_come_up_is_no_proof(
+    hypervisor: Hypervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "boot").mkdir()
     for name in ("kernel", "initrd.gz"):
         shutil.copy(hypervisor.folder / name, tmp_path / "boot" / name.removesuffix(".gz"))
     empty = make_disk(tmp_path / "empty.raw", "8M", "raw")
     definition = "<domain><os><cmdline>console=ttyS0 quiet panic=1</cmdline></os></domain>"
     limits = Limits(deadline=time.monotonic() + 1200, memory_bytes=512 << 20)
-    answer = boot(definition, {"vda": empty}, tmp_path, limits)
+    monkeypatch.setattr(guest, "accelerators", lambda: ["tcg"])
+    answer = guest.boot(definition, {"vda": empty}, tmp_path, limits)
     assert answer.file_systems is None
     assert "no file system" in answer.words
 
