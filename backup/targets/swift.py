@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -117,8 +118,9 @@ class SwiftTarget:
     def write(self, name: str, data: bytes) -> None:
         """Put an object and look whether it is there as it was sent: a lost PUT does not pass."""
         digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        content, size = io.BytesIO(data), len(data)  # plain bytes the library would not try to send again
         etag = self._ask(
-            name, lambda swift: swift.put_object(self._container, name, contents=data, content_length=len(data))
+            name, lambda swift: swift.put_object(self._container, name, contents=content, content_length=size)
         )
         found = self.stat(name)
         if str(etag).strip('"') != digest or found.size_bytes != len(data) or found.md5 not in (None, digest):
@@ -170,10 +172,7 @@ class SwiftTarget:
         place = f"{self._login.url} {self._container}/{name}".rstrip("/")
         status = getattr(error, "http_status", None)
         if not status:
-            words = str(getattr(error, "msg", "")) or type(error).__name__
-            if "Unauthorized" in words or "401" in words:  # a login that fails carries no status
-                return TargetRefused(f"{place}: the login is refused; are {self._login.proof} right?")
-            return TargetAway(f"{place}: {words}")
+            return TargetAway(f"{place}: {getattr(error, 'msg', '') or type(error).__name__}")
         if status == _NOT_FOUND:
             return ObjectMissing(f"{place} is not there")
         if status in _REFUSED:

@@ -91,6 +91,17 @@ def test_a_swift_that_fails_or_lies_makes_the_run_fail_loudly(
         assert len(_catalogue(site).points) == 1
 
 
+@pytest.mark.parametrize("path_part", ["vol1.difftar", ".sigtar.gpg", "/points/"])
+def test_a_swift_that_fails_once_is_asked_again_whatever_is_being_sent(
+    pairs: Pairs, swift: Swift, path_part: str
+) -> None:
+    with FaultySwift(swift).running() as faulty, _swift_site(pairs, swift, faulty.auth_url) as site:
+        faulty.path_part, faulty.fault, faulty.most = path_part, "500", 1
+        assert site.run().status is Status.OK
+        assert faulty.struck == 1
+        assert len(_catalogue(site).points) == 1
+
+
 def test_nothing_is_sent_faster_than_the_targets_limit(pairs: Pairs, swift: Swift, tmp_path: Path) -> None:
     limit = 512 << 10
     with FaultySwift(swift).running() as watched, _swift_site(pairs, swift, watched.auth_url) as site:
