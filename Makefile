@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 ARGS ?=
 
-.PHONY: help setup setup-dev up check test trials zfs bench fresh lock
+.PHONY: help setup setup-dev up check test static roots trials zfs bench fresh lock
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -17,23 +17,24 @@ setup-dev: ## also what tests and checks need
 up: setup ## watch this machine, end to end: make up ARGS="--port 9000"
 	@exec $(PYTHON) -m watchkeep up $(ARGS)
 
-check: setup-dev ## format, lint, types, import contracts, unit tests
-	@$(PYTHON) -m ruff format --check .
-	@$(PYTHON) -m ruff check .
-	@$(PYTHON) -m mypy
-	@.venv/bin/lint-imports
+check: setup-dev static ## format, lint, types, import contracts, unit tests
 	@$(PYTHON) -m pytest -q -n 2 tests/unit
 
 test: setup-dev ## everything that must pass, the short trials included
+	@$(MAKE) --no-print-directory -j2 static roots
+	@$(PYTHON) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+static:
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
 	@.venv/bin/lint-imports
+
+roots:
 	@sh deploy/timescale-root.sh >/dev/null
 	@sh deploy/test-guest.sh >/dev/null
 	@sh deploy/mysql-root.sh >/dev/null
 	@sh deploy/test-machine.sh >/dev/null
-	@$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 trials: setup-dev ## the long trials; prints the table of docs/reliability.md
 	@$(PYTHON) -m tests.trials --long $(ARGS)
