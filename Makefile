@@ -22,7 +22,7 @@ check: setup-dev static ## format, lint, types, import contracts, unit tests
 
 test: setup-dev ## everything that must pass, the short trials included
 	@$(MAKE) --no-print-directory -j2 static roots
-	@$(PYTHON) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PYTHON) -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 static:
 	@$(PYTHON) -m ruff format --check .

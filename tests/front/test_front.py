@@ -65,7 +65,7 @@ def run_npm(builder: ModuleType, script: str) -> None:
         env=os.environ | {"PATH": f"{node.node.parent}{os.pathsep}{os.environ['PATH']}"},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
