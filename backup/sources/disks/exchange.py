@@ -10,7 +10,7 @@ import fcntl
 import os
 import shutil
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from backup.errors import SourceFailed
@@ -31,20 +31,19 @@ _LOOK_SECONDS: Final = 0.1
 @contextmanager
 def made_exchange(folder: Path, domain: Domain) -> Iterator[int]:
     """Make the folder, which its guardian removes; yields the lock for the guardian to inherit. Raises SourceFailed."""
-    try:
-        folder.mkdir(mode=0o700)
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        if domain.owner is not None and os.geteuid() == 0:
-            os.chown(lock, *domain.owner)
-    except OSError as error:
-        raise SourceFailed(
-            f"{folder} cannot be made ({error.strerror}): set `exchange` to a folder QEMU can enter, and run as root"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with ExitStack() as held:
+        try:
+            folder.mkdir(mode=0o700)
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            held.callback(os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if domain.owner is not None and os.geteuid() == 0:
+                os.chown(lock, *domain.owner)
+        except OSError as error:
+            raise SourceFailed(
+                f"{folder} cannot be made ({error.strerror}): set `exchange` to a folder QEMU can enter, run as root"
+            ) from error
         yield lock
-    finally:
-        os.close(lock)
 
 
 def end_leftovers(virsh: Virsh, name: str, folder: Path) -> None:
